@@ -1,0 +1,3 @@
+from visemix.audio.base import AUDIO, AudioEncoder
+
+__all__ = ["AUDIO", "AudioEncoder"]

@@ -1,0 +1,92 @@
+"""From an experiment file to one plain, complete config. No globals, no cwd changes, no sys.argv."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from visemix.registry import nearest
+from visemix.types import VisemixError
+
+VOLATILE = ("log", "out", "device", "workers")  # changing these does not make it another run
+
+
+def config_root() -> Path:
+    """`configs/` inside the wheel, or beside `src/` in a checkout."""
+    packaged = Path(str(files(__package__) / "configs"))
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """The parts that `use` picks, under the experiment's own keys, under the overrides (`motion.layers=2`)."""
+    for override in overrides:
+        if "=" not in override:
+            raise VisemixError(f"'{override}' is no override; write key=value, as in data.window=50")
+    cfg = _overlay(_with_parents(find_experiment(experiment)), OmegaConf.from_dotlist(list(overrides)))
+    parts = {group: part(group, name) for group, name in cfg.get("use", {}).items()}
+    merged = OmegaConf.merge(parts, cfg)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def find_experiment(name: str | Path) -> Path:
+    """A path to a YAML file; without suffix too, and relative to `experiments/` of the folder one is in."""
+    for folder in (Path(), Path("experiments")):
+        for path in (folder / name, (folder / name).with_suffix(".yaml")):
+            if path.is_file():
+                return path
+    have = [str(p.relative_to("experiments").with_suffix("")) for p in sorted(Path("experiments").rglob("*.yaml"))]
+    listing = f" (have: {', '.join(have)})" if have else "; give the path of a YAML file"
+    raise VisemixError(f"no experiment '{name}'{nearest(Path(name).stem, have) or nearest(str(name), have)}{listing}")
+
+
+def expand(cfg: DictConfig) -> list[list[str]]:
+    """The override lists of every point in the `sweep` grid (one empty list where there is none)."""
+    grid = cfg.get("sweep", {})
+    keys = list(grid)
+    return [[f"{k}={v}" for k, v in zip(keys, point, strict=True)] for point in product(*(grid[k] for k in keys))]
+
+
+def signature(cfg: DictConfig) -> str:
+    """Eight hex digits that name a run: equal configs share a folder, so a sweep can be resumed."""
+    stable = {k: v for k, v in cfg.items() if k not in VOLATILE and k != "sweep"}
+    text = OmegaConf.to_yaml(OmegaConf.create(stable), resolve=True, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def part(group: str, name: str) -> DictConfig:
+    """The file of one part; a plugin's part needs none."""
+    path = config_root() / group / f"{name}.yaml"
+    return _load(path) if path.is_file() else OmegaConf.create({"name": name})
+
+
+def _load(path: Path) -> DictConfig:
+    try:
+        cfg = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise VisemixError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from error
+    if not isinstance(cfg, DictConfig):
+        raise VisemixError(f"{path} must hold keys and values, not a list")
+    return cfg
+
+
+def _with_parents(path: Path) -> DictConfig:
+    body = _load(path)
+    parent = body.pop("extends", None)
+    return _overlay(_with_parents(path.parent / parent), body) if parent else body
+
+
+def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
+    """Merge, but options written for a part leave with it when another part takes its place."""
+    old, new = under.get("use", {}), over.get("use", {})
+    kept = {k: v for k, v in under.items() if new.get(k, old.get(k)) == old.get(k)}
+    merged = OmegaConf.merge(kept, over)
+    assert isinstance(merged, DictConfig)
+    return merged

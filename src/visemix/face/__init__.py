@@ -1,0 +1,3 @@
+from visemix.face.model import FACE, FaceData, FaceModel
+
+__all__ = ["FACE", "FaceData", "FaceModel"]

@@ -1,0 +1,3 @@
+from visemix.motion.base import MOTION, MotionModel
+
+__all__ = ["MOTION", "MotionModel"]

@@ -1,0 +1,3 @@
+from visemix.render.base import RENDER, Renderer
+
+__all__ = ["RENDER", "Renderer"]

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from visemix.registry import Registry
+from visemix.types import Losses, Motion, Space, Subject, Video
+
+
+class Renderer(nn.Module, ABC):
+    """Motion of a subject's face, over the subject's footage → video."""
+
+    space: Space  # what it wants to be driven by; the pipeline converts
+
+    @abstractmethod
+    def forward(self, motion: Motion, subject: Subject) -> Video: ...
+
+    @abstractmethod
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses: ...
+
+
+RENDER: Registry[Renderer] = Registry("renderer")

@@ -1,0 +1,161 @@
+"""What flows between stages. Everything here is a frozen bundle of tensors; nothing here learns.
+
+Axes: B batch, T video frames, S audio samples, C feature channels, D motion channels, N vertices, H×W pixels.
+One clock: 25 video frames and 16 000 samples a second, so one frame is exactly 640 samples.
+Pictures are RGB in [0, 1]; the centre of pixel (row i, column j) is the point (x, y) = (j + 0.5, i + 0.5).
+Space is right-handed, x to the right of the picture, y up, z toward the viewer, in decimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000  # audio samples per second, mono
+FPS = 25  # video frames per second
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+
+
+class VisemixError(Exception):
+    """Something the user can put right: one sentence that names the file, the value and the way out."""
+
+
+class Space(Enum):
+    """What the channels of a `Motion` mean."""
+
+    EXPRESSION = "expression"  # coefficients of the face model's expression basis, unitless (BFM 64, ICT 53)
+    LANDMARKS = "landmarks"  # 68 × xyz offsets from the neutral mean face, in decimetres
+
+
+T = TypeVar("T", bound="TensorStruct")  # not typing.Self: the shape checker decorates methods one by one
+
+
+class TensorStruct:
+    """A dataclass of tensors that moves as one (Lightning calls `.to`)."""
+
+    def map(self: T, fn: Callable[[Tensor], Tensor]) -> T:
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        for name, value in moved.items():
+            if isinstance(value, Tensor):
+                moved[name] = fn(value)
+            elif isinstance(value, TensorStruct):
+                moved[name] = value.map(fn)
+        return replace(self, **moved)  # type: ignore[type-var]
+
+    def to(self: T, *args: Any, **kwargs: Any) -> T:
+        return self.map(lambda t: t.to(*args, **kwargs))
+
+
+def collate(items: Sequence[T]) -> T:
+    """Bundles of batch size one or more, as one batch. A field that is None in one must be None in all."""
+    joined: dict[str, Any] = {}
+    for f in fields(items[0]):  # type: ignore[arg-type]
+        values = [getattr(item, f.name) for item in items]
+        if isinstance(values[0], Tensor):
+            joined[f.name] = torch.cat(values)
+        elif isinstance(values[0], TensorStruct):
+            joined[f.name] = collate(values)
+        elif isinstance(values[0], tuple):
+            joined[f.name] = sum(values, ())
+        else:
+            joined[f.name] = values[0]
+    return replace(items[0], **joined)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Speech(TensorStruct):
+    """Mono waveform at 16 kHz, in [-1, 1]."""
+
+    wave: Float[Tensor, "B S"]
+
+    @property
+    def frames(self) -> int:
+        """Video frames that this much sound covers (a trailing part-frame is dropped)."""
+        return self.wave.shape[1] // SAMPLES_PER_FRAME
+
+
+@dataclass(frozen=True)
+class AudioFeatures(TensorStruct):
+    """One row per *video* frame."""
+
+    values: Float[Tensor, "B T C"]
+
+
+@dataclass(frozen=True)
+class Motion(TensorStruct):
+    """Facial motion over time, in one of the spaces above; `FaceModel.width(space)` says how wide D is."""
+
+    values: Float[Tensor, "B T D"]
+    space: Space
+
+
+@dataclass(frozen=True)
+class Subject(TensorStruct):
+    """Who is talking, and the footage to talk over: shape, skin, light, head pose and the footage's own expression."""
+
+    speaker: tuple[str, ...]  # a name for each of the batch; speaking styles are looked up by it
+    identity: Float[Tensor, "B I"]  # coefficients of the identity basis, in standard deviations
+    expression: Float[Tensor, "B T E"]  # of the footage itself
+    pose: Float[Tensor, "B T 6"]  # Euler XYZ in radians, then translation in decimetres
+    camera: Float[Tensor, "B 3"]  # focal length, centre x, centre y, in pixels of the footage
+    light: Float[Tensor, "B T 27"]  # spherical harmonics, RGB-major (3 × 9), as Deep3DFaceRecon's gamma
+    albedo: Float[Tensor, "B N 3"]  # skin colour of every vertex, RGB in [0, 1]
+    footage: Float[Tensor, "B T 3 H W"] | None = None  # None where only motion is at stake
+    reference: Float[Tensor, "B 3 H W"] | None = None  # one picture of the subject, for renderers that want it
+
+    @property
+    def frames(self) -> int:
+        return self.pose.shape[1]
+
+    def at(self, frames: Tensor) -> Subject:
+        """The subject over other frames of the footage: a window, or an order of one's own."""
+        footage = None if self.footage is None else self.footage[:, frames]
+        return replace(
+            self,
+            expression=self.expression[:, frames],
+            pose=self.pose[:, frames],
+            light=self.light[:, frames],
+            footage=footage,
+        )
+
+
+@dataclass(frozen=True)
+class Video(TensorStruct):
+    """RGB in [0, 1] at 25 frames per second."""
+
+    frames: Float[Tensor, "B T 3 H W"]
+
+
+@dataclass(frozen=True)
+class Clip(TensorStruct):
+    """One training example, or a batch of them: a window in which all agree on T."""
+
+    speech: Speech
+    motion: Motion
+    subject: Subject
+    video: Video | None = None  # None where only motion is at stake
+
+
+Losses = dict[str, Tensor]  # name → scalar, already weighted; the sum is what is minimised
+
+
+@runtime_checkable
+class Adversarial(Protocol):
+    """A stage that brings its own adversary, used in training only. `critic` may be None: then it has none."""
+
+    critic: nn.Module | None
+
+    def critic_loss(self, *inputs: Any) -> Losses: ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A motion model that can go through sound piece by piece, carrying its state; equal to one pass over it all."""
+
+    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]: ...

@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from visemix.face import FACE
+from visemix.ops.camera import square_camera
+from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
+
+
+@pytest.fixture(scope="session")
+def face():
+    """The procedural head: every test may rely on it, nothing is downloaded."""
+    return FACE.build({"name": "toy"})
+
+
+@pytest.fixture
+def clip(face):
+    """Two subjects, ten frames, 64×64 pixels: the smallest thing that is a batch, has time and shows a face."""
+    return make_clip(face)
+
+
+def make_clip(face, batch=2, frames=10, size=64):
+    g = torch.Generator().manual_seed(0)
+    seconds = torch.arange(frames) / FPS
+    low, high = face.expression_range.T
+    wave = torch.rand(batch, frames * SAMPLES_PER_FRAME, generator=g) * 2 - 1
+    expression = low + (high - low) * torch.rand(batch, frames, len(low), generator=g) * 0.5
+    pose = torch.zeros(batch, frames, 6)
+    pose[..., 1] = 0.1 * torch.sin(6 * seconds)
+    light = torch.zeros(batch, frames, 27)
+    picture = torch.rand(batch, frames, 3, size, size, generator=g)
+    subject = Subject(
+        speaker=tuple(f"speaker{i}" for i in range(batch)),
+        identity=torch.randn(batch, face.identity.shape[-1], generator=g) * 0.3,
+        expression=expression,
+        pose=pose,
+        camera=square_camera(size).expand(batch, 3),
+        light=light,
+        albedo=face.albedo.expand(batch, -1, 3),
+        footage=picture,
+        reference=picture[:, 0],
+    )
+    return Clip(Speech(wave), Motion(expression, Space.EXPRESSION), subject, Video(picture))
+
+
+@pytest.fixture(scope="session")
+def assets():
+    """Real clips, speech and a real face model: where `VISEMIX_ASSETS` says, else the tests that want them skip."""
+    folder = os.environ.get("VISEMIX_ASSETS")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("VISEMIX_ASSETS does not name a folder with clips/, speech/ and face/")
+    return Path(folder)
