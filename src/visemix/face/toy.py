@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from visemix.face.model import FACE, FaceData, FaceModel
+from visemix.face.topology import close_holes
 from visemix.face.toy_bases import EXPRESSIONS, expressions, identities, tones
 from visemix.face.toy_parts import colours, head
 from visemix.face.toy_surface import Array, Head, Ids
@@ -49,19 +50,11 @@ def _data() -> FaceData:
         texture=tensor(tones(h)),
         triangles=torch.from_numpy(h.triangles),
         skin=torch.from_numpy(skin),
-        hole=torch.from_numpy(np.concatenate([_zip(*h.loops[name]) for name in ("mouth", "left", "right")])),
+        hole=torch.from_numpy(close_holes(h.triangles[skin], points)),
         landmarks=torch.from_numpy(landmarks(h)),
         lower=torch.from_numpy(points[:, 1] < -0.15),
         expression_names=tuple(EXPRESSIONS),
     )
-
-
-def _zip(upper: Ids, lower: Ids) -> Ids:
-    """Triangles between the two edges of a slit, whose ends they share."""
-    n = len(upper)
-    strips = [[(upper[i], lower[i], lower[i + 1]), (upper[i], lower[i + 1], upper[i + 1])] for i in range(n - 1)]
-    flat = np.array([t for pair in strips for t in pair])
-    return flat[(flat[:, 0] != flat[:, 1]) & (flat[:, 1] != flat[:, 2]) & (flat[:, 0] != flat[:, 2])]
 
 
 def landmarks(h: Head) -> Ids:
