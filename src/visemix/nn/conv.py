@@ -24,7 +24,7 @@ class ConvBlock(nn.Module):
 
 
 def init_normal(module: nn.Module, std: float = 0.02) -> None:
-    """Convolution and linear weights N(0, std²), their biases 0: for `net.apply`. Norms start as the identity anyway."""
+    """Convolution and linear weights N(0, std²), their biases 0; for `net.apply`. Norms are left alone."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.normal_(module.weight, std=std)
         if module.bias is not None:

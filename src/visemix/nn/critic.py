@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class PatchCritic(nn.Module):
-    """Scores overlapping patches of a picture: high is real (Isola et al. 2017; spectral norm after Miyato et al. 2018).
+    """Scores overlapping patches of a picture: high is real (Isola et al. 2017, with spectral norm).
 
     `levels` halvings, so that one score sees 22, 46 or 94 pixels at 2, 3 or 4.
     """
@@ -18,7 +20,7 @@ class PatchCritic(nn.Module):
         super().__init__()
         widths = [inputs, *(min(base * 2**k, base * 8) for k in range(levels))]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             layers += [spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 4, padding=1)))
 

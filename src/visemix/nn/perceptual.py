@@ -63,7 +63,7 @@ class VGG19(nn.Module):
             if have is None or want is None or have.shape != want.shape:
                 state = "lacks" if have is None else "has another" if want is not None else "has an unknown"
                 raise VisemixError(
-                    f"{path} {state} '{name}', so it is not torchvision's VGG-19; save `vgg19(weights=...).state_dict()`"
+                    f"{path} {state} '{name}', so it is not torchvision's VGG-19; save its `state_dict()`"
                 )
             want.copy_(have)
 
@@ -71,7 +71,7 @@ class VGG19(nn.Module):
         """RGB in [0, 1] → the activations relu1_1, 2_1, 3_1, 4_1 and 5_1. Gradients reach the picture only."""
         x = (image - cast(Tensor, self.mean)) / cast(Tensor, self.std)
         taps = []
-        for index, layer in enumerate(self.features[: TAPS[-1] + 1]):
+        for index, layer in enumerate(list(self.features)[: TAPS[-1] + 1]):
             x = layer(x)
             if index in TAPS:
                 taps.append(x)

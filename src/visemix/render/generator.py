@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class Generator(nn.Module):
         super().__init__()
         self.levels = levels
         width = [min(base * 2**k, max_channels) for k in range(levels + 1)]
-        steps = list(zip(width[:-1], width[1:], strict=True))
+        steps = list(pairwise(width))
         self.first = ConvBlock(6, width[0], kernel=7)
         self.down = nn.ModuleList(ConvBlock(fine, coarse) for fine, coarse in steps)
         # No norm, no activation and no residual sum between the two: the released network's "residual" blocks are bare.
