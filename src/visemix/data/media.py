@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -22,16 +21,26 @@ from visemix.types import FPS, VisemixError
 EARLY = 0.002
 
 
-def _one_thread() -> dict[str, int]:
-    """swscale's threads halve the speed on pictures of this size; PyAV 14 has no switch for them."""
-    try:
-        VideoReformatter().reformat(av.VideoFrame(2, 2, "rgb24"), threads=1)
-    except TypeError:
-        return {}
-    return {"threads": 1}
+def _exact() -> dict[str, Any]:
+    """How to convert colours without the dark cast (1 of 255) of swscale's fast path, and in one thread: its own
+    halve the speed on pictures of this size. PyAV 14 has neither switch."""
+    for options in ({"threads": 1, "interpolation": _flags()}, {"threads": 1}):
+        try:
+            VideoReformatter().reformat(av.VideoFrame(2, 2, "yuv420p"), format="rgb24", **options)
+        except (TypeError, ValueError):
+            continue
+        return options
+    return {}
 
 
-_ONE_THREAD = _one_thread()
+def _flags() -> Any:
+    flags: Any = Interpolation.BILINEAR
+    for name in ("ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP"):
+        flags = flags | getattr(Interpolation, name, 0)
+    return flags
+
+
+EXACT = _exact()
 
 
 @dataclass(frozen=True)
@@ -182,7 +191,7 @@ class VideoReader:
             self.notes.append(f"{broken} damaged packets skipped")
 
     def _rgb(self, frame: Any) -> UInt8[Tensor, "3 H W"]:
-        picture: np.ndarray = self._to_rgb.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray()
+        picture: np.ndarray = self._to_rgb.reformat(frame, format="rgb24", **EXACT).to_ndarray()
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         if turns:
             picture = np.ascontiguousarray(np.rot90(picture, turns))
@@ -223,53 +232,3 @@ def in_chunks(frames: Iterable[UInt8[Tensor, "3 H W"]], size: int) -> Iterator[U
 def read_video(path: str | Path) -> UInt8[Tensor, "T 3 H W"]:
     """All of a short video at 25 frames a second. Long ones belong in `VideoReader`, which streams."""
     return torch.stack(list(VideoReader(path)))
-
-
-class FrameFile:
-    """Random access to the frames of an all-intra mp4 at 25 frames a second, as `VideoWriter(intra=True)` writes it.
-
-    It opens in each process when first read, so it can be handed to data-loader workers.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._open: tuple[int, Any, Any] | None = None
-        self._next = -1
-        self._to_rgb = VideoReformatter()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
-
-    def frames(self, indices: Iterable[int]) -> UInt8[Tensor, "n 3 H W"]:
-        """The frames asked for, in that order; each by its timestamp, so none is ever off by one."""
-        return torch.stack([self._frame(int(k)) for k in indices])
-
-    def __len__(self) -> int:
-        return int(self._stream().frames)
-
-    def _stream(self) -> Any:
-        if self._open is None or self._open[0] != os.getpid():  # a forked worker must not share a file position
-            container = open_media(self.path)
-            self._open, self._next = (os.getpid(), container, picture_stream(container)), 0
-            self._open[2].codec_context.thread_count = 1
-        return self._open[2]
-
-    def _frame(self, k: int) -> UInt8[Tensor, "3 H W"]:
-        stream = self._stream()
-        if not 0 <= k < stream.frames:
-            raise VisemixError(f"{self.path} has frames 0 to {stream.frames - 1}, not {k}")
-        pts = round(k / FPS / stream.time_base) + (stream.start_time or 0)
-        container = self._open[1]  # type: ignore[index]
-        if k != self._next:
-            container.seek(pts, stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts == pts:
-                self._next = k + 1
-                picture = self._to_rgb.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray()
-                return torch.from_numpy(picture).permute(2, 0, 1)
-            if frame.pts > pts:
-                break
-        raise VisemixError(f"frame {k} of {self.path} cannot be read; prepare the clip again with --overwrite")
