@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -25,6 +25,7 @@ PARTS = ("face", "audio", "motion", "render")
 HEARD, AROUND = 500, 50  # frames of sound encoded at a time, and frames of context on either side of them
 
 
+@runtime_checkable
 class Target(Protocol):
     """Footage to talk over, at least as long as the speech; pieces of it are asked for as they are needed."""
 
