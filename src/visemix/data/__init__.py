@@ -1,9 +1,11 @@
+from visemix.data.base import DATA
 from visemix.data.framefile import FrameFile
 from visemix.data.media import Probe, VideoReader, in_chunks, probe, read_video
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
 
 __all__ = [
+    "DATA",
     "FrameFile",
     "Probe",
     "VideoReader",

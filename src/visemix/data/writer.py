@@ -25,6 +25,8 @@ from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
+H264 = "libx264"
+
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +53,7 @@ class VideoWriter:
         path: str | Path,
         *,
         sound: Float[Tensor, " S"] | str | Path | None = None,
-        crf: float = 18,
+        crf: int = 18,
         preset: str = "veryfast",
         intra: bool = False,
         overwrite: bool = False,
@@ -91,7 +93,7 @@ class VideoWriter:
             if kind is None:
                 self._finish()
                 self._part.replace(self.path)
-        except OSError as full:
+        except (OSError, av.FFmpegError) as full:
             raise self._cannot(full) from full
         finally:
             self._abandon()
@@ -103,7 +105,7 @@ class VideoWriter:
         for picture in frames.reshape(-1, *frames.shape[-3:]):
             try:
                 self._write(picture)
-            except OSError as full:
+            except (OSError, av.FFmpegError) as full:
                 raise self._cannot(full) from full
 
     def _write(self, picture: UInt8[Tensor, "3 H W"]) -> None:
@@ -126,7 +128,7 @@ class VideoWriter:
     def _begin(self, height: int, width: int) -> None:
         # A stream that is added before its size is known would be written with none.
         try:
-            self._video = self._container.add_stream("libx264", rate=FPS)
+            self._video = self._container.add_stream(H264, rate=FPS)
         except (av.codec.codec.UnknownCodecError, ValueError):
             log.warning("this PyAV has no libx264: %s is written as MPEG-4 Part 2, larger or coarser", self.path)
             self._video = self._container.add_stream("mpeg4", rate=FPS)
@@ -161,17 +163,14 @@ class VideoWriter:
 
     def _abandon(self) -> None:
         """Nothing stays behind, whatever state the container is in."""
-        try:
-            self._container.close()
-        except OSError:
-            log.debug("closing the unfinished %s", self._part, exc_info=True)
-        try:
-            self._file.close()
-        except OSError:
-            log.debug("closing the unfinished %s", self._part, exc_info=True)
+        for part in (self._container, self._file):
+            try:
+                part.close()
+            except (OSError, av.FFmpegError):
+                log.debug("closing the unfinished %s", self._part, exc_info=True)
         self._part.unlink(missing_ok=True)
 
-    def _cannot(self, error: OSError) -> VisemixError:
+    def _cannot(self, error: OSError | av.FFmpegError) -> VisemixError:
         return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")
 
 
