@@ -1,3 +1,5 @@
 from visemix.face.model import FACE, FaceData, FaceModel
+from visemix.face.shading import FacePicture, draw, landmarks_2d, posed
+from visemix.face.toy import toy
 
-__all__ = ["FACE", "FaceData", "FaceModel"]
+__all__ = ["FACE", "FaceData", "FaceModel", "FacePicture", "draw", "landmarks_2d", "posed", "toy"]

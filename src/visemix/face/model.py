@@ -42,6 +42,7 @@ class FaceModel(nn.Module):
     triangles: Tensor
     skin: Tensor
     hole: Tensor
+    closed_skin: Tensor
     landmark_ids: Tensor
     lower: Tensor
 
@@ -52,6 +53,8 @@ class FaceModel(nn.Module):
             self.register_buffer(field, getattr(data, field).float().contiguous(), persistent=False)
         for field in ("triangles", "hole"):
             self.register_buffer(field, getattr(data, field).long(), persistent=False)
+        closed = torch.cat([data.triangles[data.skin], data.hole]).long()
+        self.register_buffer("closed_skin", closed, persistent=False)
         self.register_buffer("landmark_ids", data.landmarks.long(), persistent=False)
         self.register_buffer("skin", data.skin, persistent=False)
         self.register_buffer("lower", data.lower, persistent=False)

@@ -1,0 +1,116 @@
+"""What every benchmark shares: timing in rounds, facts about the machine, one table and one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Seconds that one variant took, one figure per round."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def iqr(self) -> float:
+        """Distance between the quartiles: how restless the machine was."""
+        if len(self.seconds) < 2:
+            return 0.0
+        low, _, high = quantiles(self.seconds, n=4, method="inclusive")
+        return high - low
+
+    def over(self, other: Sample) -> float:
+        """How many times as long as `other`: the median of the ratios inside each round."""
+        return median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
+
+    def row(self) -> dict[str, float | int]:
+        """Columns for `report`."""
+        best = min(self.seconds)
+        return {"ms": 1e3 * self.median, "iqr_ms": 1e3 * self.iqr, "best_ms": 1e3 * best, "n": len(self.seconds)}
+
+
+def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, warmup: int = 2) -> dict[str, Sample]:
+    """Time every variant once per round, so that what is compared ran under the same load. Waits for the GPU."""
+    for call in variants.values():
+        for _ in range(warmup):
+            call()
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, call in variants.items():
+            _wait()
+            start = time.perf_counter()
+            call()
+            _wait()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: Sample(tuple(taken)) for name, taken in seconds.items()}
+
+
+def report(name: str, rows: Sequence[Mapping[str, Any]], **settings: Any) -> Path:
+    """Print `rows` (column → value) as a table and write them with `settings` to `results/<name>.json`."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(*columns, title=name)
+    for row in rows:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    Console(width=160).print(table)
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    content = {"name": name, "machine": machine(), "settings": settings, "rows": [dict(row) for row in rows]}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """What a figure means nothing without. Neither the machine's name nor any folder of it."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+    }
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _git(*words: str) -> str:
+    out = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
+    return out.stdout.strip() or ("unknown" if words[0] == "rev-parse" else "")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

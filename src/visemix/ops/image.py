@@ -1,0 +1,67 @@
+"""Pictures as tensors: growing and shrinking masks with the ellipses that OpenCV draws."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from visemix.types import VisemixError
+
+
+def ellipse(width: int, height: int) -> Bool[Tensor, "h w"]:
+    """The footprint of an ellipse, `height` rows by `width` columns, pixel for pixel OpenCV's `MORPH_ELLIPSE`.
+
+    >>> ellipse(5, 3).int()
+    tensor([[0, 0, 1, 0, 0],
+            [1, 1, 1, 1, 1],
+            [0, 0, 1, 0, 0]], dtype=torch.int32)
+    """
+    reach = _reach(width, height)
+    offset = torch.arange(width) - width // 2
+    rows = torch.tensor(reach[:0:-1] + reach)
+    return offset.abs() <= rows[:, None]
+
+
+def dilate(image: Float[Tensor, "B 1 H W"], width: int, height: int) -> Float[Tensor, "B 1 H W"]:
+    """The largest value under an ellipse around each pixel: a mask grown by width // 2 and height // 2 pixels.
+
+    Both sides are odd numbers of pixels. What lies outside the picture counts for nothing, as in OpenCV.
+    Differentiable; equal largest values share the gradient.
+    """
+    # kornia convolves with a one-hot kernel per footprint pixel: 441 pictures for 21 × 21, four times as slow.
+    reach = _reach(width, height)
+    x, y = width // 2, height // 2
+    rows, columns = image.shape[-2:]
+    padded = F.pad(image, (x, x, y, y), value=-torch.inf)
+    run = padded[..., x : x + columns]
+    out, r = None, 0
+    for dy in range(y, -1, -1):  # from the tips to the waist, the runs only get longer
+        while r < reach[dy]:
+            r += 1
+            run = torch.maximum(run, padded[..., x - r : x - r + columns])
+            run = torch.maximum(run, padded[..., x + r : x + r + columns])
+        for top in {y - dy, y + dy}:
+            row = run[..., top : top + rows, :]
+            out = row if out is None else torch.maximum(out, row)
+    assert out is not None
+    return out
+
+
+def erode(image: Float[Tensor, "B 1 H W"], width: int, height: int) -> Float[Tensor, "B 1 H W"]:
+    """The smallest value under an ellipse around each pixel. The border of the picture does not eat into the mask."""
+    return -dilate(-image, width, height)
+
+
+def close(image: Float[Tensor, "B 1 H W"], width: int, height: int) -> Float[Tensor, "B 1 H W"]:
+    """Fill gaps and holes that the ellipse does not fit into: `erode` of `dilate`."""
+    return erode(dilate(image, width, height), width, height)
+
+
+def _reach(width: int, height: int) -> list[int]:
+    """Pixels to either side of the middle column, for the middle row and each one further out."""
+    if width < 1 or height < 1 or width % 2 == 0 or height % 2 == 0:
+        raise VisemixError(f"an ellipse of {width}×{height} pixels has no middle pixel; give two odd numbers")
+    x, y = width // 2, height // 2
+    return [round(x * ((y * y - dy * dy) / max(y * y, 1)) ** 0.5) for dy in range(y + 1)]
