@@ -2,55 +2,103 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
-from torch import Tensor
 
 from visemix.face.model import FACE, FaceData, FaceModel
+from visemix.face.toy_bases import EXPRESSIONS, expressions, identities, tones
+from visemix.face.toy_parts import colours, head
+from visemix.face.toy_surface import EYE_ROW, Array, Head, Ids
+
+LOWEST, HIGHEST = 14.9, 3.4  # rows of the skin grid that bound the face skin: under the chin, below the hairline
+WIDEST = np.radians(80)
 
 
 @FACE.register("toy")
-def toy(*, rows: int = 64, columns: int = 64) -> FaceModel:
-    """The procedural head of `rows` × `columns` vertices."""
-    v = torch.linspace(0.02, 0.98, rows)[:, None] * torch.pi
-    u = torch.linspace(-1, 1, columns)[None] * torch.pi * 0.95
-    mean = torch.stack([0.8 * v.sin() * u.sin(), 1.1 * v.cos() + 0 * u, 0.9 * v.sin() * u.cos() - 0.5], -1)
-    mean = mean.reshape(-1, 3)
-    front = torch.sigmoid(20 * (mean[:, 2] + 0.5))
-    nose = torch.exp(-(mean[:, 0] ** 2 + (mean[:, 1] + 0.05) ** 2) / 0.02) * front
-    mean = mean + nose[:, None] * torch.tensor([0.0, 0.0, 0.15])
-    i = torch.arange(rows - 1)[:, None] * columns + torch.arange(columns - 1)[None]
-    a, b, c, d = i, i + columns, i + columns + 1, i + 1
-    triangles = torch.cat([torch.stack([a, b, c], -1).reshape(-1, 3), torch.stack([a, c, d], -1).reshape(-1, 3)])
-    g = torch.Generator().manual_seed(0)
-    identity = torch.stack([_bump(mean, g, 0.5, 0.04) for _ in range(16)], -1)
-    expression = torch.stack([_bump(mean, g, 0.3, 0.1, y=-0.4) for _ in range(24)], -1)
-    lips = torch.exp(-((mean[:, 0] / 0.2) ** 4) - ((mean[:, 1] + 0.4) / 0.08) ** 4) * front
-    skin = torch.tensor([0.85, 0.65, 0.55])
-    albedo = skin + lips[:, None] * (torch.tensor([0.75, 0.3, 0.3]) - skin)
-    tone = torch.tensor([0.08, 0.08, 0.08]).expand_as(mean)
-    texture = torch.stack([tone, lips[:, None] * tone, front[:, None] * tone, tone * mean[:, 1:2]], -1)
-    middle = mean[triangles].mean(1)
-    wanted = torch.cat([torch.linspace(-0.7, 0.7, 68)[:, None], torch.linspace(-0.6, 0.4, 68)[:, None]], -1)
-    far = torch.cdist(wanted, mean[:, :2]) + 10 * (mean[:, 2] < -0.5)
-    return FaceModel(
-        FaceData(
-            name="toy",
-            mean=mean - mean[mean[:, 2] > -0.5].mean(0),
-            identity=identity,
-            expression=expression,
-            expression_range=torch.tensor([[0.0, 1.0]]).repeat(24, 1),
-            albedo=albedo,
-            texture=texture,
-            triangles=triangles,
-            skin=middle[:, 2] > -0.5,
-            hole=triangles[:2],
-            landmarks=far.argmin(1),
-            lower=mean[:, 1] < -0.1,
-        )
+def toy() -> FaceModel:
+    """A procedural head for tests and the demo: skull, nose, eyes, ears, lips that part, teeth and mouth inside.
+
+    16 components of identity, 24 of expression (named in `expression_names`), 5 of colour.
+    """
+    return FaceModel(_data())
+
+
+@cache
+def _data() -> FaceData:
+    h, grid, rows, turns = head()
+    front = np.abs(h.turn) <= WIDEST
+    kept = (h.part == "skin") & front & (h.row <= LOWEST) & (h.row >= HIGHEST)
+    skin = kept[h.triangles].all(1)
+    origin = h.points[np.unique(h.triangles[skin])].mean(0)
+    points = h.points - origin
+
+    def tensor(array: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).float()
+
+    return FaceData(
+        name="toy",
+        mean=tensor(points),
+        identity=tensor(identities(h)),
+        expression=tensor(expressions(h)),
+        expression_range=torch.tensor(list(EXPRESSIONS.values())),
+        albedo=tensor(colours(h)),
+        texture=tensor(tones(h)),
+        triangles=torch.from_numpy(h.triangles),
+        skin=torch.from_numpy(skin),
+        hole=torch.from_numpy(np.concatenate([_zip(*h.loops[name]) for name in ("mouth", "left", "right")])),
+        landmarks=torch.from_numpy(landmarks(h)),
+        lower=torch.from_numpy(points[:, 1] < -0.15),
     )
 
 
-def _bump(points: Tensor, g: torch.Generator, radius: float, size: float, y: float = 0.0) -> Tensor:
-    centre = torch.randn(3, generator=g) * 0.3 + torch.tensor([0.0, y, 0.3])
-    weight = torch.exp(-((points - centre).square().sum(-1, keepdim=True)) / radius**2)
-    return weight * size * torch.randn(3, generator=g)
+def _zip(upper: Ids, lower: Ids) -> Ids:
+    """Triangles between the two edges of a slit, whose ends they share."""
+    n = len(upper)
+    strips = [[(upper[i], lower[i], lower[i + 1]), (upper[i], lower[i + 1], upper[i + 1])] for i in range(n - 1)]
+    flat = np.array([t for pair in strips for t in pair])
+    return flat[(flat[:, 0] != flat[:, 1]) & (flat[:, 1] != flat[:, 2]) & (flat[:, 0] != flat[:, 2])]
+
+
+def landmarks(h: Head) -> Ids:
+    """The iBUG-68 vertices."""
+    x, y, _ = h.points.T
+    ahead = (h.part == "skin") & (np.abs(h.turn) < 1.2)
+
+    def near(px: float, py: float) -> int:
+        return int((np.hypot(x - px, y - py) + 9 * ~ahead).argmin())
+
+    def contour(t: float) -> int:
+        row = 14.0 - 8.0 * abs(t) ** 1.7
+        away = np.hypot((h.row - row) / 8, h.turn - t * np.radians(88))
+        return int((away + 9 * (h.part != "skin")).argmin())
+
+    def along(slit: str, places: tuple[float, ...], which: int) -> list[int]:
+        edge = h.loops[slit][which]
+        return [int(edge[round(p * (len(edge) - 1))]) for p in places]
+
+    jaw = [contour(t) for t in np.linspace(-1, 1, 17)]
+    brow = [(0.53, 0.425), (0.44, 0.465), (0.34, 0.48), (0.23, 0.465), (0.13, 0.43)]
+    brows = [near(-a, b) for a, b in brow] + [near(a, b) for a, b in brow[::-1]]
+    nose = [near(0, b) for b in (0.28, 0.17, 0.06, -0.05)]
+    nose += [near(a, b) for a, b in ((-0.12, -0.14), (-0.06, -0.16), (0, -0.175), (0.06, -0.16), (0.12, -0.14))]
+    eyes = []
+    for slit in ("left", "right"):
+        eyes += along(slit, (0, 0.33, 0.67), 0) + along(slit, (1, 0.67, 0.33), 1)
+    lip = [
+        (-0.275, -0.385),
+        (-0.16, -0.335),
+        (-0.05, -0.30),
+        (0, -0.312),
+        (0.05, -0.30),
+        (0.16, -0.335),
+        (0.275, -0.385),
+    ]
+    lip += [(0.16, -0.455), (0.08, -0.485), (0, -0.49), (-0.08, -0.485), (-0.16, -0.455)]
+    outer = [near(a, b) for a, b in lip]
+    inner = along("mouth", (0, 0.25, 0.5, 0.75), 0) + along("mouth", (1, 0.75, 0.5, 0.25), 1)
+    return np.array(jaw + brows + nose + eyes + outer + inner)
+
+
+__all__ = ["EYE_ROW", "toy"]
