@@ -5,7 +5,8 @@ from pathlib import Path
 
 LAYERS = [
     {"types"},
-    {"registry", "config"},
+    {"registry"},
+    {"config"},
     {"ops"},
     {"face", "nn"},
     {"losses"},
