@@ -5,14 +5,15 @@ from pathlib import Path
 
 LAYERS = [
     {"types"},
-    {"registry", "config"},
+    {"registry"},
+    {"config"},
     {"ops"},
     {"face", "nn"},
     {"losses"},
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
     {"training"},
-    {"run", "sweep", "report"},
+    {"run", "evaluation", "sweep", "report"},
     {"demo"},
     {"cli"},
     {"__init__"},

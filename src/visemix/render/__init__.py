@@ -1,3 +1,5 @@
 from visemix.render.base import RENDER, Renderer
+from visemix.render.mesh import Mesh
+from visemix.render.taft import TAFT
 
-__all__ = ["RENDER", "Renderer"]
+__all__ = ["RENDER", "TAFT", "Mesh", "Renderer"]

@@ -1,0 +1,66 @@
+"""Random access to the frames of a prepared clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from av.video.reformatter import VideoReformatter
+from jaxtyping import UInt8
+from torch import Tensor
+
+from visemix.data.media import EXACT, open_media, picture_stream
+from visemix.types import FPS, VisemixError
+
+
+class FrameFile:
+    """Random access to the frames of an all-intra mp4 at 25 frames a second, as `VideoWriter(intra=True)` writes it.
+
+    It opens in each process when first read, so it can be handed to data-loader workers.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._open: tuple[int, Any, Any] | None = None
+        self._next = -1
+        self._to_rgb = VideoReformatter()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def frames(self, indices: Iterable[int]) -> UInt8[Tensor, "n 3 H W"]:
+        """The frames asked for, in that order; each by its timestamp, so none is ever off by one."""
+        return torch.stack([self._frame(int(k)) for k in indices])
+
+    def __len__(self) -> int:
+        return int(self._stream().frames)
+
+    def _stream(self) -> Any:
+        if self._open is None or self._open[0] != os.getpid():  # a forked worker must not share a file position
+            container = open_media(self.path)
+            self._open, self._next = (os.getpid(), container, picture_stream(container)), 0
+            self._open[2].codec_context.thread_count = 1
+        return self._open[2]
+
+    def _frame(self, k: int) -> UInt8[Tensor, "3 H W"]:
+        stream = self._stream()
+        if not 0 <= k < stream.frames:
+            raise VisemixError(f"{self.path} has frames 0 to {stream.frames - 1}, not {k}")
+        pts = round(k / FPS / stream.time_base) + (stream.start_time or 0)
+        container = self._open[1]  # type: ignore[index]
+        if k != self._next:
+            container.seek(pts, stream=stream)
+        for frame in container.decode(stream):
+            if frame.pts == pts:
+                self._next = k + 1
+                picture = self._to_rgb.reformat(frame, format="rgb24", **EXACT).to_ndarray()
+                return torch.from_numpy(picture).permute(2, 0, 1)
+            if frame.pts > pts:
+                break
+        raise VisemixError(f"frame {k} of {self.path} cannot be read; prepare the clip again with --overwrite")

@@ -1,0 +1,48 @@
+"""What the machine under torch is good at, and how to keep it from doing needless work."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Literal
+
+import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+
+
+def inference_dtype(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    """The number type to run a network in: what was asked for, or for "auto" bfloat16 where the hardware multiplies it.
+
+    A processor without bfloat16 instructions works it out ten times more slowly than float32, so "auto" asks first.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16 matrices (AVX512-BF16 or AMX; NVIDIA from Ampere on)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return False
+    has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+def keep_memory() -> bool:
+    """Tell this process's allocator to keep the memory it has, for every later allocation; true where that worked.
+
+    glibc asks the system for each buffer above 32 MiB at the latest, hands it back when it is freed, and the next layer
+    of a network faults every page in again: up to half the time of a convolutional network on 512² pictures. After
+    this call such buffers stay with the process, which never shrinks again. For a process that does nothing else but
+    generate. Linux with glibc only; elsewhere it does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version") or not hasattr(libc, "mallopt"):  # musl has neither
+        return False
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 << 20))
+    return all([libc.mallopt(name, value) == 1 for name, value in settings])

@@ -1,0 +1,219 @@
+"""TAFT, GSmoothFace's second stage: the driven face is blended into the footage, and a network makes it real."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from kornia.losses import ssim_loss
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from visemix.face import FaceModel
+from visemix.face.shading import landmarks_2d
+from visemix.nn.critic import PatchCritic, hinge_critic, hinge_generator
+from visemix.nn.perceptual import PerceptualLoss
+from visemix.ops.device import inference_dtype
+from visemix.ops.image import dilate
+from visemix.render.base import RENDER, Renderer
+from visemix.render.blend import Blend, FaceBlend, footprint, soften
+from visemix.render.generator import Generator
+from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
+
+log = logging.getLogger(__name__)
+
+# What a preset decides, and nothing else does. The official code lets bright colours of the render wrap around to dark
+# ones (uint8) and takes its reference from anywhere in the clip, the target itself included: neither is reproduced.
+PRESETS: dict[str, dict[str, Any]] = {
+    "corrected": {
+        "hole": "mesh",
+        "union": True,
+        "morphology": "random",
+        "soft_edge": 0.5,
+        "composite": True,
+        "mouth_weight": 1.0,
+        "structure_weight": 0.5,
+    },
+    "paper": {
+        "hole": "closing",
+        "union": False,
+        "morphology": "random",
+        "soft_edge": 0.0,
+        "composite": False,
+        "mouth_weight": 0.0,
+        "structure_weight": 0.0,
+    },
+    "official": {
+        "hole": "closing",
+        "union": False,
+        "morphology": "fixed",
+        "soft_edge": 0.5,  # its masks go through a bicubic resize
+        "composite": False,
+        "mouth_weight": 0.0,
+        "structure_weight": 0.0,
+    },
+}
+MOUTH = slice(48, 68)  # iBUG-68
+EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
+
+
+@RENDER.register("taft")
+class TAFT(Renderer):
+    """Target-adaptive face translation (GSmoothFace, section III-C): generator over a morphology-augmented blend.
+
+    An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `PRESETS`.
+
+    The blend: `hole`, `union`, `morphology`, `soft_edge` and `keep_eyes` are explained at `FaceBlend`; `blend: false`
+    leaves it out, and the generator sees the rendered face alone (Table IV, w/o MAFB). `composite` keeps the footage
+    wherever the face is not, in training and in use alike; without it the whole frame is the generator's.
+
+    The losses: `photometric_weight` · mean |Î − I| over [-1, 1]; the perceptual and style terms need VGG-19, whose
+    weights `vgg` names (a path, or "random"): without them they are off. `mouth_weight` · the same mean over a box
+    around the mouth, and `structure_weight` · (1 − SSIM) / 2, stand in for what VGG would see. `critic_weight` above 0
+    adds a patch critic with a hinge loss.
+
+    The work: `precision` is that of inference ("auto": bfloat16 where the hardware multiplies it), training follows the
+    trainer's; `chunk` is how many frames go through the generator at once in `forward`.
+    """
+
+    space = Space.EXPRESSION
+
+    def __init__(
+        self,
+        face: FaceModel,
+        *,
+        compat: Literal["corrected", "paper", "official"] = "corrected",
+        blend: bool = True,
+        hole: Literal["mesh", "closing"] | None = None,
+        union: bool | None = None,
+        morphology: Literal["random", "fixed", "none"] | None = None,
+        soft_edge: float | None = None,
+        keep_eyes: bool = False,
+        composite: bool | None = None,
+        base: int = 64,
+        max_channels: int = 256,
+        levels: int = 3,
+        photometric_weight: float = 1.0,
+        perceptual_weight: float = 4.0,
+        style_weight: float = 1000.0,
+        mouth_weight: float | None = None,
+        structure_weight: float | None = None,
+        vgg: str | None = None,
+        critic_weight: float = 0.0,
+        critic_base: int = 64,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        chunk: int = 4,
+    ) -> None:
+        super().__init__()
+        preset = PRESETS[compat]
+        given = {
+            "hole": hole,
+            "union": union,
+            "morphology": morphology,
+            "soft_edge": soft_edge,
+            "composite": composite,
+            "mouth_weight": mouth_weight,
+            "structure_weight": structure_weight,
+        }
+        options = preset | {name: value for name, value in given.items() if value is not None}
+        if not blend:
+            if composite:
+                raise VisemixError("render.composite needs render.blend: without a blend there is no mask to paste by")
+            options["composite"] = False
+        self.face, self.blend, self.composite = face, blend, options["composite"]
+        self.precision, self.chunk = precision, chunk
+        self.blending = FaceBlend(
+            face, options["hole"], options["union"], options["morphology"], options["soft_edge"], keep_eyes
+        )
+        self.generator = Generator(base, max_channels, levels)
+        self.weights = {
+            "photometric": photometric_weight,
+            "perceptual": perceptual_weight,
+            "style": style_weight,
+            "mouth": options["mouth_weight"],
+            "structure": options["structure_weight"],
+            "adversarial": critic_weight,
+        }
+        self.perceptual = PerceptualLoss(vgg) if vgg and (perceptual_weight or style_weight) else None
+        if not vgg and (perceptual_weight or style_weight):
+            log.warning("TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")
+        elif vgg == "random":
+            log.warning("TAFT's perceptual and style terms look through a random VGG-19 (render.vgg=random)")
+        self.critic: nn.Module | None = PatchCritic(6, critic_base) if critic_weight else None
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        reference = self._reference(subject)
+        frames = [
+            self._draw(Motion(motion.values[:, at], motion.space), subject.at(at), reference)[0]
+            for at in torch.arange(motion.values.shape[1], device=motion.values.device).split(self.chunk)
+        ]
+        return Video(torch.cat(frames, 1))
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        frames, blend = self._draw(motion, subject, self._reference(subject))
+        ours, theirs = frames.flatten(0, 1), target.frames.flatten(0, 1)
+        error = 2 * (ours - theirs).abs()  # pictures in [-1, 1]
+        losses = {"photometric": error.mean()}
+        if self.weights["mouth"]:
+            box = mouth_box(landmarks_2d(self.face, motion.values, subject)[..., MOUTH, :], frames).flatten(0, 1)
+            losses["mouth"] = (error * box).sum() / (3 * box.sum()).clamp(min=1)
+        if self.weights["structure"]:
+            losses["structure"] = ssim_loss(ours, theirs, window_size=7)
+        if self.perceptual is not None:
+            losses["perceptual"], losses["style"] = self.perceptual(ours, theirs)
+        if self.critic is not None:
+            losses["adversarial"] = hinge_generator(self.critic(torch.cat([blend.image.flatten(0, 1), ours], 1)))
+        return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
+
+    def critic_loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        if self.critic is None:
+            return {}
+        with torch.no_grad():
+            frames, blend = self._draw(motion, subject, self._reference(subject))
+        seen = blend.image.flatten(0, 1)
+        real = self.critic(torch.cat([seen, target.frames.flatten(0, 1)], 1))
+        fake = self.critic(torch.cat([seen, frames.flatten(0, 1)], 1))
+        return {"critic": hinge_critic(real, fake)}
+
+    def _draw(self, motion: Motion, subject: Subject, reference: Tensor) -> tuple[Float[Tensor, "B T 3 H W"], Blend]:
+        footage = subject.footage
+        assert footage is not None
+        blend = self.blending(motion.values, subject, footage)
+        seen = blend.image if self.blend else blend.face
+        pair = (reference.unsqueeze(1).expand_as(seen), seen)
+        made = self._generate(*(2 * picture.flatten(0, 1) - 1 for picture in pair))
+        frames = (made.unflatten(0, seen.shape[:2]) + 1) / 2
+        if self.composite:
+            mask = blend.mask.flatten(0, 1)
+            edge = soften(dilate(mask, *footprint(EDGE, mask)).view_as(blend.mask), EDGE_SIGMA)
+            frames = footage + (frames - footage) * edge
+        return frames, blend
+
+    def _generate(self, reference: Tensor, blended: Tensor) -> Tensor:
+        dtype = inference_dtype(self.precision, blended.device)
+        if self.training or torch.is_grad_enabled() or dtype is torch.float32:
+            return self.generator(reference, blended)
+        weights = {name: p.to(dtype) for name, p in self.generator.named_parameters()}
+        return functional_call(self.generator, weights, (reference.to(dtype), blended.to(dtype))).float()
+
+    @staticmethod
+    def _reference(subject: Subject) -> Float[Tensor, "B 3 H W"]:
+        if subject.footage is None:
+            raise VisemixError(f"TAFT paints over footage, and '{subject.speaker[0]}' has none; prepare a clip of them")
+        return subject.footage[:, 0] if subject.reference is None else subject.reference
+
+
+def mouth_box(
+    mouth: Float[Tensor, "B T 20 2"], pictures: Float[Tensor, "B T 3 H W"], margin: float = 0.3
+) -> Float[Tensor, "B T 1 H W"]:
+    """1 in a box around the mouth's landmarks (pixels), wider by `margin` of its own sides all around; else 0."""
+    height, width = pictures.shape[-2:]
+    low, high = mouth.amin(2), mouth.amax(2)
+    slack = margin * (high - low)
+    x = torch.arange(width, device=mouth.device) + 0.5
+    y = torch.arange(height, device=mouth.device) + 0.5
+    (left, top), (right, bottom) = ((p[..., None]).unbind(2) for p in (low - slack, high + slack))
+    across, down = (x >= left) & (x <= right), (y >= top) & (y <= bottom)
+    return (down[..., :, None] & across[..., None, :]).to(pictures.dtype).unsqueeze(2)
