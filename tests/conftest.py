@@ -21,8 +21,8 @@ def clip(face):
     return make_clip(face)
 
 
-def make_clip(face, batch=2, frames=10, size=64):
-    g = torch.Generator().manual_seed(0)
+def make_clip(face, batch=2, frames=10, size=64, seed=0):
+    g = torch.Generator().manual_seed(seed)
     seconds = torch.arange(frames) / FPS
     low, high = face.expression_range.T
     wave = torch.rand(batch, frames * SAMPLES_PER_FRAME, generator=g) * 2 - 1

@@ -15,7 +15,7 @@ from yaml import YAMLError
 from visemix.registry import nearest
 from visemix.types import VisemixError
 
-VOLATILE = ("log", "out", "device", "workers")  # changing these does not make it another run
+VOLATILE = ("name", "log", "out", "device", "workers", "plugins")  # changing these does not make it another run
 
 
 def config_root() -> Path:
@@ -79,6 +79,8 @@ def _load(path: Path) -> DictConfig:
 
 def _with_parents(path: Path) -> DictConfig:
     body = _load(path)
+    if "plugins" in body:
+        body.plugins = [str(path.parent / plugin) for plugin in body.plugins]
     parent = body.pop("extends", None)
     return _overlay(_with_parents(path.parent / parent), body) if parent else body
 

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+import torch
+from huggingface_hub import hf_hub_download
+from omegaconf import OmegaConf
+from torch import Tensor, nn
 
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
+from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
-from visemix.types import AudioFeatures, Motion, Speech, Subject, Video
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Streaming, Subject, Video, VisemixError
+
+WEIGHTS = "model.safetensors"
+PARTS = ("face", "audio", "motion", "render")
+HEARD, AROUND = 500, 50  # frames of sound encoded at a time, and frames of context on either side of them
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Footage to talk over, at least as long as the speech; pieces of it are asked for as they are needed."""
+
+    def subject(self, frames: Tensor, *, footage: bool = True) -> Subject: ...
 
 
 class TalkingFace(nn.Module):
+    """An audio encoder, a motion model and a renderer over one face model.
+
+    `config` is what `from_config` was given for each of them: a checkpoint carries it.
+    """
+
     def __init__(self, face: FaceModel, audio: AudioEncoder, motion: MotionModel, render: Renderer) -> None:
         super().__init__()
         self.face, self.audio, self.motion, self.render = face, audio, motion, render
+        self.config: dict[str, Any] = {}
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
@@ -26,7 +48,9 @@ class TalkingFace(nn.Module):
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
-        return cls(face, audio, motion, render)
+        model = cls(face, audio, motion, render)
+        model.config = {part: plain(cfg[part]) for part in PARTS}
+        return model
 
     def stages(self) -> dict[str, nn.Module]:
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
@@ -39,3 +63,96 @@ class TalkingFace(nn.Module):
     def draw(self, motion: Motion, subject: Subject) -> Video:
         """Also the way in for motion that did not come from sound: ground truth, or another video's."""
         return self.render(self.face.convert(motion, self.render.space, subject), subject)
+
+    @torch.inference_mode()
+    def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
+        """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
+        still = target.subject(torch.arange(speech.frames), footage=False)
+        done = 0
+        for motion in rebatched(self.speak(self.listen(speech), still), batch):
+            frames = torch.arange(done, done + motion.values.shape[1])
+            yield self.draw(motion, target.subject(frames))
+            done += len(frames)
+
+    def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
+        """Features of 20 s at a time, with 2 s of sound on either side for context; shorter speech is heard at once."""
+        for start in range(0, speech.frames, HEARD):
+            stop, before = min(start + HEARD, speech.frames), max(start - AROUND, 0)
+            heard = Speech(speech.wave[:, before * SAMPLES_PER_FRAME : (stop + AROUND) * SAMPLES_PER_FRAME])
+            yield AudioFeatures(self.audio(heard).values[:, start - before : stop - before])
+
+    def speak(self, features: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
+        """Motion as it comes, from models that carry their state; others get all the features together."""
+        if isinstance(self.motion, Streaming):
+            yield from self.motion.stream(features, subject)
+        else:
+            yield self.motion(AudioFeatures(torch.cat([piece.values for piece in features], 1)), subject)
+
+    def save(self, path: str | Path, **notes: Any) -> None:
+        """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
+        write_tensors(Path(path), self.state_dict(), {"config": self.config, "face": self.face.name} | notes)
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
+        """The model in a file that `save` wrote, or in the run folder around it, in eval mode.
+
+        `parts` replaces the config of a part where this machine differs: `face={"name": "ict", "path": …}`.
+
+        Raises:
+            VisemixError: no such file, none of ours, or the weights belong to other parts.
+        """
+        state, notes = read_checkpoint(path)
+        model = cls.from_config(notes["config"] | parts)
+        if model.face.name != notes["face"]:
+            raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
+        model.join(state, path)
+        return model.eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
+        """As `from_checkpoint`, and where no such path exists, from the repository of that name on Hugging Face."""
+        if Path(name).exists() or str(name).count("/") != 1:
+            return cls.from_checkpoint(name, **parts)
+        try:
+            return cls.from_checkpoint(hf_hub_download(str(name), WEIGHTS), **parts)
+        except (OSError, ValueError) as error:  # what the hub's client raises derives from these
+            reason = str(error).splitlines()[0]
+            raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
+
+    def join(self, state: Mapping[str, Tensor], source: str | Path, prefixes: tuple[str, ...] = ("",)) -> None:
+        """Take over the weights whose names begin with one of `prefixes` (`motion.`, `render.`, …), all of them."""
+        given = {name: tensor for name, tensor in state.items() if name.startswith(prefixes)}
+        own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(prefixes)}
+        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n].shape != given[n].shape]
+        if wrong:
+            raise VisemixError(f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit)")
+        self.load_state_dict(given, strict=False)
+
+
+def rebatched(motions: Iterable[Motion], size: int) -> Iterator[Motion]:
+    """The same motion in pieces of `size` frames; the last may be shorter."""
+    held: Tensor | None = None
+    for motion in motions:
+        held = motion.values if held is None else torch.cat([held, motion.values], 1)
+        while held.shape[1] >= size:
+            yield Motion(held[:, :size], motion.space)
+            held = held[:, size:]
+    if held is not None and held.shape[1]:
+        yield Motion(held, motion.space)
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder)."""
+    path = Path(path)
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.is_file():
+        raise VisemixError(f"no trained model at {file}; give a run folder that `visemix fit` printed")
+    try:
+        return read_tensors(file)
+    except ValueError as error:
+        raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
+
+
+def plain(cfg: Any) -> Any:
+    """An OmegaConf node or a mapping as plain dicts and lists."""
+    return OmegaConf.to_container(OmegaConf.create(cfg), resolve=True)

@@ -103,6 +103,7 @@ def _default(p: inspect.Parameter) -> Any:
 
 
 _plugins_loaded = False
+_files_loaded: set[Path] = set()
 
 
 def load_plugins() -> None:
@@ -115,5 +116,10 @@ def load_plugins() -> None:
 
 
 def load_file(path: str | Path) -> None:
-    """Run a loose Python file for what it registers: an experiment's `plugins` list, before anyone packages it."""
-    runpy.run_path(str(path), run_name=Path(path).stem)
+    """Run a loose Python file, once, for what it registers: an experiment's `plugins`, before anyone packages it."""
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise VisemixError(f"no plugin file {path}; give the path of a Python file")
+    if path not in _files_loaded:
+        _files_loaded.add(path)
+        runpy.run_path(str(path), run_name=path.stem)

@@ -28,6 +28,7 @@ class FaceData:
     hole: Int[Tensor, "K 3"]  # extra triangles that close the mouth (and eyes) of the skin, for masks
     landmarks: Int[Tensor, "68"]  # iBUG-68 order
     lower: Bool[Tensor, " N"]  # vertices below the nose, which talk
+    expression_names: tuple[str, ...] = ()  # one for each of E where the model has names for them
 
 
 class FaceModel(nn.Module):
@@ -42,22 +43,42 @@ class FaceModel(nn.Module):
     triangles: Tensor
     skin: Tensor
     hole: Tensor
-    closed_skin: Tensor
+    closed_skin: Tensor  # (·, 3) the triangles of the skin and those that close its mouth and eyes
     landmark_ids: Tensor
     lower: Tensor
+    _points_identity: Tensor  # (204, I) the bases at the landmarks alone
+    _points_expression: Tensor  # (204, E)
+    _points_fit: Tensor  # (E, 204) ridge least squares from landmark offsets to expression
+    _lower_share: Tensor  # (E, E) what the lower face makes of a change of expression
 
     def __init__(self, data: FaceData) -> None:
         super().__init__()
         self.name = data.name
+        self.expression_names = data.expression_names
         for field in ("mean", "identity", "expression", "expression_range", "albedo", "texture"):
-            self.register_buffer(field, getattr(data, field).float().contiguous(), persistent=False)
-        for field in ("triangles", "hole"):
-            self.register_buffer(field, getattr(data, field).long(), persistent=False)
-        closed = torch.cat([data.triangles[data.skin], data.hole]).long()
-        self.register_buffer("closed_skin", closed, persistent=False)
-        self.register_buffer("landmark_ids", data.landmarks.long(), persistent=False)
-        self.register_buffer("skin", data.skin, persistent=False)
-        self.register_buffer("lower", data.lower, persistent=False)
+            self._keep(field, getattr(data, field).float().contiguous())
+        self._keep("triangles", data.triangles.long())
+        self._keep("hole", data.hole.long())
+        self._keep("closed_skin", torch.cat([data.triangles[data.skin], data.hole]).long())
+        self._keep("landmark_ids", data.landmarks.long())
+        self._keep("skin", data.skin)
+        self._keep("lower", data.lower)
+        basis = self.expression[self.landmark_ids].flatten(0, 1)
+        self._keep("_points_identity", self.identity[self.landmark_ids].flatten(0, 1))
+        self._keep("_points_expression", basis)
+        self._keep("_points_fit", _ridge(basis.double().mT @ basis.double(), basis.double().mT).float())
+        below, all_over = self.gram(data.lower.double()), self.gram(torch.ones(len(self.mean), dtype=torch.float64))
+        self._keep("_lower_share", _ridge(all_over, below).float())
+
+    def _keep(self, name: str, value: Tensor) -> None:
+        self.register_buffer(name, value, persistent=False)  # the model's file has it; a checkpoint need not
+
+    def extra_repr(self) -> str:
+        sizes = [
+            f"{self.name}: {len(self.mean)} vertices, {len(self.triangles)} triangles ({int(self.skin.sum())} skin)"
+        ]
+        bases = {"identity": self.identity, "expression": self.expression, "texture": self.texture}
+        return ", ".join(sizes + [f"{name} {basis.shape[-1]}" for name, basis in bases.items()])
 
     def width(self, space: Space) -> int:
         """Channels of a motion in `space` for this face model."""
@@ -65,8 +86,9 @@ class FaceModel(nn.Module):
 
     def vertices(self, identity: Float[Tensor, "B I"], expression: Float[Tensor, "B T E"]) -> Float[Tensor, "B T N 3"]:
         """The mesh in its own frame (no head pose), decimetres."""
-        shape = self.mean + torch.einsum("bi,nci->bnc", identity, self.identity)
-        return shape.unsqueeze(1) + torch.einsum("bte,nce->btnc", expression, self.expression)
+        shape = self.mean.flatten() + identity @ self.identity.flatten(0, 1).mT
+        moved = shape.unsqueeze(1) + expression @ self.expression.flatten(0, 1).mT
+        return moved.unflatten(-1, (-1, 3))
 
     def landmarks(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 68 3"]:
         """The 68 points in the face's own frame (no head pose), decimetres."""
@@ -77,14 +99,32 @@ class FaceModel(nn.Module):
         """Express a motion in another space. Exact towards landmarks, ridge least squares towards expression."""
         if motion.space is space:
             return motion
-        shape = torch.einsum("bi,nci->bnc", subject.identity, self.identity[self.landmark_ids]).flatten(1).unsqueeze(1)
-        basis = self.expression[self.landmark_ids].flatten(0, 1)  # (204, E)
+        shape = (subject.identity @ self._points_identity.mT).unsqueeze(1)
         if space is Space.LANDMARKS:
-            return Motion(shape + motion.values @ basis.T, space)
-        gram = basis.T @ basis
-        ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
-        fit = torch.linalg.solve(gram + ridge, basis.T)
-        return Motion((motion.values - shape) @ fit.T, space)
+            return Motion(shape + motion.values @ self._points_expression.mT, space)
+        return Motion((motion.values - shape) @ self._points_fit.mT, space)
+
+    def merge(self, driven: Float[Tensor, "B T E"], own: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
+        """The expression whose lower face is nearest to `driven` and whose upper face is nearest to `own`.
+
+        Least squares over the vertices, (G_low + G_up) x = G_low · driven + G_up · own: a driven mouth that leaves the
+        footage's brows and blinks alone. Where both agree, so does the answer.
+        """
+        return own + (driven - own) @ self._lower_share.mT
+
+    def gram(self, weights: Float[Tensor, " N"]) -> Float[Tensor, "E E"]:
+        """G = Σ_n w_n E_nᵀ E_n, in the precision of `weights`: what a change δ of expression moves, as a δᵀ G δ.
+
+        The sum over vertices of w_n ‖Δ_n‖² (square decimetres) without any vertex; GSmoothFace's loss, exactly.
+        """
+        basis = (self.expression.to(weights.dtype) * weights.sqrt()[:, None, None]).flatten(0, 1)
+        return basis.mT @ basis
+
+
+def _ridge(gram: Tensor, right: Tensor) -> Tensor:
+    """(gram + ε)⁻¹ right, ε a millionth of the mean diagonal, for bases whose components overlap."""
+    ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve(gram + ridge, right)
 
 
 FACE: Registry[FaceModel] = Registry("face model")

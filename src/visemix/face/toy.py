@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from visemix.face.model import FACE, FaceData, FaceModel
+from visemix.face.topology import close_holes
 from visemix.face.toy_bases import EXPRESSIONS, expressions, identities, tones
 from visemix.face.toy_parts import colours, head
-from visemix.face.toy_surface import EYE_ROW, Array, Head, Ids
+from visemix.face.toy_surface import Array, Head, Ids
 
 LOWEST, HIGHEST = 14.9, 3.4  # rows of the skin grid that bound the face skin: under the chin, below the hairline
 WIDEST = np.radians(80)
@@ -27,11 +28,13 @@ def toy() -> FaceModel:
 
 @cache
 def _data() -> FaceData:
-    h, grid, rows, turns = head()
+    h = head()
     front = np.abs(h.turn) <= WIDEST
     kept = (h.part == "skin") & front & (h.row <= LOWEST) & (h.row >= HIGHEST)
     skin = kept[h.triangles].all(1)
-    origin = h.points[np.unique(h.triangles[skin])].mean(0)
+    corners = h.points[h.triangles[skin]]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    origin = (corners.mean(1) * area[:, None]).sum(0) / area.sum()
     points = h.points - origin
 
     def tensor(array: Array) -> torch.Tensor:
@@ -47,18 +50,11 @@ def _data() -> FaceData:
         texture=tensor(tones(h)),
         triangles=torch.from_numpy(h.triangles),
         skin=torch.from_numpy(skin),
-        hole=torch.from_numpy(np.concatenate([_zip(*h.loops[name]) for name in ("mouth", "left", "right")])),
+        hole=torch.from_numpy(close_holes(h.triangles[skin], points)),
         landmarks=torch.from_numpy(landmarks(h)),
         lower=torch.from_numpy(points[:, 1] < -0.15),
+        expression_names=tuple(EXPRESSIONS),
     )
-
-
-def _zip(upper: Ids, lower: Ids) -> Ids:
-    """Triangles between the two edges of a slit, whose ends they share."""
-    n = len(upper)
-    strips = [[(upper[i], lower[i], lower[i + 1]), (upper[i], lower[i + 1], upper[i + 1])] for i in range(n - 1)]
-    flat = np.array([t for pair in strips for t in pair])
-    return flat[(flat[:, 0] != flat[:, 1]) & (flat[:, 1] != flat[:, 2]) & (flat[:, 0] != flat[:, 2])]
 
 
 def landmarks(h: Head) -> Ids:
@@ -66,7 +62,7 @@ def landmarks(h: Head) -> Ids:
     x, y, _ = h.points.T
     ahead = (h.part == "skin") & (np.abs(h.turn) < 1.2)
 
-    def near(px: float, py: float) -> int:
+    def near(px: float | int, py: float | int) -> int:
         return int((np.hypot(x - px, y - py) + 9 * ~ahead).argmin())
 
     def contour(t: float) -> int:
@@ -74,7 +70,7 @@ def landmarks(h: Head) -> Ids:
         away = np.hypot((h.row - row) / 8, h.turn - t * np.radians(88))
         return int((away + 9 * (h.part != "skin")).argmin())
 
-    def along(slit: str, places: tuple[float, ...], which: int) -> list[int]:
+    def along(slit: str, places: tuple[float | int, ...], which: int) -> list[int]:
         edge = h.loops[slit][which]
         return [int(edge[round(p * (len(edge) - 1))]) for p in places]
 
@@ -99,6 +95,3 @@ def landmarks(h: Head) -> Ids:
     outer = [near(a, b) for a, b in lip]
     inner = along("mouth", (0, 0.25, 0.5, 0.75), 0) + along("mouth", (1, 0.75, 0.5, 0.25), 1)
     return np.array(jaw + brows + nose + eyes + outer + inner)
-
-
-__all__ = ["EYE_ROW", "toy"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from visemix.face.toy_surface import (
@@ -24,18 +26,18 @@ LIPS, MOUTH, GUMS, TONGUE = (0.78, 0.38, 0.36), (0.17, 0.05, 0.05), (0.75, 0.42,
 TEETH, WHITE, IRIS, LASH = (0.97, 0.95, 0.90), (0.96, 0.95, 0.94), (0.30, 0.45, 0.55), (0.22, 0.14, 0.12)
 
 
-def head() -> tuple[Head, Ids, Array, Array]:
-    """The whole geometry; the ids of the skin grid and the grid's two coordinates come along."""
+def head() -> Head:
+    """The whole geometry."""
     h = Head()
-    grid, rows, turns = skin(h)
+    skin(h)
     _mouth(h)
     for slit, sign in (("left", -1.0), ("right", 1.0)):
         edge = _edge(h, slit)
         socket = edge + (np.array([sign * EYE[0], EYE[1], EYE[2]]) - edge) * 0.22
-        behind(h, slit, [("lid", edge * [1, 1, 1] - [0, 0, 0.012], 1.0), ("socket", socket, 0.3)])
+        behind(h, slit, [("lid", edge - [0, 0, 0.012], 1.0), ("socket", socket, 0.3)])
         _eyeball(h, sign)
         _ear(h, sign)
-    return h, grid, rows, turns
+    return h
 
 
 def _edge(h: Head, slit: str) -> Array:
@@ -53,20 +55,20 @@ def _mouth(h: Head) -> None:
     up[:, 1] = sign * arc
     back = np.array([0.0, 0.0, 1.0])
     rings = [
-        ("lip", edge + 0.012 * up - 0.03 * back, 1.0),
-        ("lip", edge + 0.035 * up - 0.065 * back, 1.0),
-        ("mouth", edge + 0.14 * up - 0.09 * back, 1.0),
-        ("mouth", edge + 0.2 * up - 0.3 * back, 0.9),
+        ("lip", edge - 0.002 * up - 0.03 * back, 1.0),
+        ("lip", edge + 0.025 * up - 0.07 * back, 1.0),
+        ("mouth", edge + 0.13 * up - 0.16 * back, 0.9),
+        ("mouth", edge + 0.2 * up - 0.32 * back, 0.9),
         ("mouth", edge * [0.6, 1, 1] + 0.14 * up - 0.55 * back, 0.8),
-        ("mouth", edge * [0.05, 1, 1] - 0.6 * back, 0.7),
+        ("mouth", np.tile([0, MOUTH_Y, -0.3], (len(edge), 1)), 0.0),
     ]
     behind(h, "mouth", rings)
-    _teeth(h, "teeth_up", MOUTH_Y + np.array([0.13, 0.075, 0.07, 0.03, -0.012]), 0.285, 2.3)
-    _teeth(h, "teeth_lo", MOUTH_Y + np.array([-0.02, -0.05, -0.085, -0.09, -0.14]), 0.265, 2.5)
+    _teeth(h, "teeth_up", MOUTH_Y + np.array([0.13, 0.075, 0.07, 0.03, -0.03]), 0.265, 2.2)
+    _teeth(h, "teeth_lo", MOUTH_Y + np.array([-0.03, -0.05, -0.085, -0.09, -0.14]), 0.235, 2.3)
     u, v = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, 13), np.linspace(0, np.pi / 2, 8), indexing="ij")
     tongue = np.stack([0.15 * np.sin(u) * np.sin(v), 0.06 * np.cos(v), 0.3 * np.cos(u) * np.sin(v)], -1)
     tongue[..., 1] -= 0.012 * np.exp(-((tongue[..., 0] / 0.03) ** 2))
-    h.add(tongue.reshape(-1, 3) + [0, MOUTH_Y - 0.12, -0.09], "tongue", _strip(len(h.points), 13, 8))
+    h.add(tongue.reshape(-1, 3) + np.array([0, MOUTH_Y - 0.12, -0.09]), "tongue", _strip(len(h.points), 13, 8))
 
 
 def _teeth(h: Head, part: str, heights: Array, front: float, bend: float) -> None:
@@ -98,9 +100,9 @@ def _ear(h: Head, sign: float) -> None:
     r, b = np.meshgrid(radius, around, indexing="ij")
     height = np.array([-0.03, -0.035, -0.02, 0.025, 0.03, 0.0, -0.06])[:, None]
     u, w = r * np.cos(b), r * np.sin(b)  # u to the back, w up
-    wide = 0.15 * (1 + 0.25 * w)
+    wide = 0.14 * (1 + 0.25 * w)
     out = 0.09 + 0.09 * u + height * (1 - 0.6 * (u < 0) * -u)
-    points = np.stack([sign * (0.70 + out), 0.11 + 0.28 * w + 0.04 * u, -0.56 - wide * u + 0 * u], -1)
+    points = np.stack([sign * (0.70 + out), 0.12 + 0.25 * w + 0.04 * u, -0.56 - wide * u], -1)
     start, n = len(h.points), len(around)
     inner = start + np.arange((len(radius) - 1) * n).reshape(-1, n)
     outer, right = inner + n, np.roll(np.arange(n), -1)
@@ -130,12 +132,12 @@ def hair_weight(h: Head) -> Array:
     """1 under the hair."""
     turn = np.abs(h.turn)
     line = np.interp(turn, [0, 0.5, 0.9, 1.2, 1.5, 1.75, 2.2, 3.2], [3.15, 3.1, 3.5, 4.3, 6.6, 7.0, 9.6, 12.5])
-    return np.clip((line - h.row) / 0.35 + 0.5, 0, 1) * (h.part == "skin")
+    return np.clip((line - h.row) / 0.7 + 0.5, 0, 1) * (h.part == "skin")
 
 
 def colours(h: Head) -> Array:
     """Albedo of every vertex."""
-    x, y, z = h.points.T
+    x, y, _ = h.points.T
     skinny = (h.part == "skin") & (np.abs(h.turn) < 1.3)
     colour = np.tile(np.array(SKIN), (len(x), 1))
 
@@ -143,18 +145,23 @@ def colours(h: Head) -> Array:
         colour[:] = colour + weight[:, None] * (np.array(rgb) - colour)
 
     paint(0.35 * both(x, y, (0.4, -0.08), (0.17, 0.15)) * skinny, (0.90, 0.52, 0.45))
-    paint(0.3 * bump(x, y, (0, -0.06), (0.09, 0.08)) * skinny, (0.88, 0.52, 0.45))
+    paint(0.3 * bump(x, y, (0.0, -0.06), (0.09, 0.08)) * skinny, (0.88, 0.52, 0.45))
     paint(0.25 * both(x, y, (0.3, 0.3), (0.2, 0.1)) * skinny, (0.62, 0.40, 0.34))
     paint(0.85 * both(x, y, (0.062, -0.152), (0.032, 0.016)) * skinny, (0.25, 0.10, 0.09))
     ax = np.abs(x)
     curve = np.interp(ax, [0.12, 0.2, 0.36, 0.53], [0.425, 0.455, 0.48, 0.425])
     thick = np.interp(ax, [0.10, 0.14, 0.3, 0.5, 0.54], [0.0, 0.045, 0.042, 0.022, 0.0])
-    paint(np.clip((thick - np.abs(y - curve)) / 0.018 + 0.3, 0, 1) * (thick > 0) * skinny, BROW)
+    paint(np.clip((thick - np.abs(y - curve)) / 0.03 + 0.4, 0, 1) * (thick > 0) * skinny, BROW)
     paint(lip_weight(h), LIPS)
     mouth_line = np.exp(-(((y - MOUTH_Y) / 0.008) ** 2)) * (ax < MOUTH_CORNER + 0.03)
     paint(0.5 * mouth_line * (h.part == "skin") * skinny, (0.35, 0.12, 0.12))
     paint(hair_weight(h), HAIR)
-    for part, rgb in {"mouth": MOUTH, "lid": LASH, "socket": (0.5, 0.3, 0.27), "tongue": TONGUE}.items():
+    for part, rgb in {
+        "mouth": MOUTH,
+        "lid": (0.80, 0.50, 0.46),
+        "socket": (0.70, 0.42, 0.38),
+        "tongue": TONGUE,
+    }.items():
         paint((h.part == part) * 1.0, rgb)
     _paint_teeth(h, paint)
     for part, sign in (("eye_l", -1.0), ("eye_r", 1.0)):
@@ -171,18 +178,10 @@ def colours(h: Head) -> Array:
     return np.clip(colour, 0, 1)
 
 
-def _paint_teeth(h: Head, paint) -> None:  # type: ignore[no-untyped-def]
+def _paint_teeth(h: Head, paint: Callable[[Array, tuple[float, float, float]], None]) -> None:
     x, y, _ = h.points.T
     for part, root in (("teeth_up", 1.0), ("teeth_lo", -1.0)):
         own = h.part == part
         paint(own * np.clip(1 - 6 * (np.abs(x) - 0.1), 0.55, 1), TEETH)
         gum = root * (y - MOUTH_Y) > 0.0725 if root > 0 else root * (y - MOUTH_Y) > 0.0875
         paint(own * gum, GUMS)
-
-
-def eyelid_rows(h: Head) -> Array:
-    """How much of each skin vertex belongs to the viewer's right eye's side."""
-    return np.clip(h.points[:, 0] / 0.1 + 0.5, 0, 1)
-
-
-__all__ = ["SKIN", "colours", "eyelid_rows", "hair_weight", "head", "lip_weight"]

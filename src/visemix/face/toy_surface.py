@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]  # floating point, or a truth value used as a weight
 Ids = NDArray[np.int64]
 
 # Half a profile from crown to neck. Front y and z, half width, y at the side, z of the axis, z at the back, and how
@@ -36,7 +37,7 @@ PROFILE = np.array(
         [-1.60, -0.22, 0.45, -1.60, -0.65, -1.10, 1.0],  # 18 neck
     ]
 )
-ROWS_BETWEEN = [2, 3, 4, 5, 8, 7, 7, 7, 7, 6, 6, 5, 6, 5, 4, 3, 3, 3]
+ROWS_BETWEEN = [1, 2, 3, 4, 7, 7, 6, 5, 5, 6, 6, 4, 4, 4, 3, 2, 2, 3]
 EYE_ROW, MOUTH_ROW = 6.0, 10.0
 EYE = np.array([0.31, 0.285, -0.03])  # centre of the eyeball at the viewer's right
 EYE_RADIUS = 0.165
@@ -98,7 +99,7 @@ def mouth_arc(x: Array) -> Array:
 
 def skin_surface(row: Array, turn: Array, side: Array, open_up: float = 0.06, open_down: float = -0.05) -> Array:
     """Points of the skin; `side` tells the two edges of a slit apart, the lids are open by the two heights."""
-    front_y, front_z, width, side_y, axis, back, recede = PchipInterpolator(np.arange(len(PROFILE)), PROFILE)(row).T
+    front_y, front_z, width, side_y, axis, back, recede = _profile(row).T
     c = np.cos(turn)
     x = width * np.sin(turn)
     ahead = np.clip(c, 0, 1)
@@ -114,8 +115,16 @@ def skin_surface(row: Array, turn: Array, side: Array, open_up: float = 0.06, op
     z = z + lid * np.logaddexp(0, (over - z) * 60) / 60
     lips = np.exp(-(((row - MOUTH_ROW) / 0.5) ** 2)) * (c > 0)
     y = y + lips * 0.012 * (np.cos(np.clip(np.abs(x) / MOUTH_CORNER, 0, 1) * np.pi * 1.5) - 0.3) * mouth_arc(x)
-    gap = np.where(row == MOUTH_ROW, side, 0.0) * 0.004 * mouth_arc(x)
+    gap = np.where(row == MOUTH_ROW, side, 0.0) * 0.001 * mouth_arc(x)
     return np.stack([x, y + gap, z], -1)
+
+
+def _profile(row: Array) -> Array:
+    """The table between its rows, its kinks smoothed away."""
+    curve = PchipInterpolator(np.arange(len(PROFILE)), PROFILE)
+    spread = np.minimum(1, np.minimum(row, len(PROFILE) - 1 - row))
+    taps = [(0.0, 0.3), (0.3, 0.2), (-0.3, 0.2), (0.6, 0.15), (-0.6, 0.15)]
+    return sum((w * curve(row + t * spread) for t, w in taps), np.zeros((len(row), PROFILE.shape[1])))
 
 
 def _relief(x: Array, y: Array) -> Array:
@@ -132,16 +141,18 @@ def _relief(x: Array, y: Array) -> Array:
     upper = 0.05 * arc * np.exp(-(((y - MOUTH_Y - 0.045) / 0.05) ** 2))
     lower = 0.055 * arc * np.exp(-(((y - MOUTH_Y + 0.055) / 0.055) ** 2))
     line = -0.012 * np.exp(-(((y - MOUTH_Y) / 0.015) ** 2) - (x / 0.3) ** 4)
-    philtrum = -0.012 * bump(x, y, (0, -0.25), (0.03, 0.06)) + 0.012 * both(x, y, (0.05, -0.25), (0.025, 0.06))
+    philtrum = -0.012 * bump(x, y, (0.0, -0.25), (0.03, 0.06)) + 0.012 * both(x, y, (0.05, -0.25), (0.025, 0.06))
     corners = -0.03 * both(x, y, (0.29, MOUTH_Y), (0.05, 0.08))
-    chin = 0.03 * bump(x, y, (0, -0.71), (0.14, 0.1))
+    chin = 0.03 * bump(x, y, (0.0, -0.71), (0.14, 0.1))
     return nose + sockets + brow + cheeks + upper + lower + line + philtrum + corners + chin
 
 
-def skin(head: Head) -> tuple[Ids, Array, Array]:
-    """Lay the grid; answers the ids by (row, column) and the two coordinates of the grid."""
+def skin(head: Head) -> None:
+    """Lay the grid, cut the slits."""
     rows = np.concatenate([k + np.arange(n) / n for k, n in enumerate(ROWS_BETWEEN)] + [np.array([18.0])])
-    half = np.concatenate([np.radians(np.arange(0, 44, 1.9)), np.radians(np.linspace(44, 180, 24))])
+    half = np.concatenate(
+        [np.radians(np.arange(0, 44, 2.15)), np.radians([*range(44, 100, 4), *np.linspace(100, 180, 9)])]
+    )
     turns = np.concatenate([-half[:0:-1], half[:-1]])  # closes behind
     nr, nc = len(rows), len(turns)
     row, turn = (a.ravel() for a in np.meshgrid(rows, turns, indexing="ij"))
@@ -175,7 +186,6 @@ def skin(head: Head) -> tuple[Ids, Array, Array]:
     head.row, head.turn, head.side = row, turn, side
     for name, (r, first, last) in slits.items():
         head.loops[name] = above[r, first : last + 1], below[r, first : last + 1]
-    return above, rows, turns
 
 
 def behind(head: Head, slit: str, rings: list[tuple[str, Array, float]]) -> None:

@@ -1,0 +1,135 @@
+"""What the commands do: from an experiment to a trained run, from a run and a sound to a video."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig, OmegaConf
+
+from visemix.audio import AUDIO
+from visemix.config import compose, config_root, find_experiment, part, signature
+from visemix.data import DATA
+from visemix.face import FACE
+from visemix.motion import MOTION
+from visemix.pipeline import WEIGHTS, TalkingFace, read_checkpoint
+from visemix.registry import Registry, load_file, nearest
+from visemix.render import RENDER
+from visemix.training.fitting import fit_stage
+from visemix.training.logs import LOG
+from visemix.training.modules import STAGES
+from visemix.training.optim import stage_options
+from visemix.types import VisemixError
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    "face": FACE,
+    "audio": AUDIO,
+    "motion": MOTION,
+    "render": RENDER,
+    "data": DATA,
+    "log": LOG,
+}
+GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
+    "name": "run",
+    "seed": 0,
+    "fit": list(STAGES),
+    "load": {},
+    "out": "runs",
+    "device": "auto",
+    "workers": 0,
+    "plugins": [],
+}
+
+
+def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """The complete config of an experiment file under overrides, named after the file."""
+    path = find_experiment(experiment)
+    parts = path.resolve().with_suffix("").parts
+    inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
+    return complete(OmegaConf.merge({"name": "/".join(inside)}, compose(path, overrides)))
+
+
+def complete(cfg: Mapping[str, Any]) -> DictConfig:
+    """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
+    known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep"]
+    _refuse_strangers("an experiment", cfg, known)
+    full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
+    for plugin in full["plugins"]:
+        load_file(plugin)
+    for group, registry in REGISTRIES.items():
+        given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
+        full[group] = {"name": given.get("name")} | registry.check(given)
+    train = cfg.get("train") or part("train", "cpu")
+    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    _refuse_strangers("an experiment's fit", full["fit"], STAGES)
+    _refuse_strangers("an experiment's load", full["load"], STAGES)
+    name = train.get("name", "cpu")
+    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}
+    return OmegaConf.create(full | {"train": {"name": name} | stages})
+
+
+def folder_of(cfg: DictConfig) -> Path:
+    """Where the run of a complete config lives."""
+    return Path(cfg.out) / cfg.name / signature(cfg)
+
+
+def fit(cfg: Mapping[str, Any]) -> Path:
+    """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder.
+
+    In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
+    under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
+    the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there.
+    """
+    cfg = complete(cfg)
+    folder = folder_of(cfg)
+    trained = list(read_checkpoint(folder)[1]["trained"]) if (folder / WEIGHTS).is_file() else []
+    missing = [stage for stage in STAGES if stage in cfg.fit and stage not in trained]
+    if not missing:
+        return folder
+    L.seed_everything(cfg.seed, verbose=False)
+    model = TalkingFace.from_config(cfg)
+    sources = {"": folder} if trained else dict(cfg.load)
+    for stage, source in sources.items():
+        join(model, stage, source)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    for stage in missing:
+        options = stage_options(stage, cfg.train[stage])
+        data = DATA.build(cfg.data, model.face)
+        data.window, data.batch, data.frames = options.window, options.batch, stage == "render"
+        data.workers = cfg.workers
+        fit_stage(
+            model,
+            stage,
+            options,
+            data,
+            folder,
+            seed=cfg.seed,
+            device=cfg.device,
+            log=cfg.log,
+            run=f"{cfg.name}/{folder.name}",
+        )
+        trained.append(stage)
+        model.save(folder / WEIGHTS, trained=trained)
+    shutil.rmtree(folder / "resume", ignore_errors=True)
+    return folder
+
+
+def join(model: TalkingFace, stage: str, source: str | Path) -> None:
+    """Take over the weights that training `stage` moves (all of them for "") from another run or checkpoint."""
+    weights, notes = read_checkpoint(source)
+    if notes["face"] != model.face.name:
+        raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
+    if stage and stage not in notes.get("trained", STAGES):
+        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(notes['trained'])})")
+    model.join(weights, source, tuple(f"{name}." for name in STAGES[stage].owns) if stage else ("",))
+
+
+def _refuse_strangers(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for key in given:
+        if key not in known:
+            raise VisemixError(f"{owner} knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")

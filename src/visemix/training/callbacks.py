@@ -1,0 +1,117 @@
+"""What happens around the steps: averaged weights, states to resume from, pictures to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from torch import Tensor
+
+from visemix.training.modules import StageModule
+from visemix.training.pictures import mouth_curves, repainted, write_picture
+
+
+class Average(L.Callback):
+    """A running mean of the weights that train; it takes their place in validation and in what is kept.
+
+    Each step, `mean ← decay · mean + (1 − decay) · weight`. The critic has no mean: nobody keeps it.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.mean: dict[str, Tensor] = {}
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.mean = {name: weight.detach().clone() for name, weight in averaged(pl_module).items()}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        weights = averaged(pl_module)
+        self.mean = {name: mean.to(weights[name].device) for name, mean in self.mean.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        weights = averaged(pl_module)
+        torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 - self.decay)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.swap(pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.swap(pl_module)
+
+    @torch.no_grad()
+    def swap(self, module: L.LightningModule) -> None:
+        """Exchange the weights and their means."""
+        weights = dict(module.named_parameters())
+        for name, mean in self.mean.items():
+            held = weights[name].clone()
+            weights[name].copy_(mean)
+            mean.copy_(held)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.mean = state_dict["mean"]
+
+
+def averaged(module: L.LightningModule) -> dict[str, Tensor]:
+    """The weights that train, by name, without those of a critic."""
+    assert isinstance(module, StageModule)
+    critic = set() if module.critic is None else {id(p) for p in module.critic.parameters()}
+    return {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in critic}
+
+
+class Resumable(L.Callback):
+    """Stores the whole state of the training every so many steps, in one file that is replaced each time."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every == 0 and trainer.global_step < trainer.max_steps:
+            trainer.save_checkpoint(self.path)
+
+
+class Samples(L.Callback):
+    """After each validation a picture of the first batch goes to `folder`, and to loggers that take pictures."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @torch.no_grad()
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        assert isinstance(pl_module, StageModule)
+        if batch_idx == 0:
+            draw = repainted if pl_module.trains == "render" else mouth_curves
+            path = self.folder / f"{pl_module.trains}_{trainer.global_step:06d}.png"
+            write_picture(path, draw(pl_module.model, batch))
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_image"):
+                    logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)
+
+
+class Progress(RichProgressBar):
+    """Lightning's bar under the stage's name. Runs count steps, not epochs."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        assert isinstance(self.trainer.lightning_module, StageModule)
+        return f"training {self.trainer.lightning_module.trains}"
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown

@@ -1,0 +1,95 @@
+"""One stage, from its first step or from where it was stopped, to its last."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import Logger
+
+from visemix.pipeline import TalkingFace
+from visemix.training.callbacks import Average, Progress, Resumable, Samples
+from visemix.training.checkpoint import TensorCheckpoints, stored_step
+from visemix.training.logs import LOG, Table
+from visemix.training.modules import STAGES
+from visemix.training.optim import StageOptions
+from visemix.training.steps import StepLoader
+
+ACCELERATORS = {"cuda": "gpu"}
+
+
+def fit_stage(
+    model: TalkingFace,
+    stage: str,
+    options: StageOptions,
+    data: L.LightningDataModule,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    log: Mapping[str, Any] | None = None,
+    run: str = "run",
+) -> None:
+    """Train one stage of `model` in place. What it writes goes to `folder`; a state left there by an earlier call that
+    was stopped is taken up, at the same step and with the same optimiser.
+
+    Raises:
+        VisemixError: the loss is no number any more, or the stored state is unreadable.
+        KeyboardInterrupt: it was stopped; the last stored state stays.
+    """
+    data.setup("fit")
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    module = STAGES[stage](model, options, seed=seed)
+    batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
+    state = folder / "resume" / f"{stage}.safetensors"
+    started = stored_step(state) if state.is_file() else 0
+    loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
+    loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
+    average = [Average(options.ema)] if options.ema is not None else []
+    around: list[L.Callback] = [*average, Resumable(state, options.save_every), Samples(folder / "samples")]
+    quiet()
+    trainer = L.Trainer(
+        accelerator=ACCELERATORS.get(device, device),
+        devices=1,
+        precision=options.precision,
+        max_steps=options.steps,
+        max_epochs=-1,
+        val_check_interval=min(options.val_every, options.steps),
+        check_val_every_n_epoch=None,
+        limit_val_batches=options.val_batches,
+        num_sanity_val_steps=0,
+        log_every_n_steps=options.log_every,
+        logger=loggers,
+        callbacks=[*around, Progress(leave=True, console_kwargs={"stderr": True})],
+        plugins=[TensorCheckpoints()],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+    try:
+        trainer.fit(module, batches, data.val_dataloader(), ckpt_path=state if started else None)
+    except SystemExit as stopped:  # Lightning's answer to Ctrl-C, after it has tidied up
+        raise KeyboardInterrupt from stopped
+    finally:
+        for logger in loggers:
+            logger.finalize("success")
+        for parameter in trainable:  # the stage froze the others' for itself only
+            parameter.requires_grad_(True)
+    for mean in average:
+        mean.swap(module)
+
+
+def quiet() -> None:
+    """Lightning's advice about workers, devices and checkpoint folders is for people who write the loop themselves."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*GPU available but not used.*",
+        ".*in eval mode at the start.*",
+    ):
+        warnings.filterwarnings("ignore", message)

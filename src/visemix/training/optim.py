@@ -1,0 +1,107 @@
+"""What a stage is trained with: how long, on what, by which optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from visemix.registry import checked
+from visemix.types import VisemixError
+
+
+@dataclass
+class StageOptions:
+    """One stage's training. Every count is in optimiser steps; windows are in video frames."""
+
+    steps: int = 36_000
+    batch: int = 1  # windows per step
+    window: int = 100  # consecutive frames per window
+    lr: float = 1e-4
+    critic_lr: float = 4e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0  # decoupled, on matrices and kernels only
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    decay: float = 0.8  # `step`: the factor each time
+    decay_every: int = 10_000  # `step`: steps between
+    warmup: int = 0  # steps of linear growth to the full rate
+    clip_norm: float | None = 1.0  # largest norm of all gradients together
+    ema: float | None = None  # decay of the running mean of the weights, which is then what is kept
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    val_every: int = 1_000  # steps between validations and sample pictures
+    val_batches: int = 8
+    save_every: int = 500  # steps between the states a killed run resumes from
+    log_every: int = 10
+
+
+# The papers' own settings where they give them: GSmoothFace, sections 2.10 and 3.4 of its fact sheet.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "motion": {"eps": 1e-6},
+    "render": {"steps": 100_000, "batch": 10, "window": 1, "betas": [0.5, 0.999], "clip_norm": None, "ema": 0.99778},
+}
+
+
+def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
+    """The stage's defaults under what is given; unknown and impossible values are refused by name."""
+    options = StageOptions(**checked(StageOptions, DEFAULTS.get(stage, {}) | dict(given), f"train.{stage}"))
+    for name in ("steps", "batch", "window", "val_every", "save_every", "log_every"):
+        if getattr(options, name) < 1:
+            raise VisemixError(f"train.{stage}.{name} is {getattr(options, name)}; it must be at least 1")
+    return options
+
+
+def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | None = None) -> list[dict[str, Any]]:
+    """Trainable weights by learning rate and decay. A part may slow its own weights by an attribute `lr_scale`."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+
+    def visit(module: nn.Module, scale: float) -> None:
+        scale = float(getattr(module, "lr_scale", scale))  # the innermost part that speaks decides
+        for parameter in module.parameters(recurse=False):
+            if parameter.requires_grad and id(parameter) not in seen:
+                seen.add(id(parameter))
+                groups.setdefault((scale, parameter.ndim > 1), []).append(parameter)
+        for child in module.children():
+            visit(child, scale)
+
+    seen: set[int] = set()
+    visit(stage, 1.0)
+    rate = options.lr if lr is None else lr
+    return [
+        {"params": parameters, "lr": rate * scale, "weight_decay": options.weight_decay if decays else 0.0}
+        for (scale, decays), parameters in groups.items()
+    ]
+
+
+def optimiser(groups: list[dict[str, Any]], options: StageOptions) -> Optimizer:
+    """Adam with decoupled weight decay; with none it is plain Adam."""
+    fused = torch.cuda.is_available() and groups[0]["params"][0].is_cuda
+    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=fused)
+
+
+def schedule(optimiser: Optimizer, options: StageOptions) -> LambdaLR:
+    """The learning rate over the steps, as a factor of each group's own."""
+    return LambdaLR(optimiser, lambda step: rate(step, options))
+
+
+def rate(step: int, options: StageOptions) -> float:
+    """Factor of the learning rate at a step, counted from 0.
+
+    >>> [rate(step, StageOptions(warmup=4)) for step in (0, 1, 3, 4)]
+    [0.25, 0.5, 1.0, 1.0]
+    >>> [rate(step, StageOptions(steps=10, schedule="cosine")) for step in (0, 5, 10)]
+    [1.0, 0.5, 0.0]
+    """
+    growth = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+    if options.schedule == "step":
+        return growth * options.decay ** (step // options.decay_every)
+    if options.schedule == "cosine":
+        done = min(1.0, max(0, step - options.warmup) / max(1, options.steps - options.warmup))
+        return growth * 0.5 * (1 + math.cos(math.pi * done))
+    return growth

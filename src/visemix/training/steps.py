@@ -1,0 +1,87 @@
+"""Training batches as a function of the seed and the step, so that a run can stop and go on at any step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+Draw = tuple[int, int]  # the draw's seed, and which example
+
+
+def step_seed(*numbers: int) -> int:
+    """A seed that follows from a few numbers and from nothing else (`hash` differs between processes).
+
+    >>> step_seed(0, 1) == step_seed(0, 1) != step_seed(1, 0)
+    True
+    """
+    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:7], "big")
+
+
+class Steps(Sampler[list[Draw]]):
+    """The batches of steps `start` to `steps`: every pass over the examples is a shuffle of its own."""
+
+    def __init__(self, examples: int, batch: int, steps: int, seed: int) -> None:
+        self.examples, self.batch, self.steps, self.seed = examples, batch, steps, seed
+        self.start = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        shuffled, order = -1, []
+        for step in range(self.start, self.steps):
+            batch = []
+            for position in range(step * self.batch, (step + 1) * self.batch):
+                this_pass, place = divmod(position, self.examples)
+                if this_pass != shuffled:
+                    g = torch.Generator().manual_seed(step_seed(self.seed, this_pass))
+                    shuffled, order = this_pass, torch.randperm(self.examples, generator=g).tolist()
+                batch.append((step_seed(self.seed, 0, position), order[place]))
+            yield batch
+
+
+class Seeded(Dataset[Any]):
+    """Examples whose random choices follow from the draw, whichever process makes them."""
+
+    def __init__(self, base: Any) -> None:
+        self.base = base
+
+    def __getitem__(self, draw: Draw) -> Any:
+        seed, index = draw
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.base[index]
+
+
+class StepLoader(DataLoader[Any]):
+    """A loader of exactly `steps` batches over the examples of another; Lightning stores and restores its place."""
+
+    def __init__(self, base: DataLoader[Any], *, batch: int, steps: int, seed: int) -> None:
+        self.place = 0
+        self.plan = Steps(len(base.dataset), batch, steps, seed)  # type: ignore[arg-type]
+        super().__init__(
+            Seeded(base.dataset),
+            batch_sampler=self.plan,
+            num_workers=base.num_workers,
+            collate_fn=base.collate_fn,
+            pin_memory=base.pin_memory,
+            worker_init_fn=base.worker_init_fn,
+            prefetch_factor=base.prefetch_factor,
+            multiprocessing_context=base.multiprocessing_context,
+        )
+
+    def __iter__(self) -> Any:
+        self.place = self.plan.start
+        for batch in super().__iter__():
+            self.place += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"place": self.place}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.place = self.plan.start = state["place"]
