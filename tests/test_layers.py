@@ -13,7 +13,7 @@ LAYERS = [
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
     {"training"},
-    {"run", "sweep", "report"},
+    {"run", "evaluation", "sweep", "report"},
     {"demo"},
     {"cli"},
     {"__init__"},

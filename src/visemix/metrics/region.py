@@ -36,7 +36,8 @@ def landmark_box(points: Float[Tensor, "*n 2"], margin: float, height: int, widt
 def mouth_box(landmarks: Float[Tensor, "T 68 2"], margin: float, height: int, width: int) -> Box:
     """One box for a whole clip that holds the mouth (points 48 to 67) of every frame.
 
-    It is grown by `margin` of its longer side on every side. For judging renderers where it matters. Raises `ValueError` where no frame shows a mouth inside the picture.
+    It is grown by `margin` of its longer side on every side. For judging renderers where it matters. Raises
+    `ValueError` where no frame shows a mouth inside the picture.
 
     >>> still = torch.full((5, 68, 2), 50.0)
     >>> still[:, 48:58, 0] = 70.0
