@@ -81,7 +81,7 @@ def _about(part: Any) -> str:
 
 
 def _options(schema: type) -> dict[str, dict[str, Any]]:
-    options = {}
+    options: dict[str, dict[str, Any]] = {}
     for option in fields(schema):
         kind = option.type if isinstance(option.type, str) else inspect.formatannotation(option.type)
         default = option.default_factory() if option.default_factory is not MISSING else option.default

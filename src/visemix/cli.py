@@ -43,6 +43,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file that registers parts.")]
@@ -80,7 +81,10 @@ def prepare(
 
 
 @app.command()
-def fit(experiment: Annotated[str, typer.Argument(help="YAML file, or its name.")], overrides: Overrides = None) -> None:
+def fit(
+    experiment: Annotated[str, typer.Argument(help="YAML file, or its name.")], overrides: Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
+Overrides = None
+) -> None:
     """Train what an experiment needs and its run lacks. The last line printed is the run's folder."""
     from visemix.run import fit, load_experiment
 
@@ -153,9 +157,8 @@ def parts(
 
 
 @app.command()
-def show(
-    experiment: Annotated[str, typer.Argument(help="YAML file, or its name.")], overrides: Overrides = None
-) -> None:
+def show(experiment: Experiment, overrides: Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
+Overrides = None) -> None:
     """The complete config of an experiment, and under `#` the folder of its run."""
     from omegaconf import OmegaConf
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -14,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch import Tensor
 
-from visemix.data import ClipFolder, VideoWriter, full_frames, pingpong, prepare, read_sound, sha256, whole_frames
+from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
+from visemix.data.footage import full_frames, pingpong, sha256
 from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.types import FPS, Speech, Subject, VisemixError
 
-log = logging.getLogger(__name__)
 TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
 
 
@@ -96,6 +94,8 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
         raise VisemixError(f"no such target: {target}; give a clip folder or a video")
     if target.is_dir():
         return ClipFolder(target, model.face)
+    from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
+
     kept = (run if run.is_dir() else run.parent) / TARGETS / f"{sha256(target)[:12]}-{size}"
     made = prepare([target], kept, face=model.config["face"], size=size)
     if made.failed:

@@ -16,7 +16,7 @@ from visemix.data import DATA
 from visemix.face import FACE
 from visemix.motion import MOTION
 from visemix.ops.device import keep_memory
-from visemix.pipeline import WEIGHTS, TalkingFace, read_checkpoint
+from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
 from visemix.training.fitting import fit_stage
@@ -56,7 +56,7 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete({"name": "/".join(inside), **compose(path, overrides)})
+    return complete({"name": "/".join(inside), **plain(compose(path, overrides))})
 
 
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
