@@ -81,10 +81,7 @@ def prepare(
 
 
 @app.command()
-def fit(
-    experiment: Annotated[str, typer.Argument(help="YAML file, or its name.")], overrides: Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
-Overrides = None
-) -> None:
+def fit(experiment: Experiment, overrides: Overrides = None) -> None:
     """Train what an experiment needs and its run lacks. The last line printed is the run's folder."""
     from visemix.run import fit, load_experiment
 
@@ -157,8 +154,7 @@ def parts(
 
 
 @app.command()
-def show(experiment: Experiment, overrides: Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
-Overrides = None) -> None:
+def show(experiment: Experiment, overrides: Overrides = None) -> None:
     """The complete config of an experiment, and under `#` the folder of its run."""
     from omegaconf import OmegaConf
 
