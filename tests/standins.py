@@ -6,11 +6,11 @@ from typing import Literal
 
 import lightning as L
 import torch
+from conftest import make_clip
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from conftest import make_clip
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import DATA
 from visemix.face import FaceModel

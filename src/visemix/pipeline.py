@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,13 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from huggingface_hub import hf_hub_download
 from omegaconf import OmegaConf
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
-from visemix.ops.store import write_tensors
+from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Streaming, Subject, Video, VisemixError
 
@@ -92,8 +90,7 @@ class TalkingFace(nn.Module):
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        held = {"config": self.config, "face": self.face.name} | notes
-        write_tensors(Path(path), self.state_dict(), {key: json.dumps(value) for key, value in held.items()})
+        write_tensors(Path(path), self.state_dict(), {"config": self.config, "face": self.face.name} | notes)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
@@ -151,14 +148,9 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not file.is_file():
         raise VisemixError(f"no trained model at {file}; give a run folder that `visemix fit` printed")
     try:
-        with safe_open(file, "pt") as content:
-            notes = {key: json.loads(value) for key, value in (content.metadata() or {}).items()}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 – not a dict
-    except (SafetensorError, ValueError) as error:
-        raise VisemixError(f"{file} is not one of Visemix's checkpoints ({error})") from error
-    if "config" not in notes:
-        raise VisemixError(f"{file} carries no config; only files that Visemix saved can be loaded")
-    return tensors, notes
+        return read_tensors(file)
+    except ValueError as error:
+        raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
 
 
 def plain(cfg: Any) -> Any:

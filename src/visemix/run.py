@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,7 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
     """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
     known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep"]
-    for key in cfg:
-        if key not in known:
-            raise VisemixError(f"an experiment has no '{key}'{nearest(key, known)} (has: {', '.join(known)})")
+    _refuse_strangers("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
     for plugin in full["plugins"]:
         load_file(plugin)
@@ -65,15 +63,13 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
         given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
         full[group] = {"name": given.get("name")} | registry.check(given)
     train = cfg.get("train") or part("train", "cpu")
-    full["train"] = {"name": train.get("name", "cpu")} | {
-        stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES
-    }
-    _refuse_strangers("train", train, ["name", *STAGES])
-    _refuse_strangers("fit", full["fit"], STAGES)
-    _refuse_strangers("load", full["load"], STAGES)
-    if full["train"]["name"] not in (names := [p.stem for p in (config_root() / "train").glob("*.yaml")]):
-        raise VisemixError(f"no training set-up named '{train.name}'{nearest(train.name, names)}")
-    return OmegaConf.create(full)
+    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    _refuse_strangers("an experiment's fit", full["fit"], STAGES)
+    _refuse_strangers("an experiment's load", full["load"], STAGES)
+    name = train.get("name", "cpu")
+    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}
+    return OmegaConf.create(full | {"train": {"name": name} | stages})
 
 
 def folder_of(cfg: DictConfig) -> Path:
@@ -133,7 +129,7 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     model.join(weights, source, tuple(f"{name}." for name in STAGES[stage].owns) if stage else ("",))
 
 
-def _refuse_strangers(owner: str, keys: Any, known: Any) -> None:
-    for key in keys:
+def _refuse_strangers(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for key in given:
         if key not in known:
-            raise VisemixError(f"'{owner}' knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")
+            raise VisemixError(f"{owner} knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")

@@ -68,7 +68,7 @@ def test_a_critic_is_trained_in_turn_and_its_moves_are_no_steps_of_the_run(clip,
     module = RenderModule(model, QUICK)
     before = copied(model)
     trainer = one_step(module, clip, tmp_path)
-    assert moved(model, before) == {"render.radius", "render.critic.weight", "render.critic.bias"}
+    assert moved(model, before) == {"render.radius", "render.critic.weight"}  # its bias cancels in the difference
     assert trainer.global_step == 1
 
 

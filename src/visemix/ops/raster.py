@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from visemix.ops import raster_pytorch3d, raster_torch
+from visemix.ops.backends import pick
+from visemix.types import VisemixError
 
 
 @dataclass(frozen=True)
@@ -24,56 +29,32 @@ def rasterise(
     triangles: Int[Tensor, "F 3"],
     attributes: Float[Tensor, "B N C"],
     size: tuple[int, int],
+    *,
+    backend: Literal["auto", "torch", "pytorch3d"] = "auto",
 ) -> Raster:
-    """Draw a mesh whose `points` are (x, y, depth) as `ops.camera.project` gives them, into `size` = (H, W)."""
-    height, width = size
-    out = []
-    for p, a in zip(points, attributes, strict=True):
-        out.append(_one(p, triangles, a, height, width))
-    return Raster(*(torch.stack(parts) for parts in zip(*out, strict=True)))
+    """Draw a mesh whose `points` are (x, y, depth) as `ops.camera.project` gives them, into `size` = (H, W).
+
+    Both sides of a triangle are drawn. A triangle with a corner at or behind the camera (depth ≤ 0), or without area,
+    is left out. Where triangles meet in one depth, the lower id is seen. Gradients reach `points` and `attributes`
+    through the interpolation inside each triangle; the outline, which a picture without antialiasing does not move
+    smoothly, has none.
+    """
+    _check(points)
+    draw = raster_pytorch3d.draw if pick(backend, "pytorch3d", points.device) == "pytorch3d" else raster_torch.draw
+    values, depth, triangle = draw(points, triangles, attributes.to(points.dtype), size)
+    coverage = (triangle >= 0).to(points.dtype).unsqueeze(1)
+    return Raster(values, coverage, depth, triangle)
 
 
-def _one(p: Tensor, triangles: Tensor, a: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    corners = p[triangles]  # (F, 3, 3)
-    with torch.no_grad():
-        xy = corners[..., :2]
-        low = (xy.amin(1) - 0.5).ceil().long().clamp(min=0)
-        high = (xy.amax(1) - 0.5).floor().long()
-        high = torch.minimum(high, torch.tensor([width - 1, height - 1]))
-        span = (high - low + 1).clamp(min=0)
-        count = span.prod(1)
-        face = torch.repeat_interleave(torch.arange(len(triangles)), count)
-        k = torch.arange(len(face)) - torch.repeat_interleave(count.cumsum(0) - count, count)
-        px = low[face, 0] + k % span[face, 0].clamp(min=1)
-        py = low[face, 1] + k // span[face, 0].clamp(min=1)
-        w = _barycentric(xy[face], torch.stack([px + 0.5, py + 0.5], -1))
-        inside = (w >= 0).all(-1)
-        face, px, py, w = face[inside], px[inside], py[inside], w[inside]
-        inverse = (w / corners[face, :, 2]).sum(-1)
-        pixel = py * width + px
-        best = torch.zeros(height * width).scatter_reduce(0, pixel, inverse, "amax")
-        won = inverse >= best[pixel]
-        triangle = torch.full((height * width,), -1).scatter(0, pixel[won], face[won])
-    hit = (triangle >= 0).nonzero()[:, 0]
-    corner = corners[triangle[hit]]
-    centre = torch.stack([hit % width + 0.5, hit // width + 0.5], -1)
-    w = _barycentric(corner[..., :2], centre) / corner[..., 2]
-    depth = 1 / w.sum(-1)
-    values = (w * depth[:, None])[:, :, None] * a[triangles[triangle[hit]]]
-    image = p.new_zeros(height * width, a.shape[1]).index_put((hit,), values.sum(1))
-    z = p.new_zeros(height * width).index_put((hit,), depth)
-    covered = (triangle >= 0).to(p.dtype)
-    grid = (height, width)
-    return image.T.unflatten(1, grid), covered.view(1, *grid), z.view(1, *grid), triangle.view(grid)
+@torch.no_grad()
+def cover(
+    points: Float[Tensor, "B N 3"], triangles: Int[Tensor, "F 3"], size: tuple[int, int]
+) -> Float[Tensor, "B 1 H W"]:
+    """The `coverage` of `rasterise` alone, at half its cost: 1 where the mesh is, 0 elsewhere, no gradient."""
+    _check(points)
+    return raster_torch.cover(points, triangles, size)
 
 
-def _barycentric(corners: Tensor, at: Tensor) -> Tensor:
-    (ax, ay), (bx, by), (cx, cy) = (c.unbind(-1) for c in corners.unbind(-2))
-    x, y = at.unbind(-1)
-    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    wa = (bx - x) * (cy - y) - (cx - x) * (by - y)
-    wb = (cx - x) * (ay - y) - (ax - x) * (cy - y)
-    safe = torch.where(area.abs() < 1e-12, torch.ones_like(area), area)
-    wa, wb = wa / safe, wb / safe
-    flat = area.abs() < 1e-12
-    return torch.stack([wa, wb, 1 - wa - wb], -1).masked_fill(flat[..., None], -1)
+def _check(points: Tensor) -> None:
+    if points.dtype not in (torch.float32, torch.float64):
+        raise VisemixError(f"{points.dtype} is too coarse for the positions of pixels; project points in float32")

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
 from torch import Tensor
 
 from visemix.training.modules import StageModule
@@ -44,10 +45,11 @@ class Average(L.Callback):
     @torch.no_grad()
     def swap(self, module: L.LightningModule) -> None:
         """Exchange the weights and their means."""
-        for name, weight in averaged(module).items():
-            held = weight.clone()
-            weight.copy_(self.mean[name])
-            self.mean[name].copy_(held)
+        weights = dict(module.named_parameters())
+        for name, mean in self.mean.items():
+            held = weights[name].clone()
+            weights[name].copy_(mean)
+            mean.copy_(held)
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean": self.mean}
@@ -100,3 +102,16 @@ class Samples(L.Callback):
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)
+
+
+class Progress(RichProgressBar):
+    """Lightning's bar under the stage's name. Runs count steps, not epochs."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        assert isinstance(self.trainer.lightning_module, StageModule)
+        return f"training {self.trainer.lightning_module.trains}"
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown
