@@ -142,7 +142,7 @@ class _Interpolate(torch.autograd.Function):
         weight = torch.stack([(bx * cy).sub_(cx * by), (cx * ay).sub_(ax * cy), (ax * by).sub_(bx * ay)]).div_(z)
         scale = weight.sum(0).reciprocal_()
         weight.mul_(scale)
-        corner = attributes.index_select(1, ids).view(len(attributes), 3, -1)
+        corner = attributes.index_select(1, ids).view(len(attributes), 3, centre.shape[1])
         found = torch.cat([(corner * weight).sum(1), (z * weight).sum(0, keepdim=True)])
         ctx.save_for_backward(x, y, z, weight, scale, corner, found, ids)
         ctx.vertices = points.shape[1]
