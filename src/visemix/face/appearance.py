@@ -1,8 +1,8 @@
 """Light and skin colour of a clip, from its pixels, once the mesh is where the face is.
 
-Colour = albedo × light (spherical harmonics, `face.shading`), seen in a few dozen frames: the light first, given a plain
-albedo; then each vertex's albedo as the robust mean of colour / light over the frames that see it; and once more. What
-no frame sees is filled from its neighbours, its mirror image, and the model's own colours in the person's tone.
+Colour = albedo × light (spherical harmonics, `face.shading`), seen in a few dozen frames: the light first, under the
+model's own albedo; then each vertex's albedo as the robust mean of colour / light over the frames that see it; and once
+more. What no frame sees is filled from its neighbours, its mirror image, and the model's colours in the person's tone.
 Albedo and light leave one factor per channel free: here the light on the face is white and one on average.
 """
 
@@ -51,7 +51,7 @@ def fit_appearance(
     present: Bool[Tensor, " T"],
     size: int,
     frames: Frames,
-    count: int = 40,
+    count: int = 32,
     rounds: int = 2,
     step: Step = lambda done: None,
 ) -> tuple[Float[Tensor, "T 27"], Float[Tensor, "N 3"]]:

@@ -77,7 +77,7 @@ class FromLandmarks(Reconstructor):
     """
 
     def __init__(
-        self, face: FaceModel, *, smooth: float = 1.0, identity_frames: int = 48, appearance_frames: int = 40
+        self, face: FaceModel, *, smooth: float = 1.0, identity_frames: int = 48, appearance_frames: int = 32
     ) -> None:
         if smooth <= 0:
             raise VisemixError(f"smooth must be above 0, not {smooth}")
@@ -107,15 +107,15 @@ class FromLandmarks(Reconstructor):
                 self.identity_frames,
                 step=lambda part: tell(round(part * STEPS / 2), STEPS),
             )
-        light, albedo = fit_appearance(
-            self.face,
-            geometry,
-            present,
-            size,
-            frames,
-            self.appearance_frames,
-            step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
-        )
+            light, albedo = fit_appearance(
+                self.face,
+                geometry,
+                present,
+                size,
+                frames,
+                self.appearance_frames,
+                step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
+            )
         return summarise(self.face, geometry, light, albedo, landmarks, present, size)
 
 
@@ -185,7 +185,7 @@ def correlation(a: Float[Tensor, " T"], b: Float[Tensor, " T"]) -> float:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Many small solves: waiting for a second thread costs more than it gives, far more on a busy machine."""
+    """Many small operations: waiting for a second thread costs more than it gives, far more on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
