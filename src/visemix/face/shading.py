@@ -15,7 +15,7 @@ from torch import Tensor
 
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project
-from visemix.ops.raster import rasterise
+from visemix.ops.raster import cover, rasterise
 from visemix.ops.rotation import matrix, pose_points
 from visemix.types import Motion, Space, Subject, TensorStruct
 
@@ -45,13 +45,12 @@ def draw(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject, 
     colour = shade(subject.albedo, turned, subject.light)
     points = _pixels(pose_points(shape, subject.pose), subject).flatten(0, 1)
     seen = rasterise(points, face.triangles, colour.flatten(0, 1), size)
-    with torch.no_grad():
-        closed = rasterise(points.detach(), face.closed_skin, points.new_zeros(*points.shape[:2], 0), size)
+    closed = cover(points, face.closed_skin, size)
     grid = (batch, frames)
     return FacePicture(
         image=seen.attributes.clamp(0, 1).unflatten(0, grid),
         coverage=seen.coverage.unflatten(0, grid),
-        skin=closed.coverage.unflatten(0, grid),
+        skin=closed.unflatten(0, grid),
     )
 
 
