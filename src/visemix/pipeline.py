@@ -75,7 +75,7 @@ class TalkingFace(nn.Module):
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """Features piece by piece: as the encoder itself streams them, else of 20 s with 2 s of sound on either side."""
+        """Features as the encoder itself streams them, else 20 s at a time with 2 s of sound on either side."""
         if hasattr(self.audio, "stream"):
             yield from self.audio.stream(speech)
             return
