@@ -150,13 +150,13 @@ def test_a_closed_surface_has_no_pinholes():
 
 
 def test_gradients_agree_with_finite_differences():
-    points, triangles, attributes = soup(items=2, count=6, size=10.0)
+    points, triangles, attributes = soup(items=2, count=4, size=7.0)
 
     def draw(points, attributes):
-        raster = rasterise(points, triangles, attributes, (9, 11), backend="torch")
+        raster = rasterise(points, triangles, attributes, (6, 8), backend="torch")
         return raster.attributes, raster.depth
 
-    assert (cover(points, triangles, (9, 11)) > 0).sum() > 50
+    assert (cover(points, triangles, (6, 8)) > 0).sum() > 20
     points.requires_grad_()
     attributes.requires_grad_()
     # the step is small enough that no pixel changes its triangle
