@@ -35,7 +35,7 @@ class Weights:
     nose: float = 1.5
     outer_mouth: float = 1.0
     inner_mouth: float = 0.5
-    jaw: float = 6.0  # across the contour
+    jaw: float = 2.5  # across the contour
     jaw_slide: float = 60.0  # along it: the jaw line is a contour, its points are no fixed vertices
     outlier: float = 3.0  # residuals over this many standard deviations count linearly (Huber)
     identity: float = 1.0  # of the prior
