@@ -150,42 +150,44 @@ def fill(
     face: FaceModel, seen: Float[Tensor, "N 3"], trust: Float[Tensor, " N"], skin: Bool[Tensor, " N"]
 ) -> Float[Tensor, "N 3"]:
     """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
-    weight = trust / (trust + 0.5)
+    part = torch.from_numpy(_parts(face.triangles.numpy(), len(seen))).long()
+    inside = _glimpsed(part, trust, skin)
+    weight = (trust / (trust + 0.5)).masked_fill(inside, 0)
     mirror = torch.from_numpy(_mirror(face.mean.numpy()))
     there = weight[mirror] * 0.05
-    know = weight + there
     wanted = seen * weight.unsqueeze(-1) + seen[mirror] * there.unsqueeze(-1)
-    prior = _toned(face, seen, weight, skin)
+    prior = _toned(face.albedo, seen, trust, weight, skin, inside)
     edges = torch.cat([face.triangles[:, [0, 1]], face.triangles[:, [1, 2]], face.triangles[:, [2, 0]]]).numpy()
-    smooth = 0.1 * _laplacian(edges, len(seen))
-    weak = 1e-3
-    system = sparse.diags(know.double().numpy() + weak) + smooth
-    solved = splu(system.tocsc()).solve((wanted + weak * prior).double().numpy())
+    weak = 1e-3 + inside.float()
+    system = sparse.diags((weight + there + weak).double().numpy()) + 0.1 * _laplacian(edges, len(seen))
+    solved = splu(system.tocsc()).solve((wanted + weak.unsqueeze(-1) * prior).double().numpy())
     return torch.from_numpy(solved).float().clamp(0, 1)
 
 
-def _toned(face: FaceModel, seen: Tensor, weight: Tensor, skin: Tensor) -> Tensor:
-    """The model's albedo, each part in the tone in which it was seen; a part that never was, in the skin's tone the
-    more it is like skin."""
-    generic = face.albedo
-    part = _parts(face.triangles.numpy(), len(generic))
+def _glimpsed(part: Tensor, trust: Tensor, skin: Tensor) -> Tensor:
+    """Vertices of parts that no skin belongs to and that few frames show: teeth, tongue. The real ones are not quite
+    where the mesh has them, so the pixels there are lips and darkness as often."""
+    count = int(part.max()) + 1
+    seen = (trust > 0.2).float()
+    total = torch.zeros(count).index_add(0, part, trust * seen)
+    often = total / torch.zeros(count).index_add(0, part, seen).clamp(min=1)
+    skinny = torch.zeros(count).index_add(0, part, skin.float()) > 0
+    return (~skinny & (often < 4))[part]
+
+
+def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
+    """The model's albedo in the skin's tone, the more so the more it is like skin; what is inside the mouth as bright
+    as the brightest of it that was seen."""
     ratio = seen / generic.clamp(min=0.02)
-
-    def tone(where: Tensor) -> Tensor | None:
-        believed = where & (weight > 0.3)
-        return ratio[believed].median(0).values.clamp(0.1, 3) if int(believed.sum()) >= 20 else None
-
-    of_skin = tone(skin)
-    if of_skin is None:
-        return generic
-    alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
-    toned = generic * (1 + alike * (of_skin - 1))
-    for k in range(int(part.max()) + 1):
-        where = torch.from_numpy(part == k)
-        own = tone(where)
-        if own is not None and not bool((where & skin).any()):
-            toned[where] = generic[where] * own
-    return toned
+    toned = generic
+    believed = skin & (weight > 0.3)
+    if believed.any():
+        tone = ratio[believed].median(0).values.clamp(0.1, 3)
+        alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
+        toned = generic * (1 + alike * (tone - 1))
+    lit = inside & (trust > 0.2)
+    bright = torch.quantile(ratio[lit].mean(-1), 0.9).clamp(0.5, 1.0) if lit.any() else torch.tensor(0.8)
+    return torch.where(inside.unsqueeze(-1), generic * bright, toned)
 
 
 def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
