@@ -17,7 +17,7 @@ from torch import Tensor
 from visemix.face.model import FaceModel
 from visemix.face.solve import Arrow, Chain, bend, minimise
 from visemix.ops.camera import DISTANCE, square_camera
-from visemix.ops.rotation import matrix
+from visemix.ops.rotation import angles, matrix
 
 POSE = 6
 JAW = slice(0, 17)
@@ -81,7 +81,7 @@ def fit_geometry(
     chosen = known[spread(_describe(landmarks[known]), min(identity_frames, len(known)))]
     identity, local = problem.solve_identity(chosen, pose[chosen])
     step(0.5)
-    start = local[(torch.arange(len(present))[:, None] - chosen).abs().argmin(1)]
+    start = local[_nearest(chosen, len(present))]
     start[:, :POSE] = pose
     start[chosen] = local
     overlap = 20
@@ -104,6 +104,14 @@ def spread(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K"]:
         chosen.append(int(far.argmax()))
         far = torch.minimum(far, (points - points[chosen[-1]]).square().sum(-1))
     return torch.tensor(sorted(set(chosen)))
+
+
+def _nearest(known: Tensor, count: int) -> Tensor:
+    """For each of `count` frames, which of the `known` ones (ascending) is nearest to it."""
+    clock = torch.arange(count)
+    after = torch.searchsorted(known, clock).clamp(max=len(known) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.where(clock - known[before] < known[after] - clock, before, after)
 
 
 def _describe(landmarks: Tensor) -> Tensor:
@@ -157,14 +165,8 @@ class _Problem:
         first, second = (u @ v).unbind(-2)
         turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
         depth = self.camera[0] / scale
-        angles = [
-            torch.atan2(turn[:, 2, 1], turn[:, 2, 2]),
-            -torch.asin(turn[:, 2, 0].clamp(-1, 1)),
-            torch.atan2(turn[:, 1, 0], turn[:, 0, 0]),
-        ]
-        pose = torch.stack([*angles, *(shift / scale[:, None]).unbind(-1), DISTANCE - depth], -1)
-        nearest = (torch.arange(len(self.target))[:, None] - known[None]).abs().argmin(1)
-        return pose[nearest]
+        pose = torch.cat([angles(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
+        return pose[_nearest(known, len(self.target))]
 
     def pixels(self, identity: Tensor, local: Tensor) -> Tensor:
         """The 68 points of each frame, (T, 68, 2)."""

@@ -17,7 +17,8 @@ Free = Bool[Tensor, " n"]
 class System(Protocol):
     """A damped normal equation `H · step = −gradient` at one point."""
 
-    gradient: Tensor
+    @property
+    def gradient(self) -> Tensor: ...
 
     def apply(self, step: Tensor) -> Tensor:
         """H · step."""
