@@ -3,7 +3,6 @@ import json
 import os
 from pathlib import Path
 
-import fake_parts
 import pytest
 import soundfile
 import torch
@@ -27,6 +26,7 @@ def scene(frames=12, height=96, width=128, faces=((40, 30, 30),), shade=40, away
 
 
 BEEPS = beeps(12)
+FAKES = str(Path(__file__).with_name("fake_parts.py"))
 
 
 def video(path, pictures=None, sound=BEEPS, **options):
@@ -36,7 +36,7 @@ def video(path, pictures=None, sound=BEEPS, **options):
 
 
 def run(videos, out, **options):
-    options = {"face": "toy", "tracker": "blobs", "fit": "still", "size": 64} | options
+    options = {"face": "toy", "tracker": "blobs", "fit": "still", "size": 64, "plugins": [FAKES]} | options
     options.setdefault("console", Console(file=io.StringIO(), width=200))
     return prepare(videos, out, **options)
 
@@ -207,7 +207,7 @@ def test_bad_videos_are_logged_with_their_reason_and_never_stop_the_others(tmp_p
         red = scene()
         red[:, 0, :4, :4] = 250
         videos[1:1] = [video(tmp_path / "crash.mp4", red)]
-    result = run(videos, tmp_path / "out", jobs=jobs, plugins=[fake_parts.__file__])
+    result = run(videos, tmp_path / "out", jobs=jobs)
     assert result.done == ["good"] and result.exit_code == 1
     assert result.failed["bug"] == "RuntimeError: a bug"
     assert "not a readable video" in result.failed["bad"]
@@ -266,3 +266,13 @@ def test_a_tall_full_body_picture_gives_a_square_of_the_head(tmp_path):
     crop = meta(tmp_path / "out", "tall")["crop"]
     assert crop["side"] < 80 and crop["x"] > 30 and crop["y"] < 40
     assert probe(tmp_path / "out/tall/frames.mp4").width == 64
+
+
+def test_a_real_clip_without_sound_is_a_target_to_render(tmp_path, assets):
+    """Real tracker, fake fit: 78 frames of which mediapipe sees the face in each."""
+    run([assets / "clips/no_audio_track.mp4"], tmp_path / "out", tracker="mediapipe")
+    about = meta(tmp_path / "out", "no_audio_track")
+    assert (about["frames"], about["audio"], about["notes"]) == (78, "none", [])
+    landmarks = ClipFolder(tmp_path / "out/no_audio_track").tensor("landmarks")
+    assert landmarks.min() > 8 and landmarks.max() < 56  # room on every side of 64 pixels
+    assert 0.4 < float((landmarks.amax(1) - landmarks.amin(1)).mean()) / 64 < 0.7
