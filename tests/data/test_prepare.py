@@ -161,6 +161,16 @@ def test_without_speech_a_clip_is_prepared_and_flagged(tmp_path, sound, audio):
     assert ClipFolder(tmp_path / "out/mute").speech().wave.abs().max() < 1e-4
 
 
+def test_a_video_that_breaks_off_gives_a_clip_of_what_is_there_and_it_is_said(tmp_path):
+    whole = tmp_path / "whole.mkv"
+    write_mkv(whole, scene(frames=50), beeps(50))
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.9)])
+    run([tmp_path / "cut.mkv"], tmp_path / "out")
+    about = meta(tmp_path / "out", "cut")
+    assert 5 <= about["frames"] < 50 and len(about["notes"]) == 1
+    assert about["notes"][0].startswith("breaks off at ") and "of 2.00 s; what is there is used" in about["notes"][0]
+
+
 def test_sound_that_ends_early_is_noted(tmp_path):
     path = tmp_path / "a.mkv"
     write_mkv(path, scene(frames=25), beeps(12))
