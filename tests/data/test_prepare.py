@@ -3,6 +3,8 @@ import json
 import os
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -164,10 +166,10 @@ def test_without_speech_a_clip_is_prepared_and_flagged(tmp_path, sound, audio):
 def test_a_video_that_breaks_off_gives_a_clip_of_what_is_there_and_it_is_said(tmp_path):
     whole = tmp_path / "whole.mkv"
     write_mkv(whole, scene(frames=50), beeps(50))
-    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.9)])
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
     run([tmp_path / "cut.mkv"], tmp_path / "out")
     about = meta(tmp_path / "out", "cut")
-    assert 5 <= about["frames"] < 50 and len(about["notes"]) == 1
+    assert 20 < about["frames"] < 40 and len(about["notes"]) == 1
     assert about["notes"][0].startswith("breaks off at ") and "of 2.00 s; what is there is used" in about["notes"][0]
 
 
@@ -179,17 +181,16 @@ def test_sound_that_ends_early_is_noted(tmp_path):
 
 
 def write_mkv(path, pictures, sound):
-    import av
-    import numpy as np
-
+    blocks = (sound.numpy() * 32767).astype(np.int16).reshape(-1, 1, 640)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
+        stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency"})
         stream.height, stream.width = pictures.shape[2:]
         audio = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
-        block = av.AudioFrame.from_ndarray((sound.numpy() * 32767).astype(np.int16)[None], "s16", "mono")
-        block.sample_rate = 16_000
-        container.mux(audio.encode(block))
-        for picture in pictures:
+        for k, picture in enumerate(pictures):
+            if k < len(blocks):
+                block = av.AudioFrame.from_ndarray(blocks[k], "s16", "mono")
+                block.sample_rate, block.pts = 16_000, k * 640
+                container.mux(audio.encode(block))
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()), "rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
