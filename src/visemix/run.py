@@ -48,6 +48,7 @@ STAGED = {  # options of a data module that each stage sets for itself
     "batch": "train.motion.batch or train.render.batch",
     "workers": "workers",
     "frames": "fit",
+    "seed": "seed",
 }
 
 

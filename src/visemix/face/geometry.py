@@ -39,7 +39,7 @@ class Weights:
     jaw_slide: float = 60.0  # along it: the jaw line is a contour, its points are no fixed vertices
     outlier: float = 3.0  # residuals over this many standard deviations count linearly (Huber)
     identity: float = 1.0  # of the prior
-    independent: float = 8.0  # frames that a whole clip counts as: a detector's errors repeat from frame to frame
+    independent: float = 2.0  # frames that a whole clip counts as: a detector's errors repeat from frame to frame
     expression: float = 0.25  # of the prior, as a part of each coefficient's range
     turn: float = 0.02  # acceleration of the head, radians per frame²
     move: float = 0.02  # decimetres per frame²

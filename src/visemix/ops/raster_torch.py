@@ -136,5 +136,5 @@ def _interpolate(points: Tensor, attributes: Tensor, ids: Tensor, x: Tensor, y: 
     # perspective-correct weights: the edge functions over depth, scaled to a sum of one
     weight = torch.stack([bx * cy - cx * by, cx * ay - ax * cy, ax * by - bx * ay]) / z
     weight = weight / weight.sum(0)
-    corner = attributes.index_select(1, ids).view(len(attributes), 3, len(x))
+    corner = attributes.index_select(1, ids).view(len(attributes), *z.shape)
     return torch.cat([(corner * weight).sum(1), (z * weight).sum(0, keepdim=True)])
