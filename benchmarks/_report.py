@@ -24,9 +24,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds that one variant took, one figure per round."""
+    """Seconds that one variant took, one figure per round, and the most cores that other programs used meanwhile."""
 
     seconds: tuple[float, ...]
+    others: float = 0.0
 
     @property
     def median(self) -> float:
@@ -46,24 +47,35 @@ class Sample:
 
     def row(self) -> dict[str, float | int]:
         """Columns for `report`."""
-        best = min(self.seconds)
-        return {"ms": 1e3 * self.median, "iqr_ms": 1e3 * self.iqr, "best_ms": 1e3 * best, "n": len(self.seconds)}
+        best, n = min(self.seconds), len(self.seconds)
+        return {"ms": 1e3 * self.median, "iqr_ms": 1e3 * self.iqr, "best_ms": 1e3 * best, "n": n, "others": self.others}
 
 
 def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, warmup: int = 2) -> dict[str, Sample]:
-    """Time every variant once per round, so that what is compared ran under the same load. Waits for the GPU."""
+    """Time every variant once per round, so that what is compared ran under the same load. Waits for the GPU.
+
+    Rounds in which other programs used the cores are dropped; if fewer than five were quiet, the quietest five count.
+    """
     for call in variants.values():
         for _ in range(warmup):
             call()
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    taken: list[tuple[float, list[float]]] = []  # cores that others used, and seconds of each variant
     for _ in range(rounds):
-        for name, call in variants.items():
+        before, seconds = _others(), []
+        began = time.perf_counter()
+        for call in variants.values():
             _wait()
             start = time.perf_counter()
             call()
             _wait()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: Sample(tuple(taken)) for name, taken in seconds.items()}
+            seconds.append(time.perf_counter() - start)
+        taken.append(((_others() - before) / (time.perf_counter() - began), seconds))
+    taken.sort(key=lambda round_: round_[0])
+    quiet = sum(others < 0.1 for others, _ in taken)
+    kept = taken[: max(quiet, min(5, rounds))]
+    by_variant = zip(*(seconds for _, seconds in kept), strict=True)
+    busy = max(others for others, _ in kept)
+    return {name: Sample(tuple(seconds), busy) for name, seconds in zip(variants, by_variant, strict=True)}
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]], **settings: Any) -> Path:
@@ -99,6 +111,15 @@ def machine() -> dict[str, Any]:
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def _others() -> float:
+    """Seconds of processor time that every other program has used so far (Linux; 0 elsewhere)."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system = (int(word) for word in stat.read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def _cpu() -> str:

@@ -75,7 +75,10 @@ class TalkingFace(nn.Module):
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """Features of 20 s at a time, with 2 s of sound on either side for context; shorter speech is heard at once."""
+        """Features as the encoder itself streams them, else 20 s at a time with 2 s of sound on either side."""
+        if hasattr(self.audio, "stream"):
+            yield from self.audio.stream(speech)
+            return
         for start in range(0, speech.frames, HEARD):
             stop, before = min(start + HEARD, speech.frames), max(start - AROUND, 0)
             heard = Speech(speech.wave[:, before * SAMPLES_PER_FRAME : (stop + AROUND) * SAMPLES_PER_FRAME])

@@ -15,7 +15,8 @@ from visemix.config import compose, config_root, find_experiment, part, signatur
 from visemix.data import DATA
 from visemix.face import FACE
 from visemix.motion import MOTION
-from visemix.pipeline import WEIGHTS, TalkingFace, read_checkpoint
+from visemix.ops.device import keep_memory
+from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
 from visemix.training.fitting import fit_stage
@@ -42,6 +43,13 @@ GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and 
     "workers": 0,
     "plugins": [],
 }
+STAGED = {  # options of a data module that each stage sets for itself
+    "window": "train.motion.window or train.render.window",
+    "batch": "train.motion.batch or train.render.batch",
+    "workers": "workers",
+    "frames": "fit",
+    "seed": "seed",
+}
 
 
 def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -49,7 +57,7 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete(OmegaConf.merge({"name": "/".join(inside)}, compose(path, overrides)))
+    return complete({"name": "/".join(inside), **plain(compose(path, overrides))})
 
 
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
@@ -62,6 +70,10 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     for group, registry in REGISTRIES.items():
         given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
         full[group] = {"name": given.get("name")} | registry.check(given)
+    for key, instead in STAGED.items():
+        if key in (cfg.get("data") or {}):
+            raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
+        full["data"].pop(key, None)
     train = cfg.get("train") or part("train", "cpu")
     _refuse_strangers("an experiment's train", train, ["name", *STAGES])
     _refuse_strangers("an experiment's fit", full["fit"], STAGES)
@@ -83,6 +95,9 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
     under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
     the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there.
+
+    Raises:
+        VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
     cfg = complete(cfg)
     folder = folder_of(cfg)
@@ -92,27 +107,19 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
-    sources = {"": folder} if trained else dict(cfg.load)
-    for stage, source in sources.items():
+    for stage, source in ({"": folder} if trained else dict(cfg.load)).items():
         join(model, stage, source)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
+    keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])
-        data = DATA.build(cfg.data, model.face)
-        data.window, data.batch, data.frames = options.window, options.batch, stage == "render"
-        data.workers = cfg.workers
-        fit_stage(
-            model,
-            stage,
-            options,
-            data,
-            folder,
-            seed=cfg.seed,
-            device=cfg.device,
-            log=cfg.log,
-            run=f"{cfg.name}/{folder.name}",
-        )
+        data: Any = DATA.build(cfg.data, model.face)
+        data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
+        data.frames = stage == "render"
+        data.speech = getattr(data, "speech", True) and stage == "motion"  # a silent clip can still be painted
+        about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
+        fit_stage(model, stage, options, data, folder, **about)
         trained.append(stage)
         model.save(folder / WEIGHTS, trained=trained)
     shutil.rmtree(folder / "resume", ignore_errors=True)

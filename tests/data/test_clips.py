@@ -1,6 +1,5 @@
 import errno
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tiny_videos import beeps, grey, numbers
 from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data import clips as clips_module
 from visemix.data.clips import whole_folder
-from visemix.face import FaceModel
+from visemix.face import FaceData, FaceModel
 from visemix.types import Space, VisemixError
 
 
@@ -95,16 +94,15 @@ def test_a_speaker_is_the_name_without_its_trailing_number():
 
 def other_face(face):
     """The same head with one expression less, under the name of another model."""
-    names = ("mean", "identity", "expression_range", "albedo", "texture", "triangles", "skin", "hole", "lower")
-    from visemix.face import FaceData
-
+    names = ("mean", "identity", "albedo", "texture", "triangles", "skin", "hole", "lower")
     data = FaceData(
         name="other",
         expression=face.expression[..., 1:],
+        expression_range=face.expression_range[1:],
         landmarks=face.landmark_ids,
-        **{n: getattr(face, n) for n in names},
+        **{name: getattr(face, name) for name in names},
     )
-    return FaceModel(replace(data, expression_range=face.expression_range[1:]))
+    return FaceModel(data)
 
 
 def test_a_clip_of_another_face_model_is_refused_with_the_way_out(folder, face):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeVar
@@ -75,6 +76,7 @@ class _SpeechModel(AudioEncoder, ABC):
         sizes = {
             "hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": heads,
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7,
+            "num_conv_pos_embedding_groups": math.gcd(dim, 16),
         }  # fmt: skip
         self.model = _load(self.family, weights or self.checkpoint, options, sizes)
         self.align = align or self.alignment
@@ -182,9 +184,7 @@ def _load(family: str, weights: str, options: dict[str, Any], sizes: dict[str, A
             f"audio.weights='{weights}' cannot be loaded ({reason}); give a folder that holds it, fetch it once with "
             f"`hf download {weights}` while online, or ask for weights=random"
         ) from error
-    strides = 1
-    for stride in model.config.conv_stride:
-        strides *= stride
+    strides = math.prod(model.config.conv_stride)
     if strides != HOP:
         raise VisemixError(f"audio.weights='{weights}' answers every {strides} samples; the clock needs {HOP}")
     return model

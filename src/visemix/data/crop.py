@@ -44,15 +44,14 @@ def head_box(landmarks: Float[np.ndarray, "T 68 2"], height: int, width: int) ->
     side = max(float((wide_high - wide_low).max()), 2.0)
     side = max(min(side, height, width), needed)
     side = 2 * round(side / 2)
-    x, y = (wide_low + wide_high) / 2 - side / 2
-    return Box(_within(x, side, width, low[0], high[0]), _within(y, side, height, low[1], high[1]), side)
+    x, y = ((wide_low + wide_high) / 2 - side / 2).tolist()
+    face_x, face_y = ((low + high) / 2 - side / 2).tolist()
+    return Box(_within(x, face_x, side, width), _within(y, face_y, side, height), side)
 
 
-def _within(start: float, side: int, room: int, low: float, high: float) -> int:
+def _within(start: float, centred: float, side: int, room: int) -> int:
     """Moved into the picture where it fits; else so that the face is in its middle."""
-    if side <= room:
-        return round(min(max(start, 0), room - side))
-    return round((low + high) / 2 - side / 2)
+    return round(min(max(start, 0), room - side) if side <= room else centred)
 
 
 def cut(picture: UInt8[Tensor, "3 H W"], box: Box, size: int) -> UInt8[Tensor, "3 size size"]:

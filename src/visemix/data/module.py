@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from visemix.data.base import DATA
+from visemix.data.base import DATA, DataModule
 from visemix.data.clips import ClipFolder, find_clips
 from visemix.face import FaceModel
 from visemix.types import FPS, Clip, VisemixError, collate
@@ -108,7 +107,7 @@ class Shuffled(Sampler[Draw]):
 
 
 @DATA.register("clips")
-class ClipsModule(LightningDataModule):
+class ClipsModule(DataModule):
     """Clips that `visemix prepare` made, in windows of `window` frames, as batches of `types.Clip`.
 
     Training windows lie anywhere; validation goes through what was held out, one window after another.
@@ -123,8 +122,9 @@ class ClipsModule(LightningDataModule):
         holdout: seconds at the end of each training clip that are kept for validation.
         val_speakers: people who are in validation only, with all of their clips.
         frames: also load the pictures; motion models do without.
-        speech: leave out clips without speech (silent, or without a sound track), by name. A clip that was asked for
-            by name is refused instead.
+        speech: leave out clips without speech (silent, or without a sound track), by name; a clip that was asked for
+            by name is refused instead. By default where no pictures are loaded: motion is learned from speech, a
+            renderer learns from any clip.
         reference_gap: frames between a training window and its reference picture, at least.
         seed: of the standalone training loader.
 
@@ -144,7 +144,7 @@ class ClipsModule(LightningDataModule):
         holdout: float = 2.0,
         val_speakers: list[str] = [],  # noqa: B006
         frames: bool = True,
-        speech: bool = True,
+        speech: bool | None = None,
         reference_gap: int = 10,
         seed: int = 0,
     ) -> None:
@@ -190,7 +190,8 @@ class ClipsModule(LightningDataModule):
 
     def _unfit(self, clip: ClipFolder) -> str:
         """Why a clip cannot be used, or nothing."""
-        if self.speech and clip.audio != "speech":
+        needs_speech = not self.frames if self.speech is None else self.speech
+        if needs_speech and clip.audio != "speech":
             sound = "has no sound track" if clip.audio == "none" else "is silent"
             return f"{sound}: good as a target to render, not to learn motion from (data.speech=false takes it)"
         held = 0 if clip.speaker in self.val_speakers else self.held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import cast
 
 import torch
@@ -86,8 +87,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise VisemixError(f"there are no weights at {path}; give the path of a state dict") from None
-    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError) as error:
-        raise VisemixError(f"{path} cannot be read as weights: {' '.join(str(error).split())}") from error
+    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError, UnpicklingError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)  # torch adds a page of advice
+        raise VisemixError(f"{path} cannot be read as weights: {why}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise VisemixError(f"{path} holds no state dict of tensors; save `model.state_dict()`")
     return state

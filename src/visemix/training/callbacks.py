@@ -111,6 +111,10 @@ class Progress(RichProgressBar):
         assert isinstance(self.trainer.lightning_module, StageModule)
         return f"training {self.trainer.lightning_module.trains}"
 
+    @property
+    def total_train_batches(self) -> int:
+        return self.trainer.max_steps
+
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
