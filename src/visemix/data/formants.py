@@ -24,7 +24,7 @@ SMOOTH = 0.03  # seconds in which loudness and formants glide from sound to soun
 class Sound:
     """One speech sound, and how long it lasts in seconds (shortest, longest)."""
 
-    formants: tuple[float, float, float]  # Hz; a consonant's are where it bends its neighbours to
+    formants: tuple[int, int, int]  # Hz; a consonant's are where it bends its neighbours to
     seconds: tuple[float, float]
     voice: float = 0.0  # loudness of the pulses
     noise: float = 0.0  # loudness of the hiss
@@ -122,7 +122,7 @@ def _formants(phones: Sequence[Phone], samples: int, voice: Voice) -> np.ndarray
 
 
 def _pulses(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.random.Generator) -> np.ndarray:
-    """The glottis: derivative of its flow (KLGLOTT88), with a falling and wavering pitch, jitter and a little breath."""
+    """The glottis: derivative of its flow (KLGLOTT88), its pitch wavering with jitter, and a little breath."""
     seconds = np.arange(samples) / SAMPLE_RATE
     stress = _glide(_steps(phones, samples, lambda p: p.stress), 0.15)
     wander = _glide(np.repeat(rng.standard_normal(samples // BLOCK + 1), BLOCK)[:samples], 0.3)

@@ -51,7 +51,7 @@ def synthesise(
     overwrite: bool = False,
     tick: Callable[[], None] = lambda: None,
 ) -> list[ClipFolder]:
-    """Write one prepared clip for each speaker into `folder`, as if a video had been prepared, with nothing to estimate.
+    """Write a clip for each speaker into `folder`, as if a video had been prepared, but with nothing to estimate.
 
     Every speaker babbles open syllables in a formant voice of their own; lips and jaw move with the sounds, blend from
     one into the next and close for m and p; eyes blink, brows and head move. Coefficients, pose and light on disk are
@@ -124,7 +124,8 @@ def _clip(
 
 def _person(number: int, size: int, face: FaceModel, rng: np.random.Generator) -> Person:
     deep = number % 2  # every other voice is a man's
-    voice = Voice(pitch=(115 if deep else 205) * rng.uniform(0.9, 1.1), throat=(1.0 if deep else 0.86) * rng.uniform(0.97, 1.03))
+    pitch, throat = (115, 1.0) if deep else (205, 0.86)
+    voice = Voice(pitch * rng.uniform(0.9, 1.1), throat * rng.uniform(0.97, 1.03))
     identity = torch.from_numpy(rng.standard_normal(face.identity.shape[-1])).float().clamp(-2, 2)
     tone = torch.from_numpy(rng.standard_normal(face.texture.shape[-1])).float()
     if len(tone):
