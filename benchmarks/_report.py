@@ -78,8 +78,8 @@ def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, w
     busy = max(others for others, _ in kept)
     samples = {}
     for i, name in enumerate(variants):
-        seconds, cpu = zip(*(times[i] for _, times in kept), strict=True)
-        samples[name] = Sample(seconds, cpu, busy)
+        wall, processor = zip(*(times[i] for _, times in kept), strict=True)
+        samples[name] = Sample(wall, processor, busy)
     return samples
 
 
