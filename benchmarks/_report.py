@@ -71,7 +71,7 @@ def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, w
             call()
             _wait()
             times.append((time.perf_counter() - start, time.process_time() - cpu))
-        taken.append(((_others() - before) / (time.perf_counter() - began), times))
+        taken.append((max(0.0, (_others() - before) / (time.perf_counter() - began)), times))
     taken.sort(key=lambda round_: round_[0])
     quiet = sum(others < 0.1 for others, _ in taken)
     kept = taken[: max(quiet, min(5, rounds))]
