@@ -117,7 +117,9 @@ def _glide(track: np.ndarray, seconds: float = SMOOTH) -> np.ndarray:
 
 def _formants(phones: Sequence[Phone], samples: int, voice: Voice) -> np.ndarray:
     """(S, 4) centre frequencies, Hz."""
-    tracks = [_glide(_steps(phones, samples, [SOUNDS[p.name].formants[k] for p in phones]), 0.05) for k in range(3)]
+    tracks = [
+        _glide(_steps(phones, samples, [float(SOUNDS[p.name].formants[k]) for p in phones]), 0.05) for k in range(3)
+    ]
     return np.stack([*tracks, np.full(samples, 3500.0)], 1) / voice.throat
 
 
