@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +14,7 @@ Vector = Float[Tensor, " n"]
 Free = Bool[Tensor, " n"]
 
 
+@runtime_checkable
 class System(Protocol):
     """A damped normal equation `H · step = −gradient` at one point."""
 
