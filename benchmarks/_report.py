@@ -24,9 +24,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds that one variant took, one figure per round, and the most cores that other programs used meanwhile."""
+    """Seconds that one variant took, one figure per round; the same as processor time; cores that others used."""
 
     seconds: tuple[float, ...]
+    cpu: tuple[float, ...]
     others: float = 0.0
 
     @property
@@ -48,7 +49,8 @@ class Sample:
     def row(self) -> dict[str, float | int]:
         """Columns for `report`."""
         best, n = min(self.seconds), len(self.seconds)
-        return {"ms": 1e3 * self.median, "iqr_ms": 1e3 * self.iqr, "best_ms": 1e3 * best, "n": n, "others": self.others}
+        row = {"ms": self.median, "iqr_ms": self.iqr, "best_ms": best, "cpu_ms": median(self.cpu)}
+        return {**{column: 1e3 * seconds for column, seconds in row.items()}, "n": n, "others": self.others}
 
 
 def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, warmup: int = 2) -> dict[str, Sample]:
@@ -59,23 +61,26 @@ def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, w
     for call in variants.values():
         for _ in range(warmup):
             call()
-    taken: list[tuple[float, list[float]]] = []  # cores that others used, and seconds of each variant
+    taken: list[tuple[float, list[tuple[float, float]]]] = []  # cores that others used; time and processor time of each
     for _ in range(rounds):
-        before, seconds = _others(), []
+        before, times = _others(), []
         began = time.perf_counter()
         for call in variants.values():
             _wait()
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             call()
             _wait()
-            seconds.append(time.perf_counter() - start)
-        taken.append(((_others() - before) / (time.perf_counter() - began), seconds))
+            times.append((time.perf_counter() - start, time.process_time() - cpu))
+        taken.append((max(0.0, (_others() - before) / (time.perf_counter() - began)), times))
     taken.sort(key=lambda round_: round_[0])
     quiet = sum(others < 0.1 for others, _ in taken)
     kept = taken[: max(quiet, min(5, rounds))]
-    by_variant = zip(*(seconds for _, seconds in kept), strict=True)
     busy = max(others for others, _ in kept)
-    return {name: Sample(tuple(seconds), busy) for name, seconds in zip(variants, by_variant, strict=True)}
+    samples = {}
+    for i, name in enumerate(variants):
+        wall, processor = zip(*(times[i] for _, times in kept), strict=True)
+        samples[name] = Sample(wall, processor, busy)
+    return samples
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]], **settings: Any) -> Path:

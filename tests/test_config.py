@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from visemix.config import compose, config_root, expand, find_experiment, part, signature
+from visemix.motion import MOTION
 from visemix.run import REGISTRIES, complete, load_experiment
 from visemix.types import VisemixError
 
@@ -98,6 +99,7 @@ def test_a_plugin_is_found_beside_the_experiment_that_names_it(experiment, tmp_p
     experiment.write_text("# ?\nextends: ../base.yaml\nplugins: [./tinted.py]\nuse: {motion: tinted}\n")
     assert load_experiment(experiment).motion == {"name": "tinted", "gain": 0.5}
     assert load_experiment(experiment, ["motion.gain=2"]).motion.gain == 2.0  # a file is run once
+    del MOTION._parts["tinted"]
 
 
 @pytest.mark.parametrize(

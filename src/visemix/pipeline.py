@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,9 +16,10 @@ from torch import Tensor, nn
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
+from visemix.motion.base import stream
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Streaming, Subject, Video, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
 PARTS = ("face", "audio", "motion", "render")
@@ -69,31 +72,26 @@ class TalkingFace(nn.Module):
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
         done = 0
-        for motion in rebatched(self.speak(self.listen(speech), still), batch):
+        for motion in rebatched(stream(self.motion, self.listen(speech), still), batch):
             frames = torch.arange(done, done + motion.values.shape[1])
             yield self.draw(motion, target.subject(frames))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
         """Features as the encoder itself streams them, else 20 s at a time with 2 s of sound on either side."""
-        if hasattr(self.audio, "stream"):
-            yield from self.audio.stream(speech)
+        own: Any = getattr(self.audio, "stream", None)
+        if own is not None:
+            yield from own(speech)
             return
         for start in range(0, speech.frames, HEARD):
             stop, before = min(start + HEARD, speech.frames), max(start - AROUND, 0)
             heard = Speech(speech.wave[:, before * SAMPLES_PER_FRAME : (stop + AROUND) * SAMPLES_PER_FRAME])
             yield AudioFeatures(self.audio(heard).values[:, start - before : stop - before])
 
-    def speak(self, features: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion as it comes, from models that carry their state; others get all the features together."""
-        if isinstance(self.motion, Streaming):
-            yield from self.motion.stream(features, subject)
-        else:
-            yield self.motion(AudioFeatures(torch.cat([piece.values for piece in features], 1)), subject)
-
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        write_tensors(Path(path), self.state_dict(), {"config": self.config, "face": self.face.name} | notes)
+        config = {part: carried(getattr(self, part), self.config[part]) for part in self.config}
+        write_tensors(Path(path), self.state_dict(), {"config": config, "face": self.face.name} | notes)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
@@ -105,7 +103,8 @@ class TalkingFace(nn.Module):
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        model = cls.from_config(notes["config"] | parts)
+        with without_advice():
+            model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
         model.join(state, path)
@@ -154,6 +153,29 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         return read_tensors(file)
     except ValueError as error:
         raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """What parts say about the weights they start from does not hold where a checkpoint replaces them."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a part that is to be filled from a checkpoint: without the files that its weights came from.
+
+    A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`.
+    """
+    config = config | getattr(part, "carried", {})
+    base = getattr(part, "base", None)
+    return (
+        config | {"base": carried(base, config["base"])} if isinstance(base, nn.Module) and "base" in config else config
+    )
 
 
 def plain(cfg: Any) -> Any:

@@ -59,9 +59,11 @@ def test_outside_the_mask_is_footage_and_inside_the_rendered_face(face, talk):
 def test_the_union_covers_the_footages_own_chin(face, talk):
     subject, wide = talk
     gaping = replace(subject, expression=wide)  # the footage shows an open mouth, the drive closes it
-    alone = FaceBlend(face, union=False).mask(subject.expression, gaping, (SIZE, SIZE))
-    both = FaceBlend(face, union=True).mask(subject.expression, gaping, (SIZE, SIZE))
-    theirs = FaceBlend(face, union=False).mask(wide, gaping, (SIZE, SIZE))
+
+    def mask(expression, union):
+        return FaceBlend(face, union=union, morphology="none")(expression, gaping, gaping.footage).mask
+
+    alone, both, theirs = mask(subject.expression, False), mask(subject.expression, True), mask(wide, False)
     assert torch.equal(both, torch.maximum(alone, theirs))
     chin = landmarks_2d(face, wide, gaping)[0, :1, 8:9] - torch.tensor([0.0, 1.5])
     assert at_points(both[0, :1], chin) == 1

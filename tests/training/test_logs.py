@@ -19,7 +19,7 @@ def test_a_stage_that_resumes_drops_what_it_will_say_again_and_nothing_else(tmp_
     for stage in ("motion", "render"):
         table = Table(path, stage)
         for step in range(4):
-            table.log_metrics({"loss": step}, step)
+            table.log_metrics({"loss": float(step)}, step)
     Table(path, "render", 2)
     assert rows(path) == [
         *[("motion", k, "loss", str(k)) for k in range(4)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from abc import ABC
@@ -46,6 +47,7 @@ class _SpeechModel(AudioEncoder, ABC):
         spec_augment: in training, hide two stretches of ten rows or one in two hundred rows, as the official code does.
         chunk, overlap: seconds; a chunk of 0 takes any length in one go.
         dim, layers, heads, conv_dim: of "random" weights; a checkpoint brings its own.
+        architecture: of "checkpoint" weights, which wait to be filled from one of Visemix's own files; written there.
     """
 
     family: ClassVar[str]
@@ -67,6 +69,7 @@ class _SpeechModel(AudioEncoder, ABC):
         layers: int = 12,
         heads: int = 12,
         conv_dim: int = 512,
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         options: dict[str, Any] = {
@@ -78,7 +81,10 @@ class _SpeechModel(AudioEncoder, ABC):
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7,
             "num_conv_pos_embedding_groups": math.gcd(dim, 16),
         }  # fmt: skip
-        self.model = _load(self.family, weights or self.checkpoint, options, sizes)
+        if weights == "checkpoint" and architecture is None:
+            raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
+        self.model = _load(self.family, weights or self.checkpoint, options, architecture or sizes)
+        self.carried = {"weights": "checkpoint", "architecture": _architecture(self.model.config)}
         self.align = align or self.alignment
         self.dim = self.model.config.hidden_size
         self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
@@ -173,9 +179,10 @@ def _load(family: str, weights: str, options: dict[str, Any], sizes: dict[str, A
     import transformers
 
     config_class, model_class = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}Model")
-    if weights == "random":
-        log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
-        return model_class(config_class(**options, **sizes))
+    if weights in ("random", "checkpoint"):
+        if weights == "random":
+            log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
+        return model_class(config_class(**sizes | options))
     try:
         model = model_class.from_pretrained(weights, **options)
     except (OSError, ValueError) as error:
@@ -188,6 +195,12 @@ def _load(family: str, weights: str, options: dict[str, Any], sizes: dict[str, A
     if strides != HOP:
         raise VisemixError(f"audio.weights='{weights}' answers every {strides} samples; the clock needs {HOP}")
     return model
+
+
+def _architecture(config: Any) -> dict[str, Any]:
+    """What `config_class` needs to build the same network, in types that YAML and JSON share."""
+    plain = json.loads(config.to_json_string(use_diff=True))
+    return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
 
 
 def _masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:

@@ -50,8 +50,14 @@ def extract(
         VisemixError: the file is no video, no face is in it, `out` exists, or the disk is full.
     """
     reader = VideoReader(video)
-    total = reader.frames
-    tracks = tracker(frame.permute(1, 2, 0).numpy() for frame in _told(iter(reader), tell, "finding the face", total))
+    total = 0
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal total
+        for total, frame in enumerate(_told(iter(reader), tell, "finding the face", reader.frames), 1):  # noqa: B007
+            yield frame.permute(1, 2, 0).numpy()
+
+    tracks = tracker(pictures())
     if not tracks:
         raise VisemixError(
             f"no face found in {video}; give a video in which one is seen from the front and large enough"
@@ -66,9 +72,9 @@ def extract(
     wave, audio = _sound(video, start, stop, notes)
     points = torch.from_numpy(box.to_crop(landmarks, size))
     with whole_folder(out, overwrite) as part:
-        with VideoWriter(part / FRAMES, intra=True, crf=15) as pictures:
+        with VideoWriter(part / FRAMES, intra=True, crf=15) as crops:
             for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
-                pictures.write(cut(frame, box, size))
+                crops.write(cut(frame, box, size))
         fit = reconstruct(
             points,
             torch.from_numpy(present),

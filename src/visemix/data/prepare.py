@@ -94,7 +94,7 @@ def prepare(
         size: pixels a side of the pictures, an even number.
         jobs: videos at once, each in a process of its own.
         overwrite: make clips anew that are there.
-        plugins: Python files that register further parts, for the processes.
+        plugins: Python files that register further parts.
         console: where bars and messages go, by default to standard error.
 
     Raises:
@@ -102,6 +102,8 @@ def prepare(
     """
     paths = [Path(video) for video in videos]
     _check(paths, size, jobs)
+    for plugin in plugins:
+        load_file(plugin)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
     options = Options(Path(out), *parts, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins))

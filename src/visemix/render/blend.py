@@ -80,23 +80,17 @@ class FaceBlend(nn.Module):
         """`generator` is where training draws its operations from; torch's global one by default."""
         height, width = footage.shape[-2:]
         picture = draw(self.face, expression, subject, (height, width))
-        mask = self.mask(expression, subject, (height, width))
+        with torch.no_grad():
+            as_drawn = self.hole == "mesh" and not self.keep_eyes
+            mask = picture.skin if as_drawn else self._outline(expression, subject, (height, width))
+            if self.union and not torch.equal(expression, subject.expression):
+                mask = torch.maximum(mask, self._outline(subject.expression, subject, (height, width)))
         if self.morphology == "random" and self.training:
             mask = self._vary(mask, generator)
         elif self.morphology != "none":
             mask = self._fixed(mask, landmarks_2d(self.face, expression, subject)[..., NOSE_BASE, 1])
         mask = soften(mask, self.soft_edge)
         return Blend(footage * (1 - mask) + picture.image * mask, mask, picture.image)
-
-    @torch.no_grad()
-    def mask(
-        self, expression: Float[Tensor, "B T E"], subject: Subject, size: tuple[int, int]
-    ) -> Float[Tensor, "B T 1 H W"]:
-        """The face before any morphology: 1 inside, the mouth and what is in it included."""
-        mask = self._outline(expression, subject, size)
-        if self.union and not torch.equal(expression, subject.expression):
-            mask = torch.maximum(mask, self._outline(subject.expression, subject, size))
-        return mask
 
     def _outline(self, expression: Tensor, subject: Subject, size: tuple[int, int]) -> Tensor:
         triangles: Int[Tensor, "F 3"] = self.get_buffer("outline")

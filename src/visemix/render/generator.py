@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from visemix.nn.conv import ConvBlock, init_normal
@@ -45,7 +46,8 @@ class Generator(nn.Module):
         x = torch.cat([reference, blended], 1)
         if height % step or width % step:
             x = F.pad(x, (0, -width % step, 0, -height % step), mode="replicate")
-        x = self.first(x)
+        # Channels last in memory: a third faster on processors, and what matrix units on GPUs want.
+        x = self.first(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for down in self.down:
             skips.append(x)
@@ -54,3 +56,13 @@ class Generator(nn.Module):
             x = F.interpolate(self.res[level](x), scale_factor=2.0, mode="nearest")
             x = self.up[level](x) + self.jump[level](skips[level])
         return torch.tanh(self.final(x))[..., :height, :width]
+
+
+def run_in(
+    dtype: torch.dtype, net: Generator, reference: Float[Tensor, "B 3 H W"], blended: Float[Tensor, "B 3 H W"]
+) -> Float[Tensor, "B 3 H W"]:
+    """The generator with weights and pictures rounded to `dtype` for this call; the answer is float32."""
+    if dtype is torch.float32:
+        return net(reference, blended)
+    weights = {name: p.to(dtype) for name, p in net.named_parameters()}
+    return functional_call(net, weights, (reference.to(dtype), blended.to(dtype))).float()

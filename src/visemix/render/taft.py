@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from kornia.losses import ssim_loss
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
@@ -19,7 +18,7 @@ from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
-from visemix.render.generator import Generator
+from visemix.render.generator import Generator, run_in
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -136,6 +135,7 @@ class TAFT(Renderer):
             "structure": options["structure_weight"],
             "adversarial": critic_weight,
         }
+        self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
         self.perceptual = PerceptualLoss(vgg) if vgg and (perceptual_weight or style_weight) else None
         if not vgg and (perceptual_weight or style_weight):
             log.warning("TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")
@@ -192,11 +192,9 @@ class TAFT(Renderer):
         return frames, blend
 
     def _generate(self, reference: Tensor, blended: Tensor) -> Tensor:
-        dtype = inference_dtype(self.precision, blended.device)
-        if self.training or torch.is_grad_enabled() or dtype is torch.float32:
+        if self.training or torch.is_grad_enabled():
             return self.generator(reference, blended)
-        weights = {name: p.to(dtype) for name, p in self.generator.named_parameters()}
-        return functional_call(self.generator, weights, (reference.to(dtype), blended.to(dtype))).float()
+        return run_in(inference_dtype(self.precision, blended.device), self.generator, reference, blended)
 
     @staticmethod
     def _reference(subject: Subject) -> Float[Tensor, "B 3 H W"]:
