@@ -91,5 +91,6 @@ def quiet() -> None:
         ".*does not have many workers.*",
         ".*GPU available but not used.*",
         ".*in eval mode at the start.*",
+        ".*isinstance.treespec, LeafSpec.*",  # its own, under torch 2.13
     ):
         warnings.filterwarnings("ignore", message)
