@@ -33,18 +33,6 @@ def angles(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     return torch.stack([x, y, z], -1)
 
 
-def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
-    """Euler XYZ (radians) of a rotation matrix; y within ±π/2.
-
-    >>> angles(matrix(torch.tensor([0.25, -0.5, 1.0])))
-    tensor([ 0.2500, -0.5000,  1.0000])
-    """
-    x = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
-    y = -torch.asin(rotation[..., 2, 0].clamp(-1, 1))
-    z = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
-    return torch.stack([x, y, z], -1)
-
-
 def pose_points(points: Float[Tensor, "*b N 3"], pose: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b N 3"]:
     """Points of the face's own frame, turned and moved by a head pose (angles, then translation in decimetres)."""
     with torch.autocast(points.device.type, enabled=False):  # bfloat16 would be half a pixel off
