@@ -71,15 +71,15 @@ def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, w
             call()
             _wait()
             times.append((time.perf_counter() - start, time.process_time() - cpu))
-        taken.append(((_others() - before) / (time.perf_counter() - began), times))
+        taken.append((max(0.0, (_others() - before) / (time.perf_counter() - began)), times))
     taken.sort(key=lambda round_: round_[0])
     quiet = sum(others < 0.1 for others, _ in taken)
     kept = taken[: max(quiet, min(5, rounds))]
     busy = max(others for others, _ in kept)
     samples = {}
     for i, name in enumerate(variants):
-        seconds, cpu = zip(*(times[i] for _, times in kept), strict=True)
-        samples[name] = Sample(seconds, cpu, busy)
+        wall, processor = zip(*(times[i] for _, times in kept), strict=True)
+        samples[name] = Sample(wall, processor, busy)
     return samples
 
 

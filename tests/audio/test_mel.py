@@ -1,6 +1,6 @@
 import torch
 
-from visemix.audio import AUDIO, stream
+from visemix.audio import AUDIO
 from visemix.types import Speech
 
 
@@ -28,9 +28,3 @@ def test_a_row_sees_four_frames_to_either_side_and_no_more():
     changed[:, 10 * 640 : 11 * 640] += 0.5 * noise(1, seed=1)
     moved = (encoder(Speech(wave)).values - encoder(Speech(changed)).values).abs().amax(2)[0] > 1e-6
     assert moved[6:15].all() and not moved[:5].any() and not moved[16:].any()
-
-
-def test_an_encoder_that_cannot_stream_answers_in_one_piece():
-    encoder = AUDIO.build({"name": "mel"})
-    (piece,) = stream(encoder, Speech(noise(5)))
-    torch.testing.assert_close(piece.values, encoder(Speech(noise(5))).values)

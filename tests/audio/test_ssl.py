@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from visemix.audio import AUDIO, stream
+from visemix.audio import AUDIO
 from visemix.types import Speech, VisemixError
 
 TINY = {"weights": "random", "dim": 24, "layers": 2, "heads": 2, "conv_dim": 16}
@@ -101,7 +101,7 @@ def test_chunks_join_to_what_one_pass_says(name):
         a, b = whole(speech).values, chunked(speech).values
     assert a.shape == b.shape
     assert (a - b).abs().mean() < 0.02 * a.std()
-    pieces = [piece.values.shape[1] for piece in stream(chunked, speech)]
+    pieces = [piece.values.shape[1] for piece in chunked.stream(speech)]
     assert pieces == [100] * 5
 
 

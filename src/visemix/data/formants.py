@@ -5,7 +5,7 @@ It speaks a string of sounds, not words: enough for a mouth to have something to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +91,7 @@ def _say(phones: list[Phone], name: str, time: float, stress: float, rng: np.ran
 def speak(phones: Sequence[Phone], voice: Voice, rng: np.random.Generator) -> Float[np.ndarray, " S"]:
     """The phones as a waveform at 16 kHz, peak 0.7."""
     samples = round(phones[-1].stop * SAMPLE_RATE)
-    voiced = _glide(_steps(phones, samples, lambda p: SOUNDS[p.name].voice * p.stress))
+    voiced = _glide(_steps(phones, samples, [SOUNDS[p.name].voice * p.stress for p in phones]))
     vowels = _resonate(_pulses(phones, samples, voice, rng) * voiced, _formants(phones, samples, voice))
     wave = vowels / max(float(np.abs(vowels).max()), 1e-9)
     for name, sound in SOUNDS.items():
@@ -103,10 +103,10 @@ def speak(phones: Sequence[Phone], voice: Voice, rng: np.random.Generator) -> Fl
     return (0.7 * wave / max(float(np.abs(wave).max()), 1e-9)).astype(np.float32)
 
 
-def _steps(phones: Sequence[Phone], samples: int, value: Callable[[Phone], float]) -> np.ndarray:
+def _steps(phones: Sequence[Phone], samples: int, values: Sequence[float]) -> np.ndarray:
     out = np.zeros(samples)
-    for phone in phones:
-        out[round(phone.start * SAMPLE_RATE) : round(phone.stop * SAMPLE_RATE)] = value(phone)
+    for phone, value in zip(phones, values, strict=True):
+        out[round(phone.start * SAMPLE_RATE) : round(phone.stop * SAMPLE_RATE)] = value
     return out
 
 
@@ -117,14 +117,16 @@ def _glide(track: np.ndarray, seconds: float = SMOOTH) -> np.ndarray:
 
 def _formants(phones: Sequence[Phone], samples: int, voice: Voice) -> np.ndarray:
     """(S, 4) centre frequencies, Hz."""
-    tracks = [_glide(_steps(phones, samples, lambda p, k=k: SOUNDS[p.name].formants[k]), 0.05) for k in range(3)]
+    tracks = [
+        _glide(_steps(phones, samples, [float(SOUNDS[p.name].formants[k]) for p in phones]), 0.05) for k in range(3)
+    ]
     return np.stack([*tracks, np.full(samples, 3500.0)], 1) / voice.throat
 
 
 def _pulses(phones: Sequence[Phone], samples: int, voice: Voice, rng: np.random.Generator) -> np.ndarray:
     """The glottis: derivative of its flow (KLGLOTT88), its pitch wavering with jitter, and a little breath."""
     seconds = np.arange(samples) / SAMPLE_RATE
-    stress = _glide(_steps(phones, samples, lambda p: p.stress), 0.15)
+    stress = _glide(_steps(phones, samples, [p.stress for p in phones]), 0.15)
     wander = _glide(np.repeat(rng.standard_normal(samples // BLOCK + 1), BLOCK)[:samples], 0.3)
     jitter = np.repeat(rng.standard_normal(samples // BLOCK + 1), BLOCK)[:samples]
     pitch = voice.pitch * (0.8 + 0.25 * stress - 0.05 * np.sin(seconds) + 0.6 * wander + 0.01 * jitter)
@@ -151,7 +153,7 @@ def _hiss(phones: Sequence[Phone], samples: int, name: str) -> np.ndarray:
     """Loudness of one sound's noise over time."""
     sound = SOUNDS[name]
     if not sound.burst:
-        return _glide(_steps(phones, samples, lambda p: sound.noise * p.stress * (p.name == name)))
+        return _glide(_steps(phones, samples, [sound.noise * p.stress * (p.name == name) for p in phones]))
     out = np.zeros(samples)
     length = round(0.03 * SAMPLE_RATE)
     for phone in phones:
