@@ -177,7 +177,7 @@ def _glimpsed(part: Tensor, trust: Tensor, skin: Tensor) -> Tensor:
 
 def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
     """The model's albedo in the skin's tone, the more so the more it is like skin; what is inside the mouth as bright
-    as the brightest of it that was seen."""
+    as the brighter teeth that were seen, within reason."""
     ratio = seen / generic.clamp(min=0.02)
     toned = generic
     believed = skin & (weight > 0.3)
@@ -185,8 +185,8 @@ def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: T
         tone = ratio[believed].median(0).values.clamp(0.1, 3)
         alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
         toned = generic * (1 + alike * (tone - 1))
-    lit = inside & (trust > 0.2)
-    bright = torch.quantile(ratio[lit].mean(-1), 0.9).clamp(0.5, 1.0) if lit.any() else torch.tensor(0.8)
+    teeth = inside & (trust > 0.2) & (generic.mean(-1) > 0.5)
+    bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.55, 0.85) if teeth.any() else torch.tensor(0.7)
     return torch.where(inside.unsqueeze(-1), generic * bright, toned)
 
 
