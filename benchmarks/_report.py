@@ -24,9 +24,11 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Sample:
-    """Seconds that one variant took, one figure per round."""
+    """Seconds that one variant took, one figure per round; the same as processor time; cores that others used."""
 
     seconds: tuple[float, ...]
+    cpu: tuple[float, ...]
+    others: float = 0.0
 
     @property
     def median(self) -> float:
@@ -46,24 +48,39 @@ class Sample:
 
     def row(self) -> dict[str, float | int]:
         """Columns for `report`."""
-        best = min(self.seconds)
-        return {"ms": 1e3 * self.median, "iqr_ms": 1e3 * self.iqr, "best_ms": 1e3 * best, "n": len(self.seconds)}
+        best, n = min(self.seconds), len(self.seconds)
+        row = {"ms": self.median, "iqr_ms": self.iqr, "best_ms": best, "cpu_ms": median(self.cpu)}
+        return {**{column: 1e3 * seconds for column, seconds in row.items()}, "n": n, "others": self.others}
 
 
 def measure(variants: Mapping[str, Callable[[], object]], *, rounds: int = 15, warmup: int = 2) -> dict[str, Sample]:
-    """Time every variant once per round, so that what is compared ran under the same load. Waits for the GPU."""
+    """Time every variant once per round, so that what is compared ran under the same load. Waits for the GPU.
+
+    Rounds in which other programs used the cores are dropped; if fewer than five were quiet, the quietest five count.
+    """
     for call in variants.values():
         for _ in range(warmup):
             call()
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    taken: list[tuple[float, list[tuple[float, float]]]] = []  # cores that others used; time and processor time of each
     for _ in range(rounds):
-        for name, call in variants.items():
+        before, times = _others(), []
+        began = time.perf_counter()
+        for call in variants.values():
             _wait()
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             call()
             _wait()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: Sample(tuple(taken)) for name, taken in seconds.items()}
+            times.append((time.perf_counter() - start, time.process_time() - cpu))
+        taken.append((max(0.0, (_others() - before) / (time.perf_counter() - began)), times))
+    taken.sort(key=lambda round_: round_[0])
+    quiet = sum(others < 0.1 for others, _ in taken)
+    kept = taken[: max(quiet, min(5, rounds))]
+    busy = max(others for others, _ in kept)
+    samples = {}
+    for i, name in enumerate(variants):
+        wall, processor = zip(*(times[i] for _, times in kept), strict=True)
+        samples[name] = Sample(wall, processor, busy)
+    return samples
 
 
 def report(name: str, rows: Sequence[Mapping[str, Any]], **settings: Any) -> Path:
@@ -92,13 +109,29 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", f"benchmarks/{Path(sys.argv[0]).name}", *(_short(word) for word in sys.argv[1:])]
+        ),
     }
+
+
+def _short(word: str) -> str:
+    """An absolute path says nothing on another machine: its name only."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def _others() -> float:
+    """Seconds of processor time that every other program has used so far (Linux; 0 elsewhere)."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system = (int(word) for word in stat.read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def _cpu() -> str:

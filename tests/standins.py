@@ -6,11 +6,11 @@ from typing import Literal
 
 import lightning as L
 import torch
+from conftest import make_clip
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from conftest import make_clip
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import DATA
 from visemix.face import FaceModel
@@ -129,6 +129,23 @@ class Dots(Renderer):
     def score(self, video: Video) -> Tensor:
         assert self.critic is not None
         return self.critic(video.frames.transpose(1, 2)).mean()
+
+
+@RENDER.register("still")
+class Still(Renderer):
+    """The footage as it is."""
+
+    space = Space.EXPRESSION
+
+    def __init__(self, face: FaceModel) -> None:
+        super().__init__()
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        assert subject.footage is not None
+        return Video(subject.footage)
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        return {"image": F.l1_loss(self(motion, subject).frames, target.frames)}
 
 
 class Windows(torch.utils.data.Dataset[Clip]):

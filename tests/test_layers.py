@@ -13,8 +13,8 @@ LAYERS = [
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
     {"training"},
-    {"run", "sweep", "report"},
-    {"demo"},
+    {"run", "generation", "evaluation", "sweep", "report"},
+    {"demo", "catalogue"},
     {"cli"},
     {"__init__"},
 ]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from huggingface_hub import hf_hub_download
 from omegaconf import OmegaConf
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
-from visemix.ops.store import write_tensors
+from visemix.motion.base import stream
+from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Streaming, Subject, Video, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
 PARTS = ("face", "audio", "motion", "render")
@@ -35,13 +36,15 @@ class Target(Protocol):
 class TalkingFace(nn.Module):
     """An audio encoder, a motion model and a renderer over one face model.
 
-    `config` is what `from_config` was given for each of them: a checkpoint carries it.
+    `config` is what `from_config` was given for each of them: a checkpoint carries it. `notes` is what else the
+    checkpoint says that the model came from: `trained` and `loaded` name its stages.
     """
 
     def __init__(self, face: FaceModel, audio: AudioEncoder, motion: MotionModel, render: Renderer) -> None:
         super().__init__()
         self.face, self.audio, self.motion, self.render = face, audio, motion, render
         self.config: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
@@ -71,29 +74,26 @@ class TalkingFace(nn.Module):
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
         done = 0
-        for motion in rebatched(self.speak(self.listen(speech), still), batch):
+        for motion in rebatched(stream(self.motion, self.listen(speech), still), batch):
             frames = torch.arange(done, done + motion.values.shape[1])
             yield self.draw(motion, target.subject(frames))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """Features of 20 s at a time, with 2 s of sound on either side for context; shorter speech is heard at once."""
+        """Features as the encoder itself streams them, else 20 s at a time with 2 s of sound on either side."""
+        own: Any = getattr(self.audio, "stream", None)
+        if own is not None:
+            yield from own(speech)
+            return
         for start in range(0, speech.frames, HEARD):
             stop, before = min(start + HEARD, speech.frames), max(start - AROUND, 0)
             heard = Speech(speech.wave[:, before * SAMPLES_PER_FRAME : (stop + AROUND) * SAMPLES_PER_FRAME])
             yield AudioFeatures(self.audio(heard).values[:, start - before : stop - before])
 
-    def speak(self, features: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion as it comes, from models that carry their state; others get all the features together."""
-        if isinstance(self.motion, Streaming):
-            yield from self.motion.stream(features, subject)
-        else:
-            yield self.motion(AudioFeatures(torch.cat([piece.values for piece in features], 1)), subject)
-
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        held = {"config": self.config, "face": self.face.name} | notes
-        write_tensors(Path(path), self.state_dict(), {key: json.dumps(value) for key, value in held.items()})
+        config = {part: carried(getattr(self, part), self.config[part]) for part in self.config}
+        write_tensors(Path(path), self.state_dict(), {"config": config, "face": self.face.name} | notes)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
@@ -105,10 +105,12 @@ class TalkingFace(nn.Module):
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        model = cls.from_config(notes["config"] | parts)
+        with without_advice():
+            model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
         model.join(state, path)
+        model.notes = notes
         return model.eval()
 
     @classmethod
@@ -151,14 +153,32 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not file.is_file():
         raise VisemixError(f"no trained model at {file}; give a run folder that `visemix fit` printed")
     try:
-        with safe_open(file, "pt") as content:
-            notes = {key: json.loads(value) for key, value in (content.metadata() or {}).items()}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 – not a dict
-    except (SafetensorError, ValueError) as error:
-        raise VisemixError(f"{file} is not one of Visemix's checkpoints ({error})") from error
-    if "config" not in notes:
-        raise VisemixError(f"{file} carries no config; only files that Visemix saved can be loaded")
-    return tensors, notes
+        return read_tensors(file)
+    except ValueError as error:
+        raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """What parts say about the weights they start from does not hold where a checkpoint replaces them."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a part that is to be filled from a checkpoint: without the files that its weights came from.
+
+    A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`.
+    """
+    config = config | getattr(part, "carried", {})
+    base = getattr(part, "base", None)
+    return (
+        config | {"base": carried(base, config["base"])} if isinstance(base, nn.Module) and "base" in config else config
+    )
 
 
 def plain(cfg: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from visemix.config import compose, config_root, find_experiment, part, signatur
 from visemix.data import DATA
 from visemix.face import FACE
 from visemix.motion import MOTION
-from visemix.pipeline import WEIGHTS, TalkingFace, read_checkpoint
+from visemix.ops.device import keep_memory
+from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
-from visemix.training.fitting import fit_stage
+from visemix.training.fitting import fit_stage, state_file
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
@@ -42,6 +43,13 @@ GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and 
     "workers": 0,
     "plugins": [],
 }
+STAGED = {  # options of a data module that each stage sets for itself
+    "window": "train.motion.window or train.render.window",
+    "batch": "train.motion.batch or train.render.batch",
+    "workers": "workers",
+    "frames": "fit",
+    "seed": "seed",
+}
 
 
 def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -49,31 +57,31 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete(OmegaConf.merge({"name": "/".join(inside)}, compose(path, overrides)))
+    return complete({"name": "/".join(inside), **plain(compose(path, overrides))})
 
 
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
     """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
     known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep"]
-    for key in cfg:
-        if key not in known:
-            raise VisemixError(f"an experiment has no '{key}'{nearest(key, known)} (has: {', '.join(known)})")
+    _refuse_strangers("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
     for plugin in full["plugins"]:
         load_file(plugin)
     for group, registry in REGISTRIES.items():
         given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
         full[group] = {"name": given.get("name")} | registry.check(given)
+    for key, instead in STAGED.items():
+        if key in (cfg.get("data") or {}):
+            raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
+        full["data"].pop(key, None)
     train = cfg.get("train") or part("train", "cpu")
-    full["train"] = {"name": train.get("name", "cpu")} | {
-        stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES
-    }
-    _refuse_strangers("train", train, ["name", *STAGES])
-    _refuse_strangers("fit", full["fit"], STAGES)
-    _refuse_strangers("load", full["load"], STAGES)
-    if full["train"]["name"] not in (names := [p.stem for p in (config_root() / "train").glob("*.yaml")]):
-        raise VisemixError(f"no training set-up named '{train.name}'{nearest(train.name, names)}")
-    return OmegaConf.create(full)
+    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    _refuse_strangers("an experiment's fit", full["fit"], STAGES)
+    _refuse_strangers("an experiment's load", full["load"], STAGES)
+    name = train.get("name", "cpu")
+    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}
+    return OmegaConf.create(full | {"train": {"name": name} | stages})
 
 
 def folder_of(cfg: DictConfig) -> Path:
@@ -87,6 +95,9 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
     under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
     the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there.
+
+    Raises:
+        VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
     cfg = complete(cfg)
     folder = folder_of(cfg)
@@ -96,29 +107,23 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
-    sources = {"": folder} if trained else dict(cfg.load)
-    for stage, source in sources.items():
+    for stage, source in ({"": folder} if trained else dict(cfg.load)).items():
         join(model, stage, source)
+    loaded = [stage for stage in cfg.load if stage not in cfg.fit]
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
+    keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])
-        data = DATA.build(cfg.data, model.face)
-        data.window, data.batch, data.frames = options.window, options.batch, stage == "render"
-        data.workers = cfg.workers
-        fit_stage(
-            model,
-            stage,
-            options,
-            data,
-            folder,
-            seed=cfg.seed,
-            device=cfg.device,
-            log=cfg.log,
-            run=f"{cfg.name}/{folder.name}",
-        )
+        data: Any = DATA.build(cfg.data, model.face)
+        data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
+        data.frames = stage == "render"
+        data.speech = getattr(data, "speech", True) and stage == "motion"  # a silent clip can still be painted
+        about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
+        fit_stage(model, stage, options, data, folder, **about)
         trained.append(stage)
-        model.save(folder / WEIGHTS, trained=trained)
+        model.save(folder / WEIGHTS, trained=trained, loaded=loaded)
+        state_file(folder, stage).unlink(missing_ok=True)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
@@ -128,12 +133,13 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     weights, notes = read_checkpoint(source)
     if notes["face"] != model.face.name:
         raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
-    if stage and stage not in notes.get("trained", STAGES):
-        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(notes['trained'])})")
+    learnt = notes.get("trained", list(STAGES)) + notes.get("loaded", [])
+    if stage and stage not in learnt:
+        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(learnt)})")
     model.join(weights, source, tuple(f"{name}." for name in STAGES[stage].owns) if stage else ("",))
 
 
-def _refuse_strangers(owner: str, keys: Any, known: Any) -> None:
-    for key in keys:
+def _refuse_strangers(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    for key in given:
         if key not in known:
-            raise VisemixError(f"'{owner}' knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")
+            raise VisemixError(f"{owner} knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")

@@ -94,7 +94,7 @@ def test_a_video_that_breaks_off_gives_its_frames_and_says_so(tmp_path, kind):
     path.write_bytes(body[: int(len(body) * 0.6)])
     reader = VideoReader(path)
     found = numbers(reader)
-    assert found == list(range(len(found))) and 10 < len(found) < 45
+    assert found == list(range(len(found))) and 2 < len(found) < 45
     assert len(reader.notes) == 1 and reader.notes[0].startswith("breaks off at")
 
 
@@ -112,7 +112,7 @@ def test_colours_come_back_without_a_cast(tmp_path):
 
 
 def test_real_clips_have_a_frame_every_fortieth_of_a_second(assets):
-    expected = {"retalk_1_vfr": 152, "retalk_4_30fps": 166, "may_5s": 125}
+    expected = {"retalk_1_vfr": 152, "silent_audio_30fps": 180}  # 6.1 and 7.2 seconds
     for name, frames in expected.items():
         reader = VideoReader(assets / f"clips/{name}.mp4")
         assert sum(1 for _ in reader) == reader.frames == frames

@@ -48,6 +48,14 @@ def test_normals_average_unit_normals_whatever_the_area():
     torch.testing.assert_close(out[2], torch.tensor([0.0, 0.0, 1.0]))
 
 
+def test_triangles_without_area_harm_nobody():
+    vertices = torch.tensor([[0.0, 0, 0], [0, 1, 0], [-1, 0, 0]], requires_grad=True)
+    out = normals(vertices, torch.tensor([[0, 1, 2], [0, 0, 1], [2, 2, 2]]))
+    torch.testing.assert_close(out, torch.tensor([[0.0, 0, 1]] * 3))
+    (gradient,) = torch.autograd.grad(out.sum(), vertices)
+    assert gradient.isfinite().all()
+
+
 def test_every_normal_of_a_closed_ball_points_outwards():
     ring = torch.tensor([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
     triangles = [[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [1, 0, 5], [2, 1, 5], [3, 2, 5], [0, 3, 5]]

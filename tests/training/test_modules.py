@@ -68,7 +68,7 @@ def test_a_critic_is_trained_in_turn_and_its_moves_are_no_steps_of_the_run(clip,
     module = RenderModule(model, QUICK)
     before = copied(model)
     trainer = one_step(module, clip, tmp_path)
-    assert moved(model, before) == {"render.radius", "render.critic.weight", "render.critic.bias"}
+    assert moved(model, before) == {"render.radius", "render.critic.weight"}  # its bias cancels in the difference
     assert trainer.global_step == 1
 
 
@@ -98,5 +98,5 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_way_out(clip, tmp_path):
     module = MotionModule(TalkingFace.from_config(CFG), QUICK)
     with torch.no_grad():
         module.model.motion.head.bias.fill_(float("nan"))
-    with pytest.raises(VisemixError, match="motion loss is nan at step 0; lower train.motion.lr"):
+    with pytest.raises(VisemixError, match=r"motion loss is nan at step 0; lower train\.motion\.lr"):
         one_step(module, clip, tmp_path)

@@ -1,19 +1,46 @@
-from visemix.data.base import DATA
+from typing import TYPE_CHECKING, Any
+
+from visemix.data.clips import ClipFolder, find_clips, speaker_of, write_clip
+from visemix.data.crop import Box
+from visemix.data.footage import full_frames, in_order, pingpong
 from visemix.data.framefile import FrameFile
 from visemix.data.media import Probe, VideoReader, in_chunks, probe, read_video
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
 
+if TYPE_CHECKING:
+    from visemix.data.base import DATA, DataModule
+    from visemix.data.module import ClipsModule
+
 __all__ = [
     "DATA",
+    "Box",
+    "ClipFolder",
+    "ClipsModule",
+    "DataModule",
     "FrameFile",
     "Probe",
     "VideoReader",
     "VideoWriter",
+    "find_clips",
+    "full_frames",
     "in_chunks",
+    "in_order",
     "is_silent",
+    "pingpong",
     "probe",
     "read_sound",
     "read_video",
+    "speaker_of",
     "whole_frames",
+    "write_clip",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Lightning takes longer to import than all the rest: only for those who train."""
+    if name not in ("DATA", "ClipsModule", "DataModule"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from visemix.data import module
+
+    return getattr(module, name)

@@ -1,7 +1,19 @@
+"""Where training examples come from."""
+
 from __future__ import annotations
 
 from lightning import LightningDataModule
 
 from visemix.registry import Registry
 
-DATA: Registry[LightningDataModule] = Registry("data module")
+
+class DataModule(LightningDataModule):
+    """Loaders of `types.Clip`. A stage that trains sets, before `setup`, how much it wants of a clip and at once."""
+
+    window: int  # frames in an example
+    batch: int  # examples in a batch
+    frames: bool  # whether pictures are loaded
+    workers: int  # processes that load
+
+
+DATA: Registry[DataModule] = Registry("data module")  # built with: face

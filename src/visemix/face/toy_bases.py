@@ -188,6 +188,6 @@ def tones(h: Head) -> Array:
     eyes = np.isin(h.part, ["eye_l", "eye_r"])
     off = np.hypot(np.abs(h.points[:, 0]) - EYE[0], h.points[:, 1] - EYE[1])
     iris = eyes * (off > 0.026) * (off < 0.064)
-    fields = [(bare, (0.09, 0.09, 0.085)), (bare, (0.0, 0.02, 0.05)), (lips, (0.08, -0.05, -0.03))]
+    fields = [(bare, (0.09, 0.09, 0.085)), (bare, (0.0, 0.02, 0.05)), (lips, (0.04, -0.03, -0.015))]
     fields += [(hair, (0.14, 0.11, 0.07)), (iris, (0.10, -0.02, -0.10))]
     return np.stack([w[:, None] * np.array(rgb) for w, rgb in fields], -1)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 DISTANCE = 10.0  # decimetres from the camera to the origin
-FOCAL = 1015 / 224  # focal length as a multiple of the picture's side
+FOCAL = 1015 / 224  # focal length as a multiple of the picture's side: a field of view of 12.59°
 
 
 def square_camera(size: int) -> Float[Tensor, "3"]:
@@ -26,3 +26,14 @@ def project(points: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> F
     x = centre_x + focal * points[..., 0] / depth
     y = centre_y - focal * points[..., 1] / depth
     return torch.stack([x, y, depth], -1)
+
+
+def unproject(seen: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b N 3"]:
+    """(x, y, depth) as `project` gives them → posed points in decimetres: its inverse.
+
+    >>> unproject(torch.tensor([[112.0, 112.0, 10.0]]), square_camera(224))
+    tensor([[0., 0., 0.]])
+    """
+    focal, centre_x, centre_y = camera.unsqueeze(-2).unbind(-1)
+    x, y, depth = seen.unbind(-1)
+    return torch.stack([(x - centre_x) * depth / focal, (centre_y - y) * depth / focal, DISTANCE - depth], -1)

@@ -18,6 +18,22 @@ def matrix(angles: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
+def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
+    """Rotation matrix → Euler XYZ (radians), the y angle within ±π/2: the inverse of `matrix`.
+
+    Where the head looks straight sideways (y = ±π/2) only the sum or difference of x and z is determined, and the
+    gradient is not finite.
+
+    >>> angles(matrix(torch.tensor([0.1, -0.2, 0.3])))
+    tensor([ 0.1000, -0.2000,  0.3000])
+    """
+    x = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
+    y = torch.atan2(-rotation[..., 2, 0], rotation[..., 2, 1:].norm(dim=-1))
+    z = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
+    return torch.stack([x, y, z], -1)
+
+
 def pose_points(points: Float[Tensor, "*b N 3"], pose: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b N 3"]:
     """Points of the face's own frame, turned and moved by a head pose (angles, then translation in decimetres)."""
-    return points @ matrix(pose[..., :3]).mT + pose[..., None, 3:]
+    with torch.autocast(points.device.type, enabled=False):  # bfloat16 would be half a pixel off
+        return points @ matrix(pose[..., :3]).mT + pose[..., None, 3:]

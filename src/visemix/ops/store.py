@@ -1,17 +1,29 @@
-"""Tensors on disk: safetensors, written whole or not at all."""
+"""Tensors on disk: safetensors, written whole or not at all. No pickles."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from visemix.types import VisemixError
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> None:
-    """Write `tensors` with `notes` as the file's metadata. A crash leaves the file that was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+NOTES = "visemix"  # the metadata's only key
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+    """Write `tensors`, with `notes` (anything JSON holds) in the file's metadata.
+
+    A crash leaves the file that was there before. Equal content gives equal bytes.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
+    """
     seen: set[int] = set()
     plain = {}
     for name, tensor in tensors.items():
@@ -21,10 +33,43 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         seen.add(place)
     part = path.with_name(path.name + ".part")
     try:
-        safetensors.torch.save_file(plain, part, dict(notes))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(plain, part, {NOTES: json.dumps(dict(notes))})  # one entry: their order is not kept
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
         part.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise VisemixError(f"{path} could not be written ({error}); what was there before is kept") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and notes of a file that `write_tensors` wrote.
+
+    Raises:
+        ValueError: it is another kind of file, or broken.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, _notes(file)  # noqa: SIM118 – not a dict
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Only the notes, without reading the tensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            return _notes(file)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _notes(file: Any) -> dict[str, Any]:
+    held = file.metadata() or {}
+    if NOTES not in held:
+        raise ValueError("it was not written by Visemix")
+    return dict(json.loads(held[NOTES]))
 
 
 def _stored(tensor: Tensor) -> int:

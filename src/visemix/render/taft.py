@@ -140,6 +140,7 @@ class TAFT(Renderer):
             "structure": structure_weight,
             "adversarial": critic_weight,
         }
+        self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
         self.perceptual = PerceptualLoss(vgg) if vgg and (perceptual_weight or style_weight) else None
         if not vgg and (perceptual_weight or style_weight):
             log.warning("TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")

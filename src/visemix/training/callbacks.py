@@ -7,6 +7,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import Tensor
 
 from visemix.training.modules import StageModule
@@ -44,10 +46,11 @@ class Average(L.Callback):
     @torch.no_grad()
     def swap(self, module: L.LightningModule) -> None:
         """Exchange the weights and their means."""
-        for name, weight in averaged(module).items():
-            held = weight.clone()
-            weight.copy_(self.mean[name])
-            self.mean[name].copy_(held)
+        weights = dict(module.named_parameters())
+        for name, mean in self.mean.items():
+            held = weights[name].clone()
+            weights[name].copy_(mean)
+            mean.copy_(held)
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean": self.mean}
@@ -100,3 +103,24 @@ class Samples(L.Callback):
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)
+
+
+class Progress(RichProgressBar):
+    """Lightning's bar under the stage's name, on standard error. Runs count steps, not epochs."""
+
+    def __init__(self) -> None:
+        theme = RichProgressBarTheme(metrics_format=".3g")
+        super().__init__(leave=True, theme=theme, console_kwargs={"stderr": True})
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        assert isinstance(self.trainer.lightning_module, StageModule)
+        return f"training {self.trainer.lightning_module.trains}"
+
+    @property
+    def total_train_batches(self) -> int:
+        return self.trainer.max_steps
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.plugins.io import CheckpointIO
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from visemix.ops.store import write_tensors
+from visemix.ops.store import read_notes, read_tensors, write_tensors
 from visemix.types import VisemixError
 
 
@@ -52,16 +50,14 @@ class TensorCheckpoints(CheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         tensors: dict[str, Tensor] = {}
         structure = flatten(checkpoint, tensors)
-        write_tensors(Path(path), tensors, {"structure": json.dumps(structure), "step": str(checkpoint["global_step"])})
+        write_tensors(Path(path), tensors, {"step": checkpoint["global_step"], "structure": structure})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         try:
-            with safe_open(path, "pt") as file:
-                structure = json.loads((file.metadata() or {})["structure"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            tensors, notes = read_tensors(Path(path))
+            return dict(restore(notes["structure"], tensors))
+        except (ValueError, KeyError, OSError) as error:
             raise unreadable(path, error) from error
-        return dict(restore(structure, tensors))
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
@@ -70,9 +66,8 @@ class TensorCheckpoints(CheckpointIO):
 def stored_step(path: Path) -> int:
     """How many steps were done when the training state in `path` was written."""
     try:
-        with safe_open(path, "pt") as file:
-            return int(file.metadata()["step"])
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        return int(read_notes(path)["step"])
+    except (ValueError, KeyError, OSError) as error:
         raise unreadable(path, error) from error
 
 

@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from visemix.pipeline import TalkingFace
-from visemix.training.callbacks import Average, Resumable, Samples
+from visemix.training.callbacks import Average, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
 from visemix.training.logs import LOG, Table
 from visemix.training.modules import STAGES
 from visemix.training.optim import StageOptions
 from visemix.training.steps import StepLoader
 
+ADVICE = (
+    "does not have many workers",
+    "GPU available but not used",
+    "in eval mode at the start",
+    "smaller than the logging interval",
+    "LeafSpec",
+)
 ACCELERATORS = {"cuda": "gpu"}
 
 
@@ -43,9 +49,10 @@ def fit_stage(
         KeyboardInterrupt: it was stopped; the last stored state stays.
     """
     data.setup("fit")
+    trainable = [p for p in model.parameters() if p.requires_grad]
     module = STAGES[stage](model, options, seed=seed)
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
-    state = folder / "resume" / f"{stage}.safetensors"
+    state = state_file(folder, stage)
     started = stored_step(state) if state.is_file() else 0
     loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
@@ -58,13 +65,13 @@ def fit_stage(
         precision=options.precision,
         max_steps=options.steps,
         max_epochs=-1,
-        val_check_interval=options.val_every,
+        val_check_interval=min(options.val_every, options.steps),
         check_val_every_n_epoch=None,
         limit_val_batches=options.val_batches,
         num_sanity_val_steps=0,
         log_every_n_steps=options.log_every,
         logger=loggers,
-        callbacks=[*around, RichProgressBar(leave=True, console_kwargs={"stderr": True})],
+        callbacks=[*around, Progress()],
         plugins=[TensorCheckpoints()],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -78,12 +85,19 @@ def fit_stage(
     finally:
         for logger in loggers:
             logger.finalize("success")
+        for parameter in trainable:  # the stage froze the others' for itself only
+            parameter.requires_grad_(True)
     for mean in average:
         mean.swap(module)
 
 
+def state_file(folder: Path, stage: str) -> Path:
+    """Where a run keeps what a stage resumes from."""
+    return folder / "resume" / f"{stage}.safetensors"
+
+
 def quiet() -> None:
-    """Lightning's advice about workers, devices and checkpoint folders is for people who write the loop themselves."""
+    """Lightning's advice about workers, devices and modes is for people who write the loop themselves."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*num_workers.*", ".*GPU available but not used.*"):
-        warnings.filterwarnings("ignore", message)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", f".*{message}.*")

@@ -70,7 +70,7 @@ def weights_and_biases(
     mode: Literal["offline", "online"] = "offline",
     entity: str | None = None,
 ) -> list[Logger]:
-    """Weights & Biases too, one of its runs per stage. Offline runs lie in the run's folder; `wandb sync` sends them."""
+    """Weights & Biases too, a run of its own per stage; offline ones lie in our run's folder for `wandb sync`."""
     return [
         WandbLogger(
             project=project,

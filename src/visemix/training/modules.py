@@ -77,7 +77,10 @@ class StageModule(L.LightningModule, ABC):
         if critic is not None:
             critic.requires_grad_(False)
         ours = nn.ModuleDict({name: part for name, part in self.model.stages().items() if name in self.owns})
-        optimisers = [optimiser(parameter_groups(ours, self.options), self.options)]
+        groups = parameter_groups(ours, self.options)
+        if not groups:
+            raise VisemixError(f"nothing in the {self.trains} stage can be trained; leave it out of `fit`")
+        optimisers = [optimiser(groups, self.options)]
         if critic is not None:
             critic.requires_grad_(True)
             groups = parameter_groups(critic, self.options, lr=self.options.critic_lr)
@@ -98,7 +101,11 @@ class StageModule(L.LightningModule, ABC):
     def _report(self, losses: Losses, split: str, clip: Clip) -> Tensor:
         total = torch.stack(list(losses.values())).sum()
         values = {name: value.detach() for name, value in losses.items()} | {"total": total.detach()}
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, batch_size=len(clip.subject.speaker))
+        self.log_dict(
+            {f"{split}/{name}": value for name, value in values.items()}, batch_size=len(clip.subject.speaker)
+        )
+        if split == "train":
+            self.log("loss", total.detach(), prog_bar=True, logger=False, batch_size=len(clip.subject.speaker))
         return total
 
 

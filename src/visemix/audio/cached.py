@@ -1,0 +1,96 @@
+"""Features of a frozen encoder, computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.types import AudioFeatures, Speech, VisemixError
+
+
+@AUDIO.register("cached")
+class Cached(AudioEncoder):
+    """Any frozen encoder, whose answer to a stretch of sound is kept on disk and read from there the next time.
+
+    It pays where the same stretches come again: whole clips, or training windows at fixed places. An entry is named by
+    the sha256 of the sound, of the base's config and of the base's weights, so it can never be out of date.
+
+    Args:
+        base: the encoder, as under `audio` in an experiment; its weights must be frozen (`trainable: false`).
+        folder: where the entries lie, one safetensors file each.
+        limit: gigabytes; above it the entries that were written first are deleted.
+    """
+
+    def __init__(self, *, base: dict[str, Any], folder: str = "data/features", limit: float = 10.0) -> None:
+        super().__init__()
+        self.base = AUDIO.build(base)
+        if any(p.requires_grad for p in self.base.parameters()):
+            raise VisemixError(f"audio '{base['name']}' learns, so it cannot be cached; set base.trainable=false")
+        self.dim = self.base.dim
+        self.folder, self.limit = Path(folder), limit
+        self._config = json.dumps(AUDIO.check(base) | {"name": base["name"]}, sort_keys=True)
+        self._base_digest: bytes | None = None
+        self._size: int | None = None
+
+    def train(self, mode: bool = True) -> Cached:
+        super().train(mode)
+        self.base.eval()
+        return self
+
+    @torch.no_grad()
+    def forward(self, speech: Speech) -> AudioFeatures:
+        rows = [self._one(wave) for wave in speech.wave.split(1)]
+        return AudioFeatures(torch.cat(rows))
+
+    def _one(self, wave: Tensor) -> Tensor:
+        path = self.folder / f"{self._key(wave)}.safetensors"
+        try:
+            return load_file(path)["values"].to(wave.device)
+        except (FileNotFoundError, SafetensorError):
+            values = self.base(Speech(wave)).values
+            self._write(path, values)
+            return values
+
+    def _key(self, wave: Tensor) -> str:
+        if self._base_digest is None:
+            digest = hashlib.sha256(self._config.encode())
+            for name, tensor in self.base.state_dict().items():
+                digest.update(name.encode() + _bytes(tensor))
+            self._base_digest = digest.digest()
+        return hashlib.sha256(self._base_digest + _bytes(wave)).hexdigest()
+
+    def _write(self, path: Path, values: Tensor) -> None:
+        """Whole or not at all: other workers may be reading and writing the same entry."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.part")
+        save_file({"values": values.detach().cpu().contiguous()}, partial)
+        partial.replace(path)
+        self._size = self._total() if self._size is None else self._size + path.stat().st_size
+        if self._size > self.limit * 1e9:
+            self._shrink()
+
+    def _total(self) -> int:
+        return sum(p.stat().st_size for p in self.folder.glob("*.safetensors"))
+
+    def _shrink(self) -> None:
+        """Delete the oldest until a tenth of the limit is free, so that this is seldom done."""
+        size = self._total()
+        for path in sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime):
+            if size <= self.limit * 0.9e9:
+                break
+            size -= path.stat().st_size
+            path.unlink(missing_ok=True)
+        self._size = size
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

@@ -1,0 +1,213 @@
+"""Speech models trained on their own, wav2vec 2.0 and HuBERT, through `transformers`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from abc import ABC
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.ops.audio import normalise
+from visemix.ops.sequence import average_pairs, resample_rows
+from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
+
+T = TypeVar("T", bound="_SpeechModel")
+log = logging.getLogger(__name__)
+
+HOP = 320  # samples between two rows of the convolutions: 50 Hz
+FIELD = 400  # samples that one such row sees
+MASK = 10  # rows hidden by one mask of SpecAugment
+
+
+class _SpeechModel(AudioEncoder, ABC):
+    """Convolutions at 50 Hz, frozen; then a transformer, whose last layer's rows are the features.
+
+    The sound is normalised to zero mean and unit variance over its whole length: a recording at inference, a window in
+    training (as the papers do). Sound longer than `chunk` goes through in chunks, each with `overlap` seconds of what
+    is around it, in bounded memory. Normalisation, the first layer's group norm (which is a statistic over time) and
+    the convolutions are then still those of the whole; only the transformer's attention ends at the overlap.
+
+    Args:
+        weights: a hub name, a folder in `transformers`' layout, or "random". None: the paper's checkpoint.
+        align: 50 rows a second to the clock's 25. "conv": linear interpolation between convolutions and transformer;
+            "output": the same after the transformer; "mean": mean of each pair after the transformer; "stride": every
+            second row after it. None: as the paper of this model's use does it.
+        trainable: whether the transformer learns. The convolutions never do.
+        lr_scale: the stage's learning rate is multiplied by this for the transformer's weights. At the stage's own 1e-4
+            these encoders are known to collapse to features that are constant over time (FaceFormer's issues 22, 42).
+        dropout: of the transformer, in training.
+        spec_augment: in training, hide two stretches of ten rows or one in two hundred rows, as the official code does.
+        chunk, overlap: seconds; a chunk of 0 takes any length in one go.
+        dim, layers, heads, conv_dim: of "random" weights; a checkpoint brings its own.
+        architecture: of "checkpoint" weights, which wait to be filled from one of Visemix's own files; written there.
+    """
+
+    family: ClassVar[str]
+    checkpoint: ClassVar[str]
+    alignment: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        weights: str | None = None,
+        align: Literal["conv", "output", "mean", "stride"] | None = None,
+        trainable: bool = True,
+        lr_scale: float = 0.1,
+        dropout: float = 0.1,
+        spec_augment: bool = False,
+        chunk: float = 24.0,
+        overlap: float = 4.0,
+        dim: int = 768,
+        layers: int = 12,
+        heads: int = 12,
+        conv_dim: int = 512,
+        architecture: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        options: dict[str, Any] = {
+            "hidden_dropout": dropout, "attention_dropout": dropout, "activation_dropout": dropout,
+            "feat_proj_dropout": dropout, "layerdrop": 0.0, "mask_time_prob": 0.05 if spec_augment else 0.0,
+        }  # fmt: skip
+        sizes = {
+            "hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": heads,
+            "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7,
+            "num_conv_pos_embedding_groups": math.gcd(dim, 16),
+        }  # fmt: skip
+        if weights == "checkpoint" and architecture is None:
+            raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
+        self.model = _load(self.family, weights or self.checkpoint, options, architecture or sizes)
+        self.carried = {"weights": "checkpoint", "architecture": _architecture(self.model.config)}
+        self.align = align or self.alignment
+        self.dim = self.model.config.hidden_size
+        self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
+        self.chunk = round(chunk * FPS) or None
+        self.overlap = round(overlap * FPS)
+        self.model.requires_grad_(trainable)
+        self.model.feature_extractor._freeze_parameters()
+        self.train(self.training)
+
+    def train(self: T, mode: bool = True) -> T:
+        super().train(mode)
+        self.model.train(mode and self.trainable)
+        self.model.feature_extractor.eval()
+        return self
+
+    def forward(self, speech: Speech) -> AudioFeatures:
+        return AudioFeatures(torch.cat([piece.values for piece in self.stream(speech)], 1))
+
+    def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
+        """The features chunk by chunk."""
+        frames = speech.frames
+        wave = normalise(speech.wave[:, : frames * SAMPLES_PER_FRAME])
+        step = self.chunk or frames
+        moments = self._moments(wave, step) if frames > step else None
+        for first in range(0, frames, step):
+            last = min(first + step, frames)
+            before, after = max(first - self.overlap, 0), min(last + self.overlap, frames)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.trainable):
+                values = self._rows(wave, before, after, moments)[:, first - before : last - before]
+            yield AudioFeatures(values)
+
+    def _rows(self, wave: Tensor, first: int, last: int, moments: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Features of these frames, as if nothing lay around them but for `moments`: (B, last − first, C)."""
+        frames = last - first
+        reach = last * SAMPLES_PER_FRAME + FIELD - HOP  # the last frame's second row sees a little of the next frame
+        conv = self._convolve(wave[:, first * SAMPLES_PER_FRAME : reach], moments)
+        conv = resample_rows(conv[:, : 2 * frames - 1], frames) if self.align == "conv" else conv
+        projected = self.model.feature_projection(conv)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        if self.spec_augment and self.training:
+            hidden = torch.where(_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
+        rows = self.model.encoder(hidden).last_hidden_state
+        if self.align == "mean":
+            return average_pairs(rows)
+        return rows if self.align == "conv" else resample_rows(rows[:, : 2 * frames - 1], frames)
+
+    @torch.no_grad()
+    def _convolve(self, wave: Tensor, moments: tuple[Tensor, Tensor] | None) -> Tensor:
+        """(B, R, C) at 50 rows a second."""
+        first, *others = self.model.feature_extractor.conv_layers
+        x = wave.unsqueeze(1)
+        if moments is None:
+            x = first(x)
+        else:
+            norm = first.layer_norm
+            mean, variance = moments
+            scale = norm.weight * (variance + norm.eps).rsqrt()  # (B, C)
+            x = first.activation((first.conv(x) - mean.unsqueeze(-1)) * scale.unsqueeze(-1) + norm.bias.unsqueeze(-1))
+        for layer in others:
+            x = layer(x)
+        return x.mT
+
+    @torch.no_grad()
+    def _moments(self, wave: Tensor, step: int) -> tuple[Tensor, Tensor] | None:
+        """Mean and variance over the whole sound of what the first layer's group norm sees; None if it has none."""
+        first = self.model.feature_extractor.conv_layers[0]
+        if self.model.config.feat_extract_norm != "group":
+            return None
+        (kernel,), (stride,) = first.conv.kernel_size, first.conv.stride
+        count, total, squares = 0, torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        for start in range(0, wave.shape[1], step * SAMPLES_PER_FRAME):
+            piece = wave[:, start : start + step * SAMPLES_PER_FRAME + kernel - stride]
+            seen = first.conv(piece.unsqueeze(1)).double()
+            count, total, squares = count + seen.shape[-1], total + seen.sum(-1), squares + seen.square().sum(-1)
+        mean = total / count
+        return mean.to(wave), (squares / count - mean.square()).to(wave)
+
+
+@AUDIO.register("wav2vec2")
+class Wav2Vec2(_SpeechModel):
+    __doc__ = f"""wav2vec 2.0 (Baevski et al. 2020), as GSmoothFace uses it. {_SpeechModel.__doc__}"""
+    family, checkpoint, alignment = "Wav2Vec2", "facebook/wav2vec2-base-960h", "conv"
+
+
+@AUDIO.register("hubert")
+class HuBERT(_SpeechModel):
+    __doc__ = f"""HuBERT (Hsu et al. 2021), as GeneFace uses it. {_SpeechModel.__doc__}"""
+    family, checkpoint, alignment = "Hubert", "facebook/hubert-large-ls960-ft", "mean"
+
+
+def _load(family: str, weights: str, options: dict[str, Any], sizes: dict[str, Any]) -> Any:
+    import transformers
+
+    config_class, model_class = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}Model")
+    if weights in ("random", "checkpoint"):
+        if weights == "random":
+            log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
+        return model_class(config_class(**sizes | options))
+    try:
+        model = model_class.from_pretrained(weights, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise VisemixError(
+            f"audio.weights='{weights}' cannot be loaded ({reason}); give a folder that holds it, fetch it once with "
+            f"`hf download {weights}` while online, or ask for weights=random"
+        ) from error
+    strides = math.prod(model.config.conv_stride)
+    if strides != HOP:
+        raise VisemixError(f"audio.weights='{weights}' answers every {strides} samples; the clock needs {HOP}")
+    return model
+
+
+def _architecture(config: Any) -> dict[str, Any]:
+    """What `config_class` needs to build the same network, in types that YAML and JSON share."""
+    plain = json.loads(config.to_json_string(use_diff=True))
+    return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
+
+
+def _masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:
+    """Rows that SpecAugment hides: at least two stretches, five percent of the rows' number in all."""
+    batch, rows, _ = hidden.shape
+    length = min(MASK, rows)
+    count = max(2, round(0.05 * rows / MASK))
+    starts = torch.randint(rows - length + 1, (batch, count), device=hidden.device)
+    hidden_rows = (starts.unsqueeze(-1) + torch.arange(length, device=hidden.device)).flatten(1)
+    return F.one_hot(hidden_rows, rows).any(1)

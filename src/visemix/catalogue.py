@@ -1,0 +1,98 @@
+"""What there is: parts with their options, and the state of the installation."""
+
+from __future__ import annotations
+
+import inspect
+import platform
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from omegaconf import MISSING as REQUIRED
+
+from visemix import __version__
+from visemix.run import REGISTRIES
+from visemix.types import VisemixError
+
+Catalogue = dict[str, dict[str, dict[str, Any]]]
+CORE = ("torch", "lightning", "torchmetrics", "transformers", "kornia", "omegaconf", "av", "soundfile", "safetensors")
+OPTIONAL = {
+    "mediapipe": "finds faces for `visemix prepare` and the landmark metrics; pip install 'visemix[prepare]'",
+    "pytorch3d": "another rasteriser; see its own page, it is not on the package index",
+    "wandb": "logs to Weights & Biases with use: {log: wandb}",
+}
+UNWANTED = ("torchvision", "torchaudio")
+
+
+def catalogue() -> Catalogue:
+    """Group → part → what it is (`about`), and its options with type and default; a required one has no default."""
+    return {
+        group: {name: {"about": _about(registry[name]), "options": _options(registry.schema(name))} for name in names}
+        for group, registry in REGISTRIES.items()
+        if (names := registry.names())
+    }
+
+
+def pages(found: Catalogue) -> str:
+    """The catalogue for reading."""
+    lines = []
+    for group, named in found.items():
+        lines.append(group)
+        for name, part in named.items():
+            lines.append(f"  {name}: {part['about']}")
+            for option, about in part["options"].items():
+                value = f" = {about['default']}" if "default" in about else " (required)"
+                lines.append(f"      {option}: {about['type']}{value}")
+    return "\n".join(lines)
+
+
+def checks() -> Iterator[tuple[bool, str]]:
+    """One line per thing worth knowing about this installation, and whether it is as it should be."""
+    import torch
+
+    from visemix.face import FACE
+    from visemix.ops.device import multiplies_bfloat16
+
+    yield True, f"visemix {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    for package in CORE:
+        found = _version(package)
+        yield found is not None, f"{package} {found or 'is missing'}"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    fast = multiplies_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    yield True, f"{gpu}, {torch.get_num_threads()} threads, bfloat16 {'fast' if fast else 'slow: float32 is used'}"
+    for package, what in OPTIONAL.items():
+        found = _version(package)
+        yield found is not None, f"{package} {found or 'is missing'}: {what}"
+    for package in UNWANTED:
+        here = find_spec(package) is not None
+        yield not here, f"{package} is {'here and breaks torch: uninstall it' if here else 'absent, as it should be'}"
+    for name in FACE.names():
+        try:
+            face = FACE.build({"name": name})
+            yield True, f"face model {name}: {len(face.mean)} vertices"
+        except VisemixError as error:
+            yield False, f"face model {name}: {error}"
+
+
+def _about(part: Any) -> str:
+    return (inspect.getdoc(part) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _options(schema: type) -> dict[str, dict[str, Any]]:
+    options: dict[str, dict[str, Any]] = {}
+    for option in fields(schema):
+        kind = option.type if isinstance(option.type, str) else inspect.formatannotation(option.type)
+        default = option.default_factory() if option.default_factory is not MISSING else option.default
+        options[option.name] = {"type": kind.replace("typing.", "")}
+        if default != REQUIRED:
+            options[option.name]["default"] = default
+    return options
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,35 @@
+"""How far a batch is, on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Bars:
+    """One bar for the whole, and one for each video in work."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress = progress
+        self.whole = progress.add_task("videos", total=total)
+        self.rows: dict[str, TaskID] = {}
+
+    def tell(self, name: str, step: str, done: int, total: int) -> None:
+        if name not in self.rows:
+            self.rows[name] = self.progress.add_task("")
+        self.progress.update(self.rows[name], description=f"{name}: {step}", completed=done, total=total)
+
+    def finish(self, name: str) -> None:
+        if name in self.rows:
+            self.progress.remove_task(self.rows.pop(name))
+        self.progress.advance(self.whole)
+
+
+@contextmanager
+def show_bars(console: Console, total: int) -> Iterator[Bars]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield Bars(progress, total)

@@ -1,0 +1,253 @@
+"""A prepared clip on disk: one folder, written whole or not at all.
+
+meta.yaml           what it is, where it came from, how well it was fitted
+clip.safetensors    sound, identity, expression, pose, camera, light, albedo, landmarks
+frames.mp4          the square pictures, each decodable by itself
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from visemix.data.framefile import FrameFile
+from visemix.data.writer import VideoWriter
+from visemix.face import FaceModel
+from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
+
+FORMAT = 1
+META, TENSORS, FRAMES = "meta.yaml", "clip.safetensors", "frames.mp4"
+
+
+class ClipFolder:
+    """A prepared clip, read as it is asked for; cheap to open, and safe to hand to data-loader workers.
+
+    Frames are named by their number, 0 to `frames - 1`; everything comes as a batch of one.
+
+    Args:
+        path: the folder.
+        face: the face model that its coefficients are to be used with; None asks nothing of them.
+
+    Raises:
+        VisemixError: no clip there, an unfinished or damaged one, or one fitted with another face model.
+    """
+
+    def __init__(self, path: str | Path, face: FaceModel | None = None) -> None:
+        self.path = Path(path)
+        self.meta = read_meta(self.path)
+        for file in (TENSORS, FRAMES):
+            if not (self.path / file).is_file():
+                raise VisemixError(f"{self.path} lacks {file}; prepare the clip again with --overwrite")
+        if face is not None:
+            self._check_face(face)
+        self.name = self.path.name
+        self.frames = int(self.meta["frames"])
+        self.size = int(self.meta["size"])
+        self.speaker = str(self.meta["speaker"])
+        self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
+        self.pictures = FrameFile(self.path / FRAMES)
+
+    def speech(self, start: int = 0, frames: int | None = None) -> Speech:
+        """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
+        stop = self.frames if frames is None else start + frames
+        self._check_frames([start, stop - 1])
+        with self._tensors() as file:
+            return Speech(file.get_slice("wave")[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME].unsqueeze(0))
+
+    def subject(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Subject:
+        """The person in some frames, in any order.
+
+        Args:
+            footage: also load the pictures.
+            reference: the number of the frame that renderers get as a picture of the subject.
+        """
+        index = self._check_frames(frames)
+        low, high = int(index.min()), int(index.max()) + 1
+        with self._tensors() as file:
+            whole = {name: file.get_tensor(name) for name in ("identity", "camera", "albedo")}
+            over = {name: file.get_slice(name)[low:high][index - low] for name in ("expression", "pose", "light")}
+        return Subject(
+            speaker=(self.speaker,),
+            **{name: value.unsqueeze(0) for name, value in (whole | over).items()},
+            footage=self.footage(frames).unsqueeze(0) if footage else None,
+            reference=None if reference is None else self.footage([reference]),
+        )
+
+    def clip(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Clip:
+        """A window of consecutive frames, with its sound and its own motion: a training example."""
+        index = self._check_frames(frames)
+        if not torch.equal(index, torch.arange(int(index[0]), int(index[0]) + len(index))):
+            raise VisemixError(f"a window of {self.path} is consecutive frames, not {list(frames)[:5]} …")
+        subject = self.subject(frames, footage=footage, reference=reference)
+        video = None if subject.footage is None else Video(subject.footage)
+        motion = Motion(subject.expression, Space.EXPRESSION)
+        return Clip(self.speech(int(index[0]), len(index)), motion, subject, video)
+
+    def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
+        """Pictures, RGB in [0, 1]."""
+        return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""
+        with self._tensors() as file:
+            return file.get_tensor(name)
+
+    @contextmanager
+    def _tensors(self) -> Iterator[Any]:
+        try:
+            with safe_open(str(self.path / TENSORS), "pt") as file:
+                yield file
+        except (SafetensorError, OSError) as error:
+            raise VisemixError(f"{self.path / TENSORS} is damaged ({error}); prepare the clip again") from error
+
+    def _check_frames(self, frames: Sequence[int]) -> Tensor:
+        index = torch.as_tensor(list(frames), dtype=torch.long)
+        if len(index) == 0 or index.min() < 0 or index.max() >= self.frames:
+            asked = f"{int(index.min())} to {int(index.max())}" if len(index) else "none"
+            raise VisemixError(f"{self.path} has frames 0 to {self.frames - 1}; asked for {asked}")
+        return index
+
+    def _check_face(self, face: FaceModel) -> None:
+        have = self.meta["face"]
+        asked = describe_face(face)
+        if have != asked:
+            raise VisemixError(
+                f"{self.path} was fitted with the face model {_face_words(have)}, not {_face_words(asked)}; "
+                f"use face={have['name']}, or prepare it again with --face {asked['name']}"
+            )
+
+
+def describe_face(face: FaceModel) -> dict[str, Any]:
+    """What a clip remembers of the face model it was fitted with."""
+    vertices, identity = face.identity.shape[0], face.identity.shape[-1]
+    return {"name": face.name, "identity": identity, "expression": face.expression.shape[-1], "vertices": vertices}
+
+
+def _face_words(face: Mapping[str, Any]) -> str:
+    return "'{name}' ({identity} + {expression} coefficients, {vertices} vertices)".format(**face)
+
+
+def speaker_of(name: str) -> str:
+    """Who speaks in a clip of that name: the name without a trailing number.
+
+    >>> speaker_of("WDA_KatieHill_000"), speaker_of("obama")
+    ('WDA_KatieHill', 'obama')
+    """
+    return re.sub(r"_\d+$", "", name)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """`meta.yaml` of a clip folder. A `VisemixError` where it is none."""
+    file = path / META
+    if not file.is_file():
+        raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")
+    try:
+        meta = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise VisemixError(f"{file} is not of this version's format; prepare the clip again with --overwrite")
+    return meta
+
+
+def find_clips(root: str | Path) -> list[Path]:
+    """The clip folders in a folder, by name; or that folder itself, where it is one.
+
+    Raises:
+        VisemixError: there is none.
+    """
+    root = Path(root)
+    found = [root] if (root / META).is_file() else sorted(file.parent for file in root.glob(f"[!.]*/{META}"))
+    if not found:
+        raise VisemixError(f"no prepared clips in {root}; make some with visemix prepare VIDEO … --out {root}")
+    return found
+
+
+@contextmanager
+def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write into that takes its place at `path` when everything went well, and vanishes when not.
+
+    Raises:
+        VisemixError: `path` exists, or the disk is full.
+    """
+    if path.exists() and not overwrite:
+        raise VisemixError(f"{path} exists and is kept; pass --overwrite to replace it")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise VisemixError(
+            f"{path} could not be written ({error.strerror or error}); nothing was left behind"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_clip(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    pictures: Iterable[UInt8[Tensor, "3 H W"]],
+    meta: Mapping[str, Any],
+    *,
+    face: FaceModel,
+    overwrite: bool = False,
+) -> ClipFolder:
+    """Write a clip as `prepare` does, from tensors at hand.
+
+    Args:
+        tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
+            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
+        pictures: T square ones.
+        meta: whatever else should stand in `meta.yaml`; `audio` and `speaker` have defaults.
+    """
+    path = Path(path)
+    with whole_folder(path, overwrite) as part:
+        with VideoWriter(part / FRAMES, intra=True, crf=15) as out:
+            for picture in pictures:
+                out.write(picture)
+        write_data(part, path.name, tensors, meta, face)
+    return ClipFolder(path, face)
+
+
+def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
+    """`clip.safetensors` and `meta.yaml`, for a folder that holds its `frames.mp4` already."""
+    pictures = FrameFile(part / FRAMES)
+    frames, size = len(pictures), pictures.frames([0]).shape[-1]
+    shapes = {
+        "wave": (frames * SAMPLES_PER_FRAME,),
+        "identity": (face.identity.shape[-1],),
+        "expression": (frames, face.expression.shape[-1]),
+        "pose": (frames, 6),
+        "camera": (3,),
+        "light": (frames, 27),
+        "albedo": (len(face.mean), 3),
+        "landmarks": (frames, 68, 2),
+        "error": (frames,),
+    }
+    for key, shape in shapes.items():
+        if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
+            have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
+            raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
+    stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
+    (part / TENSORS).write_bytes(save(stored))
+    rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)
+    fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
+    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))

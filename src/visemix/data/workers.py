@@ -1,0 +1,50 @@
+"""Processes that work off a list; one that dies takes only its own item with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONTEXT = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+
+
+class Workers(Generic[Item, Result]):
+    """`count` processes, each set up once by `begin(*options)`.
+
+    Each has an executor of its own, so that a crash (a decoder's, the kernel's for want of memory) is known to belong
+    to the item in hand, and a fresh process takes the next.
+    """
+
+    def __init__(self, count: int, begin: Callable[..., None], options: tuple[Any, ...]) -> None:
+        self.count, self.begin, self.options = count, begin, options
+        self._mine = threading.local()
+        self._all: list[ProcessPoolExecutor] = []
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | None]]:
+        """(item, result) in the order they are done; None where the process died over it."""
+        threads = ThreadPoolExecutor(self.count)
+        try:
+            jobs: dict[Future[Result | None], Item] = {threads.submit(self._one, work, item): item for item in items}
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for executor in self._all:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, work: Callable[[Item], Result], item: Item) -> Result | None:
+        if getattr(self._mine, "executor", None) is None:
+            self._mine.executor = ProcessPoolExecutor(1, CONTEXT, self.begin, self.options)
+            self._all.append(self._mine.executor)
+        try:
+            return self._mine.executor.submit(work, item).result()
+        except BrokenProcessPool:
+            self._mine.executor = None
+            return None

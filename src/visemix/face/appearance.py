@@ -1,0 +1,222 @@
+"""Light and skin colour of a clip, from its pixels, once the mesh is where the face is.
+
+Colour = albedo × light (spherical harmonics, `face.shading`), seen in a few dozen frames: the light first, under the
+model's own albedo; then each vertex's albedo as the robust mean of colour / light over the frames that see it; and once
+more. What no frame sees is filled from its neighbours, its mirror image, and the model's colours in the person's tone.
+Albedo and light leave one factor per channel free: here the light on the face is white and one on average.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from visemix.face.geometry import Geometry, Step, spread
+from visemix.face.model import FaceModel
+from visemix.face.shading import AMBIENT, harmonics, normals
+from visemix.ops.camera import project, square_camera
+from visemix.ops.raster import rasterise
+from visemix.ops.rotation import matrix, pose_points
+
+Frames = Callable[[list[int]], UInt8[Tensor, "n 3 H W"]]
+
+BEHIND = 0.03  # decimetres: how far behind the drawn surface a vertex still counts as on it
+GRAZING = 0.25  # cosine: what is seen flatter than this is not believed
+DARK = 0.15  # of the mean light: what is darker says nothing about albedo
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What some frames show of each vertex."""
+
+    frames: Int[Tensor, " K"]
+    colour: Float[Tensor, "K N 3"]  # of the picture, RGB in [0, 1]
+    weight: Float[Tensor, "K N"]  # cosine to the viewer; 0 where hidden
+    harmonics: Float[Tensor, "K N 9"]
+
+
+@torch.no_grad()
+def fit_appearance(
+    face: FaceModel,
+    geometry: Geometry,
+    present: Bool[Tensor, " T"],
+    size: int,
+    frames: Frames,
+    count: int = 32,
+    rounds: int = 2,
+    step: Step = lambda done: None,
+) -> tuple[Float[Tensor, "T 27"], Float[Tensor, "N 3"]]:
+    """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures."""
+    sight = look(face, geometry, choose(face, geometry, present, count), size, frames, step)
+    skin = torch.zeros(len(face.mean), dtype=torch.bool)
+    skin[face.triangles[face.skin].flatten()] = True
+    albedo, light = face.albedo, torch.zeros(0)
+    for _ in range(rounds):
+        light = solve_light(sight, albedo, skin)
+        seen, trust = solve_albedo(sight, light)
+        albedo = fill(face, seen, trust, skin)
+    return over_time(light, sight.frames, len(present)), albedo
+
+
+def choose(face: FaceModel, geometry: Geometry, present: Tensor, count: int) -> Int[Tensor, " K"]:
+    """Half of the frames evenly over time, half as different as can be: turned heads, open mouths."""
+    known = present.nonzero()[:, 0]
+    even = known[torch.linspace(0, len(known) - 1, max(min(count // 2, len(known)), 1)).round().long()]
+    moved = face.expression[face.landmark_ids].flatten(0, 1) @ geometry.expression[known].T
+    different = spread(torch.cat([moved.T, geometry.pose[known, :3]], -1), min(count - count // 2, len(known)))
+    return torch.cat([even, known[different]]).unique()
+
+
+def look(
+    face: FaceModel, geometry: Geometry, chosen: Int[Tensor, " K"], size: int, frames: Frames, step: Step
+) -> Sight:
+    """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
+    part = torch.from_numpy(_parts(face.triangles.numpy(), len(face.mean))).long()
+    shape = face.mean + face.identity @ geometry.identity
+    camera = square_camera(size)
+    rows: list[tuple[Tensor, ...]] = []
+    for done, k in enumerate(chosen.tolist(), 1):
+        own = shape + face.expression @ geometry.expression[k]
+        placed = pose_points(own, geometry.pose[k])
+        facing = normals(own, face.triangles) @ matrix(geometry.pose[k, :3]).T
+        points = project(placed, camera)
+        picture = frames([k])[0].float() / 255
+        cosine = (facing * torch.nn.functional.normalize(torch.tensor([0.0, 0.0, 10.0]) - placed, dim=-1)).sum(-1)
+        drawn = rasterise(points[None], face.triangles, points.new_zeros(1, len(points), 0), (size, size))
+        x, y = points[:, 0].floor().long(), points[:, 1].floor().long()
+        inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+        x, y = x.clamp(0, size - 1), y.clamp(0, size - 1)
+        triangle = drawn.triangle[0, y, x]
+        same = part[face.triangles[triangle.clamp(min=0), 0]] == part
+        front = points[:, 2] < drawn.depth[0, 0, y, x] + BEHIND
+        visible = inside & (triangle >= 0) & same & front & (cosine > GRAZING)
+        grid = (points[:, :2] / size * 2 - 1)[None, None]
+        colour = torch.nn.functional.grid_sample(picture[None], grid, align_corners=False)[0, :, 0].T
+        rows.append((colour, cosine * visible, harmonics(facing)))
+        step(done / len(chosen))
+    return Sight(chosen, *(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def solve_light(sight: Sight, albedo: Float[Tensor, "N 3"], skin: Bool[Tensor, " N"]) -> Float[Tensor, "K 3 9"]:
+    """Linear least squares over the visible skin, each frame drawn towards the clip's common light, outliers dropped
+    once. The ambient part is included."""
+    colour, basis, weight = sight.colour[:, skin], sight.harmonics[:, skin], sight.weight[:, skin]
+    plain = torch.zeros(3, 9)
+    plain[:, 0] = AMBIENT
+    light = plain.expand(len(colour), 3, 9)
+    for trusted in (weight, None):
+        if trusted is None:
+            off = (albedo[skin] * (basis @ light.mT) - colour).abs().amax(-1)
+            limit = 2.5 * off[weight > 0].median()
+            trusted = weight * (off < limit)
+        design = basis.unsqueeze(2) * albedo[skin].unsqueeze(-1)  # (K, V, 3, 9)
+        left = torch.einsum("kv,kvci,kvcj->kcij", trusted, design, design)
+        right = torch.einsum("kv,kvci,kvc->kci", trusted, design, colour)
+        mass = left.diagonal(dim1=-2, dim2=-1).amax(-1)[..., None, None].clamp(min=1e-6)
+        eye = torch.eye(9)
+        common = _towards(left.sum(0), right.sum(0), plain, 0.003 * mass.sum(0) * eye)
+        light = _towards(left, right, common.expand_as(right), 0.03 * mass * eye)
+    return light
+
+
+def _towards(left: Tensor, right: Tensor, prior: Tensor, pull: Tensor) -> Tensor:
+    full = right + (pull @ prior.unsqueeze(-1)).squeeze(-1)
+    return torch.linalg.solve(left + pull, full)
+
+
+def solve_albedo(sight: Sight, light: Float[Tensor, "K 3 9"]) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
+    """Colour / light, averaged over the frames near the median; and how much each vertex was seen."""
+    shade = sight.harmonics @ light.mT  # (K, N, 3)
+    mean = (shade * sight.weight.unsqueeze(-1)).sum((0, 1)) / sight.weight.sum().clamp(min=1e-6)
+    shade = shade / mean
+    weight = sight.weight * (shade.amin(-1) > DARK)
+    each = sight.colour / shade.clamp(min=DARK)
+    median = each.masked_fill((weight <= 0).unsqueeze(-1), torch.nan).nanmedian(0).values.nan_to_num()
+    weight = weight.unsqueeze(-1) * torch.exp(-(((each - median) / 0.06) ** 2))
+    total = weight.sum(0)
+    return (weight * each).sum(0) / total.clamp(min=1e-6), total.amin(-1)
+
+
+def fill(
+    face: FaceModel, seen: Float[Tensor, "N 3"], trust: Float[Tensor, " N"], skin: Bool[Tensor, " N"]
+) -> Float[Tensor, "N 3"]:
+    """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
+    part = torch.from_numpy(_parts(face.triangles.numpy(), len(seen))).long()
+    inside = _glimpsed(part, trust, skin)
+    weight = (trust / (trust + 0.5)).masked_fill(inside, 0)
+    mirror = torch.from_numpy(_mirror(face.mean.numpy()))
+    there = weight[mirror] * 0.05
+    wanted = seen * weight.unsqueeze(-1) + seen[mirror] * there.unsqueeze(-1)
+    prior = _toned(face.albedo, seen, trust, weight, skin, inside)
+    edges = torch.cat([face.triangles[:, [0, 1]], face.triangles[:, [1, 2]], face.triangles[:, [2, 0]]]).numpy()
+    weak = 1e-3 + inside.float()
+    system = sparse.diags((weight + there + weak).double().numpy()) + 0.1 * _laplacian(edges, len(seen))
+    solved = splu(system.tocsc()).solve((wanted + weak.unsqueeze(-1) * prior).double().numpy())
+    return torch.from_numpy(solved).float().clamp(0, 1)
+
+
+def _glimpsed(part: Tensor, trust: Tensor, skin: Tensor) -> Tensor:
+    """Vertices of parts that no skin belongs to and that few frames show: teeth, tongue. The real ones are not quite
+    where the mesh has them, so the pixels there are lips and darkness as often."""
+    count = int(part.max()) + 1
+    seen = (trust > 0.2).float()
+    total = torch.zeros(count).index_add(0, part, trust * seen)
+    often = total / torch.zeros(count).index_add(0, part, seen).clamp(min=1)
+    skinny = torch.zeros(count).index_add(0, part, skin.float()) > 0
+    return (~skinny & (often < 4))[part]
+
+
+def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
+    """The model's albedo in the skin's tone, the more so the more it is like skin; what is inside the mouth as bright
+    as the brighter teeth that were seen, within reason."""
+    ratio = seen / generic.clamp(min=0.02)
+    toned = generic
+    believed = skin & (weight > 0.3)
+    if believed.any():
+        tone = ratio[believed].median(0).values.clamp(0.1, 3)
+        alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
+        toned = generic * (1 + alike * (tone - 1))
+    teeth = inside & (trust > 0.2) & (generic.mean(-1) > 0.5)
+    bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.55, 0.85) if teeth.any() else torch.tensor(0.7)
+    return torch.where(inside.unsqueeze(-1), generic * bright, toned)
+
+
+def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
+    """Between and around the chosen frames by a Gaussian kernel as wide as their spacing; as Deep3D's gamma, which
+    has the ambient part taken off."""
+    gamma = light.clone()
+    gamma[..., 0] -= AMBIENT
+    far = torch.arange(count)[:, None] - frames
+    width = max(1.5 * count / len(frames), 3.0)
+    near = -0.5 * (far / width) ** 2
+    return near.softmax(-1) @ gamma.flatten(1)
+
+
+def _parts(triangles: np.ndarray, count: int) -> np.ndarray:
+    """The connected part of the mesh that each vertex belongs to."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    labels: np.ndarray = connected_components(graph, directed=False)[1]
+    return labels
+
+
+def _mirror(mean: np.ndarray) -> np.ndarray:
+    """The vertex nearest to each one's mirror image."""
+    nearest: np.ndarray = cKDTree(mean).query(mean * np.array([-1, 1, 1]))[1]
+    return nearest
+
+
+def _laplacian(edges: np.ndarray, count: int) -> sparse.csr_matrix:
+    both = np.concatenate([edges, edges[:, ::-1]])
+    graph = sparse.coo_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
+    graph.data[:] = 1
+    return sparse.diags(np.asarray(graph.sum(1))[:, 0]) - graph

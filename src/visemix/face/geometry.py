@@ -1,0 +1,276 @@
+"""A linear face model fitted to the landmarks of a clip: Gauss–Newton within bounds, smooth over time.
+
+Two passes. The first finds one identity over a few dozen different frames: each frame's pose and expression are
+eliminated (Schur complement), what is left is a system as wide as the identity. The second keeps the identity and
+solves all frames at once; second differences over time couple them, so the system is banded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from visemix.face.model import FaceModel
+from visemix.face.solve import Arrow, Chain, bend, minimise
+from visemix.ops.camera import DISTANCE, square_camera
+from visemix.ops.rotation import angles, matrix
+
+POSE = 6
+JAW = slice(0, 17)
+FLIP = torch.tensor([1.0, -1.0])  # y up in space, down in the picture
+STANDARD = 512  # pixels: the picture side in which all noise below is stated
+IDENTITY_BOUND = 3.0  # standard deviations
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How far each thing may be off: standard deviations, in pixels of a 512² picture or the unknown's own unit."""
+
+    brows: float = 2.0
+    eyes: float = 1.2
+    nose: float = 1.5
+    outer_mouth: float = 1.0
+    inner_mouth: float = 0.5
+    jaw: float = 2.5  # across the contour
+    jaw_slide: float = 60.0  # along it: the jaw line is a contour, its points are no fixed vertices
+    outlier: float = 3.0  # residuals over this many standard deviations count linearly (Huber)
+    identity: float = 1.0  # of the prior
+    independent: float = 2.0  # frames that a whole clip counts as: a detector's errors repeat from frame to frame
+    expression: float = 0.25  # of the prior, as a part of each coefficient's range
+    turn: float = 0.02  # acceleration of the head, radians per frame²
+    move: float = 0.02  # decimetres per frame²
+    speech: float = 0.15  # acceleration of the expression, as a part of each coefficient's range per frame²
+
+    def landmarks(self) -> Float[Tensor, "68"]:
+        groups = ((17, self.jaw), (10, self.brows), (9, self.nose), (12, self.eyes))
+        mouth = ((12, self.outer_mouth), (8, self.inner_mouth))
+        return torch.cat([torch.full((n,), sigma, dtype=torch.double) for n, sigma in groups + mouth])
+
+
+@dataclass(frozen=True)
+class Geometry:
+    identity: Float[Tensor, " I"]
+    expression: Float[Tensor, "T E"]
+    pose: Float[Tensor, "T 6"]
+
+
+Step = Callable[[float], None]
+
+
+def fit_geometry(
+    face: FaceModel,
+    landmarks: Float[Tensor, "T 68 2"],
+    present: Bool[Tensor, " T"],
+    size: int,
+    weights: Weights | None = None,
+    identity_frames: int = 48,
+    window: int = 500,
+    step: Step = lambda done: None,
+) -> Geometry:
+    """Identity, expression and pose whose projection meets the landmarks (pixels of a `size`² picture).
+
+    Frames that are not `present` are filled by the smoothness. `window` frames are solved at once.
+    """
+    problem = _Problem(face, landmarks, present, size, weights or Weights())
+    known = present.nonzero()[:, 0]
+    pose = problem.first_pose(known)
+    chosen = known[spread(_describe(landmarks[known]), min(identity_frames, len(known)))]
+    identity, local = problem.solve_identity(chosen, pose[chosen])
+    step(0.5)
+    start = local[_nearest(chosen, len(present))]
+    start[:, :POSE] = pose
+    start[chosen] = local
+    overlap = 20
+    parts = []
+    for low in range(0, len(present), window):
+        first, last = max(low - overlap, 0), min(low + window + overlap, len(present))
+        local = problem.solve_frames(identity, start[first:last], first)
+        parts.append(local[low - first :][: min(window, len(present) - low)])
+        step(0.5 + 0.5 * min(low + window, len(present)) / len(present))
+    local = torch.cat(parts)
+    return Geometry(identity.float(), local[:, POSE:].float(), local[:, :POSE].float())
+
+
+def spread(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K"]:
+    """Ids of `count` points that are far from one another (farthest-point sampling from the middle one), sorted."""
+    far = (points - points.mean(0)).square().sum(-1)
+    chosen = [int(far.argmin())]
+    far = (points - points[chosen[0]]).square().sum(-1)
+    for _ in range(count - 1):
+        chosen.append(int(far.argmax()))
+        far = torch.minimum(far, (points - points[chosen[-1]]).square().sum(-1))
+    return torch.tensor(sorted(set(chosen)))
+
+
+def _nearest(known: Tensor, count: int) -> Tensor:
+    """For each of `count` frames, which of the `known` ones (ascending) is nearest to it."""
+    clock = torch.arange(count)
+    after = torch.searchsorted(known, clock).clamp(max=len(known) - 1)
+    before = (after - 1).clamp(min=0)
+    return torch.where(clock - known[before] < known[after] - clock, before, after)
+
+
+def _describe(landmarks: Tensor) -> Tensor:
+    """What makes frames different: where the points are in the face, a turned head and an open mouth alike."""
+    centred = landmarks - landmarks.mean(1, keepdim=True)
+    return (centred / centred.square().mean((1, 2), keepdim=True).sqrt()).flatten(1)
+
+
+class _Problem:
+    """Residuals and Jacobians in units of standard deviations, double precision; the mesh cut down to 68 points.
+
+    A frame's own unknowns are its pose and then its expression.
+    """
+
+    def __init__(self, face: FaceModel, landmarks: Tensor, present: Tensor, size: int, weights: Weights) -> None:
+        ids = face.landmark_ids
+        bases = (face.mean, face.identity, face.expression)
+        self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
+        self.target, self.seen, self.weights = landmarks.double(), present.double(), weights
+        self.camera = square_camera(size).double()
+        self.metric = self._metric(size / STANDARD)
+        low, high = face.expression_range.double().cpu().unbind(-1)
+        width, none, endless = high - low, torch.zeros(POSE), torch.full((POSE,), torch.inf)
+        self.low, self.high = torch.cat([-endless, low]), torch.cat([endless, high])
+        self.rest = torch.cat([none, torch.zeros_like(low).clamp(low, high)])
+        self.prior = torch.cat([none, 1 / (weights.expression * width)])  # 1 / standard deviation
+        jump = torch.cat([torch.tensor([weights.turn] * 3 + [weights.move] * 3), weights.speech * width])
+        self.smooth = 1 / jump.square()
+
+    def _metric(self, scale: float) -> Tensor:
+        """(T, 68, 2, 2): takes pixels to standard deviations; jaw points are measured across their contour."""
+        sigma = self.weights.landmarks() * scale
+        metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(self.target), 1, 1, 1)
+        line = self.target[:, JAW]
+        along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
+        along = torch.nn.functional.normalize(along, dim=-1)
+        across = torch.stack([-along[..., 1], along[..., 0]], -1)
+        rows = [across / (self.weights.jaw * scale), along / (self.weights.jaw_slide * scale)]
+        metric[:, JAW] = torch.stack(rows, -2)
+        return metric
+
+    def first_pose(self, known: Tensor) -> Tensor:
+        """Scaled orthography on the points that do not talk (DeMenthon & Davis 1995), held through the gaps."""
+        still = torch.arange(17, 48)
+        model = torch.cat([self.mean[still], torch.ones(len(still), 1, dtype=torch.double)], -1)
+        flipped = (self.target[known][:, still] - self.camera[1:]) * FLIP
+        affine = torch.linalg.lstsq(model, flipped.transpose(0, 1).flatten(1)).solution.unflatten(1, (-1, 2))
+        rows, shift = affine[:3].permute(1, 2, 0), affine[3]
+        u, s, v = torch.linalg.svd(rows, full_matrices=False)
+        scale = s.mean(-1)
+        first, second = (u @ v).unbind(-2)
+        turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
+        depth = self.camera[0] / scale
+        pose = torch.cat([angles(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
+        return pose[_nearest(known, len(self.target))]
+
+    def pixels(self, identity: Tensor, local: Tensor) -> Tensor:
+        """The 68 points of each frame, (T, 68, 2)."""
+        return self._place(identity, local)[0]
+
+    def _place(self, identity: Tensor, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        shape = self.mean + self.basis_i @ identity + torch.einsum("pce,te->tpc", self.basis_e, local[:, POSE:])
+        turned = shape @ matrix(local[:, :3]).mT
+        at = turned + local[:, None, 3:POSE]
+        pixels = self.camera[1:] + self.camera[0] * FLIP * at[..., :2] / (DISTANCE - at[..., 2:])
+        return pixels, turned, at
+
+    def misfit(self, identity: Tensor, local: Tensor, frames: Tensor) -> Tensor:
+        """Huber's loss of the landmarks plus the expression's prior, per frame."""
+        error = self.pixels(identity, local) - self.target[frames]
+        length = (self.metric[frames] @ error.unsqueeze(-1)).flatten(2).norm(dim=-1)
+        k = self.weights.outlier
+        data = torch.where(length < k, 0.5 * length**2, k * (length - 0.5 * k)).sum(-1) * self.seen[frames]
+        return data + 0.5 * ((local - self.rest) * self.prior).square().sum(-1)
+
+    def linearise(self, identity: Tensor, local: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Residuals (T, 136) in standard deviations, their Jacobian by pose + expression, and the one by the points of
+        the face before it is turned."""
+        pixels, turned, at = self._place(identity, local)
+        inverse = 1 / (DISTANCE - at[..., 2])
+        zero = torch.zeros_like(inverse)
+        across = torch.stack([inverse, zero, at[..., 0] * inverse**2], -1)
+        down = torch.stack([zero, -inverse, -at[..., 1] * inverse**2], -1)
+        metric = self.metric[frames]
+        residual = (metric @ (pixels - self.target[frames]).unsqueeze(-1)).squeeze(-1)
+        robust = (self.weights.outlier / residual.norm(dim=-1).clamp(min=1e-9)).clamp(max=1).sqrt()
+        robust = robust * self.seen[frames, None]
+        to_residual = robust[..., None, None] * metric @ (self.camera[0] * torch.stack([across, down], -2))
+        turn = matrix(local[:, :3])
+        around_y = torch.stack([-local[:, 2].sin(), local[:, 2].cos(), torch.zeros(len(local))], -1)
+        around_z = torch.tensor([0.0, 0.0, 1.0]).expand_as(around_y)
+        axes = torch.stack([turn[:, :, 0], around_y, around_z], 1)  # d(R·p)/d(angle) = axis × R·p
+        spin = torch.linalg.cross(axes[:, None], turned[:, :, None]).mT
+        by_shape = to_residual @ turn[:, None]
+        parts = [
+            to_residual @ spin,
+            to_residual,
+            torch.einsum("tpij,pje->tpie", by_shape, self.basis_e),
+        ]
+        jacobian = torch.cat(parts, -1).flatten(1, 2)
+        return (residual * robust.unsqueeze(-1)).flatten(1), jacobian, by_shape
+
+    def solve_identity(self, frames: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """One identity, and each frame's pose and expression, without regard to time."""
+        count, width = len(frames), POSE + self.basis_e.shape[-1]
+        trust = count / self.weights.independent / self.weights.identity**2
+
+        def split(x: Tensor) -> tuple[Tensor, Tensor]:
+            return x[count * width :], x[: count * width].view(count, width)
+
+        def cost(x: Tensor) -> Tensor:
+            identity, local = split(x)
+            return self.misfit(identity, local, frames).sum() + 0.5 * trust * identity.square().sum()
+
+        def system(x: Tensor) -> Callable[[float], Arrow]:
+            identity, local = split(x)
+            r, j, by_shape = self.linearise(identity, local, frames)
+            g = torch.einsum("tpij,pje->tpie", by_shape, self.basis_i).flatten(1, 2)
+            blocks, cross, shared = j.mT @ j + torch.diag(self.prior**2), j.mT @ g, (g.mT @ g).sum(0)
+            shared = shared + trust * torch.eye(len(identity))
+            by_local = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
+            by_shared = (g.mT @ r.unsqueeze(-1)).sum((0, 2)) + trust * identity
+            gradient = torch.cat([by_local.flatten(), by_shared])
+            return lambda damping: Arrow(_damped(blocks, damping), cross, _damped(shared, damping), gradient)
+
+        bound = torch.full((self.basis_i.shape[-1],), IDENTITY_BOUND)
+        low = torch.cat([self.low.repeat(count), -bound])
+        high = torch.cat([self.high.repeat(count), bound])
+        start = self.rest.repeat(count, 1)
+        start[:, :POSE] = pose
+        x = minimise(torch.cat([start.flatten(), torch.zeros_like(bound)]), cost, system, low, high)
+        return split(x)
+
+    def solve_frames(self, identity: Tensor, local: Tensor, first: int) -> Tensor:
+        """Pose and expression of successive frames under one identity, accelerating little."""
+        count, width = local.shape
+        frames = torch.arange(first, first + count)
+
+        low, high = self.low.repeat(count), self.high.repeat(count)
+        x = local.flatten()
+        for smooth in (torch.zeros_like(self.smooth), self.smooth):  # each frame by itself is a good and cheap start
+
+            def cost(x: Tensor, smooth: Tensor = smooth) -> Tensor:
+                local = x.view(count, width)
+                jumps = 0.5 * (local.diff(n=2, dim=0).square() * smooth).sum()
+                return self.misfit(identity, local, frames).sum() + jumps
+
+            def system(x: Tensor, smooth: Tensor = smooth) -> Callable[[float], Chain]:
+                local = x.view(count, width)
+                r, j, _ = self.linearise(identity, local, frames)
+                blocks = j.mT @ j + torch.diag(self.prior**2)
+                gradient = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
+                gradient = (gradient + smooth * bend(local)).flatten()
+                return lambda damping: Chain(_damped(blocks, damping), smooth, gradient)
+
+            x = minimise(x, cost, system, low, high)
+        return x.view(count, width)
+
+
+def _damped(h: Tensor, damping: float) -> Tensor:
+    """Marquardt's: each unknown held in its own unit."""
+    return h + torch.diag_embed(damping * h.diagonal(dim1=-2, dim2=-1) + 1e-9)

@@ -1,0 +1,154 @@
+"""From a run, a sound and a clip to a video, in bounded memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch import Tensor
+
+from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
+from visemix.data.footage import full_frames, pingpong, sha256
+from visemix.ops.device import keep_memory
+from visemix.pipeline import TalkingFace
+from visemix.registry import load_file, nearest
+from visemix.training.modules import STAGES
+from visemix.types import FPS, Speech, Subject, VisemixError
+
+log = logging.getLogger(__name__)
+
+TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
+
+
+class Loop:
+    """A clip as footage for any length of speech: there and back again, seen by one reference picture."""
+
+    def __init__(self, clip: ClipFolder, frames: int, *, start: int = 0, style: str | None = None) -> None:
+        self.clip, self.style = clip, style
+        self.order = pingpong(clip.frames, frames, start)
+        self.reference = clip.footage([0])
+        self.device = torch.device("cpu")
+
+    def subject(self, frames: Tensor, *, footage: bool = True) -> Subject:
+        subject = self.clip.subject([self.order[k] for k in frames.tolist()], footage=footage)
+        speaker = subject.speaker if self.style is None else (self.style,)
+        return replace(subject, speaker=speaker, reference=self.reference).to(self.device)
+
+
+def generate(
+    run: str | Path,
+    audio: str | Path,
+    target: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    style: str | None = None,
+    start: float = 0.0,
+    batch: int = 4,
+    device: str = "auto",
+    size: int = 512,
+    plugins: Sequence[str | Path] = (),
+    progress: bool = True,
+) -> Path:
+    """Make `target` say what is heard in `audio`: H.264 and AAC, round(25 · seconds of audio) frames, and answer `out`.
+
+    Args:
+        run: a run folder or its `model.safetensors`.
+        target: a clip folder that `prepare` wrote; or a video, which is prepared first and kept in the run's folder.
+            Speech that is longer than it goes through it there and back again.
+        style: the speaker of the training clips whose manner is used; by default the model's choice.
+        start: seconds into the target at which to begin.
+        batch: frames that are painted at a time.
+        size: pixels a side to which a video is prepared.
+        plugins: Python files that register the third-party parts of the run.
+
+    Raises:
+        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style.
+    """
+    out = Path(out)
+    if out.exists() and not overwrite:
+        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
+    for plugin in plugins:
+        load_file(plugin)
+    speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
+    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    warn_of_untrained(model)
+    check_style(model, style)
+    clip = as_clip(target, model, Path(run), size)
+    loop = Loop(clip, speech.frames, start=first_frame(clip, start), style=style)
+    loop.device = next(model.face.buffers()).device
+    keep_memory()
+    videos = model.stream(speech.to(loop.device), loop, batch=batch)
+    crops = (frame.cpu() for video in videos for frame in video.frames[0])
+    with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, bar(progress) as shown:
+        for picture in shown.track(full_frames(clip, loop.order, crops), speech.frames, description="generating"):
+            writer.write(picture)
+    return out
+
+
+def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> ClipFolder:
+    """The clip in a folder; or a video's, prepared with the model's face and kept by the video's content."""
+    target = Path(target)
+    if not target.exists():
+        raise VisemixError(f"no such target: {target}; give a clip folder or a video")
+    if target.is_dir():
+        return ClipFolder(target, model.face)
+    from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
+
+    kept = (run if run.is_dir() else run.parent) / TARGETS / f"{sha256(target)[:12]}-{size}"
+    made = prepare([target], kept, face=model.config["face"], size=size)
+    if made.failed:
+        raise VisemixError("; ".join(made.failed.values()))
+    return ClipFolder(kept / target.stem, model.face)
+
+
+def warn_of_untrained(model: TalkingFace) -> None:
+    learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
+    for stage in STAGES:
+        if stage not in learnt:
+            log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
+
+
+def check_style(model: TalkingFace, style: str | None) -> None:
+    known = [name for module in model.motion.modules() for name in getattr(module, "speakers", [])]
+    if style is not None and style not in known:
+        have = ", ".join(known) or "none"
+        raise VisemixError(f"this run has no style '{style}'{nearest(style, known)} (have: {have})")
+
+
+def first_frame(clip: ClipFolder, seconds: float) -> int:
+    frame = round(seconds * FPS)
+    if not 0 <= frame < clip.frames:
+        raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
+    return frame
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise VisemixError(f"device '{name}' cannot be used here: this torch sees no GPU; say auto or cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise VisemixError(f"no device '{name}'; say auto, cpu or cuda") from error
+
+
+class Rate(ProgressColumn):
+    """Frames per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} frames/s")
+
+
+def bar(shown: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not shown)

@@ -1,0 +1,122 @@
+"""How close two pictures are, pixel by pixel: PSNR and SSIM, both on 8-bit RGB as decoded."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from visemix.metrics.base import METRICS, VideoMetric, View
+from visemix.metrics.region import FaceRegion
+from visemix.ops.ssim import ssim
+
+RANGE = 255.0
+LUMA = (19595.0, 38470.0, 7471.0)  # BT.601 in 1/65536, as PIL's mode 'L'
+
+
+def squared_error(fake: UInt8[Tensor, "*b 3 H W"], real: UInt8[Tensor, "*b 3 H W"]) -> Float[Tensor, "*b"]:
+    """Mean squared difference over pixels and channels, exact: 8-bit subtraction would wrap around at 256.
+
+    >>> squared_error(torch.zeros(3, 2, 2, dtype=torch.uint8), torch.full((3, 2, 2), 255, dtype=torch.uint8))
+    tensor(65025., dtype=torch.float64)
+    """
+    difference = (fake.short() - real.short()).flatten(-3).double()
+    return torch.linalg.vecdot(difference, difference) / difference.shape[-1]
+
+
+def decibels(mean_squared_error: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Peak signal-to-noise ratio of 8-bit pictures; infinite where they are equal.
+
+    >>> decibels(torch.tensor([1.0, 65025.0, 0.0]))
+    tensor([48.1308,  0.0000,     inf])
+    """
+    return 10 * (RANGE**2 / mean_squared_error).log10()
+
+
+def psnr(fake: UInt8[Tensor, "*b 3 H W"], real: UInt8[Tensor, "*b 3 H W"]) -> Float[Tensor, "*b"]:
+    """Peak signal-to-noise ratio of each picture, decibels, equal to `skimage.metrics.peak_signal_noise_ratio`.
+
+    torchmetrics gives the same in float64, but not the squared error that pooling wants.
+    """
+    return decibels(squared_error(fake, real))
+
+
+def grey(frames: UInt8[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b H W"]:
+    """BT.601 luma rounded to 8 bits, to the bit what PIL's mode 'L' gives.
+
+    >>> grey(torch.tensor([255, 0, 0], dtype=torch.uint8).reshape(3, 1, 1))
+    tensor([[76]], dtype=torch.uint8)
+    """
+    red, green, blue = frames.float().unbind(-3)  # every product and sum here is below 2²⁴, so exact in float32
+    return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) / 65536).to(torch.uint8)
+
+
+@METRICS.register("psnr")
+class Psnr(VideoMetric):
+    """Peak signal-to-noise ratio: decibels of each frame, averaged. Infinite as soon as one frame is copied exactly."""
+
+    unit = "dB"
+    higher_is_better = True
+    variant = "RGB, 8 bits, mean of the frames' decibels"
+
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        return psnr(fake.frames, real.frames).unsqueeze(1)
+
+
+@METRICS.register("psnr_pooled")
+class PsnrPooled(VideoMetric):
+    """Peak signal-to-noise ratio of the mean squared error of all frames: no near-perfect frame can dominate it."""
+
+    unit = "dB"
+    higher_is_better = True
+    variant = "RGB, 8 bits, decibels of the mean squared error over all frames"
+
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        return squared_error(fake.frames, real.frames).unsqueeze(1)
+
+    def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        return decibels(mean[0])
+
+
+@METRICS.register("ssim")
+class Ssim(VideoMetric):
+    """Structural similarity (Wang et al. 2004) of the grey pictures."""
+
+    unit = "1"
+    higher_is_better = True
+    variant = "grey (BT.601), Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
+
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        return ssim(grey(fake.frames), grey(real.frames)).unsqueeze(1)
+
+
+@METRICS.register("ssim_rgb")
+class SsimRgb(VideoMetric):
+    """Structural similarity (Wang et al. 2004) of the three colour planes, averaged."""
+
+    unit = "1"
+    higher_is_better = True
+    variant = "mean of R, G and B, Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
+
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        return ssim(fake.frames, real.frames).mean(-1, keepdim=True)
+
+
+@METRICS.register("psnr_face")
+def psnr_face() -> VideoMetric:
+    return FaceRegion(Psnr())
+
+
+@METRICS.register("psnr_pooled_face")
+def psnr_pooled_face() -> VideoMetric:
+    return FaceRegion(PsnrPooled())
+
+
+@METRICS.register("ssim_face")
+def ssim_face() -> VideoMetric:
+    return FaceRegion(Ssim())
+
+
+@METRICS.register("ssim_rgb_face")
+def ssim_rgb_face() -> VideoMetric:
+    return FaceRegion(SsimRgb())

@@ -1,0 +1,98 @@
+"""A decoder that hears its own last word: frame by frame, with what it needs of the past in caches."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.nn.transformer import Cache, Decoder
+
+
+class Rollout:
+    """Where a free-running decoder stands. Row t of its input is entry t + W · (its output at t − 1), zero before all.
+
+    In training the gradient flows back through every step (what was kept of the past included). In evaluation the first
+    layer's queries, keys and values are one 64-wide linear map of the last output, W and the projection multiplied out
+    once, which spares reading the 3 · 1024² projection at every frame.
+
+    Args:
+        decoder, head: rows → rows → output.
+        feedback: W, output → rows.
+        context: frames of its past that a frame attends to, itself included; None for all.
+        period: frames to a step of the ALiBi penalty; None for none.
+        reset: forget the past every so many frames; 0 for never.
+        dropout: on rows and attention weights, in training.
+        dtype: numbers to run in where no gradient is wanted; None for those of the weights.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        head: nn.Linear,
+        feedback: Float[Tensor, "D E"],
+        *,
+        context: int | None,
+        period: int | None = None,
+        reset: int = 0,
+        dropout: float = 0.0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.decoder, self.head, self.reset, self.frame = decoder, head, reset, 0
+        self.dropout = dropout if decoder.training else 0.0
+        self.folded = not decoder.training
+        self.caches = [Cache(context, period, self.dropout) for _ in decoder.layers]
+        self.last: Tensor | None = None  # (B, 1, E)
+        self.dtype = feedback.dtype
+        if self.folded:
+            feedback = torch.cat([feedback, decoder.layers[0].self_attn.in_proj_weight @ feedback])
+        if dtype not in (None, self.dtype) and not torch.is_grad_enabled():
+            self.dtype = dtype
+            self.decoder, self.head = copy.deepcopy(decoder).to(dtype), copy.deepcopy(head).to(dtype)
+        self.feedback = feedback.to(self.dtype)
+
+    def run(
+        self,
+        entries: Float[Tensor, "B n D"],
+        sound: Float[Tensor, "B T D"],
+        first: int,
+        past: int,
+        ahead: int,
+        truth: Float[Tensor, "B n E"] | None = None,
+        share: float = 0.0,
+    ) -> Float[Tensor, "B n E"]:
+        """The next n frames.
+
+        Args:
+            entries: what the rows hold besides the last output.
+            sound: what is heard; the first entry is frame `first` there, and frame i hears i − past … i + ahead − 1.
+            truth: true outputs; each is fed back in place of our own with probability `share`.
+        """
+        batch, frames, dim = entries.shape
+        entries, layers = entries.to(self.dtype), self.decoder.layers
+        heard = self.decoder.hear(sound.to(self.dtype), past, ahead)
+        if self.folded:
+            entries = torch.cat([entries, layers[0].self_attn.project(entries)], -1)
+        spoken = []
+        for i in range(frames):
+            if self.last is None or (self.reset and self.frame % self.reset == 0):
+                self.last = entries.new_zeros(batch, 1, self.head.out_features)
+                for cache in self.caches:
+                    cache.clear()
+            x, projected = entries[:, i : i + 1] + F.linear(self.last, self.feedback), None
+            if self.folded:
+                x, projected = x.split([dim, 3 * dim], -1)
+            else:
+                x = F.dropout(x, self.dropout)
+            for layer, cache, said in zip(layers, self.caches, heard, strict=True):
+                x, projected = layer(x, cache, said.at(first + i), projected), None
+            self.last = self.head(x)
+            spoken.append(self.last)
+            if truth is not None and share > 0:
+                given = torch.rand(batch, 1, 1, device=entries.device) < share
+                self.last = torch.where(given, truth[:, i : i + 1].to(self.last), self.last)
+            self.frame += 1
+        return torch.cat(spoken, 1)

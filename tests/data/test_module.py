@@ -1,0 +1,176 @@
+import logging
+
+import pytest
+import torch
+from clip_maker import make
+from tiny_videos import numbers
+
+from visemix.data import DATA
+from visemix.data.module import Draw, Shuffled, Span, TrainingWindows
+from visemix.types import SAMPLES_PER_FRAME, Clip, VisemixError
+
+
+@pytest.fixture
+def root(tmp_path, face):
+    make(tmp_path / "anna_000", face, frames=30)
+    make(tmp_path / "anna_001", face, frames=24)
+    make(tmp_path / "bert_000", face, frames=24)
+    return tmp_path
+
+
+def module(face, root, **options):
+    options = {"window": 4, "batch": 2, "holdout": 0.4, "reference_gap": 3} | options
+    built = DATA.build({"name": "clips", "root": str(root), **options}, face)
+    built.setup("fit")
+    return built
+
+
+def first_frames(batches):
+    """The number of the first frame of every window: the clips' poses say it."""
+    return [[int(k) for k in batch.subject.pose[:, 0, 0]] for batch in batches]
+
+
+def test_a_batch_is_a_clip_in_which_all_agrees(face, root):
+    batch = next(iter(module(face, root).train_dataloader()))
+    assert isinstance(batch, Clip)
+    assert batch.video.frames.shape == (2, 4, 3, 32, 32)
+    assert batch.motion.values.shape == (2, 4, face.expression.shape[-1])
+    assert batch.speech.wave.shape == (2, 4 * SAMPLES_PER_FRAME)
+    for k in range(2):
+        assert numbers(batch.video.frames[k] * 255) == batch.subject.pose[k, :, 0].tolist()
+    assert all(name in ("anna", "bert") for name in batch.subject.speaker)
+
+
+def test_the_same_seed_draws_the_same_batches(face, root):
+    one, same, other = (module(face, root, seed=seed).train_dataloader() for seed in (1, 1, 2))
+    first = [first_frames(one), first_frames(one)]
+    assert first == [first_frames(same), first_frames(same)]
+    assert first[0] != first[1]  # the next pass is another one
+    assert first[0] != first_frames(other)
+
+
+def test_workers_do_not_change_what_is_drawn(face, root):
+    assert first_frames(module(face, root).train_dataloader()) == first_frames(
+        module(face, root, workers=2).train_dataloader()
+    )
+
+
+def test_an_example_follows_from_its_draw_or_from_the_global_seed(face, root):
+    windows = module(face, root).train_dataloader().dataset
+    assert torch.equal(windows[Draw(0, 5)].subject.pose, windows[Draw(0, 5)].subject.pose)
+    torch.manual_seed(3)
+    one = [windows[0].subject.pose[0, 0, 0].item() for _ in range(5)]
+    torch.manual_seed(3)
+    assert one == [windows[0].subject.pose[0, 0, 0].item() for _ in range(5)] and len(set(one)) > 1
+
+
+def test_every_frame_before_the_holdout_is_trained_on_and_none_after(face, root):
+    """The last ten frames (0.4 s) of each clip are held out; windows reach the last one before."""
+    seen = {"anna": set(), "bert": set()}
+    loader = module(face, root).train_dataloader()
+    for _ in range(12):
+        for batch in loader:
+            for speaker, pose in zip(batch.subject.speaker, batch.subject.pose, strict=True):
+                seen[speaker] |= set(pose[:, 0].int().tolist())
+    assert seen == {"anna": set(range(20)), "bert": set(range(14))}
+
+
+def test_a_pass_has_as_many_windows_as_cover_the_clips(face, root):
+    assert len(module(face, root).train_dataloader().dataset) == 5 + 4 + 4  # 20, 14, 14 frames in fours
+
+
+def test_validation_goes_through_what_was_held_out_once(face, root):
+    loader = module(face, root, clips=["anna_000"]).val_dataloader()
+    frames = [batch.subject.pose[0, :, 0].int().tolist() for batch in loader]
+    assert frames == [[20, 21, 22, 23], [24, 25, 26, 27], [26, 27, 28, 29]]
+
+
+def test_a_window_longer_than_the_holdout_is_shortened_in_validation(face, root):
+    loader = module(face, root, window=12, clips=["anna_000"]).val_dataloader()
+    assert [batch.subject.frames for batch in loader] == [10]
+
+
+def test_speakers_can_be_held_out_whole(face, root):
+    data = module(face, root, val_speakers=["bert"], holdout=0)
+    assert data.speakers == ["anna"]
+    assert {batch.subject.speaker for batch in data.val_dataloader()} == {("bert",)}
+    assert [batch.subject.pose[0, 0, 0].item() for batch in data.val_dataloader()] == [0, 4, 8, 12, 16, 20]
+
+
+def test_a_speaker_nobody_knows_is_named(face, root):
+    with pytest.raises(VisemixError, match=r"nobody named carl .* \(have: anna, bert\)"):
+        module(face, root, val_speakers=["carl"])
+
+
+def test_the_reference_keeps_its_distance_in_training(face, root):
+    for batch in module(face, root, clips=["anna_000"]).train_dataloader():
+        references = numbers(batch.subject.reference * 255)
+        for reference, pose in zip(references, batch.subject.pose, strict=True):
+            start, stop = int(pose[0, 0]), int(pose[-1, 0])
+            assert 0 <= reference < 20 and (reference < start - 3 or reference > stop + 3)
+
+
+def test_every_frame_far_enough_away_can_be_the_reference(face, root):
+    span = Span(module(face, root).train_spans[0].clip, 0, 20)
+    windows = TrainingWindows([span], window=4, gap=3, frames=False)
+    g = torch.Generator().manual_seed(0)
+    assert {windows._reference(span, 8, g) for _ in range(300)} == {0, 1, 2, 3, 4, 15, 16, 17, 18, 19}
+    assert {windows._reference(span, 0, g) for _ in range(300)} == set(range(7, 20))
+
+
+def test_a_clip_too_short_for_the_distance_gives_its_farthest_frame(face, root):
+    span = Span(module(face, root).train_spans[0].clip, 0, 8)
+    windows = TrainingWindows([span], window=4, gap=10, frames=False)
+    g = torch.Generator().manual_seed(0)
+    assert windows._reference(span, 1, g) == 7 and windows._reference(span, 3, g) == 0
+
+
+def test_the_reference_is_the_first_frame_in_validation(face, root):
+    for batch in module(face, root).val_dataloader():
+        assert numbers(batch.subject.reference * 255) == [0]
+
+
+def test_motion_needs_no_pictures(face, root):
+    batch = next(iter(module(face, root, frames=False).train_dataloader()))
+    assert batch.video is None and batch.subject.footage is None and batch.subject.reference is None
+
+
+def test_a_clip_of_exactly_one_window_gives_one(face, tmp_path):
+    make(tmp_path / "anna_000", face, frames=4)
+    data = module(face, tmp_path, holdout=0, batch=1)
+    assert first_frames(data.train_dataloader()) == [[0]]
+
+
+@pytest.mark.parametrize(("audio", "words"), [("silent", "is silent"), ("none", "has no sound track")])
+def test_motion_leaves_out_clips_without_speech_by_name(face, root, caplog, audio, words):
+    make(root / "mute_000", face, frames=24, audio=audio)
+    with caplog.at_level(logging.WARNING):
+        assert module(face, root, frames=False).speakers == ["anna", "bert"]
+    assert f"mute_000 is left out: it {words}" in caplog.text
+    assert module(face, root, frames=True).speakers == ["anna", "bert", "mute"]
+    assert module(face, root, frames=True, speech=True).speakers == ["anna", "bert"]
+
+
+def test_a_clip_without_speech_that_was_asked_for_is_refused(face, root):
+    make(root / "mute_000", face, frames=24, audio="none")
+    for options in ({"clips": ["anna_000", "mute_000"]}, {"root": root / "mute_000"}):
+        with pytest.raises(VisemixError, match="mute_000 has no sound track: good as a target to render"):
+            module(face, **({"root": root} | options), frames=False)
+
+
+def test_a_clip_too_short_for_a_window_is_left_out_by_name(face, root, caplog):
+    make(root / "short_000", face, frames=13)
+    with caplog.at_level(logging.WARNING):
+        assert "short" not in module(face, root).speakers
+    assert "short_000 is left out: it is too short: 13 frames, 10 held out, for a window of 4" in caplog.text
+
+
+def test_nothing_left_to_train_on_is_an_error(face, root):
+    with pytest.raises(VisemixError, match=r"no clip in .* can be trained on"):
+        module(face, root, window=1000)
+
+
+def test_a_shuffled_pass_has_every_example_once():
+    draws = list(Shuffled(20, seed=0))
+    assert sorted(draw.example for draw in draws) == list(range(20))
+    assert [draw.example for draw in draws] != list(range(20)) and len({draw.seed for draw in draws}) == 20

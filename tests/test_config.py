@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from visemix.config import compose, config_root, expand, find_experiment, part, signature
+from visemix.motion import MOTION
+from visemix.run import REGISTRIES, complete, load_experiment
+from visemix.types import VisemixError
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
+REQUIRED = {"clips": {"root": "x"}, "cached": {"base": {"name": "mel"}}, "smooth": {"base": {"name": "a2ep"}}}
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_point_of_every_experiment_is_valid(path):
+    for point in expand(compose(path)):
+        cfg = OmegaConf.merge({"data": {"root": "x"}}, compose(path, point))
+        assert complete(cfg).motion.name == cfg.motion.name
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_experiment_begins_with_its_question(path):
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# ") and "?" in first
+
+
+PART_FILES = sorted(p for p in config_root().rglob("*.yaml") if p.parent.name in REGISTRIES)
+
+
+@pytest.mark.parametrize("path", PART_FILES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_part_file_is_valid_and_named_after_its_part(path):
+    cfg = OmegaConf.to_container(OmegaConf.load(path))
+    assert cfg["name"] == path.stem
+    REGISTRIES[path.parent.name].check(REQUIRED.get(path.stem, {}) | cfg)
+
+
+def test_every_part_of_ours_has_a_file():
+    for group, registry in REGISTRIES.items():
+        ours = {name for name in registry.names() if registry[name].__module__.startswith("visemix.")}
+        assert ours == {path.stem for path in PART_FILES if path.parent.name == group}
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    (tmp_path / "experiments" / "ablations").mkdir(parents=True)
+    parent = tmp_path / "experiments" / "base.yaml"
+    parent.write_text(
+        "# What is this?\n"
+        "use: {face: toy, audio: mel, motion: a2ep, render: mesh, data: clips}\n"
+        "motion: {dim: 32, heads: 2}\n"
+        "data: {root: x}\n"
+    )
+    child = tmp_path / "experiments" / "ablations" / "width.yaml"
+    child.write_text("# Does width matter?\nextends: ../base.yaml\nsweep: {motion.dim: [16, 32], audio.dim: [8, 16]}\n")
+    return child
+
+
+def test_a_sweep_is_a_grid_and_each_point_its_own_run(experiment):
+    points = expand(compose(experiment))
+    assert points[1] == ["motion.dim=16", "audio.dim=16"]
+    assert len({signature(load_experiment(experiment, p)) for p in points}) == 4
+
+
+@pytest.mark.parametrize("override", ["log.project=other", "out=elsewhere", "device=cpu", "workers=3"])
+def test_where_and_how_it_runs_does_not_make_another_run(experiment, override):
+    use = ["use.log=wandb"]
+    assert signature(load_experiment(experiment, use)) == signature(load_experiment(experiment, [*use, override]))
+
+
+@pytest.mark.parametrize("override", ["motion.dim=64", "seed=1", "train.motion.lr=1e-3", "fit=[motion]", "data.root=y"])
+def test_what_can_change_the_result_makes_another_run(experiment, override):
+    assert signature(load_experiment(experiment)) != signature(load_experiment(experiment, [override]))
+
+
+def test_writing_a_default_out_does_not_make_another_run(experiment):
+    assert signature(load_experiment(experiment)) == signature(load_experiment(experiment, ["motion.layers=1"]))
+
+
+def test_a_run_is_named_after_its_experiment(experiment):
+    assert load_experiment(experiment).name == "ablations/width"
+    assert load_experiment(experiment, ["name=mine"]).name == "mine"
+
+
+def test_swapping_a_part_drops_the_options_of_the_old_one(experiment):
+    cfg = load_experiment(experiment, ["use.motion=regression"])
+    assert cfg.motion.name == "regression" and "heads" not in cfg.motion
+    assert cfg.data.root == "x"
+
+
+def test_a_plugin_is_found_beside_the_experiment_that_names_it(experiment, tmp_path):
+    (experiment.parent / "tinted.py").write_text(
+        "from visemix.motion import MOTION\n"
+        "@MOTION.register('tinted')\n"
+        "class Tinted:\n"
+        "    def __init__(self, audio_dim, face, *, gain: float = 0.5) -> None: ...\n"
+    )
+    experiment.write_text("# ?\nextends: ../base.yaml\nplugins: [./tinted.py]\nuse: {motion: tinted}\n")
+    assert load_experiment(experiment).motion == {"name": "tinted", "gain": 0.5}
+    assert load_experiment(experiment, ["motion.gain=2"]).motion.gain == 2.0  # a file is run once
+    del MOTION._parts["tinted"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("use: {motion: a2ep", "is not a YAML file"),
+        ("- a\n- b\n", "must hold keys and values"),
+        (
+            "data: {root: x, window: 5}\nuse: {face: toy, audio: mel, motion: a2ep, render: mesh, data: clips}",
+            "stage by stage",
+        ),
+        ("use: {face: toy, audio: mel, render: mesh, data: clips}\ndata: {root: x}", "which motion model"),
+        ("use: {face: toy, audio: mel, motion: a2ep, render: mesh, data: clips}", "data module 'clips'.*root"),
+    ],
+)
+def test_a_bad_experiment_is_refused_in_a_sentence(tmp_path, text, message):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(VisemixError, match=message):
+        load_experiment(tmp_path / "bad.yaml")
+
+
+def test_an_override_without_a_value_is_refused(experiment):
+    with pytest.raises(VisemixError, match=r"'motion\.dim' is no override; write key=value"):
+        compose(experiment, ["motion.dim"])
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypatch):
+    monkeypatch.chdir(experiment.parents[2])
+    with pytest.raises(VisemixError, match="no experiment 'ablations/widht'; did you mean 'ablations/width'"):
+        find_experiment("ablations/widht")
+
+
+def test_a_part_without_a_file_is_its_name():
+    assert part("motion", "of_a_plugin") == {"name": "of_a_plugin"}

@@ -1,0 +1,157 @@
+"""What every registered part owes the pipeline, whoever wrote it."""
+
+from functools import cache
+
+import pytest
+import standins  # noqa: F401 – a third party's parts keep the contracts too
+import torch
+
+from visemix.audio import AUDIO
+from visemix.face import FACE
+from visemix.motion import MOTION
+from visemix.pipeline import PARTS, TalkingFace
+from visemix.render import RENDER
+from visemix.training.pictures import first
+from visemix.types import Adversarial, Space, Streaming, VisemixError
+
+TINY = {"weights": "random", "dim": 16, "layers": 1, "heads": 2, "conv_dim": 8}
+OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
+    "wav2vec2": TINY,
+    "hubert": TINY,
+    "cached": {"base": {"name": "wav2vec2", "trainable": False} | TINY},
+    "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},
+    "smooth": {"base": {"name": "gru"}},
+    "taft": {"base": 4, "max_channels": 8, "levels": 2},
+}
+
+
+def config(name):
+    return {"name": name} | OPTIONS.get(name, {})
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a cache is kept relative to the folder one is in
+
+
+@cache
+def encoder(name):
+    torch.manual_seed(0)
+    return AUDIO.build(config(name)).eval()
+
+
+def motion_model(name, face):
+    torch.manual_seed(0)
+    return MOTION.build(config(name), encoder("spectrum").dim, face)
+
+
+def features(clip):
+    with torch.no_grad():
+        return encoder("spectrum")(clip.speech)
+
+
+@pytest.mark.parametrize("name", AUDIO.names())
+def test_encoder_gives_one_row_per_video_frame(name, clip):
+    assert encoder(name)(clip.speech).values.shape == (2, clip.speech.frames, encoder(name).dim)
+
+
+@pytest.mark.parametrize("name", AUDIO.names())
+def test_features_change_over_time(name, clip):
+    assert encoder(name)(clip.speech).values.std(1).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", MOTION.names())
+def test_motion_keeps_the_clock_and_its_space(name, clip, face):
+    motion = motion_model(name, face).eval()
+    out = motion(features(clip), clip.subject)
+    assert out.space is motion.space
+    assert out.values.shape == (2, clip.speech.frames, face.width(motion.space))
+
+
+@pytest.mark.parametrize("name", MOTION.names())
+def test_motion_that_streams_says_the_same_as_in_one_pass(name, clip, face):
+    motion = motion_model(name, face).eval()
+    if not isinstance(motion, Streaming):
+        pytest.skip(f"{name} does not stream")
+    heard = features(clip)
+    pieces = [type(heard)(values) for values in heard.values.split(3, dim=1)]
+    with torch.no_grad():
+        streamed = torch.cat([piece.values for piece in motion.stream(pieces, clip.subject)], 1)
+        torch.testing.assert_close(streamed, motion(heard, clip.subject).values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MOTION.names())
+def test_motion_loss_reaches_every_trainable_weight(name, clip, face):
+    motion = motion_model(name, face).train()
+    target = face.convert(clip.motion, motion.space, clip.subject)
+    sum(motion.loss(features(clip), clip.subject, target).values()).backward()
+    assert not [n for n, p in motion.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@pytest.mark.parametrize("name", RENDER.names())
+def test_renderer_fills_the_frame_within_range(name, clip, face):
+    render = RENDER.build(config(name), face).eval()
+    few = clip.subject.at(torch.arange(2))
+    motion = type(clip.motion)(clip.motion.values[:, :2], clip.motion.space)
+    frames = render(face.convert(motion, render.space, few), few).frames
+    assert frames.shape == few.footage.shape
+    assert frames.min() >= 0 and frames.max() <= 1
+
+
+@pytest.mark.parametrize("name", RENDER.names())
+def test_render_loss_reaches_every_trainable_weight(name, clip, face):
+    render = RENDER.build(config(name), face).train()
+    if not any(p.requires_grad for p in render.parameters()):
+        pytest.skip(f"{name} has nothing to learn")
+    few, motion = clip.subject.at(torch.arange(2)), type(clip.motion)(clip.motion.values[:, :2], clip.motion.space)
+    target = type(clip.video)(clip.video.frames[:, :2])
+    sum(render.loss(face.convert(motion, render.space, few), few, target).values()).backward()
+    critic = set(render.critic.parameters()) if isinstance(render, Adversarial) and render.critic is not None else set()
+    assert not [n for n, p in render.named_parameters() if p.requires_grad and p.grad is None and p not in critic]
+
+
+@pytest.mark.parametrize("audio", AUDIO.names())
+@pytest.mark.parametrize("motion", MOTION.names())
+@pytest.mark.parametrize("render", RENDER.names())
+def test_any_encoder_any_motion_any_renderer(audio, motion, render, clip, face, monkeypatch):
+    heard = encoder(audio)
+    monkeypatch.setattr(AUDIO, "build", lambda cfg: heard)
+    monkeypatch.setattr(FACE, "build", lambda cfg: face)
+    cfg = {"face": {"name": "toy"}, "audio": config(audio), "motion": config(motion), "render": config(render)}
+    model = TalkingFace.from_config(cfg).eval()
+    one = first(clip, 1)
+    speech = type(clip.speech)(one.speech.wave[:, : 2 * 640])
+    with torch.inference_mode():
+        assert model(speech, one.subject.at(torch.arange(2))).frames.shape == (1, 2, 3, 64, 64)
+
+
+@pytest.mark.parametrize("name", AUDIO.names())
+def test_a_checkpoint_comes_back_without_the_files_its_parts_came_from(name, tmp_path):
+    cfg = {"face": {"name": "toy"}, "audio": config(name), "motion": config("gru"), "render": config("dots")}
+    model = TalkingFace.from_config(cfg)
+    model.save(tmp_path / "model.safetensors")
+    again = TalkingFace.from_checkpoint(tmp_path / "model.safetensors")
+    assert set(again.config) == set(PARTS)
+    for key, value in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value)
+
+
+def test_space_conversion_round_trips(face, clip):
+    there = face.convert(clip.motion, Space.LANDMARKS, clip.subject)
+    back = face.convert(there, Space.EXPRESSION, clip.subject)
+    again = face.convert(back, Space.LANDMARKS, clip.subject)
+    torch.testing.assert_close(again.values, there.values, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("registry", [AUDIO, MOTION, RENDER], ids=lambda r: r.kind)
+def test_a_part_has_no_children_among_parts(registry):
+    parts = {registry[name] for name in registry.names()}
+    assert not [part for part in parts for other in parts if part is not other and issubclass(part, other)]
+
+
+@pytest.mark.parametrize("registry", [AUDIO, MOTION, RENDER, FACE], ids=lambda r: r.kind)
+def test_every_part_says_what_it_is_and_refuses_what_it_does_not_know(registry):
+    for name in registry.names():
+        assert registry[name].__doc__
+        with pytest.raises(VisemixError, match="has no option 'no_such_option'"):
+            registry.check(config(name) | {"no_such_option": 1})

@@ -1,0 +1,140 @@
+import io
+import json
+
+import av
+import numpy as np
+import pytest
+from rich.console import Console
+
+import visemix.evaluation
+from visemix.evaluation import evaluate, table
+from visemix.face.track import Track, Tracker
+from visemix.types import VisemixError
+
+PICTURES = ["psnr", "psnr_pooled", "ssim", "ssim_rgb"]
+
+
+def write(path, frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv444p"
+        stream.options = {"crf": "0"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    return list(rng.integers(60, 200, (20, 48, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    """In mediapipe's place: 68 points in a box, scaled with brightness; frames in the answered set are lost."""
+    lost = set()
+
+    class Pretend(Tracker):
+        def __call__(self, frames):
+            shape = np.random.default_rng(1).uniform(15, 40, (68, 2))
+            points = np.stack([shape * (1 + 0.001 * float(frame.mean())) for frame in frames])
+            present = np.array([t not in lost for t in range(len(points))])
+            return [Track(0, present, points.astype(np.float32))]
+
+    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (Pretend(), ""))
+    return lost
+
+
+def test_the_report_keeps_its_contract(tmp_path, pictures, tracked):
+    real = write(tmp_path / "real/a.mp4", pictures)
+    write(tmp_path / "real/b.mp4", pictures[:10])
+    write(tmp_path / "fake/a.mp4", [frame // 2 for frame in pictures])
+    write(tmp_path / "fake/b.mp4", [255 - frame for frame in pictures[:8]])
+    out = tmp_path / "deep/report.json"
+    report = evaluate(tmp_path / "real", tmp_path / "fake", out=out, progress=False)
+    assert json.loads(out.read_text()) == report
+    names = {"lmd", "lmd_norm", *PICTURES}
+    assert set(report["summary"]) == names | {f"{name}_face" for name in names}
+    for name, row in report["summary"].items():
+        assert set(row) == {"value", "status", "unit", "variant", "region"}
+        assert row["status"] == "ok" and isinstance(row["value"], float)
+        of_clips = [report["clips"][clip]["metrics"][name] for clip in ("a", "b")]
+        assert row["value"] == pytest.approx((of_clips[0]["value"] + of_clips[1]["value"]) / 2)
+        assert [len(clip["frames"]) for clip in of_clips] == [20, 8]
+    assert report["clips"]["b"]["notes"] == ["real has 10 frames and fake 8; the first 8 are compared"]
+    assert report["clips"]["a"]["real"] == str(real)
+    assert report["summary"]["psnr_face"]["region"] == "face"
+
+
+def test_scores_are_those_of_the_decoded_pictures(tmp_path, pictures):
+    fakes = [np.clip(frame.astype(int) + 10, 0, 255).astype(np.uint8) for frame in pictures]
+    real, fake = write(tmp_path / "r.mp4", pictures), write(tmp_path / "f.mp4", fakes)
+    decoded = []
+    for path in (real, fake):
+        with av.open(str(path)) as container:
+            decoded.append(np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)]).astype(float))
+    errors = ((decoded[0] - decoded[1]) ** 2).mean((1, 2, 3))
+    report = evaluate(real, fake, ["psnr", "psnr_pooled"], progress=False)
+    assert report["summary"]["psnr"]["value"] == pytest.approx((10 * np.log10(255**2 / errors)).mean(), abs=1e-9)
+    assert report["summary"]["psnr_pooled"]["value"] == pytest.approx(10 * np.log10(255**2 / errors.mean()), abs=1e-9)
+
+
+def test_a_video_beside_itself(tmp_path, pictures, tracked):
+    real = write(tmp_path / "real.mp4", pictures)
+    report = evaluate(real, real, out=tmp_path / "r.json", progress=False)
+    assert report["summary"]["psnr"]["value"] is None
+    assert report["summary"]["psnr"]["status"] == "inf"
+    assert report["clips"]["real"]["metrics"]["psnr"]["frames"] == ["inf"] * 20
+    assert report["summary"]["ssim"]["value"] == 1.0
+    assert report["summary"]["lmd"]["value"] == 0.0
+
+
+def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, pictures, tracked):
+    tracked.update({3, 4})
+    real = write(tmp_path / "real.mp4", pictures)
+    report = evaluate(real, real, ["ssim", "lmd"], progress=False)
+    assert report["summary"]["lmd"]["value"] is None
+    assert report["summary"]["lmd"]["status"] == "invalid"
+    assert "no face was found in 2 of 20 frames" in report["details"]["lmd"]["reason"]
+    assert report["clips"]["real"]["metrics"]["lmd"]["frames"][2:5] == [0.0, None, None]
+    assert report["summary"]["ssim"]["status"] == "ok"
+
+
+def test_without_a_tracker_landmark_metrics_say_so_and_the_others_are_scored(tmp_path, pictures, monkeypatch):
+    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (None, "mediapipe is not installed"))
+    real = write(tmp_path / "real.mp4", pictures[:2])
+    report = evaluate(real, real, ["ssim", "lmd", "ssim_face"], progress=False)
+    status = {name: row["status"] for name, row in report["summary"].items()}
+    assert status == {"ssim": "ok", "lmd": "unavailable", "ssim_face": "unavailable"}
+    console = Console(file=io.StringIO(), width=160)
+    console.print(table(report))
+    text = console.file.getvalue()
+    assert "—" in text and "mediapipe is not installed" in text
+
+
+def test_an_existing_report_is_kept_and_unknown_metrics_refused_before_any_work(tmp_path):
+    out = tmp_path / "r.json"
+    out.write_text("mine")
+    with pytest.raises(VisemixError, match="exists and is kept"):
+        evaluate(tmp_path / "none", tmp_path / "none", out=out)
+    assert out.read_text() == "mine"
+    with pytest.raises(VisemixError, match="no metric named 'pnsr'; did you mean 'psnr'"):
+        evaluate(tmp_path / "none", tmp_path / "none", ["pnsr"])
+
+
+def test_mediapipe_finds_the_same_mouth_in_a_slightly_worse_copy_of_a_real_clip(tmp_path, assets):
+    pytest.importorskip("mediapipe")
+    with av.open(str(assets / "clips/WDA_KatieHill_000.mp4")) as container:
+        frames = [f.to_ndarray(format="rgb24") for f, _ in zip(container.decode(video=0), range(16), strict=False)]
+    for name in ("darker", "late"):
+        write(tmp_path / f"real/{name}.mp4", frames)
+    write(tmp_path / "fake/darker.mp4", [frame - frame // 16 for frame in frames])
+    write(tmp_path / "fake/late.mp4", frames[5:] + frames[:5])
+    report = evaluate(tmp_path / "real", tmp_path / "fake", ["lmd", "lmd_norm"], progress=False)
+    lmd = {name: clip["metrics"]["lmd"]["value"] for name, clip in report["clips"].items()}
+    assert 0 < lmd["darker"] < 1.0 < 3.0 < lmd["late"] < 10
+    eyes = lmd["late"] / report["clips"]["late"]["metrics"]["lmd_norm"]["value"]
+    assert 140 < eyes < 165  # px, between the outer corners

@@ -1,0 +1,163 @@
+import av
+import numpy as np
+import pytest
+import soundfile
+import standins  # noqa: F401 – registers its parts
+import torch
+
+from visemix.data import write_clip
+from visemix.face import FACE
+from visemix.generation import Loop, generate
+from visemix.ops.camera import square_camera
+from visemix.pipeline import TalkingFace
+from visemix.types import SAMPLES_PER_FRAME, VisemixError
+
+PARTS = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}, "render": {"name": "dots"}}
+FRAMES, SIZE = 6, 64
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run")
+    TalkingFace.from_config(PARTS).save(folder / "model.safetensors", trained=["motion", "render"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Six frames, each brighter than the one before."""
+    face = FACE.build({"name": "toy"})
+    tensors = {
+        "wave": torch.zeros(FRAMES * SAMPLES_PER_FRAME),
+        "identity": torch.zeros(face.identity.shape[-1]),
+        "expression": torch.zeros(FRAMES, face.expression.shape[-1]),
+        "pose": torch.zeros(FRAMES, 6),
+        "camera": square_camera(SIZE),
+        "light": torch.zeros(FRAMES, 27),
+        "albedo": face.albedo,
+        "landmarks": torch.zeros(FRAMES, 68, 2),
+        "error": torch.zeros(FRAMES),
+    }
+    pictures = [torch.full((3, SIZE, SIZE), 20 + 30 * k, dtype=torch.uint8) for k in range(FRAMES)]
+    return write_clip(tmp_path_factory.mktemp("clips") / "anna_000", tensors, pictures, {}, face=face)
+
+
+def speech(folder, samples, rate=16_000):
+    path = folder / "speech.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(samples), rate)
+    return path
+
+
+def decoded(path):
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def brightness(path):
+    """Of each frame's corner, where no dot is drawn: which of the footage's frames it is."""
+    return [round((float(frame[:4, :4].mean()) - 20) / 30) for frame in decoded(path)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "frames"), [(16_000, 16_000, 25), (9_300, 16_000, 15), (48_000, 48_000, 25)]
+)
+def test_there_are_25_frames_a_second_and_the_last_part_frame_counts_when_it_is_more_than_half(
+    run, clip, tmp_path, samples, rate, frames
+):
+    out = generate(run, speech(tmp_path, samples, rate), clip.path, tmp_path / "out.mp4", progress=False)
+    assert len(decoded(out)) == frames
+    with av.open(str(out)) as container:
+        video, sound = container.streams.video[0], container.streams.audio[0]
+        assert (video.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        assert abs(float(sound.duration * sound.time_base) - frames / 25) < 0.04
+
+
+def test_footage_that_is_too_short_is_gone_through_there_and_back(run, clip, tmp_path):
+    out = generate(run, speech(tmp_path, 12 * 640), clip.path, tmp_path / "out.mp4", progress=False)
+    assert brightness(out) == [0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0, 1]
+
+
+def test_the_footage_begins_where_it_is_told_to(run, clip, tmp_path):
+    out = generate(run, speech(tmp_path, 4 * 640), clip.path, tmp_path / "out.mp4", start=0.12, progress=False)
+    assert brightness(out) == [3, 4, 5, 4]
+
+
+def test_the_same_command_writes_the_same_bytes_however_many_frames_are_painted_at_a_time(run, clip, tmp_path):
+    sound = speech(tmp_path, 7 * 640)
+    videos = [
+        generate(run, sound, clip.path, tmp_path / f"{k}.mp4", batch=batch, progress=False)
+        for k, batch in enumerate((3, 3, 7))
+    ]
+    assert videos[0].read_bytes() == videos[1].read_bytes()
+    for one, other in zip(decoded(videos[0]), decoded(videos[2]), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_streamed_is_the_same_as_all_at_once(run, clip):
+    from visemix.types import Speech
+
+    model, frames = TalkingFace.from_checkpoint(run), 9
+    words = Speech(torch.rand(1, frames * SAMPLES_PER_FRAME, generator=torch.Generator().manual_seed(0)) - 0.5)
+    loop = Loop(clip, frames)
+    with torch.inference_mode():
+        whole = model(words, loop.subject(torch.arange(frames))).frames
+    pieces = [video.frames for video in model.stream(words, loop, batch=4)]
+    assert [piece.shape[1] for piece in pieces] == [4, 4, 1]
+    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+
+
+def test_only_a_batch_of_frames_is_asked_for_at_a_time(run, clip):
+    from visemix.types import Speech
+
+    class Watched(Loop):
+        asked = ()
+
+        def subject(self, frames, *, footage=True):
+            if footage:
+                self.asked += (len(frames),)
+            return super().subject(frames, footage=footage)
+
+    loop = Watched(clip, 10)
+    for done, _ in enumerate(TalkingFace.from_checkpoint(run).stream(Speech(torch.zeros(1, 6400)), loop, batch=2), 1):
+        assert loop.asked == (2,) * done
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"style": "bob"}, "no style 'bob'"),
+        ({"start": 3.0}, r"lasts 0.24 s; --start 3 lies outside"),
+        ({"target": "nobody"}, "no such target: nobody"),
+        ({"run": "nowhere"}, "no trained model at nowhere"),
+        ({"audio": "silence.wav"}, "no such file: silence.wav"),
+        ({"device": "gpu0"}, "no device 'gpu0'"),
+        ({"out": "talk.avi"}, "should end in .mp4"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(run, clip, tmp_path, change, message):
+    given = {"run": run, "audio": speech(tmp_path, 3200), "target": clip.path, "out": tmp_path / "out.mp4"} | change
+    with pytest.raises(VisemixError, match=message):
+        generate(**given, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+def test_an_existing_video_is_kept_unless_told_otherwise(run, clip, tmp_path):
+    out, sound = tmp_path / "out.mp4", speech(tmp_path, 3200)
+    out.write_text("mine")
+    with pytest.raises(VisemixError, match=r"out\.mp4 exists and is kept; .*--overwrite"):
+        generate(run, sound, clip.path, out, progress=False)
+    assert out.read_text() == "mine"
+    generate(run, sound, clip.path, out, overwrite=True, progress=False)
+    assert len(decoded(out)) == 5
+
+
+def test_a_clip_of_another_face_model_is_refused(run, clip, tmp_path):
+    meta = (clip.path / "meta.yaml").read_text()
+    other = tmp_path / "clip"
+    other.mkdir()
+    for file in clip.path.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    (other / "meta.yaml").write_text(meta.replace("name: toy", "name: bfm"))
+    with pytest.raises(VisemixError, match=r"fitted with the face model 'bfm'"):
+        generate(run, speech(tmp_path, 3200), other, tmp_path / "out.mp4", progress=False)

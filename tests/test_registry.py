@@ -1,0 +1,79 @@
+import pytest
+import standins
+import torch
+
+from visemix.audio import AUDIO
+from visemix.motion import MOTION, MotionModel
+from visemix.registry import Registry, load_file
+from visemix.types import Speech, VisemixError
+
+
+def test_keyword_only_parameters_are_the_config():
+    assert MOTION.check({"name": "gru", "layers": "2"}) == {"hidden": 8, "layers": 2, "space": "expression"}
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest():
+    with pytest.raises(
+        VisemixError, match=r"no option 'hiden'; did you mean 'hidden'\? \(has: hidden, layers, space\)"
+    ):
+        MOTION.build({"name": "gru", "hiden": 3}, 8, None)
+
+
+def test_a_value_outside_the_choices_is_refused():
+    with pytest.raises(VisemixError, match=r"gru.*mesh.*\(space\)"):
+        MOTION.build({"name": "gru", "space": "mesh"}, 8, None)
+
+
+def test_a_value_of_another_type_is_refused():
+    with pytest.raises(VisemixError, match=r"gru.*'many'.*\(layers\)"):
+        MOTION.build({"name": "gru", "layers": "many"}, 8, None)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(VisemixError, match=r"no motion model named 'grru'; did you mean 'gru'\?"):
+        MOTION["grru"]
+
+
+def test_a_config_without_a_name_is_told_the_names():
+    with pytest.raises(VisemixError, match=r"which motion model\? say its name \(have: .*a2ep"):
+        MOTION.check({"layers": 1})
+
+
+def test_a_required_option_is_asked_for():
+    with pytest.raises(VisemixError, match=r"smooth.*\(base\)"):
+        MOTION.check({"name": "smooth"})
+
+
+def test_a_name_is_given_once():
+    registry: Registry[MotionModel] = Registry("toy")
+    registry.register("a")(standins.GRUMotion)
+    registry.register("a")(standins.GRUMotion)
+    with pytest.raises(ValueError, match="toy 'a' is already GRUMotion"):
+        registry.register("a")(standins.Refined)
+
+
+def test_shapes_are_checked_in_tests():
+    with pytest.raises(Exception, match="wave"):
+        Speech(torch.zeros(3))
+
+
+def test_a_loose_file_can_add_a_part(tmp_path):
+    plugin = tmp_path / "loose.py"
+    plugin.write_text(
+        "from visemix.audio import AUDIO, AudioEncoder\n"
+        "@AUDIO.register('loose')\n"
+        "class Loose(AudioEncoder):\n"
+        "    def __init__(self, *, dim: int = 3) -> None:\n"
+        "        super().__init__()\n"
+        "        self.dim = dim\n"
+        "    def forward(self, speech): ...\n"
+    )
+    load_file(plugin)
+    load_file(plugin)
+    assert AUDIO.build({"name": "loose", "dim": "5"}).dim == 5
+    del AUDIO._parts["loose"]
+
+
+def test_a_missing_plugin_is_named(tmp_path):
+    with pytest.raises(VisemixError, match=r"no plugin file .*absent\.py"):
+        load_file(tmp_path / "absent.py")

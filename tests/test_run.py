@@ -1,0 +1,188 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import standins
+import torch
+from safetensors.torch import load_file
+
+from visemix.pipeline import TalkingFace, read_checkpoint
+from visemix.run import complete, fit, folder_of
+from visemix.types import VisemixError
+
+SHORT = {"steps": 6, "batch": 2, "window": 4, "val_every": 3, "save_every": 2, "log_every": 1, "lr": 1e-2}
+PARTS = {
+    "face": {"name": "toy"},
+    "audio": {"name": "spectrum"},
+    "motion": {"name": "gru"},
+    "render": {"name": "dots"},
+    "data": {"name": "noise"},
+}
+
+
+def config(out, **changes):
+    train = {"name": "cpu", "motion": SHORT, "render": SHORT | {"ema": 0.5}}
+    return PARTS | {"train": train, "out": str(out), "device": "cpu"} | changes
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return fit(config(tmp_path_factory.mktemp("runs")))
+
+
+def table(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_config_metrics_weights_and_pictures_and_no_training_state(trained):
+    assert {p.name for p in trained.iterdir()} == {"config.yaml", "metrics.csv", "model.safetensors", "samples"}
+    assert {p.name for p in (trained / "samples").iterdir()} == {
+        f"{stage}_{step:06d}.png" for stage in ("motion", "render") for step in (3, 6)
+    }
+
+
+def test_the_table_has_every_step_and_validation_of_both_stages(trained):
+    rows = table(trained)
+    for stage in ("motion", "render"):
+        steps = [int(r["step"]) for r in rows if (r["stage"], r["name"]) == (stage, "train/total")]
+        assert steps == [0, 1, 2, 3, 4, 5]
+        assert len([r for r in rows if (r["stage"], r["name"]) == (stage, "val/total")]) == 2
+
+
+def test_a_finished_run_is_left_alone(trained):
+    before = (trained / "model.safetensors").stat().st_mtime_ns
+    assert fit(config(trained.parents[1])) == trained
+    assert (trained / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_bytes(trained, tmp_path):
+    again = fit(config(tmp_path))
+    assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_another_seed_gives_other_weights(trained, tmp_path):
+    other = fit(config(tmp_path, seed=1))
+    assert not torch.equal(
+        load_file(other / "model.safetensors")["motion.head.bias"],
+        load_file(trained / "model.safetensors")["motion.head.bias"],
+    )
+
+
+def test_a_checkpoint_needs_no_yaml_and_repeats_the_model(trained, clip):
+    first, second = TalkingFace.from_checkpoint(trained), TalkingFace.from_pretrained(trained / "model.safetensors")
+    assert first.config["motion"] == {"name": "gru", "hidden": 8, "layers": 1, "space": "expression"}
+    assert not first.training
+    with torch.inference_mode():
+        torch.testing.assert_close(first(clip.speech, clip.subject).frames, second(clip.speech, clip.subject).frames)
+
+
+DIES = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import standins, test_run
+from visemix.run import fit
+asked = 0
+def dying(self, index, get=standins.Windows.__getitem__):
+    global asked
+    asked += 1
+    if asked > {examples}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return get(self, index)
+standins.Windows.__getitem__ = dying
+fit(test_run.config({out!r}))
+"""
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(trained, tmp_path):
+    # 2 validations take one example each; step 5 of the render stage is the 12 + 2 + 8 + 1 + 1st example
+    program = DIES.format(tests=str(Path(__file__).parent), out=str(tmp_path), examples=23)
+    died = subprocess.run([sys.executable, "-c", program], capture_output=True, env=os.environ)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    folder = folder_of(complete(config(tmp_path)))
+    assert read_checkpoint(folder)[1]["trained"] == ["motion"]
+    assert (folder / "resume" / "render.safetensors").is_file()
+    assert fit(config(tmp_path)) == folder
+    assert (folder / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+    assert table(folder) == table(trained)
+
+
+def test_stages_trained_apart_are_joined(trained, tmp_path):
+    joined = fit(config(tmp_path, fit=["render"], load={"motion": str(trained)}))
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (joined, trained))
+    for name in ours:
+        if name.startswith(("audio.", "motion.")):
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=0)
+
+
+def test_a_stage_of_other_size_is_refused_by_the_name_of_its_weight(trained, tmp_path):
+    with pytest.raises(VisemixError, match=r"weights in .* belong to other parts or sizes \('motion\."):
+        fit(config(tmp_path, motion={"name": "gru", "hidden": 4}, load={"motion": str(trained)}, fit=["render"]))
+
+
+def test_a_data_module_without_validation_trains(tmp_path):
+    folder = fit(config(tmp_path, data={"name": "noise", "val": False}, fit=["motion"]))
+    assert not any(row["name"].startswith("val/") for row in table(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"motoin": {}}, "an experiment knows no 'motoin'; did you mean 'motion'"),
+        ({"motion": {"name": "gru", "hiden": 3}}, "no option 'hiden'; did you mean 'hidden'"),
+        ({"motion": {"name": "grru"}}, "no motion model named 'grru'; did you mean 'gru'"),
+        ({"fit": ["rendre"]}, "fit knows no 'rendre'; did you mean 'render'"),
+        ({"load": {"motio": "x"}}, "load knows no 'motio'; did you mean 'motion'"),
+        ({"train": {"name": "cpu", "motion": {"step": 3}}}, "train.motion has no option 'step'; did you mean 'steps'"),
+        ({"train": {"name": "cpuu"}}, "use.train knows no 'cpuu'; did you mean 'cpu'"),
+        ({"train": {"name": "cpu", "motion": {"steps": 0}}}, "train.motion.steps is 0; it must be at least 1"),
+        ({"log": {"name": "wandbb"}}, "no logger named 'wandbb'; did you mean 'wandb'"),
+        ({"plugins": ["nowhere.py"]}, "no plugin file .*nowhere.py"),
+    ],
+)
+def test_what_nobody_knows_is_refused_with_the_nearest_name(change, message, tmp_path):
+    with pytest.raises(VisemixError, match=message):
+        complete(config(tmp_path, **change))
+
+
+def test_weights_and_biases_offline(tmp_path):
+    folder = fit(config(tmp_path, fit=["motion"], log={"name": "wandb"}))
+    (stored,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    assert stored.stat().st_size > 0
+    assert len(table(folder)) > 6
+
+
+def test_a_run_that_is_stopped_says_so_and_can_go_on(trained, tmp_path, monkeypatch):
+    seen = []
+
+    def interrupted(self, index, get=standins.Windows.__getitem__):
+        seen.append(index)
+        if len(seen) == 11:  # in the motion stage's step 4, after the validation that follows step 2
+            raise KeyboardInterrupt
+        return get(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(standins.Windows, "__getitem__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(tmp_path))
+    folder = folder_of(complete(config(tmp_path)))
+    assert [path.name for path in (folder / "resume").iterdir()] == ["motion.safetensors"]
+    assert (fit(config(tmp_path)) / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_a_stage_with_nothing_to_learn_is_named(tmp_path):
+    with pytest.raises(VisemixError, match="nothing in the render stage can be trained; leave it out of `fit`"):
+        fit(config(tmp_path, render={"name": "still"}, fit=["render"]))
+
+
+def test_a_stage_that_was_not_trained_cannot_be_loaded(trained, tmp_path):
+    motion_only = fit(config(tmp_path, fit=["motion"]))
+    with pytest.raises(VisemixError, match=r"holds no trained render stage \(trained: motion\)"):
+        fit(config(tmp_path, fit=["motion"], load={"render": str(motion_only)}))
+    render_only = fit(config(tmp_path, fit=["render"], load={"motion": str(motion_only)}))
+    assert read_checkpoint(render_only)[1]["trained"] == ["render"]
+    assert read_checkpoint(render_only)[1]["loaded"] == ["motion"]

@@ -1,0 +1,54 @@
+import lightning as L
+import standins  # noqa: F401 – registers its parts
+import torch
+
+from visemix.pipeline import TalkingFace
+from visemix.training.callbacks import Average
+from visemix.training.modules import RenderModule
+
+CFG = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}}
+TRAINER = L.Trainer(barebones=True, accelerator="cpu")
+
+
+def module():
+    torch.manual_seed(0)
+    return RenderModule(TalkingFace.from_config(CFG | {"render": {"name": "dots", "adversarial": True}}))
+
+
+def test_the_mean_follows_the_weights_by_its_decay():
+    trained, average = module(), Average(0.75)
+    radius = trained.model.render.radius
+    with torch.no_grad():
+        radius.fill_(1.0)
+        average.setup(TRAINER, trained, "fit")
+        for value in (2.0, 4.0):
+            radius.fill_(value)
+            average.on_train_batch_end(TRAINER, trained)
+    assert average.mean["model.render.radius"].item() == 0.75 * (0.75 * 1 + 0.25 * 2) + 0.25 * 4
+
+
+def test_the_critic_and_what_is_frozen_have_no_mean():
+    average = Average(0.5)
+    average.setup(TRAINER, module(), "fit")
+    assert list(average.mean) == ["model.render.radius"]
+
+
+def test_swapping_twice_changes_nothing():
+    trained, average = module(), Average(0.5)
+    average.setup(TRAINER, trained, "fit")
+    average.mean["model.render.radius"].fill_(9.0)
+    before = trained.model.render.radius.item()
+    average.swap(trained)
+    assert trained.model.render.radius.item() == 9.0
+    average.swap(trained)
+    assert trained.model.render.radius.item() == before
+    assert average.mean["model.render.radius"].item() == 9.0
+
+
+def test_a_restored_mean_goes_on_where_it_was():
+    first, second, trained = Average(0.5), Average(0.5), module()
+    first.setup(TRAINER, trained, "fit")
+    first.mean["model.render.radius"].fill_(3.0)
+    second.setup(TRAINER, trained, "fit")
+    second.load_state_dict(first.state_dict())
+    assert second.mean["model.render.radius"].item() == 3.0
