@@ -83,8 +83,10 @@ def prepare(
 @app.command()
 def fit(experiment: Experiment, overrides: Overrides = None) -> None:
     """Train what an experiment needs and its run lacks. The last line printed is the run's folder."""
+    from visemix.ops.device import keep_memory
     from visemix.run import fit, load_experiment
 
+    keep_memory()
     typer.echo(fit(load_experiment(experiment, overrides or [])))
 
 

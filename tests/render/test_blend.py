@@ -56,6 +56,14 @@ def test_outside_the_mask_is_footage_and_inside_the_rendered_face(face, talk):
     assert ((blend.image >= 0) & (blend.image <= 1)).all()
 
 
+def test_what_is_missing_is_a_black_rim_around_the_face_and_not_the_inside_of_the_mouth(face, talk):
+    subject, wide = talk
+    blend = FaceBlend(face).eval()(wide, subject, subject.footage)
+    assert 0.001 < float(blend.missing.mean()) < 0.1
+    assert (blend.image * blend.missing == 0).all()
+    assert (blend.missing * draw(face, wide, subject, (SIZE, SIZE)).skin == 0).all()
+
+
 def test_the_union_covers_the_footages_own_chin(face, talk):
     subject, wide = talk
     gaping = replace(subject, expression=wide)  # the footage shows an open mouth, the drive closes it

@@ -51,6 +51,19 @@ def test_an_option_that_is_said_overrules_the_preset(face):
         taft(face, blend=False, composite=True)
 
 
+def test_a_correction_of_nothing_is_the_blend_with_the_reference_around_it(face, short):
+    part = taft(face, composite=False).eval()
+    for p in part.generator.final.parameters():
+        torch.nn.init.zeros_(p)
+    with torch.no_grad():
+        made = part(short.motion, short.subject).frames
+        blend = part.blending(short.motion.values, short.subject, short.subject.footage)
+    expected = torch.where(
+        blend.missing > 0, blend.image + short.subject.reference[:, None] * blend.missing, blend.image
+    )
+    torch.testing.assert_close(made, expected)
+
+
 def test_composite_keeps_the_footage_away_from_the_face_to_the_last_bit(face, short):
     part = taft(face).eval()
     with torch.no_grad():
@@ -132,7 +145,7 @@ def test_the_losses_are_the_sheets(face, short):
 
 
 def test_the_mouth_term_is_the_same_error_over_the_mouths_box(face, short):
-    part = taft(face, mouth_weight=2.0, structure_weight=0.0).eval()
+    part = taft(face, compat="paper", mouth_weight=2.0).eval()
     losses = part.loss(short.motion, short.subject, short.video)
     with torch.no_grad():
         made = part(short.motion, short.subject).frames

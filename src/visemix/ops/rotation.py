@@ -18,7 +18,7 @@ def matrix(angles: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
-def angles(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
+def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     """Rotation matrix → Euler XYZ (radians), the y angle within ±π/2: the inverse of `matrix`.
 
     Where the head looks straight sideways (y = ±π/2) only the sum or difference of x and z is determined, and the
@@ -27,20 +27,8 @@ def angles(matrix: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     >>> angles(matrix(torch.tensor([0.1, -0.2, 0.3])))
     tensor([ 0.1000, -0.2000,  0.3000])
     """
-    x = torch.atan2(matrix[..., 2, 1], matrix[..., 2, 2])
-    y = torch.atan2(-matrix[..., 2, 0], matrix[..., 2, 1:].norm(dim=-1))
-    z = torch.atan2(matrix[..., 1, 0], matrix[..., 0, 0])
-    return torch.stack([x, y, z], -1)
-
-
-def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
-    """Euler XYZ (radians) of a rotation matrix; y within ±π/2.
-
-    >>> angles(matrix(torch.tensor([0.25, -0.5, 1.0])))
-    tensor([ 0.2500, -0.5000,  1.0000])
-    """
     x = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
-    y = -torch.asin(rotation[..., 2, 0].clamp(-1, 1))
+    y = torch.atan2(-rotation[..., 2, 0], rotation[..., 2, 1:].norm(dim=-1))
     z = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
     return torch.stack([x, y, z], -1)
 

@@ -38,6 +38,7 @@ class Blend(TensorStruct):
 
     image: Float[Tensor, "B T 3 H W"]  # footage outside the mask, rendered face inside; RGB in [0, 1]
     mask: Float[Tensor, "B T 1 H W"]  # 1 where the face replaces the footage
+    missing: Float[Tensor, "B T 1 H W"]  # 1 around the face where the mask took the footage and gave black
     face: Float[Tensor, "B T 3 H W"]  # the rendered face alone, black elsewhere
 
 
@@ -90,7 +91,10 @@ class FaceBlend(nn.Module):
         elif self.morphology != "none":
             mask = self._fixed(mask, landmarks_2d(self.face, expression, subject)[..., NOSE_BASE, 1])
         mask = soften(mask, self.soft_edge)
-        return Blend(footage * (1 - mask) + picture.image * mask, mask, picture.image)
+        blended = footage * (1 - mask) + picture.image * mask
+        # The dark inside of an open mouth is no mesh either, but it is part of the face.
+        missing = mask * (1 - torch.maximum(picture.coverage, picture.skin))
+        return Blend(blended, mask, missing, picture.image)
 
     def _outline(self, expression: Tensor, subject: Subject, size: tuple[int, int]) -> Tensor:
         triangles: Int[Tensor, "F 3"] = self.get_buffer("outline")

@@ -32,8 +32,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.5,
         "composite": True,
+        "residual": True,
         "mouth_weight": 1.0,
-        "structure_weight": 0.5,
     },
     "paper": {
         "hole": "closing",
@@ -41,8 +41,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.0,
         "composite": False,
+        "residual": False,
         "mouth_weight": 0.0,
-        "structure_weight": 0.0,
     },
     "official": {
         "hole": "closing",
@@ -50,8 +50,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "fixed",
         "soft_edge": 0.5,  # its masks go through a bicubic resize
         "composite": False,
+        "residual": False,
         "mouth_weight": 0.0,
-        "structure_weight": 0.0,
     },
 }
 MOUTH = slice(48, 68)  # iBUG-68
@@ -66,12 +66,15 @@ class TAFT(Renderer):
 
     The blend: `hole`, `union`, `morphology`, `soft_edge` and `keep_eyes` are explained at `FaceBlend`; `blend: false`
     leaves it out, and the generator sees the rendered face alone (Table IV, w/o MAFB). `composite` keeps the footage
-    wherever the face is not, in training and in use alike; without it the whole frame is the generator's.
+    wherever the face is not, in training and in use alike; without it the whole frame is the generator's. `residual`
+    lets the generator paint a correction: to the blend, and to the reference where the mask has left nothing to see.
+    Training then starts at the blend instead of at grey; the loss sees the sum before it is clamped. Without it, as in
+    the paper, the generator paints the picture itself.
 
     The losses: `photometric_weight` · mean |Î − I| over [-1, 1]; the perceptual and style terms need VGG-19, whose
     weights `vgg` names (a path, or "random"): without them they are off. `mouth_weight` · the same mean over a box
-    around the mouth, and `structure_weight` · (1 − SSIM) / 2, stand in for what VGG would see. `critic_weight` above 0
-    adds a patch critic with a hinge loss.
+    around the mouth, which is a few hundredths of the picture and most of what matters; `structure_weight` ·
+    (1 − SSIM) / 2. `critic_weight` above 0 adds a patch critic with a hinge loss.
 
     The work: `precision` is that of inference ("auto": bfloat16 where the hardware multiplies it), training follows the
     trainer's; `chunk` is how many frames go through the generator at once in `forward`.
@@ -91,6 +94,7 @@ class TAFT(Renderer):
         soft_edge: float | None = None,
         keep_eyes: bool = False,
         composite: bool | None = None,
+        residual: bool | None = None,
         base: int = 64,
         max_channels: int = 256,
         levels: int = 3,
@@ -98,7 +102,7 @@ class TAFT(Renderer):
         perceptual_weight: float = 4.0,
         style_weight: float = 1000.0,
         mouth_weight: float | None = None,
-        structure_weight: float | None = None,
+        structure_weight: float = 0.0,
         vgg: str | None = None,
         critic_weight: float = 0.0,
         critic_base: int = 64,
@@ -113,15 +117,16 @@ class TAFT(Renderer):
             "morphology": morphology,
             "soft_edge": soft_edge,
             "composite": composite,
+            "residual": residual,
             "mouth_weight": mouth_weight,
-            "structure_weight": structure_weight,
         }
         options = preset | {name: value for name, value in given.items() if value is not None}
         if not blend:
             if composite:
                 raise VisemixError("render.composite needs render.blend: without a blend there is no mask to paste by")
             options["composite"] = False
-        self.face, self.blend, self.composite = face, blend, options["composite"]
+        self.face, self.blend = face, blend
+        self.composite, self.residual = options["composite"], options["residual"]
         self.precision, self.chunk = precision, chunk
         self.blending = FaceBlend(
             face, options["hole"], options["union"], options["morphology"], options["soft_edge"], keep_eyes
@@ -132,7 +137,7 @@ class TAFT(Renderer):
             "perceptual": perceptual_weight,
             "style": style_weight,
             "mouth": options["mouth_weight"],
-            "structure": options["structure_weight"],
+            "structure": structure_weight,
             "adversarial": critic_weight,
         }
         self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
@@ -149,7 +154,7 @@ class TAFT(Renderer):
             self._draw(Motion(motion.values[:, at], motion.space), subject.at(at), reference)[0]
             for at in torch.arange(motion.values.shape[1], device=motion.values.device).split(self.chunk)
         ]
-        return Video(torch.cat(frames, 1))
+        return Video(torch.cat(frames, 1).clamp(0, 1))
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         frames, blend = self._draw(motion, subject, self._reference(subject))
@@ -183,8 +188,11 @@ class TAFT(Renderer):
         blend = self.blending(motion.values, subject, footage)
         seen = blend.image if self.blend else blend.face
         pair = (reference.unsqueeze(1).expand_as(seen), seen)
-        made = self._generate(*(2 * picture.flatten(0, 1) - 1 for picture in pair))
-        frames = (made.unflatten(0, seen.shape[:2]) + 1) / 2
+        made = self._generate(*(2 * picture.flatten(0, 1) - 1 for picture in pair)).unflatten(0, seen.shape[:2])
+        if self.residual:
+            frames = seen + pair[0] * blend.missing + made if self.blend else seen + made
+        else:
+            frames = (made + 1) / 2
         if self.composite:
             mask = blend.mask.flatten(0, 1)
             edge = soften(dilate(mask, *footprint(EDGE, mask)).view_as(blend.mask), EDGE_SIGMA)
