@@ -109,8 +109,15 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": " ".join(
+            ["python", f"benchmarks/{Path(sys.argv[0]).name}", *(_short(word) for word in sys.argv[1:])]
+        ),
     }
+
+
+def _short(word: str) -> str:
+    """An absolute path says nothing on another machine: its name only."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _wait() -> None:

@@ -131,6 +131,23 @@ class Dots(Renderer):
         return self.critic(video.frames.transpose(1, 2)).mean()
 
 
+@RENDER.register("still")
+class Still(Renderer):
+    """The footage as it is."""
+
+    space = Space.EXPRESSION
+
+    def __init__(self, face: FaceModel) -> None:
+        super().__init__()
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        assert subject.footage is not None
+        return Video(subject.footage)
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        return {"image": F.l1_loss(self(motion, subject).frames, target.frames)}
+
+
 class Windows(torch.utils.data.Dataset[Clip]):
     """Six clips of noise; each time one is asked for, its sound is a little louder or softer, by chance."""
 

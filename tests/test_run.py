@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import standins  # noqa: F401 – registers its parts
+import standins
 import torch
 from safetensors.torch import load_file
 
@@ -154,3 +154,35 @@ def test_weights_and_biases_offline(tmp_path):
     (stored,) = (folder / "wandb").glob("offline-run-*/*.wandb")
     assert stored.stat().st_size > 0
     assert len(table(folder)) > 6
+
+
+def test_a_run_that_is_stopped_says_so_and_can_go_on(trained, tmp_path, monkeypatch):
+    seen = []
+
+    def interrupted(self, index, get=standins.Windows.__getitem__):
+        seen.append(index)
+        if len(seen) == 11:  # in the motion stage's step 4, after the validation that follows step 2
+            raise KeyboardInterrupt
+        return get(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(standins.Windows, "__getitem__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(tmp_path))
+    folder = folder_of(complete(config(tmp_path)))
+    assert [path.name for path in (folder / "resume").iterdir()] == ["motion.safetensors"]
+    assert (fit(config(tmp_path)) / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_a_stage_with_nothing_to_learn_is_named(tmp_path):
+    with pytest.raises(VisemixError, match="nothing in the render stage can be trained; leave it out of `fit`"):
+        fit(config(tmp_path, render={"name": "still"}, fit=["render"]))
+
+
+def test_a_stage_that_was_not_trained_cannot_be_loaded(trained, tmp_path):
+    motion_only = fit(config(tmp_path, fit=["motion"]))
+    with pytest.raises(VisemixError, match=r"holds no trained render stage \(trained: motion\)"):
+        fit(config(tmp_path, fit=["motion"], load={"render": str(motion_only)}))
+    render_only = fit(config(tmp_path, fit=["render"], load={"motion": str(motion_only)}))
+    assert read_checkpoint(render_only)[1]["trained"] == ["render"]
+    assert read_checkpoint(render_only)[1]["loaded"] == ["motion"]

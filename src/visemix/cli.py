@@ -106,9 +106,7 @@ def generate(
 ) -> None:
     """Make the target say what is heard."""
     from visemix.generation import generate
-    from visemix.ops.device import keep_memory
 
-    keep_memory()
     made = generate(
         run,
         audio,

@@ -28,7 +28,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
     """The parts that `use` picks, under the experiment's own keys, under the overrides (`motion.layers=2`)."""
     for override in overrides:
         if "=" not in override:
-            raise VisemixError(f"'{override}' is no override; write key=value, as in data.window=50")
+            raise VisemixError(f"'{override}' is no override; write key=value, as in motion.sigma1=2")
     cfg = _overlay(_with_parents(find_experiment(experiment)), OmegaConf.from_dotlist(list(overrides)))
     parts = {group: part(group, name) for group, name in cfg.get("use", {}).items()}
     merged = OmegaConf.merge(parts, cfg)

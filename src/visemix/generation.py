@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from visemix.data.footage import full_frames, pingpong, sha256
 from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
+from visemix.training.modules import STAGES
 from visemix.types import FPS, Speech, Subject, VisemixError
+
+log = logging.getLogger(__name__)
 
 TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
 
@@ -74,6 +78,7 @@ def generate(
         load_file(plugin)
     speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    warn_of_untrained(model)
     check_style(model, style)
     clip = as_clip(target, model, Path(run), size)
     loop = Loop(clip, speech.frames, start=first_frame(clip, start), style=style)
@@ -101,6 +106,13 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
     if made.failed:
         raise VisemixError("; ".join(made.failed.values()))
     return ClipFolder(kept / target.stem, model.face)
+
+
+def warn_of_untrained(model: TalkingFace) -> None:
+    learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
+    for stage in STAGES:
+        if stage not in learnt:
+            log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 
 def check_style(model: TalkingFace, style: str | None) -> None:

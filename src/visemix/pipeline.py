@@ -36,13 +36,15 @@ class Target(Protocol):
 class TalkingFace(nn.Module):
     """An audio encoder, a motion model and a renderer over one face model.
 
-    `config` is what `from_config` was given for each of them: a checkpoint carries it.
+    `config` is what `from_config` was given for each of them: a checkpoint carries it. `notes` is what else the
+    checkpoint says that the model came from: `trained` and `loaded` name its stages.
     """
 
     def __init__(self, face: FaceModel, audio: AudioEncoder, motion: MotionModel, render: Renderer) -> None:
         super().__init__()
         self.face, self.audio, self.motion, self.render = face, audio, motion, render
         self.config: dict[str, Any] = {}
+        self.notes: dict[str, Any] = {}
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
@@ -108,6 +110,7 @@ class TalkingFace(nn.Module):
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
         model.join(state, path)
+        model.notes = notes
         return model.eval()
 
     @classmethod

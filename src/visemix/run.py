@@ -19,7 +19,7 @@ from visemix.ops.device import keep_memory
 from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
-from visemix.training.fitting import fit_stage
+from visemix.training.fitting import fit_stage, state_file
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
@@ -109,6 +109,7 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     model = TalkingFace.from_config(cfg)
     for stage, source in ({"": folder} if trained else dict(cfg.load)).items():
         join(model, stage, source)
+    loaded = [stage for stage in cfg.load if stage not in cfg.fit]
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
     keep_memory()
@@ -121,7 +122,8 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
         fit_stage(model, stage, options, data, folder, **about)
         trained.append(stage)
-        model.save(folder / WEIGHTS, trained=trained)
+        model.save(folder / WEIGHTS, trained=trained, loaded=loaded)
+        state_file(folder, stage).unlink(missing_ok=True)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
@@ -131,8 +133,9 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     weights, notes = read_checkpoint(source)
     if notes["face"] != model.face.name:
         raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
-    if stage and stage not in notes.get("trained", STAGES):
-        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(notes['trained'])})")
+    learnt = notes.get("trained", list(STAGES)) + notes.get("loaded", [])
+    if stage and stage not in learnt:
+        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(learnt)})")
     model.join(weights, source, tuple(f"{name}." for name in STAGES[stage].owns) if stage else ("",))
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from visemix.training.checkpoint import TensorCheckpoints, flatten, stored_step
 from visemix.types import VisemixError
@@ -59,10 +60,10 @@ def test_a_failed_write_leaves_the_state_that_was_there(tmp_path, monkeypatch):
     TensorCheckpoints().save_checkpoint(STATE, path)
 
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(VisemixError, match=r"could not be written \(No space"):
         TensorCheckpoints().save_checkpoint(STATE | {"global_step": 8}, path)
     assert stored_step(path) == 7
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from visemix.face import layout
 from visemix.face.geometry import Geometry, Step, spread
 from visemix.face.model import FaceModel
 from visemix.face.shading import AMBIENT, harmonics, normals
@@ -61,7 +62,7 @@ def fit_appearance(
     skin[face.triangles[face.skin].flatten()] = True
     albedo, light = face.albedo, torch.zeros(0)
     for _ in range(rounds):
-        light = solve_light(sight, albedo, skin)
+        light = _white(solve_light(sight, albedo, skin), sight)
         seen, trust = solve_albedo(sight, light)
         albedo = fill(face, seen, trust, skin)
     return over_time(light, sight.frames, len(present)), albedo
@@ -133,11 +134,16 @@ def _towards(left: Tensor, right: Tensor, prior: Tensor, pull: Tensor) -> Tensor
     return torch.linalg.solve(left + pull, full)
 
 
+def _white(light: Tensor, sight: Sight) -> Tensor:
+    """Scaled per channel so that what is seen is lit by one on average."""
+    shade = sight.harmonics @ light.mT
+    mean = (shade * sight.weight.unsqueeze(-1)).sum((0, 1)) / sight.weight.sum().clamp(min=1e-6)
+    return light / mean.clamp(min=1e-3).unsqueeze(-1)
+
+
 def solve_albedo(sight: Sight, light: Float[Tensor, "K 3 9"]) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
     """Colour / light, averaged over the frames near the median; and how much each vertex was seen."""
     shade = sight.harmonics @ light.mT  # (K, N, 3)
-    mean = (shade * sight.weight.unsqueeze(-1)).sum((0, 1)) / sight.weight.sum().clamp(min=1e-6)
-    shade = shade / mean
     weight = sight.weight * (shade.amin(-1) > DARK)
     each = sight.colour / shade.clamp(min=DARK)
     median = each.masked_fill((weight <= 0).unsqueeze(-1), torch.nan).nanmedian(0).values.nan_to_num()
@@ -151,7 +157,7 @@ def fill(
 ) -> Float[Tensor, "N 3"]:
     """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
     part = torch.from_numpy(_parts(face.triangles.numpy(), len(seen))).long()
-    inside = _glimpsed(part, trust, skin)
+    inside = _in_mouth(face, part, skin)
     weight = (trust / (trust + 0.5)).masked_fill(inside, 0)
     mirror = torch.from_numpy(_mirror(face.mean.numpy()))
     there = weight[mirror] * 0.05
@@ -164,30 +170,35 @@ def fill(
     return torch.from_numpy(solved).float().clamp(0, 1)
 
 
-def _glimpsed(part: Tensor, trust: Tensor, skin: Tensor) -> Tensor:
-    """Vertices of parts that no skin belongs to and that few frames show: teeth, tongue. The real ones are not quite
-    where the mesh has them, so the pixels there are lips and darkness as often."""
+def _in_mouth(face: FaceModel, part: Tensor, skin: Tensor) -> Tensor:
+    """Vertices of parts that no skin belongs to and that are nearer to the mouth than to the eyes: teeth, tongue. The
+    real ones are not quite where the mesh has them, so the pixels there are lips and darkness as often."""
     count = int(part.max()) + 1
-    seen = (trust > 0.2).float()
-    total = torch.zeros(count).index_add(0, part, trust * seen)
-    often = total / torch.zeros(count).index_add(0, part, seen).clamp(min=1)
+    size = torch.zeros(count).index_add(0, part, torch.ones(len(part)))
     skinny = torch.zeros(count).index_add(0, part, skin.float()) > 0
-    return (~skinny & (often < 4))[part]
+    centre = torch.zeros(count, 3).index_add(0, part, face.mean) / size.unsqueeze(-1)
+    points = face.mean[face.landmark_ids]
+    places = torch.stack([points[where].mean(0) for where in (layout.MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)])
+    return (~skinny & (torch.cdist(centre, places).argmin(1) == 0))[part]
 
 
 def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
-    """The model's albedo in the skin's tone, the more so the more it is like skin; what is inside the mouth as bright
-    as the brighter teeth that were seen, within reason."""
+    """The model's albedo in the skin's tone, the more so the more it is like skin. What is inside the mouth takes the
+    tint of the skin, which is the picture's white balance, and the brightness of the brighter teeth that were seen: of
+    the others' colour one cannot tell how much was lip."""
     ratio = seen / generic.clamp(min=0.02)
-    toned = generic
     believed = skin & (weight > 0.3)
-    if believed.any():
-        tone = ratio[believed].median(0).values.clamp(0.1, 3)
-        alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
-        toned = generic * (1 + alike * (tone - 1))
+    if not believed.any():
+        return generic
+    tone = ratio[believed].median(0).values.clamp(0.1, 3)
+    alike = torch.exp(-((generic - generic[skin].median(0).values).square().sum(-1) / 0.15**2)).unsqueeze(-1)
+    toned = generic * (1 + alike * (tone - 1))
     teeth = inside & (trust > 0.2) & (generic.mean(-1) > 0.5)
-    bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.55, 0.85) if teeth.any() else torch.tensor(0.7)
-    return torch.where(inside.unsqueeze(-1), generic * bright, toned)
+    level = tone.mean()  # a dark picture's teeth are dark
+    bright = level
+    if teeth.any():
+        bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.7 * level, 1.1 * level)
+    return torch.where(inside.unsqueeze(-1), generic * bright * tone / level, toned)
 
 
 def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:

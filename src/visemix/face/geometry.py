@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.face.solve import Arrow, Chain, bend, minimise
 from visemix.ops.camera import DISTANCE, square_camera
 from visemix.ops.rotation import angles, matrix
 
 POSE = 6
-JAW = slice(0, 17)
 FLIP = torch.tensor([1.0, -1.0])  # y up in space, down in the picture
 STANDARD = 512  # pixels: the picture side in which all noise below is stated
 IDENTITY_BOUND = 3.0  # standard deviations
@@ -145,17 +145,17 @@ class _Problem:
         """(T, 68, 2, 2): takes pixels to standard deviations; jaw points are measured across their contour."""
         sigma = self.weights.landmarks() * scale
         metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(self.target), 1, 1, 1)
-        line = self.target[:, JAW]
+        line = self.target[:, layout.JAW]
         along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
         along = torch.nn.functional.normalize(along, dim=-1)
         across = torch.stack([-along[..., 1], along[..., 0]], -1)
         rows = [across / (self.weights.jaw * scale), along / (self.weights.jaw_slide * scale)]
-        metric[:, JAW] = torch.stack(rows, -2)
+        metric[:, layout.JAW] = torch.stack(rows, -2)
         return metric
 
     def first_pose(self, known: Tensor) -> Tensor:
         """Scaled orthography on the points that do not talk (DeMenthon & Davis 1995), held through the gaps."""
-        still = torch.arange(17, 48)
+        still = torch.arange(layout.NO_JAW.start, layout.MOUTH.start)
         model = torch.cat([self.mean[still], torch.ones(len(still), 1, dtype=torch.double)], -1)
         flipped = (self.target[known][:, still] - self.camera[1:]) * FLIP
         affine = torch.linalg.lstsq(model, flipped.transpose(0, 1).flatten(1)).solution.unflatten(1, (-1, 2))

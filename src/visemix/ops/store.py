@@ -11,6 +11,8 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from visemix.types import VisemixError
+
 NOTES = "visemix"  # the metadata's only key
 
 
@@ -18,8 +20,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     """Write `tensors`, with `notes` (anything JSON holds) in the file's metadata.
 
     A crash leaves the file that was there before. Equal content gives equal bytes.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     seen: set[int] = set()
     plain = {}
     for name, tensor in tensors.items():
@@ -29,8 +33,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         seen.add(place)
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         safetensors.torch.save_file(plain, part, {NOTES: json.dumps(dict(notes))})  # one entry: their order is not kept
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
         part.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise VisemixError(f"{path} could not be written ({error}); what was there before is kept") from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -132,6 +132,8 @@ class TAFT(Renderer):
             face, options["hole"], options["union"], options["morphology"], options["soft_edge"], keep_eyes
         )
         self.generator = Generator(base, max_channels, levels)
+        if self.residual:
+            nn.init.zeros_(self.generator.final.weight)  # no correction yet: the blend itself
         self.weights = {
             "photometric": photometric_weight,
             "perceptual": perceptual_weight,

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import Tensor
 
 from visemix.training.modules import StageModule
@@ -105,7 +106,11 @@ class Samples(L.Callback):
 
 
 class Progress(RichProgressBar):
-    """Lightning's bar under the stage's name. Runs count steps, not epochs."""
+    """Lightning's bar under the stage's name, on standard error. Runs count steps, not epochs."""
+
+    def __init__(self) -> None:
+        theme = RichProgressBarTheme(metrics_format=".3g")
+        super().__init__(leave=True, theme=theme, console_kwargs={"stderr": True})
 
     def _get_train_description(self, current_epoch: int) -> str:
         assert isinstance(self.trainer.lightning_module, StageModule)

@@ -19,6 +19,13 @@ from visemix.training.modules import STAGES
 from visemix.training.optim import StageOptions
 from visemix.training.steps import StepLoader
 
+ADVICE = (
+    "does not have many workers",
+    "GPU available but not used",
+    "in eval mode at the start",
+    "smaller than the logging interval",
+    "LeafSpec",
+)
 ACCELERATORS = {"cuda": "gpu"}
 
 
@@ -45,7 +52,7 @@ def fit_stage(
     trainable = [p for p in model.parameters() if p.requires_grad]
     module = STAGES[stage](model, options, seed=seed)
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
-    state = folder / "resume" / f"{stage}.safetensors"
+    state = state_file(folder, stage)
     started = stored_step(state) if state.is_file() else 0
     loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
@@ -64,7 +71,7 @@ def fit_stage(
         num_sanity_val_steps=0,
         log_every_n_steps=options.log_every,
         logger=loggers,
-        callbacks=[*around, Progress(leave=True, console_kwargs={"stderr": True})],
+        callbacks=[*around, Progress()],
         plugins=[TensorCheckpoints()],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -84,13 +91,13 @@ def fit_stage(
         mean.swap(module)
 
 
+def state_file(folder: Path, stage: str) -> Path:
+    """Where a run keeps what a stage resumes from."""
+    return folder / "resume" / f"{stage}.safetensors"
+
+
 def quiet() -> None:
-    """Lightning's advice about workers, devices and checkpoint folders is for people who write the loop themselves."""
+    """Lightning's advice about workers, devices and modes is for people who write the loop themselves."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*GPU available but not used.*",
-        ".*in eval mode at the start.*",
-        ".*isinstance.treespec, LeafSpec.*",  # its own, under torch 2.13
-    ):
-        warnings.filterwarnings("ignore", message)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", f".*{message}.*")
