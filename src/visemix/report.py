@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 from jaxtyping import UInt8
-from skimage.io import imsave
 
-Points = Sequence[tuple[float, float]]
+Number = float | int
+Points = Sequence[tuple[Number, Number]]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1b; --quiet: #62625d; --line: #dcdcd6; --page: #fbfbf9; --card: #fff;
@@ -70,7 +72,7 @@ def row(blocks: Iterable[str]) -> str:
     return f'<div class="row">{"".join(blocks)}</div>'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str | Number | None]]) -> str:
     """Numbers to the right; None is a dash: not measured, or without meaning."""
     lines = ["".join(f"<th>{escape(name)}</th>" for name in head)]
     lines += ["".join(_cell(value) for value in cells) for cells in rows]
@@ -79,10 +81,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> 
 
 def picture(pixels: UInt8[np.ndarray, "H W 3"], caption: str) -> str:
     """A picture inside the page, as PNG."""
-    file = io.BytesIO()
-    imsave(file, pixels, format="png", check_contrast=False)
-    source = _inline(file.getvalue(), "image/png")
+    source = _inline(png(pixels), "image/png")
     return f'<figure><img src="{source}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """A picture as a PNG file's content."""
+    codec: Any = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = pixels.shape[1], pixels.shape[0], "rgb24", Fraction(1)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode(None)])
 
 
 def video(path: str | Path, caption: str) -> str:
@@ -106,7 +114,7 @@ def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = Fal
     low, high = (math.log10(ys[0]), math.log10(ys[-1])) if log else (ys[0], ys[-1])
     left, right = min(x for x, _ in points), max(max(x for x, _ in points), min(x for x, _ in points) + 1e-9)
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def place(x: Number, y: Number) -> tuple[Number, Number]:
         share = ((math.log10(y) if log else y) - low) / (high - low)
         across = (x - left) / (right - left)
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
@@ -143,7 +151,7 @@ def smooth(points: Points, window: int) -> Points:
     return [(x, mean) for (x, _), mean in zip(points, means, strict=True)]
 
 
-def _cell(value: str | float | None) -> str:
+def _cell(value: str | Number | None) -> str:
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"
     return f'<td class="number">{"—" if value is None else f"{value:.4g}"}</td>'
@@ -153,7 +161,7 @@ def _inline(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _ticks(low: float, high: float, count: int = 5) -> list[float]:
+def _ticks(low: Number, high: Number, count: int = 5) -> list[float]:
     """Round numbers that enclose a range."""
     span = (high - low) or abs(high) or 1.0
     size = 10.0 ** math.floor(math.log10(span / count))

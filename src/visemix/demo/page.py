@@ -120,7 +120,7 @@ def strips(told: Told) -> list[str]:
     return shown
 
 
-def strip(frames: UInt8[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "H n*W 3"]:
+def strip(frames: UInt8[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "H L 3"]:
     """Some of the frames side by side, evenly spread over time."""
     places = np.linspace(0, len(frames) - 1, COLUMNS + 2)[1:-1].round().astype(int)
     return torch.cat([frames[int(k)] for k in places], 2).permute(1, 2, 0).contiguous().numpy()

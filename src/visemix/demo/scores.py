@@ -20,7 +20,7 @@ from visemix.pipeline import TalkingFace
 from visemix.training.pictures import mouth_opening
 
 METRICS = ("psnr", "ssim")
-MARGIN = 0.25  # around the mouth's landmarks, of the box's longer side
+MARGIN = 0.3  # around the mouth's landmarks, of the box's longer side
 Score = dict[str, float | None]  # psnr and ssim, and the same with `_mouth` appended
 
 
