@@ -141,6 +141,18 @@ def evaluate(
 
 
 @app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for demo.mp4 and report.html.")] = Path("out/demo"),
+    seed: Annotated[int, typer.Option(help="Other speakers, other training.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """See it work: a few minutes, nothing to download. The last line printed is the page to open."""
+    from visemix.demo import demo
+
+    typer.echo(demo(out, seed=seed, overwrite=overwrite))
+
+
+@app.command()
 def parts(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False, plugin: Plugins = None
 ) -> None:

@@ -75,6 +75,8 @@ def full_frames(
 def find_source(clip: ClipFolder) -> Path | None:
     """The video that a clip was made from, if it is still there and still the same; else a warning says why not."""
     about = clip.meta.get("source")
+    if about and "synthetic" in about:  # drawn, not cut from anything: the square is the whole picture
+        return None
     if not about or "crop" not in clip.meta:
         log.warning("%s does not say what it was cut from; the result is the square crop", clip.path)
         return None

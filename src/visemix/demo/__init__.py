@@ -1,0 +1,3 @@
+from visemix.demo.make import demo
+
+__all__ = ["demo"]

@@ -1,0 +1,182 @@
+"""The embedded default: synthetic speakers, a model trained on them in minutes, a sentence it has never heard."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import soundfile
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from visemix.config import compose, config_root
+from visemix.data import ClipFolder, VideoWriter, find_clips, read_sound
+from visemix.data.synthetic import synthesise
+from visemix.demo.page import Told, write_page
+from visemix.demo.scores import Score, openings, scores
+from visemix.face import FACE
+from visemix.generation import Loop, bar, generate
+from visemix.pipeline import TalkingFace
+from visemix.run import fit
+from visemix.types import FPS, SAMPLE_RATE, Motion, Space, VisemixError
+
+VIDEO, PAGE, WORK = "demo.mp4", "report.html", "work"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is made and trained; `changes` go over `configs/demo.yaml`."""
+
+    speakers: int
+    seconds: float  # of each clip, the held-out end included
+    size: int  # of the pictures, pixels
+    changes: tuple[str, ...] = ()
+
+
+TINY = """
+    motion.dim=16 motion.feedforward=16 render.base=4 render.max_channels=8 data.holdout=1.0
+    train.motion.steps=20 train.motion.window=20 train.motion.val_every=10 train.motion.log_every=1
+    train.render.steps=4 train.render.batch=1 train.render.val_every=2 train.render.log_every=1
+"""
+SCALES = {"small": Scale(3, 15.0, 128), "tiny": Scale(2, 3.0, 64, tuple(TINY.split()))}
+
+
+def demo(
+    out: str | Path = "out/demo",
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    scale: Literal["small", "tiny"] = "small",
+    progress: bool = True,
+) -> Path:
+    """Make speakers, train A2EP and TAFT on them, let the first say a held-out sentence, and answer the page about it.
+
+    Nothing is downloaded; two cores need a few minutes. `out` gets `demo.mp4` and `report.html`, and in `work/` the
+    clips, the runs and what the demo is compared with. Stopped in between, it goes on from there when called again.
+
+    Args:
+        seed: of the speakers and of the training.
+        overwrite: begin anew where a demo is there already.
+        scale: "tiny" goes through the same in seconds, for tests; its mouths follow nothing.
+
+    Raises:
+        VisemixError: `out` holds a demo.
+    """
+    out, size = Path(out), SCALES[scale]
+    clear(out, overwrite)
+    work = out / WORK / f"{scale}-{seed}"
+    phase = Phases(Console(stderr=True, quiet=not progress))
+    with phase(f"{size.speakers} synthetic speakers, {size.seconds:g} s of each"):
+        clips = speakers(work / "clips", size, seed, progress)
+    cfg = config(work, size, seed)
+    with phase(f"A2EP learns to move a face by its sound: {cfg.train.motion.steps} steps"):
+        spoken = fit(OmegaConf.merge(cfg, {"fit": ["motion"]}))  # type: ignore[arg-type]
+    with phase(f"TAFT learns to paint it: {cfg.train.render.steps} steps"):
+        run = fit(OmegaConf.merge(cfg, {"fit": ["render"], "load": {"motion": str(spoken)}}))  # type: ignore[arg-type]
+    hero, other, held = clips[0], clips[1], round(cfg.data.holdout * FPS)
+    start = hero.frames - held
+    with phase(f"{held / FPS:g} s of speech that were held out, spoken by two"):
+        sound = work / "sentence.wav"
+        soundfile.write(sound, hero.speech(start).wave[0].numpy(), SAMPLE_RATE)
+        recorded = record(hero, start, sound, work / "recorded.mp4")
+        made = generate(run, sound, hero.path, out / VIDEO, start=start / FPS, device="cpu", progress=progress)
+        lent = generate(run, sound, other.path, work / "other.mp4", overwrite=True, device="cpu", progress=progress)
+        still = hold_still(run, hero, start, sound, work / "still.mp4", progress)
+    with phase("scores"):
+        points = hero.tensor("landmarks")[start:]
+        about: dict[str, Score] = {
+            name: scores(recorded, fake, points) for name, fake in (("generated", made), ("still", still))
+        }
+        curves = {clip.speaker: openings(run, clip, held) for clip in clips}
+    told = Told(
+        videos={"recorded": recorded, "generated": made, "still": still, "other": lent},
+        names=(hero.speaker, other.speaker),
+        landmarks=points,
+        scores=about,
+        openings=curves,
+        runs={"A2EP": spoken, "TAFT": run},
+        seconds=phase.seconds,
+        config=cfg,
+    )
+    return write_page(out / PAGE, told)
+
+
+def config(work: Path, scale: Scale, seed: int) -> DictConfig:
+    """What is trained: `configs/demo.yaml`, which the wheel carries."""
+    here = {"name": "demo", "seed": seed, "out": str(work / "runs"), "data": {"root": str(work / "clips")}}
+    cfg = OmegaConf.merge(compose(config_root() / "demo.yaml", scale.changes), here)
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def clear(out: Path, overwrite: bool) -> None:
+    """Make room: for the first demo in `out`, for the rest of one that was stopped, or for another if so told."""
+    for file in (out / PAGE, out / VIDEO):
+        if (out / PAGE).exists() and not overwrite:
+            raise VisemixError(f"{out / PAGE} exists and is kept; choose another --out or pass --overwrite")
+        file.unlink(missing_ok=True)
+    if overwrite:
+        shutil.rmtree(out / WORK, ignore_errors=True)
+
+
+def speakers(folder: Path, scale: Scale, seed: int, progress: bool) -> list[ClipFolder]:
+    """The synthetic clips; those that a stopped demo has left, if it had made them all."""
+    face = FACE.build({"name": "toy"})
+    found = find_clips(folder) if folder.is_dir() else []
+    if len(found) == scale.speakers:
+        return [ClipFolder(path, face) for path in found]
+    frames = scale.speakers * round(scale.seconds * FPS)
+    with bar(progress) as shown:
+        task = shown.add_task("drawing speakers", total=frames)
+        return synthesise(
+            folder,
+            scale.speakers,
+            scale.seconds,
+            scale.size,
+            seed,
+            face=face,
+            overwrite=True,
+            tick=lambda: shown.advance(task),
+        )
+
+
+def record(clip: ClipFolder, start: int, sound: Path, path: Path) -> Path:
+    """The clip's own pictures from `start` on: the truth that the demo is compared with."""
+    with VideoWriter(path, sound=sound, crf=12, overwrite=True) as writer:
+        for k in range(start, clip.frames):
+            writer.write(clip.footage([k]))
+    return path
+
+
+@torch.inference_mode()
+def hold_still(run: Path, clip: ClipFolder, start: int, sound: Path, path: Path, progress: bool) -> Path:
+    """The same painter over the same footage, with the face of the clip's first frame held all along."""
+    model = TalkingFace.from_checkpoint(run)
+    frames = len(read_sound(sound)) * FPS // SAMPLE_RATE
+    loop, rest = Loop(clip, frames, start=start), clip.subject([0], footage=False).expression
+    with VideoWriter(path, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+        for at in shown.track(list(torch.arange(frames).split(4)), description="holding still"):
+            motion = Motion(rest.expand(1, len(at), -1), Space.EXPRESSION)
+            writer.write(model.draw(motion, loop.subject(at)).frames[0])
+    return path
+
+
+@dataclass
+class Phases:
+    """What took how long, said in one line each."""
+
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+        self.console.print(f"✓ {name} ({self.seconds[name]:.0f} s)", highlight=False)
