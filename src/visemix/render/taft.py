@@ -133,7 +133,7 @@ class TAFT(Renderer):
         )
         self.generator = Generator(base, max_channels, levels)
         if self.residual:
-            nn.init.zeros_(self.generator.final.weight)  # no correction yet: the blend itself
+            self.generator.final.weight.data.mul_(0.1)  # hardly a correction yet: near the blend itself
         self.weights = {
             "photometric": photometric_weight,
             "perceptual": perceptual_weight,
