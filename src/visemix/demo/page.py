@@ -76,7 +76,7 @@ def write_page(path: Path, told: Told) -> Path:
         heading("Training"),
         *losses(told.runs),
         heading("What took how long"),
-        table(["phase", "seconds"], [*([n, round(s, 1)] for n, s in told.seconds.items()), ["all", total(told)]]),
+        table(["phase", "seconds"], [(n, round(s, 1)) for n, s in [*told.seconds.items(), ("all", total(told))]]),
         heading("What was trained, and where"),
         table(["", ""], facts(told)),
     ]
@@ -92,13 +92,13 @@ def numbers(told: Told) -> str:
     made, still, (name, _) = told.scores["generated"], told.scores["still"], told.names
     opening = told.openings[name]
     rest = float(np.abs(opening.true - opening.true[0]).mean())
-    rows = [
-        ["mouth opening, correlation with the truth", opening.correlation, None, "1", "higher"],
-        ["mouth opening, mean error", opening.error, rest, "mm", "lower"],
-        ["PSNR, mouth", made["psnr_mouth"], still["psnr_mouth"], "dB", "higher"],
-        ["SSIM, mouth", made["ssim_mouth"], still["ssim_mouth"], "1", "higher"],
-        ["PSNR, frame", made["psnr"], still["psnr"], "dB", "higher"],
-        ["SSIM, frame", made["ssim"], still["ssim"], "1", "higher"],
+    rows: list[tuple[str | float | None, ...]] = [
+        ("mouth opening, correlation with the truth", opening.correlation, None, "1", "higher"),
+        ("mouth opening, mean error", opening.error, rest, "mm", "lower"),
+        ("PSNR, mouth", made["psnr_mouth"], still["psnr_mouth"], "dB", "higher"),
+        ("SSIM, mouth", made["ssim_mouth"], still["ssim_mouth"], "1", "higher"),
+        ("PSNR, frame", made["psnr"], still["psnr"], "dB", "higher"),
+        ("SSIM, frame", made["ssim"], still["ssim"], "1", "higher"),
     ]
     return table(["metric", "generated", "still mouth", "unit", "better"], rows)
 
