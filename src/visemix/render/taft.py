@@ -132,8 +132,6 @@ class TAFT(Renderer):
             face, options["hole"], options["union"], options["morphology"], options["soft_edge"], keep_eyes
         )
         self.generator = Generator(base, max_channels, levels)
-        if self.residual:
-            self.generator.final.weight.data.mul_(0.1)  # hardly a correction yet: near the blend itself
         self.weights = {
             "photometric": photometric_weight,
             "perceptual": perceptual_weight,
