@@ -126,6 +126,21 @@ def test_an_override_without_a_value_is_refused(experiment):
         compose(experiment, ["motion.dim"])
 
 
+def test_a_part_is_picked_by_its_bare_name_in_a_file_and_in_an_override(experiment):
+    cfg = compose(experiment, ["motion=regression", "render.shininess=0"])
+    assert (cfg.use.motion, cfg.motion.name, "dim" in cfg.motion) == ("regression", "regression", False)
+    cfg = compose(experiment, ["motion=regression", "motion.extra=1"])
+    assert (cfg.motion.name, cfg.motion.extra) == ("regression", 1)
+    experiment.write_text("# Is short as good as long?\nextends: ../base.yaml\nmotion: regression\n")
+    assert compose(experiment).motion.name == "regression"
+
+
+@pytest.mark.parametrize("given", ["motion=3", "motion=null", "motion=[a2ep]"])
+def test_what_is_no_name_of_a_part_is_refused(experiment, given):
+    with pytest.raises(VisemixError, match=r"motion: .* picks no part"):
+        compose(experiment, [given])
+
+
 def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypatch):
     monkeypatch.chdir(experiment.parents[2])
     with pytest.raises(VisemixError, match="no experiment 'ablations/widht'; did you mean 'ablations/width'"):

@@ -26,10 +26,12 @@ def config_root() -> Path:
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """The parts that `use` picks, under the experiment's own keys, under the overrides (`motion.layers=2`)."""
+    changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
             raise VisemixError(f"'{override}' is no override; write key=value, as in motion.sigma1=2")
-    cfg = _overlay(_with_parents(find_experiment(experiment)), OmegaConf.from_dotlist(list(overrides)))
+        changes.merge_with(_picked(OmegaConf.from_dotlist([override])))
+    cfg = _overlay(_with_parents(find_experiment(experiment)), changes)
     parts = {group: part(group, name) for group, name in cfg.get("use", {}).items()}
     merged = OmegaConf.merge(parts, cfg)
     assert isinstance(merged, DictConfig)
@@ -78,11 +80,23 @@ def _load(path: Path) -> DictConfig:
 
 
 def _with_parents(path: Path) -> DictConfig:
-    body = _load(path)
+    body = _picked(_load(path))
     if "plugins" in body:
         body.plugins = [str(path.parent / plugin) for plugin in body.plugins]
     parent = body.pop("extends", None)
     return _overlay(_with_parents(path.parent / parent), body) if parent else body
+
+
+def _picked(cfg: DictConfig) -> DictConfig:
+    """`face: toy`, the short form of `use: {face: toy}`, spelled out."""
+    groups = [folder.name for folder in config_root().iterdir() if folder.is_dir()]
+    short = {group: cfg.pop(group) for group in groups if not isinstance(cfg.get(group, {}), DictConfig | dict)}
+    for group, name in short.items():
+        if not isinstance(name, str):
+            raise VisemixError(f"'{group}: {name}' picks no part; give its name, or its options as {group}.key=value")
+    picked = OmegaConf.merge(cfg, {"use": short}) if short else cfg
+    assert isinstance(picked, DictConfig)
+    return picked
 
 
 def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
