@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -49,11 +51,30 @@ def find_experiment(name: str | Path) -> Path:
     raise VisemixError(f"no experiment '{name}'{nearest(Path(name).stem, have) or nearest(str(name), have)}{listing}")
 
 
-def expand(cfg: DictConfig) -> list[list[str]]:
-    """The override lists of every point in the `sweep` grid (one empty list where there is none)."""
-    grid = cfg.get("sweep", {})
-    keys = list(grid)
-    return [[f"{k}={v}" for k, v in zip(keys, point, strict=True)] for point in product(*(grid[k] for k in keys))]
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: the row of the table it belongs to, and what sets it apart on the command line."""
+
+    row: str
+    overrides: tuple[str, ...]
+
+
+def points(cfg: DictConfig) -> list[Point]:
+    """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
+
+    Points that differ in nothing but the seed share a row. Without `sweep` there is one point.
+    """
+    grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
+    variants = grid.pop("variants", {"": []})
+    for key, values in (*grid.items(), *variants.items()):
+        if not isinstance(values, list):
+            raise VisemixError(f"sweep: '{key}' needs a list (of values, or of overrides for a row), not '{values}'")
+    found = []
+    for (name, changes), *values in product(variants.items(), *grid.values()):
+        at = [f"{key}={value}" for key, value in zip(grid, values, strict=True)]
+        row = " ".join([*([name] if name else []), *(one for one in at if not one.startswith("seed="))])
+        found.append(Point(row or "run", (*changes, *at)))
+    return found
 
 
 def signature(cfg: DictConfig) -> str:
