@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,16 +10,19 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from visemix.data import espeak
 from visemix.data.formants import speak
 from visemix.data.phonemes import PAUSE, SOUNDS, Phone, Spelt, lay_out, spell
 from visemix.data.sentences import SIZES, Sentence, compose_sentence, phrase_book
+from visemix.data.stretch import stretch
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 PEAK = 0.7
 ROOM = 3e-4  # the sound of an empty room, so that a pause is quiet and not nothing
 SCALE = (1.0, 9 / 8, 5 / 4, 3 / 2, 5 / 3)  # what is sung: the steps of a pentatonic scale
 HELD = 3.0  # how many times as long as spoken a sung vowel lasts
-# Throat length and pitch in Hz of the formant voices.
+WORDS = r"[一-鿿]|[^\W_一-鿿]+(?:['-][^\W_]+)*"  # a Chinese character is sung like a word
+# Throat length and pitch in Hz of the formant voices; espeak has variants of the same names.
 VOICES = {
     "f1": (0.86, 205.0),
     "f2": (0.84, 225.0),
@@ -75,11 +79,15 @@ def voice_for(
     offered = [name for name in VOICES if voice in (None, name, SEXES[name[0]])]
     if not offered:
         raise VisemixError(f"no voice '{voice}'; choose female, male, {', '.join(VOICES)}")
+    if synthesiser == "auto":
+        synthesiser = "espeak" if espeak.installed() else "formants"
+    elif synthesiser == "espeak":
+        espeak.require()
     rng = np.random.default_rng([seed, 1])
     name = offered[rng.integers(len(offered))]
     pitch, rate = rng.uniform(0.93, 1.08), rng.uniform(0.9, 1.1)
     sex: Literal["female", "male"] = "female" if name[0] == "f" else "male"
-    return Voice(name, language, sex, "formants", float(pitch), float(rate))
+    return Voice(name, language, sex, synthesiser, float(pitch), float(rate))
 
 
 def utter(seconds: float, voice: Voice, seed: int, *, singing: bool = False) -> Utterance:
@@ -97,16 +105,18 @@ def utter(seconds: float, voice: Voice, seed: int, *, singing: bool = False) -> 
     phones: list[Phone] = []
     texts = []
     time = rng.uniform(0.25, 0.6)
+    say = {"espeak": _espeak, "formants": _formants}[voice.synthesiser]
     size: str | None = str(rng.choice(SIZES[:3]))
     while size:
-        said, sounds, text = _say(compose_sentence(voice.language, rng, size), voice, rng, singing)
+        sentence = compose_sentence(voice.language, rng, size)
+        said, sounds = say(sentence, voice, rng, singing)
         start = round(time * SAMPLE_RATE)
         if start + len(said) + 0.15 * SAMPLE_RATE > samples:
             size = next(iter(SIZES[SIZES.index(size) + 1 :]), None)  # a shorter one may fit
             continue
         wave[start : start + len(said)] += PEAK * said
         phones += [replace(p, start=p.start + time, stop=p.stop + time) for p in sounds]
-        texts.append(text)
+        texts.append(sentence.text)
         time = start / SAMPLE_RATE + len(said) / SAMPLE_RATE + rng.uniform(0.3, 0.9)
         size = str(rng.choice(SIZES, p=(0.3, 0.35, 0.25, 0.1)))
     loudest = float(np.abs(wave).max())
@@ -114,10 +124,26 @@ def utter(seconds: float, voice: Voice, seed: int, *, singing: bool = False) -> 
     return Utterance(whole.astype(np.float32), _filled(phones, samples / SAMPLE_RATE), " ".join(texts))
 
 
-def _say(
+def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> tuple[np.ndarray, list[Phone]]:
+    name = f"{phrase_book(voice.language)['espeak']}+{voice.name}"
+    speed, height = round(165 * voice.rate), 100 * np.log2(voice.pitch)
+    if not singing:
+        return espeak.say(sentence.text, name, speed=speed, pitch=round(50 + height))
+    waves, phones, note = [], [], 0
+    for word in re.findall(WORDS, sentence.text):
+        note = _step(note, rng)
+        flat = round(min(45 + height + 64 * np.log2(SCALE[note]), 99))
+        wave, sounds = espeak.say(word, name, speed=speed, pitch=flat, range=0)
+        wave, sounds = stretch(wave, sounds, [HELD if _is_vowel(p) else 1.2 for p in sounds])
+        start = phones[-1].stop if phones else 0.0
+        phones += [replace(p, start=p.start + start, stop=p.stop + start) for p in sounds]
+        waves.append(wave)
+    return np.concatenate(waves), phones
+
+
+def _formants(
     sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool
-) -> tuple[np.ndarray, list[Phone], str]:
-    """A sentence in the formant voice, from its first sound to its last."""
+) -> tuple[np.ndarray, list[Phone]]:
     throat, pitch = VOICES[voice.name]
     phones: list[Phone] = []
     for part in sentence.parts:
@@ -128,7 +154,7 @@ def _say(
             phones.append(Phone(PAUSE, phones[-1].stop, phones[-1].stop + rng.uniform(0.12, 0.28), 0.0))
         phones += lay_out(spelt, phones[-1].stop if phones else 0.0, 1 / voice.rate)
     heights = _notes(phones, rng) if singing else _melody(phones, rng)
-    return speak(phones, pitch * voice.pitch * heights, throat, rng), phones, sentence.text
+    return speak(phones, pitch * voice.pitch * heights, throat, rng), phones
 
 
 def _is_vowel(sound: Spelt | Phone) -> bool:
@@ -147,9 +173,13 @@ def _notes(phones: Sequence[Phone], rng: np.random.Generator) -> np.ndarray:
     notes, note = np.empty(len(phones)), 0
     for k, phone in enumerate(phones):
         if _is_vowel(phone) and not (k and _is_vowel(phones[k - 1])):
-            note = int(np.clip(note + rng.integers(-2, 3), 0, len(SCALE) - 1))
+            note = _step(note, rng)
         notes[k] = SCALE[note]
     return notes
+
+
+def _step(note: int, rng: np.random.Generator) -> int:
+    return int(np.clip(note + rng.integers(-2, 3), 0, len(SCALE) - 1))
 
 
 def _filled(phones: Sequence[Phone], seconds: float) -> tuple[Phone, ...]:
