@@ -37,9 +37,9 @@ class Style:
 def style_for(rng: np.random.Generator) -> Style:
     """A speaker's style by chance."""
     return Style(
-        amplitude=float(np.exp(0.12 * rng.standard_normal()).clip(0.75, 1.3)),
+        amplitude=float(np.exp(np.clip(0.12 * rng.standard_normal(), -0.3, 0.25))),
         lag=float(rng.uniform(-0.05, 0.02)),
-        asymmetry=float(0.12 * rng.standard_normal().clip(-2, 2)),
+        asymmetry=float(np.clip(0.12 * rng.standard_normal(), -0.25, 0.25)),
         smile=float(rng.uniform(0.0, 0.2)),
         ajar=float(rng.uniform(0.0, 0.06)),
         freedom=1.0,
@@ -118,12 +118,12 @@ def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
     free = 1 - shapes["seal"]
     return {
         "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.5 * shapes["bite"]),
-        "funnel": rounded * (0.25 + 0.8 * shapes["open"]) * free,
-        "pucker": rounded * 0.85 * (1 - 0.5 * shapes["open"]),
+        "funnel": rounded * (0.2 + 0.7 * shapes["open"]) * free,
+        "pucker": rounded * (1 - 0.35 * shapes["open"]),
         "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0) * (1 - rounded).clip(0),
         "smile": (style.smile + 0.25 * ways["smile"] + 0.15 * shapes["spread"]).clip(0) * (1 - 0.7 * rounded).clip(0),
         "lower": 0.25 * shapes["spread"] * free,
-        "upper": (0.35 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
+        "upper": (0.5 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
         "bite": shapes["bite"],
         "press": 0.6 * shapes["seal"],
         "puff": 0.2 * shapes["puff"] * shapes["seal"],
