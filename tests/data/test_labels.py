@@ -4,12 +4,18 @@ from clip_maker import make
 from tiny_videos import grey
 
 from visemix.data import ClipFolder, Label, write_clip
-from visemix.data.labels import LabelFile, write_labels
+from visemix.data.labels import LabelFile, LabelWriter
 from visemix.types import VisemixError
 
 
 def noise(frames=20, size=32):
     return torch.randint(3, (frames, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def write_labels(path, labels):
+    with LabelWriter(path) as out:
+        for picture in labels:
+            out.write(picture)
 
 
 def with_labels(path, face, labels):

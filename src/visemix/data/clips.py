@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import LabelFile, write_labels
+from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
@@ -241,19 +241,16 @@ def write_clip(
         with VideoWriter(part / FRAMES, intra=True, crf=15) as out:
             for picture in pictures:
                 out.write(picture)
-        write_data(part, path.name, tensors, meta, face, labels)
+        if labels is not None:
+            with LabelWriter(part / LABELS) as told:
+                for label in labels:
+                    told.write(label)
+        write_data(part, path.name, tensors, meta, face)
     return ClipFolder(path, face)
 
 
-def write_data(
-    part: Path,
-    name: str,
-    tensors: Mapping[str, Tensor],
-    meta: Mapping[str, Any],
-    face: FaceModel,
-    labels: Iterable[UInt8[Tensor, "h w"]] | None = None,
-) -> None:
-    """What else belongs into a folder that holds its `frames.mp4` already."""
+def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
+    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already."""
     pictures = FrameFile(part / FRAMES)
     frames, size = len(pictures), pictures.frames([0]).shape[-1]
     shapes = {
@@ -271,8 +268,7 @@ def write_data(
         if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
             have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
             raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
-    if labels is not None:
-        write_labels(part / LABELS, labels)
+    if (part / LABELS).is_file():
         told = LabelFile(part / LABELS).shape
         if told != (frames, size, size):
             raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")

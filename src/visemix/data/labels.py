@@ -28,7 +28,7 @@ class Label(IntEnum):
 
 
 class LabelFile:
-    """Random access to the label pictures of a clip, as `write_labels` stored them; memory-mapped.
+    """Random access to the label pictures of a clip, as `LabelWriter` stored them; memory-mapped.
 
     Each picture is stored by itself: lengths and values of its runs of equal pixels, row after row, deflated. That is
     smaller than a lossless video, and read in a fraction of the time.
@@ -62,19 +62,31 @@ class LabelFile:
             raise VisemixError(f"{self.path} is damaged ({error}); make the clip again") from error
 
 
-def write_labels(path: str | Path, labels: Iterable[UInt8[Tensor, "H W"]]) -> None:
-    """Store label pictures of one size, whole or not at all."""
-    packed, size = [], None
-    for picture in labels:
-        if size is not None and picture.shape != size:
-            raise VisemixError(f"{path} began with labels of {tuple(size)}, the next ones are {tuple(picture.shape)}")
-        size = picture.shape
-        packed.append(_pack(picture.numpy()))
-    if size is None:
-        raise VisemixError(f"no labels were made for {path}, so nothing is written")
-    runs = torch.frombuffer(bytearray(b"".join(packed)), dtype=torch.uint8)
-    ends = torch.tensor([len(each) for each in packed]).cumsum(0)
-    Path(path).write_bytes(save({"runs": runs, "ends": ends, "size": torch.tensor(size)}))
+class LabelWriter:
+    """Stores label pictures of one size, one after another; a context manager. What is not finished is not there."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._packed: list[bytes] = []
+        self._size: tuple[int, ...] = ()
+
+    def __enter__(self) -> LabelWriter:
+        return self
+
+    def write(self, picture: UInt8[Tensor, "h w"]) -> None:
+        if self._packed and picture.shape != self._size:
+            raise VisemixError(f"{self.path} began with labels of {self._size}, the next are {tuple(picture.shape)}")
+        self._size = tuple(picture.shape)
+        self._packed.append(_pack(picture.numpy()))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
+        if not self._packed:
+            raise VisemixError(f"no labels were made for {self.path}, so nothing is written")
+        runs = torch.frombuffer(bytearray(b"".join(self._packed)), dtype=torch.uint8)
+        ends = torch.tensor([len(each) for each in self._packed]).cumsum(0)
+        self.path.write_bytes(save({"runs": runs, "ends": ends, "size": torch.tensor(self._size)}))
 
 
 def _pack(picture: np.ndarray) -> bytes:
