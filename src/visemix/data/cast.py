@@ -34,7 +34,7 @@ SKINS = (
     (0.93, 0.73, 0.60),
     (0.40, 0.26, 0.19),
     (0.82, 0.60, 0.46),
-    (0.97, 0.82, 0.74),
+    (0.94, 0.77, 0.68),
 )
 DARK, LIGHT = ((0.10, 0.08, 0.07), (0.17, 0.11, 0.08), (0.28, 0.18, 0.11)), ((0.62, 0.46, 0.26), (0.45, 0.22, 0.12))
 GREY = (0.55, 0.54, 0.53)
@@ -155,7 +155,7 @@ def _garment(number: int, rng: np.random.Generator) -> Garment:
 
 
 def _beard(sex: str, rng: np.random.Generator) -> float:
-    return float(rng.choice([0.0, 0.18, 0.5])) if sex == "male" else 0.0
+    return float(rng.choice([0.0, 0.12, 0.32])) if sex == "male" else 0.0
 
 
 def complexion(
@@ -181,6 +181,7 @@ def complexion(
     at_brow = torch.cdist(points, brow_line).amin(1) < 0.14
     dark = (grey < 0.42) & ~in_mouth & ~in_eye
     scalp = dark & ~at_brow & (points[:, 1] > mouth[1] - 0.25) & ((points[:, 1] > marks[27, 1]) | (points[:, 2] < -0.3))
+    scalp &= (points[:, 2] > -0.3) | ((points[:, 0] ** 2 + (points[:, 2] + 0.6) ** 2) > 0.25) | (points[:, 1] > 0.8)
     scalp &= (points[:, 1] > brow_line[:, 1].max() + 0.12) | (points[:, 2] < marks[36, 2] - 0.3)
     flesh = ~(in_mouth | in_eye)
     usual = colour[outside].median(0).values
@@ -197,6 +198,6 @@ def complexion(
         behind, ahead = marks[[3, 13]].mean(0), marks[8]
         t = ((points[:, 2] - behind[2]) / (ahead[2] - behind[2])).clamp(0, 1)
         low = low * ((points[:, 1] - behind[1] - t * (ahead[1] - behind[1])) / 0.12 + 0.5).clamp(0, 1)
-        weight = beard * low * (near > 1) * (lips > 0.03) * outside * (points[:, 1] < mouth[1] + 0.14)
+        weight = beard * low * ((near - 1) / 0.8).clamp(0, 1) * ((lips - 0.03) / 0.07).clamp(0, 1) * outside * (points[:, 1] < mouth[1] + 0.14)
         colour += weight[:, None] * (torch.tensor(hair) - colour)
     return colour.clamp(0.02, 0.98), scalp
