@@ -19,15 +19,8 @@ from torch import Tensor
 from visemix.data.acting import act
 from visemix.data.bars import Bars, listen, show_bars
 from visemix.data.cast import Person, cast
-from visemix.data.clips import (
-    FRAMES,
-    LABELS,
-    ClipFolder,
-    describe_face,
-    read_meta,
-    whole_folder,
-    write_data,
-)
+from visemix.data.clips import FRAMES, LABELS, ClipFolder, describe_face, read_meta
+from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
 from visemix.data.phonemes import Phone
 from visemix.data.scene import PLACE, Scene
@@ -189,7 +182,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
         scene = Scene(face, person, recipe.size)
         with whole_folder(folder, recipe.overwrite) as part:
-            with VideoWriter(part / FRAMES, intra=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
+            with VideoWriter(part / FRAMES, seekable=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
                 for k, (picture, label) in enumerate(scene.draw(subject.expression[0], subject.pose[0])):
                     pictures.write(picture)
                     labels.write(label)
