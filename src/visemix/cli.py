@@ -95,7 +95,9 @@ def corpus(
     size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
     language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
     voice: Annotated[str | None, typer.Option(help="female, male, or one by name; by default they take turns.")] = None,
-    split: Annotated[str, typer.Option(help="train, test (other people) or ood (foreign, another voice, sung).")] = "train",
+    split: Annotated[
+        str, typer.Option(help="train, test (other people) or ood (foreign, another voice, sung).")
+    ] = "train",
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,

@@ -10,7 +10,6 @@ from tiny_videos import beeps, grey, numbers
 
 from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data import clips as clips_module
-from visemix.data import clipwriter
 from visemix.data.clipwriter import whole_folder
 from visemix.face import FaceData, FaceModel
 from visemix.types import Space, VisemixError
@@ -148,7 +147,9 @@ def test_light_that_never_changes_is_kept_once_and_read_for_every_frame(tmp_path
 def test_landmarks_come_back_to_a_hundredth_of_a_pixel(tmp_path, folder, face):
     kinds = ("wave", "identity", "expression", "pose", "camera", "albedo", "light", "error")
     points = torch.rand(20, 68, 2, generator=torch.Generator().manual_seed(0)) * 40 - 4
-    clip = write_clip(tmp_path / "there", {n: folder.tensor(n) for n in kinds} | {"landmarks": points}, grey(20, 32), {}, face=face)
+    clip = write_clip(
+        tmp_path / "there", {n: folder.tensor(n) for n in kinds} | {"landmarks": points}, grey(20, 32), {}, face=face
+    )
     torch.testing.assert_close(clip.tensor("landmarks"), points, rtol=0, atol=0.01)
 
 

@@ -31,7 +31,9 @@ def hdtf(tmp_path):
     root = tmp_path / "HDTF"
     film(root / "videos/KatieHill.mp4")
     (root / "WDA_annotion_time.txt").write_text("KatieHill.mp4 00:00-00:01 00:01-00:02\nNobody.mp4 00:00-00:01\n")
-    (root / "WDA_crop_wh.txt").write_text("KatieHill_0.mp4 64 48 0 48\nKatieHill_1.mp4 64 64 wide\nNobody_0.mp4 0 9 0 9\n")
+    (root / "WDA_crop_wh.txt").write_text(
+        "KatieHill_0.mp4 64 48 0 48\nKatieHill_1.mp4 64 64 wide\nNobody_0.mp4 0 9 0 9\n"
+    )
     (root / "WDA_resolution.txt").write_text("KatieHill.mp4 96\nNobody.mp4 720\n")
     return root
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-import torch
 import yaml
 from jaxtyping import UInt8
 from safetensors.torch import save

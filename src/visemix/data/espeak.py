@@ -115,7 +115,9 @@ def _synthesise(text: str, voice: str, parameters: dict[int, int]) -> tuple[Int1
         while events[k].type:
             event = events[k]
             name = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
-            marks.append(Mark(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else ""))
+            marks.append(
+                Mark(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else "")
+            )
             k += 1
         return 0
 

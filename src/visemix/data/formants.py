@@ -112,7 +112,7 @@ def _shape(source: np.ndarray, response: np.ndarray) -> np.ndarray:
     window = np.sin(np.pi * (np.arange(2 * BLOCK) + 0.5) / (2 * BLOCK)) ** 2  # two of them overlap and add up to one
     ticks, tail = len(response), BINS * 2 - 2
     padded = np.pad(source, (BLOCK, (ticks + 1) * BLOCK - len(source)))
-    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * BLOCK)[:: BLOCK][:ticks] * window
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * BLOCK)[::BLOCK][:ticks] * window
     shaped = np.fft.irfft(np.fft.rfft(pieces, tail) * response, tail)
     out = np.zeros((ticks + tail // BLOCK + 1) * BLOCK)
     for k in range(0, tail, BLOCK):  # the k-th block of every window lands k blocks later

@@ -124,7 +124,9 @@ def utter(seconds: float, voice: Voice, seed: int, *, singing: bool = False) -> 
     return Utterance(whole.astype(np.float32), _filled(phones, samples / SAMPLE_RATE), " ".join(texts))
 
 
-def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> tuple[np.ndarray, list[Phone]]:
+def _espeak(
+    sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool
+) -> tuple[np.ndarray, list[Phone]]:
     name = f"{phrase_book(voice.language)['espeak']}+{voice.name}"
     speed, height = round(165 * voice.rate), 100 * np.log2(voice.pitch)
     if not singing:
