@@ -94,9 +94,9 @@ def corpus(
     minutes: Annotated[float, typer.Option(help="Of each clip.")] = 1.0,
     size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
     language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
-    voice: Annotated[str | None, typer.Option(help="female, male, or one by name; by default they take turns.")] = None,
+    voice: Annotated[str | None, typer.Option(help="female, male or a name; by default in turns.")] = None,
     split: Annotated[
-        str, typer.Option(help="train, test (other people) or ood (foreign, another voice, sung).")
+        str, typer.Option(help="train, test (other people) or ood (foreign, sung).")
     ] = "train",
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,

@@ -147,9 +147,8 @@ def test_light_that_never_changes_is_kept_once_and_read_for_every_frame(tmp_path
 def test_landmarks_come_back_to_a_hundredth_of_a_pixel(tmp_path, folder, face):
     kinds = ("wave", "identity", "expression", "pose", "camera", "albedo", "light", "error")
     points = torch.rand(20, 68, 2, generator=torch.Generator().manual_seed(0)) * 40 - 4
-    clip = write_clip(
-        tmp_path / "there", {n: folder.tensor(n) for n in kinds} | {"landmarks": points}, grey(20, 32), {}, face=face
-    )
+    tensors = {name: folder.tensor(name) for name in kinds} | {"landmarks": points}
+    clip = write_clip(tmp_path / "there", tensors, grey(20, 32), {}, face=face)
     torch.testing.assert_close(clip.tensor("landmarks"), points, rtol=0, atol=0.01)
 
 

@@ -1,5 +1,6 @@
 import csv
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_phonemes_stand_in_a_table_that_covers_the_clip(ada):
     assert rows[0] == ["start", "end", "symbol"]
     spoken = read_phonemes(ada)
     assert spoken[0][0] == 0 and spoken[-1][1] == 6.0
-    assert all(one[1] == other[0] for one, other in zip(spoken, spoken[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in pairwise(spoken))
     assert len({symbol for *_, symbol in spoken}) > 8
 
 
@@ -192,5 +193,5 @@ def test_senseless_wishes_are_refused_with_what_there_is(tmp_path, wish, words):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(VisemixError, match="cannot write to .*file/c"):
+    with pytest.raises(VisemixError, match=r"cannot write to .*file/c"):
         corpus(tmp_path / "file/c", speakers=1, minutes=0.02, console=QUIET)

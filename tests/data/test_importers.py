@@ -39,7 +39,7 @@ def hdtf(tmp_path):
 
 
 def test_hdtf_is_cut_by_its_lists_at_the_resolution_they_were_made_for(hdtf, tmp_path):
-    made, broken = cut_out("hdtf", hdtf, tmp_path / "out")
+    made, _ = cut_out("hdtf", hdtf, tmp_path / "out")
     assert [path.name for path in made] == ["WDA_KatieHill_000.mp4"]
     video = read_video(made[0])
     assert video.shape == (25, 3, 24, 24)  # 48 of 96 lines, of a picture with 48

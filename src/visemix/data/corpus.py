@@ -1,4 +1,4 @@
-"""Talking heads whose truth is known: clips as `prepare` writes them, drawn and spoken here, with nothing to estimate."""
+"""Talking heads whose truth is known: clips as `prepare` writes them, drawn and spoken here, nothing estimated."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def speak(
     ticks = np.arange(-(-samples // BLOCK) + 1) * BLOCK / SAMPLE_RATE
     at = np.searchsorted([phone.stop for phone in phones], ticks, side="right").clip(max=len(phones) - 1)
 
-    def track(values: Sequence[float] | Float[np.ndarray, " P"], seconds: float) -> np.ndarray:
+    def track(values: Sequence[float] | np.ndarray, seconds: float) -> np.ndarray:
         return gaussian_filter1d(np.asarray(values, float)[at], seconds * SAMPLE_RATE / BLOCK, mode="nearest")
 
     def fine(values: np.ndarray) -> np.ndarray:
