@@ -16,6 +16,7 @@ from visemix.data.rig import Rig
 from visemix.face import FaceModel
 from visemix.types import FPS
 
+REACH = 0.02  # seconds by which a sound's pull goes beyond its own time
 Curves = dict[str, Float[np.ndarray, " T"]]
 
 
@@ -37,8 +38,8 @@ class Style:
 def style_for(rng: np.random.Generator) -> Style:
     """A speaker's style by chance."""
     return Style(
-        amplitude=float(np.exp(np.clip(0.12 * rng.standard_normal(), -0.3, 0.25))),
-        lag=float(rng.uniform(-0.05, 0.02)),
+        amplitude=float(np.exp(np.clip(0.1 * rng.standard_normal(), -0.25, 0.25))),
+        lag=float(rng.uniform(-0.04, 0.0)),
         asymmetry=float(np.clip(0.12 * rng.standard_normal(), -0.25, 0.25)),
         smile=float(rng.uniform(0.0, 0.2)),
         ajar=float(rng.uniform(0.0, 0.06)),
@@ -90,7 +91,7 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
     middle = np.array([(p.start + p.stop) / 2 for p in phones])
     half = np.array([(p.stop - p.start) / 2 for p in phones])
     hold = np.array([sound.hold for sound in sounds])
-    away = np.abs(seconds[:, None] - middle) / (half + 0.03)
+    away = np.abs(seconds[:, None] - middle) / (half + REACH)
     pull = hold * np.exp(-1.5 * away**1.6)  # (T, phones)
     pull = pull / (pull.sum(1, keepdims=True) + 1e-6)
     firm = np.array([1.0 if s.lips else 0.45 + 0.55 * p.stress for p, s in zip(phones, sounds, strict=True)])
@@ -113,14 +114,16 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
 def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
     """What jaw and lips do for these shapes, spoken in these ways."""
     talking = shapes["speech"]
-    opened = shapes["open"] * style.amplitude * ways["strength"] + style.ajar * (1 - talking)
+    low = (1 - np.exp(-2.5 * shapes["open"])) / (1 - np.exp(-2.5))  # half open is not far from open
+    opened = low * style.amplitude * ways["strength"] + style.ajar * (1 - talking)
     rounded = shapes["round"] * style.amplitude * ways["rounding"]
-    free = 1 - shapes["seal"]
+    free, flat = 1 - shapes["seal"], (1 - rounded).clip(0)
     return {
         "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.5 * shapes["bite"]),
         "funnel": rounded * (0.2 + 0.7 * shapes["open"]) * free,
         "pucker": rounded * (1 - 0.35 * shapes["open"]),
-        "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0) * (1 - rounded).clip(0),
+        "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0)
+        * (1 - rounded).clip(0),
         "smile": (style.smile + 0.25 * ways["smile"] + 0.15 * shapes["spread"]).clip(0) * (1 - 0.7 * rounded).clip(0),
         "lower": 0.25 * shapes["spread"] * free,
         "upper": (0.5 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
@@ -135,11 +138,28 @@ def manner(frames: int, freedom: float, rng: np.random.Generator) -> Curves:
     """Slowly changing ways to say the same: factors for opening and rounding, amounts of spread and smile."""
     drifts = {name: freedom * _drift(frames, 1.0, rng) for name in ("strength", "rounding", "spread", "smile")}
     return {
-        "strength": np.exp(0.35 * drifts["strength"]),
+        "strength": np.exp(0.32 * drifts["strength"]),
         "rounding": np.exp(0.3 * drifts["rounding"]),
         "spread": drifts["spread"],
         "smile": drifts["smile"],
     }
+
+
+def reconstruction_noise(
+    expression: Float[Tensor, "T E"], face: FaceModel, seed: int, *, drift: float = 0.02, jitter: float = 0.02
+) -> Float[Tensor, "T E"]:
+    """The expression as a fitted 3DMM would have it: every coefficient drifts slowly and trembles from frame to frame.
+
+    Args:
+        drift: standard deviation of what changes over two seconds, as a share of each coefficient's range.
+        jitter: the same of what changes with every frame.
+    """
+    rng = np.random.default_rng([seed, 4])
+    low, high = face.expression_range.T.cpu()
+    frames, width = expression.shape
+    slow = np.stack([_drift(frames, 2.0, rng) for _ in range(width)], 1)
+    noise = torch.from_numpy(drift * slow + jitter * rng.standard_normal((frames, width))).float()
+    return torch.minimum(torch.maximum(expression + (high - low) * noise, low), high)
 
 
 def _stress(phones: Sequence[Phone], seconds: np.ndarray) -> np.ndarray:

@@ -115,7 +115,9 @@ def _synthesise(text: str, voice: str, parameters: dict[int, int]) -> tuple[Int1
         while events[k].type:
             event = events[k]
             name = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
-            marks.append(Mark(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else ""))
+            marks.append(
+                Mark(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else "")
+            )
             k += 1
         return 0
 
@@ -159,7 +161,7 @@ def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> l
     phones: list[Phone] = []
     word: list[tuple[str, int, int]] = []  # letters, first sample, last sample
     opened: int | None = None
-    for mark, following in zip(marks, marks[1:] + [Mark(END, len(wave))], strict=True):
+    for mark, following in zip(marks, [*marks[1:], Mark(END, len(wave))], strict=True):
         if mark.kind in (WORD, END):
             phones += _word(word, rate)
             word = []
@@ -201,7 +203,7 @@ def _word(parts: list[tuple[str, int, int]], rate: int) -> list[Phone]:
         sounds, spelt = spelt[:count], spelt[count:]
         usual = np.cumsum([0.0] + [SOUNDS[s.symbol].seconds for s in sounds])
         edges = (start + (stop - start) * usual / usual[-1]) / rate
-        phones += [Phone(s.symbol, *edges[k : k + 2].tolist(), s.stress) for k, s in enumerate(sounds)]
+        phones += [Phone(s.symbol, float(edges[k]), float(edges[k + 1]), s.stress) for k, s in enumerate(sounds)]
     return phones
 
 

@@ -63,7 +63,7 @@ def speak(
     ticks = np.arange(-(-samples // BLOCK) + 1) * BLOCK / SAMPLE_RATE
     at = np.searchsorted([phone.stop for phone in phones], ticks, side="right").clip(max=len(phones) - 1)
 
-    def track(values: Sequence[float] | Float[np.ndarray, " P"], seconds: float) -> np.ndarray:
+    def track(values: Sequence[float] | np.ndarray, seconds: float) -> np.ndarray:
         return gaussian_filter1d(np.asarray(values, float)[at], seconds * SAMPLE_RATE / BLOCK, mode="nearest")
 
     def fine(values: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def _shape(source: np.ndarray, response: np.ndarray) -> np.ndarray:
     window = np.sin(np.pi * (np.arange(2 * BLOCK) + 0.5) / (2 * BLOCK)) ** 2  # two of them overlap and add up to one
     ticks, tail = len(response), BINS * 2 - 2
     padded = np.pad(source, (BLOCK, (ticks + 1) * BLOCK - len(source)))
-    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * BLOCK)[:: BLOCK][:ticks] * window
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * BLOCK)[::BLOCK][:ticks] * window
     shaped = np.fft.irfft(np.fft.rfft(pieces, tail) * response, tail)
     out = np.zeros((ticks + tail // BLOCK + 1) * BLOCK)
     for k in range(0, tail, BLOCK):  # the k-th block of every window lands k blocks later

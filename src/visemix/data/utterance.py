@@ -18,7 +18,7 @@ from visemix.data.stretch import stretch
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 PEAK = 0.7
-ROOM = 3e-4  # the sound of an empty room, so that a pause is quiet and not nothing
+ROOM = 1e-3  # the sound of an empty room, so that a pause is quiet and not nothing
 SCALE = (1.0, 9 / 8, 5 / 4, 3 / 2, 5 / 3)  # what is sung: the steps of a pentatonic scale
 HELD = 3.0  # how many times as long as spoken a sung vowel lasts
 WORDS = r"[一-鿿]|[^\W_一-鿿]+(?:['-][^\W_]+)*"  # a Chinese character is sung like a word
@@ -124,12 +124,16 @@ def utter(seconds: float, voice: Voice, seed: int, *, singing: bool = False) -> 
     return Utterance(whole.astype(np.float32), _filled(phones, samples / SAMPLE_RATE), " ".join(texts))
 
 
-def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> tuple[np.ndarray, list[Phone]]:
+def _espeak(
+    sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool
+) -> tuple[np.ndarray, list[Phone]]:
     name = f"{phrase_book(voice.language)['espeak']}+{voice.name}"
     speed, height = round(165 * voice.rate), 100 * np.log2(voice.pitch)
     if not singing:
         return espeak.say(sentence.text, name, speed=speed, pitch=round(50 + height))
-    waves, phones, note = [], [], 0
+    waves: list[np.ndarray] = []
+    phones: list[Phone] = []
+    note = 0
     for word in re.findall(WORDS, sentence.text):
         note = _step(note, rng)
         flat = round(min(45 + height + 64 * np.log2(SCALE[note]), 99))
