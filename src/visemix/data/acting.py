@@ -122,8 +122,7 @@ def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
         "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.5 * shapes["bite"]),
         "funnel": rounded * (0.2 + 0.7 * shapes["open"]) * free,
         "pucker": rounded * (1 - 0.35 * shapes["open"]),
-        "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0)
-        * (1 - rounded).clip(0),
+        "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0) * flat,
         "smile": (style.smile + 0.25 * ways["smile"] + 0.15 * shapes["spread"]).clip(0) * (1 - 0.7 * rounded).clip(0),
         "lower": 0.25 * shapes["spread"] * free,
         "upper": (0.5 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
