@@ -14,7 +14,7 @@ LAYERS = [
     {"pipeline"},
     {"training"},
     {"run", "generation", "evaluation", "report", "engines"},
-    {"demo", "catalogue", "sweep"},
+    {"demo", "catalogue", "sweep", "corpus_page"},
     {"cli"},
     {"__init__"},
 ]
