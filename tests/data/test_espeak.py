@@ -29,9 +29,9 @@ def test_a_diphthong_shares_its_time():
     assert told(transcribe(marks, np.ones(210, np.int16), 1000)) == [("a", 0.0, 0.13), ("ʊ", 0.13, 0.21)]
 
 
-def test_the_silence_before_a_voiceless_stop_is_its_closure():
-    wave = np.ones(600, np.int16)
-    wave[340:380] = 0
+def test_the_quiet_before_a_voiceless_stop_is_its_closure():
+    wave = np.full(600, 1000, np.int16)
+    wave[340:380] = 20  # breath
     marks = [Mark(WORD, 0), Mark(PHONEME, 0, "ˈa"), Mark(PHONEME, 380, "p"), Mark(PHONEME, 420, "ə")]
     assert told(transcribe(marks, wave, 1000)) == [("a", 0.0, 0.34), ("p", 0.34, 0.42), ("ə", 0.42, 0.6)]
 
@@ -57,7 +57,7 @@ def test_a_text_is_spoken_with_every_sound_in_its_place():
     stops = [wave[int(p.start * 16000) : int(p.stop * 16000)] for p in phones[1:] if p.symbol == "p"]
     assert len(stops) == 3
     for stop in stops:  # ten milliseconds of closed lips
-        assert min(np.abs(stop[k : k + 160]).max() for k in range(len(stop) - 160)) < 0.01
+        assert min(np.abs(stop[k : k + 160]).max() for k in range(len(stop) - 160)) < 0.04
 
 
 @here

@@ -173,7 +173,7 @@ def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> l
         if letters and opened is not None:
             start, opened = opened, None
         elif letters.startswith(CLOSURES) and word:
-            start = max(word[-1][1] + rate // 100, _silence_before(wave, start))
+            start = max(word[-1][1] + rate // 100, _closure_before(wave, word[-1][1], start))
             word[-1] = (*word[-1][:2], start)
         word.append((letters, start, following.sample))
     phones += _word(word, rate)
@@ -186,9 +186,11 @@ def _letters(name: str) -> str:
     return re.sub(r"(?<=[^\Wˈˌ])h$", "", name)  # of an aspirated stop
 
 
-def _silence_before(wave: Int16[np.ndarray, " S"], sample: int) -> int:
-    sounding = np.flatnonzero(wave[max(0, sample - 4000) : sample])
-    return max(0, sample - 4000) + int(sounding[-1]) + 1 if len(sounding) else max(0, sample - 4000)
+def _closure_before(wave: Int16[np.ndarray, " S"], earlier: int, sample: int) -> int:
+    """Where the quiet before `sample` begins: under six hundredths of the sound that starts at `earlier`."""
+    loud = np.abs(wave[earlier:sample].astype(np.int32))  # breathy voices are never quite silent
+    sounding = np.flatnonzero(loud > 0.06 * loud.max(initial=0))
+    return earlier + int(sounding[-1]) + 1 if len(sounding) else sample
 
 
 def _word(parts: list[tuple[str, int, int]], rate: int) -> list[Phone]:

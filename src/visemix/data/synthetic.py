@@ -54,7 +54,7 @@ def synthesise(
 ) -> list[ClipFolder]:
     """Write a clip for each speaker into `folder`, as if a video had been prepared, but with nothing to estimate.
 
-    Every speaker babbles open syllables in a formant voice of their own; lips and jaw move with the sounds, blend from
+    Every speaker says sentences in a formant voice of their own; lips and jaw move with the sounds, blend from
     one into the next and close for m and p; eyes blink, brows and head move. Coefficients, pose and light on disk are
     those the pictures were drawn with. The same seed gives the same numbers.
 
