@@ -95,13 +95,12 @@ def corpus(
     size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
     language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
     voice: Annotated[str | None, typer.Option(help="female, male or a name; by default in turns.")] = None,
-    split: Annotated[
-        str, typer.Option(help="train, test (other people) or ood (foreign, sung).")
-    ] = "train",
+    split: Annotated[str, typer.Option(help="train, test (other people) or ood (foreign, sung).")] = "train",
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
     synthesiser: Annotated[str, typer.Option(help="auto, espeak or formants.")] = "auto",
+    noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
@@ -121,6 +120,7 @@ def corpus(
         seed=seed,
         jobs=jobs,
         synthesiser=synthesiser,  # type: ignore[arg-type]
+        noise=noise,
         overwrite=overwrite,
     )
     typer.echo(write_page(out))
