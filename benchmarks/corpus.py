@@ -22,8 +22,9 @@ from rich.console import Console
 from visemix.data import ClipFolder
 from visemix.data.acting import act
 from visemix.data.cast import cast
-from visemix.data.corpus import corpus, subject_of
+from visemix.data.corpus import corpus
 from visemix.data.module import Span, TrainingWindows
+from visemix.data.takes import subject_of
 from visemix.data.utterance import utter
 from visemix.face import FACE, FaceModel
 from visemix.ops.audio import ROWS_PER_FRAME, log_mel

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.data import ClipFolder, Label, find_clips
-from visemix.data.corpus import PHONEMES, read_phonemes
+from visemix.data.takes import PHONEMES, read_phonemes
 from visemix.face import FACE, FaceModel
 from visemix.report import heading, page, paragraph, picture, png, table
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from visemix.data import ClipFolder, Label
 from visemix.data.cast import cast
-from visemix.data.corpus import Recipe, corpus, make, plan, read_phonemes
+from visemix.data.corpus import corpus, plan
 from visemix.data.scene import FINER, Scene
+from visemix.data.takes import Recipe, make, read_phonemes
 from visemix.face.shading import landmarks_2d, posed
 from visemix.ops.camera import project
 from visemix.ops.raster import cover

@@ -126,7 +126,8 @@ def _shelves(room: Array, rng: np.random.Generator) -> None:
 
 
 def _fill(rgb: Colour, x: Array, y: Array) -> Array:
-    return np.array(rgb)[:, None, None] * np.ones_like(x + y)
+    plain: Array = np.array(rgb)[:, None, None] * np.ones_like(x + y)
+    return plain
 
 
 def _edge(inside: Array, soft: float) -> Array:
