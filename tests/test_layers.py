@@ -12,7 +12,7 @@ LAYERS = [
     {"losses"},
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
-    {"training"},
+    {"training", "scoring"},
     {"run", "generation", "evaluation", "sweep", "report"},
     {"demo", "catalogue"},
     {"cli"},

@@ -130,14 +130,23 @@ def evaluate(
     metrics: Annotated[str | None, typer.Option(help="Names with commas between; by default all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
     overwrite: Overwrite = False,
+    weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
+    require: Annotated[str | None, typer.Option(help="Names that must have a number; else the exit is 1.")] = None,
+    jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
+    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="as in fid.sha256=…")] = None,
 ) -> None:
     """Score a generated video beside the real one."""
     from rich.console import Console
 
-    from visemix.evaluation import evaluate, table
+    from visemix.evaluation import evaluate, options_of, table, unmet
 
-    named = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    Console().print(table(evaluate(real, fake, named, out, overwrite=overwrite)))
+    named, required = (None if text is None else text.replace(",", " ").split() for text in (metrics, require))
+    settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "options": options_of(option or [])}
+    report = evaluate(real, fake, named, out, overwrite=overwrite, **settings)
+    Console().print(table(report))
+    for sentence in unmet(report, required or []):
+        typer.echo(f"visemix: {sentence}", err=True)
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
