@@ -11,6 +11,10 @@ import time
 import pytest
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
+READY = """
+var ready = (video) =>
+  video.readyState > 2 || video.error || new Promise((done) => video.addEventListener("canplay", done));
+"""
 
 
 class Browser:
@@ -20,7 +24,9 @@ class Browser:
         self.folder, self.size, self.number, self.rest = folder, (width, height), 0, b""
 
     def __enter__(self):
-        chromium = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+        chromium = next(
+            (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+        )
         if chromium is None:
             pytest.skip("there is no Chromium on this machine")
         (hear, self.speak), (self.listen, say) = os.pipe(), os.pipe()
@@ -31,7 +37,13 @@ class Browser:
             os.dup2(b, 4)
 
         self.process = subprocess.Popen(
-            [chromium, *FLAGS, f"--user-data-dir={self.folder / 'profile'}", "--window-size={},{}".format(*self.size), "about:blank"],
+            [
+                chromium,
+                *FLAGS,
+                f"--user-data-dir={self.folder / 'profile'}",
+                "--window-size={},{}".format(*self.size),
+                "about:blank",
+            ],
             preexec_fn=place,
             pass_fds=(3, 4, hear, say),
             stdout=subprocess.DEVNULL,
@@ -86,12 +98,12 @@ class Browser:
         """Show a file, and wait until its videos can play."""
         self.send("Page.navigate", url=path.resolve().as_uri())
         self.run("document.readyState === 'complete' || new Promise(done => addEventListener('load', done))")
-        self.run("Promise.all([...document.querySelectorAll('video[src]')].map(v => v.readyState > 2 || v.error || new Promise(done => v.addEventListener('canplay', done))))")
+        self.run("Promise.all([...document.querySelectorAll('video[src]')].map(ready))", READY)
 
-    def run(self, expression):
+    def run(self, expression, before=""):
         """The value of a JavaScript expression, as if a person had caused it; promises are waited for."""
         options = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
-        found = self.send("Runtime.evaluate", expression=f"(async () => ({expression}))()", **options)
+        found = self.send("Runtime.evaluate", expression=f"{before}; (async () => ({expression}))()", **options)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 

@@ -88,7 +88,7 @@ def evaluate(
         "versions": {package: _version(package) for package in PACKAGES},
     }
     if out is not None:
-        _write(Path(out), report)
+        write_scores(Path(out), report)
     return report
 
 
@@ -252,7 +252,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
+def write_scores(path: Path, report: dict[str, Any]) -> None:
+    """The report as a JSON file that is whole or not there."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

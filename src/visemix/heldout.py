@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from visemix.data import DATA, VideoWriter
 from visemix.data.module import Span
-from visemix.evaluation import evaluate
+from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
 from visemix.ops.device import keep_memory
 from visemix.pipeline import WEIGHTS, TalkingFace, plain
@@ -32,6 +32,7 @@ def is_run(path: Path) -> bool:
 def evaluate_run(
     run: str | Path,
     metrics: Sequence[str] | None = None,
+    out: str | Path | None = None,
     *,
     clips: str | Path | None = None,
     overwrite: bool = False,
@@ -46,8 +47,9 @@ def evaluate_run(
     sides are the clip's square pictures, encoded alike. Videos that are there and younger than the weights are kept.
 
     Args:
+        out: a second place for the scores.
         clips: where the run's clips are now, if not where they were in training.
-        overwrite: make videos and scores anew.
+        overwrite: make the videos anew, and replace `out`.
         batch: frames painted at a time.
         options: handed on to `evaluate`.
 
@@ -58,10 +60,15 @@ def evaluate_run(
         VisemixError: no run there, nothing held out, no trained renderer, or clips that are gone.
     """
     run = Path(run)
+    if out is not None and Path(out).exists() and not overwrite:
+        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
     write_held_out(run, clips=clips, overwrite=overwrite, batch=batch, device=device, progress=progress)
     folder = run / FOLDER
-    options = options | {"out": folder / SCORES, "overwrite": True, "progress": progress}
-    return evaluate(folder / "real", folder / "fake", metrics, **options)
+    options = options | {"overwrite": True, "progress": progress}
+    scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
+    if out is not None:
+        write_scores(Path(out), scores)
+    return scores
 
 
 def write_held_out(
@@ -140,4 +147,3 @@ def _learnt(model: TalkingFace) -> list[str]:
 
 def _younger(path: Path, than: Path) -> bool:
     return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
-

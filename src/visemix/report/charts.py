@@ -14,9 +14,7 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 250, 64, 16, 34, 42  # of a chart
 LETTER, KEY, LEGEND = 7, 34, 18  # width of a letter, of a legend's line with its margins, height of its row
 
 
-def chart(
-    curves: Mapping[str, Points], across: str, up: str, *, log: bool = False, clock: bool = False
-) -> str:
+def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = False, clock: bool = False) -> str:
     """Curves by name over one pair of axes, as SVG. `across` and `up` name the axes with their units.
 
     A value that is NaN or infinite leaves a gap. With `clock`, x is the seconds of the player that the chart stands

@@ -17,6 +17,7 @@ LATEX = {
     "\\": r"\textbackslash{}",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$",
     "−": "$-$",
     "–": "--",
     "±": r"$\pm$",
@@ -37,7 +38,10 @@ def markdown(table: Table) -> str:
         if title:
             lines += _md_row([f"*{_md(title)}*", *[""] * len(laid.heads)])
         lines += "".join(_md_row([_md(name), *map(_md_text, texts)]) for name, texts in rows)
-    return "\n\n".join(filter(None, [f"**{_md(table.title)}**" if table.title else "", lines, *_below(laid, _mark)])) + "\n"
+    return (
+        "\n\n".join(filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)]))
+        + "\n"
+    )
 
 
 def latex(table: Table) -> str:
@@ -82,7 +86,9 @@ def html(table: Table) -> str:
     body = []
     for title, rows in laid.groups:
         if title:
-            body.append(f'<tr class="group"><th scope="colgroup" colspan="{len(laid.heads) + 1}">{escape(title)}</th></tr>')
+            body.append(
+                f'<tr class="group"><th scope="colgroup" colspan="{len(laid.heads) + 1}">{escape(title)}</th></tr>'
+            )
         for name, texts in rows:
             cells = "".join(f'<td class="number">{_html_text(text)}</td>' for text in texts)
             body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
@@ -102,7 +108,7 @@ WRITERS: dict[str, Callable[[Table], str]] = {
 }
 
 
-def check_suffixes(paths: Sequence[Path], overwrite: bool) -> None:
+def check_files(paths: Sequence[Path], overwrite: bool) -> None:
     """Raises VisemixError for a format that nobody writes, and for files that exist: before any work is done."""
     for path in paths:
         if path.suffix.lower() not in WRITERS:
@@ -140,7 +146,7 @@ def _mark(number: int) -> str:
 
 
 def _md(words: str) -> str:
-    return words.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_").replace("\n", " ")
+    return words.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
 
 
 def _md_row(cells: Sequence[str]) -> str:
@@ -172,7 +178,5 @@ def _html_mark(number: int) -> str:
 
 def _html_text(text: Text) -> str:
     words = f"<b>{escape(text.words)}</b>" if text.best else escape(text.words)
-    interval = f' <small>{escape(text.interval)}</small>' if text.interval else ""
+    interval = f" <small>{escape(text.interval)}</small>" if text.interval else ""
     return words + (_html_mark(text.mark) if text.mark else "") + interval
-
-

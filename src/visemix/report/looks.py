@@ -8,18 +8,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
 from visemix.data.pairs import rgb_frames
-from visemix.face.track import TRACKER, Tracker
-from visemix.metrics.landmarks import OUTER_EYE_CORNERS
+from visemix.face.track import Tracker
+from visemix.metrics.articulation import mouth_opening
+from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH
-from visemix.types import VisemixError
 
-TRACKING = {"name": "mediapipe", "mode": "static"}  # as the landmark metrics
 COLUMNS = 6  # frames on a contact sheet
 HOTTEST = 64.0  # of 255: mean absolute difference that is drawn in the brightest colour
-UPPER_LIP, LOWER_LIP = 62, 66  # the middles of the inner lips
 # Black, violet, red, orange, pale yellow: lightness grows evenly, so it also reads in grey.
 HEAT = np.array([[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]], float)
 
@@ -32,16 +31,6 @@ class Look:
     errors: Float[np.ndarray, "k H W"] | None  # mean absolute difference to the recording in these frames
     mean_error: Float[np.ndarray, "H W"] | None  # and over all frames
     landmarks: Float[np.ndarray, "T 68 2"] | None  # pixels; NaN where no face was found
-
-
-def tracker() -> tuple[Tracker | None, str]:
-    """mediapipe, or why it cannot be had."""
-    try:
-        found = TRACKER.build(TRACKING)
-        found([np.zeros((64, 64, 3), np.uint8)])
-    except VisemixError as error:
-        return None, str(error)
-    return found, ""
 
 
 def look(videos: Mapping[str, Path], frames: int, track: Tracker | None) -> dict[str, Look]:
@@ -84,17 +73,14 @@ def strip(frames: UInt8[np.ndarray, "k H W 3"]) -> UInt8[np.ndarray, "H L 3"]:
 
 
 def openings(landmarks: Float[np.ndarray, "T 68 2"]) -> Float[np.ndarray, " T"]:
-    """How far the lips are apart, in per cent of the clip's mean distance between the outer eye corners."""
-    left, right = OUTER_EYE_CORNERS
-    eyes = np.nanmean(np.linalg.norm(landmarks[:, left] - landmarks[:, right], axis=-1))
-    return 100 * np.linalg.norm(landmarks[:, UPPER_LIP] - landmarks[:, LOWER_LIP], axis=-1) / eyes
+    """How far the lips are apart, in per cent of the distance between the outer eye corners."""
+    return 100 * mouth_opening(torch.from_numpy(landmarks)).numpy()
 
 
 def mouths(landmarks: Float[np.ndarray, "T 68 2"]) -> Float[np.ndarray, "n 40"]:
     """Shapes of the mouth, free of place and size, of the frames in which one was found."""
     found = landmarks[~np.isnan(landmarks).any((1, 2))]
-    left, right = OUTER_EYE_CORNERS
-    eyes = np.linalg.norm(found[:, left] - found[:, right], axis=-1)[:, None, None]
+    eyes = eye_distance(torch.from_numpy(found)).numpy()[:, None, None]
     points = found[:, MOUTH]
     return ((points - points.mean(1, keepdims=True)) / eyes).reshape(len(found), -1)
 

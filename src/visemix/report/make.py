@@ -16,8 +16,8 @@ from visemix.face.track import Tracker
 from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
 from visemix.report.charts import Points, chart, scatter
 from visemix.report.embedding import tsne
-from visemix.report.formats import check_suffixes, html, write_tables, write_text
-from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouths, openings, strip, tracker
+from visemix.report.formats import check_files, html, write_tables, write_text
+from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouths, openings, strip
 from visemix.report.page import heading, page, paragraph, picture
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT, player
@@ -33,6 +33,7 @@ from visemix.report.results import (
     variants,
 )
 from visemix.report.tables import Table
+from visemix.scoring import make_tracker
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def report(
     out = Path(out)
     if out.exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another --out or pass --overwrite")
-    check_suffixes(tables, overwrite)
+    check_files(tables, overwrite)
     methods = [method(name, path, clips, progress) for name, path in named(sources)]
     results = {one.name: one.result for one in methods}
     check_together(results)
@@ -82,18 +83,19 @@ def report(
     return out
 
 
-def named(sources: Sequence[str]) -> list[tuple[str, Path]]:
-    """`name=path`, or a path under the shortest end of it that tells it from the others.
+def named(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list[tuple[str, Path]]:
+    """`name=path`, or a path under its own last name. Two of one name are refused, and the `reserved`.
 
     >>> named(["runs/mine/12ab", "other=runs/x/34cd", "c.json"])
     [('12ab', PosixPath('runs/mine/12ab')), ('other', PosixPath('runs/x/34cd')), ('c', PosixPath('c.json'))]
     """
     pairs = [source.partition("=") if "=" in source else ("", "", source) for source in sources]
-    found = [(name or Path(path).stem or path, Path(path)) for name, _, path in pairs]
+    found = [(name or Path(path).stem, Path(path)) for name, _, path in pairs]
     names = [name for name, _ in found]
-    twice = next((name for name in names if names.count(name) > 1 or name == RECORDED), None)
+    twice = next((name for name in names if names.count(name) > 1 or name in reserved), None)
     if twice is not None:
-        raise VisemixError(f"two things are called '{twice}'; name them apart, as in mine={found[names.index(twice)][1]}")
+        path = found[names.index(twice)][1]
+        raise VisemixError(f"'{twice}' names two things; give each a name of its own, as in mine={path}")
     return found
 
 
@@ -126,7 +128,7 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
         more = Table("", [column for column in table.columns if column.key in used], groups)
         yield f"<details><summary>More of the papers' tables</summary>{html(more)}</details>"
     seen: dict[str, list[np.ndarray]] = {}
-    track, reason = tracker()
+    track, reason = make_tracker()
     everything = {clip: None for result in results.values() for clip in result["clips"]}
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
         for clip in bar.track(everything, description="report"):
@@ -217,5 +219,3 @@ def _listed(names: Mapping[str, object]) -> str:
 
 def _anchor(clip: str) -> str:
     return "clip-" + "".join(sign if sign.isalnum() else "-" for sign in clip)
-
-

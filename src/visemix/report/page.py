@@ -1,4 +1,4 @@
-"""A page of numbers and pictures that opens anywhere: one HTML file without links or fonts, and scripts only if asked."""
+"""A page of numbers and pictures that opens anywhere: one HTML file without links or fonts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 def video(path: str | Path, caption: str) -> str:
     """An mp4 inside the page, with controls."""
-    clip = f'<video controls loop playsinline preload="auto" src="{inline(Path(path).read_bytes(), "video/mp4")}"></video>'
+    clip = (
+        f'<video controls loop playsinline preload="auto" src="{inline(Path(path).read_bytes(), "video/mp4")}"></video>'
+    )
     return f"<figure>{clip}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

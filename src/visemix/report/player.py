@@ -23,7 +23,8 @@ def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
     )
     speeds = "".join(f'<option value="{s}"{" selected" if s == 1 else ""}>{s:g}×</option>' for s in SPEEDS)
     names = "".join(
-        f'<option value="{k}"{" selected" if k == heard else ""}>{escape(name)}</option>' for k, name in enumerate(videos)
+        f'<option value="{k}"{" selected" if k == heard else ""}>{escape(name)}</option>'
+        for k, name in enumerate(videos)
     )
     controls = (
         '<button type="button" class="play main" disabled>Play</button>'

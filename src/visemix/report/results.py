@@ -11,13 +11,13 @@ from typing import Any
 from visemix.data.footage import sha256
 from visemix.report.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
-from visemix.report.tables import Cell, Column, Group, Row, Table
+from visemix.report.tables import Better, Cell, Column, Group, Row, Table
 from visemix.types import VisemixError
 
 Result = dict[str, Any]  # as `visemix.evaluation.evaluate` answers it
-EXPECTED = ("summary", "details", "clips")
+EXPECTED = ("summary", "truth", "details", "clips")
 RECORDED = "recorded"  # the ground truth's row
-DIGITS = {"dB": 2, "frames": 2, "ms": 1}
+DIGITS = {"frames": 2}  # else 3, as the papers print
 
 
 def read_result(path: Path) -> Result:
@@ -32,7 +32,11 @@ def read_result(path: Path) -> Result:
         raise VisemixError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise VisemixError(f"{path} is no JSON ({error}); give what `visemix evaluate --out` wrote") from error
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in EXPECTED) or not found["clips"]:
+    if (
+        not isinstance(found, dict)
+        or not all(isinstance(found.get(key), dict) for key in EXPECTED)
+        or not found["clips"]
+    ):
         raise VisemixError(f"{path} is no evaluation ({', '.join(EXPECTED)}); give what `visemix evaluate --out` wrote")
     return found
 
@@ -59,23 +63,22 @@ def columns(results: Mapping[str, Result]) -> list[Column]:
     found: dict[str, Column] = {}
     for result in results.values():
         for key, row in result["summary"].items():
-            higher = result["details"].get(key, {}).get("higher_is_better")
-            better = "" if higher is None else "higher" if higher else "lower"
-            found.setdefault(key, Column(key, row["unit"], better, DIGITS.get(row["unit"], 3)))  # type: ignore[arg-type]
+            about = result["details"].get(key, {})
+            better: Better = {True: "higher", False: "lower", None: "nearer"}[about.get("higher_is_better")]
+            digits = DIGITS.get(row["unit"], 3)
+            found.setdefault(key, Column(key, row["unit"], better, digits, ideal=about.get("ideal") or 0.0))
     return list(found.values())
 
 
-def method_row(name: str, result: Result) -> Row:
+def method_row(name: str, result: Result, *, competes: bool = True) -> Row:
     """One method's means over clips, with intervals where there are clips enough; reasons where there is no number."""
-    return Row(name, {key: _cell(result, key) for key in result["summary"]})
+    return Row(name, {key: _cell(result, key, "summary", "metrics") for key in result["summary"]}, competes)
 
 
-def truth_row(results: Iterable[Result]) -> Row | None:
-    """The recordings' own scores by the same code, where the evaluation has them."""
-    truth = next((result["truth"] for result in results if result.get("truth")), None)
-    if truth is None:
-        return None
-    return Row(RECORDED, {key: _cell(truth, key) for key in truth["summary"]}, competes=False)
+def truth_row(results: Iterable[Result]) -> Row:
+    """The recordings' own scores by the same code: what a perfect method would reach."""
+    whole = max(results, key=lambda result: len(result["clips"]))
+    return Row(RECORDED, {key: _cell(whole, key, "truth", "truth") for key in whole["truth"]}, competes=False)
 
 
 def comparison(
@@ -83,16 +86,18 @@ def comparison(
 ) -> Table:
     """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, by name."""
     chosen = [column for column in columns(results) if not only or column.key in only]
-    rows = [method_row(name, result) for name, result in results.items()]
     truth = truth_row(results.values())
     counts = {name: len(result["clips"]) for name, result in results.items()}
-    same = len(set(counts.values())) == 1
-    clips = f"{_plural(next(iter(counts.values())), 'clip')}" if same else ", ".join(f"{n}: {k}" for n, k in counts.items())
-    groups = [Group(f"measured here, {clips}", [*([truth] if truth else []), *rows])]
+    same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
+    clips = (
+        f"{_plural(next(iter(counts.values())), 'clip')}" if same else ", ".join(f"{n}: {k}" for n, k in counts.items())
+    )
+    rows = [method_row(name, result, competes=same) for name, result in results.items()]
+    groups = [Group(f"measured here, {clips}", [truth, *rows])]
     groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
     notes = []
     if not same:
-        notes.append("Not every method has every clip: means over different clips do not compare.")
+        notes.append("Not every method has every clip, and means over different clips do not compare: none is marked as the best.")
     if any(count > 1 for count in counts.values()):
         notes.append(f"In brackets: {LEVEL:.0%} bootstrap interval of the mean, clips drawn anew.")
     return Table("", chosen, groups, [*notes, *([CAUTION] if len(groups) > 1 else [])])
@@ -113,14 +118,15 @@ def frames_of(result: Result, clip: str, metric: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-def _cell(result: Result, key: str) -> Cell:
-    row = result["summary"][key]
+def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
+    row, about = result[summary][key], result["details"].get(key, {})
     if row["status"] == "inf":
         return Cell(math.inf)
     if row["status"] != "ok":
-        reason = result["details"].get(key, {}).get("reason") or row["status"]
-        return Cell(None, reason=f"{row['status']}: {reason}")
-    clips = [clip["metrics"].get(key, {}).get("value") for clip in result["clips"].values()]
+        return Cell(None, reason=f"{row['status']}: {about.get('reason') or 'no reason is given'}")
+    if about.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(row["value"])
+    clips = [clip[of_clip].get(key, {}).get("value") for clip in result["clips"].values()]
     return Cell(row["value"], bootstrap([value for value in clips if value is not None]))
 
 

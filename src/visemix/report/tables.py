@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Better = Literal["higher", "lower", ""]
-ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+Better = Literal["higher", "lower", "nearer", ""]
 UNQUOTED = "–"  # the table that a row is quoted from does not have this column
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric: the key that cells go by, and how it is printed."""
+    """A metric: the key that cells go by, and how it is printed. `nearer` is nearer to `ideal`."""
 
     key: str
     unit: str = ""  # "" and "1" are printed as none
     better: Better = ""
     digits: int = 3
     title: str = ""
+    ideal: float = 0.0
 
     @property
     def heading(self) -> str:
         unit = f" ({self.unit})" if self.unit not in ("", "1") else ""
-        return " ".join(filter(None, (f"{self.title or self.key}{unit}", ARROWS[self.better])))
+        arrow = {"higher": "↑", "lower": "↓", "nearer": f"→ {self.ideal:g}", "": ""}[self.better]
+        return " ".join(filter(None, (f"{self.title or self.key}{unit}", arrow)))
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _interval(cell: Cell | None, column: Column, plus_minus: bool) -> str:
     if cell is None or cell.value is None or cell.interval is None:
         return ""
     low, high = cell.interval
+    if low == high:  # a recording beside itself
+        return ""
     if plus_minus:
         return f"± {(high - low) / 2:.{column.digits}f}"
     return f"[{low:.{column.digits}f}, {high:.{column.digits}f}]"
@@ -163,4 +166,9 @@ def _best(rows: Sequence[Row], column: Column) -> str | None:
     values = [cell.value for cell in cells if cell is not None and cell.value is not None]
     if not column.better or len(values) < 2:
         return None
-    return _number(Cell(max(values) if column.better == "higher" else min(values)), column)
+    worth: Callable[[float], float] = {
+        "higher": lambda v: -v,
+        "lower": lambda v: v,
+        "nearer": lambda v: abs(v - column.ideal),
+    }[column.better]
+    return _number(Cell(min(values, key=worth)), column)
