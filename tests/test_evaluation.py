@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import visemix.evaluation
+import visemix.scoring
 from visemix.evaluation import evaluate, table
 from visemix.face.track import Track, Tracker
 from visemix.types import VisemixError
@@ -44,7 +44,7 @@ def tracked(monkeypatch):
             present = np.array([t not in lost for t in range(len(points))])
             return [Track(0, present, points.astype(np.float32))]
 
-    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (Pretend(), ""))
+    monkeypatch.setattr(visemix.scoring, "make_tracker", lambda: (Pretend(), ""))
     return lost
 
 
@@ -104,7 +104,7 @@ def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, 
 
 
 def test_without_a_tracker_landmark_metrics_say_so_and_the_others_are_scored(tmp_path, pictures, monkeypatch):
-    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (None, "mediapipe is not installed"))
+    monkeypatch.setattr(visemix.scoring, "make_tracker", lambda: (None, "mediapipe is not installed"))
     real = write(tmp_path / "real.mp4", pictures[:2])
     report = evaluate(real, real, ["ssim", "lmd", "ssim_face"], progress=False)
     status = {name: row["status"] for name, row in report["summary"].items()}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visemix.data.clips import FRAMES, speaker_of, whole_folder, write_data
 from visemix.data.crop import cut, head_box
-from visemix.data.footage import sha256
+from visemix.ops.store import sha256
 from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader, probe
 from visemix.data.sound import is_silent, read_sound, whole_frames

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -66,13 +68,19 @@ class FaceRegion(VideoMetric):
     """
 
     region = "face"
-    needs_landmarks = True
+    needs = frozenset({"landmarks"})
 
     def __init__(self, base: VideoMetric) -> None:
         super().__init__(statistics=len(base.total))
         self.base = base
         self.unit = base.unit
         self.variant = f"{base.variant}; box of the real 68 landmarks, frame by frame"
+
+    def missing(self) -> str | None:
+        return self.base.missing()
+
+    def about(self) -> dict[str, Any]:
+        return self.base.about()
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]

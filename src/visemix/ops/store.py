@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,3 +75,12 @@ def _notes(file: Any) -> dict[str, Any]:
 
 def _stored(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes() // tensor.element_size()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hex; read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""What `visemix evaluate` wrote, read back and set side by side: a row a method, over the same recordings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visemix.data.footage import sha256
+from visemix.report.intervals import LEVEL, bootstrap
+from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
+from visemix.report.tables import Better, Cell, Column, Group, Row, Table
+from visemix.types import VisemixError
+
+Result = dict[str, Any]  # as `visemix.evaluation.evaluate` answers it
+EXPECTED = ("summary", "truth", "details", "clips")
+RECORDED = "recorded"  # the ground truth's row
+DIGITS = {"frames": 2}  # else 3, as the papers print
+
+
+def read_result(path: Path) -> Result:
+    """The JSON that `visemix evaluate --out` writes.
+
+    Raises:
+        VisemixError: no such file, or not one of ours.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise VisemixError(f"{path} is no JSON ({error}); give what `visemix evaluate --out` wrote") from error
+    if (
+        not isinstance(found, dict)
+        or not all(isinstance(found.get(key), dict) for key in EXPECTED)
+        or not found["clips"]
+    ):
+        raise VisemixError(f"{path} is no evaluation ({', '.join(EXPECTED)}); give what `visemix evaluate --out` wrote")
+    return found
+
+
+def check_together(results: Mapping[str, Result]) -> None:
+    """Raises VisemixError where two methods were scored against different recordings under one name."""
+    seen: dict[str, tuple[str, str, int]] = {}
+    for method, result in results.items():
+        for clip, about in result["clips"].items():
+            real = Path(about["real"])
+            if not real.is_file():
+                raise VisemixError(f"{real}, which '{method}' was scored against, is gone; evaluate it again")
+            digest = sha256(real)
+            first, known, frames = seen.setdefault(clip, (method, digest, about["frames"]))
+            if digest != known:
+                raise VisemixError(
+                    f"'{first}' and '{method}' were scored against different recordings of '{clip}' "
+                    f"({frames} and {about['frames']} frames); evaluate them on the same ones"
+                )
+
+
+def columns(results: Mapping[str, Result]) -> list[Column]:
+    """Every metric that any of them has, in the order of the first."""
+    found: dict[str, Column] = {}
+    for result in results.values():
+        for key, row in result["summary"].items():
+            about = result["details"].get(key, {})
+            better: Better = {True: "higher", False: "lower", None: "nearer"}[about.get("higher_is_better")]
+            digits = DIGITS.get(row["unit"], 3)
+            found.setdefault(key, Column(key, row["unit"], better, digits, ideal=about.get("ideal") or 0.0))
+    return list(found.values())
+
+
+def method_row(name: str, result: Result, *, competes: bool = True) -> Row:
+    """One method's means over clips, with intervals where there are clips enough; reasons where there is no number."""
+    return Row(name, {key: _cell(result, key, "summary", "metrics") for key in result["summary"]}, competes)
+
+
+def truth_row(results: Iterable[Result]) -> Row:
+    """The recordings' own scores by the same code: what a perfect method would reach."""
+    whole = max(results, key=lambda result: len(result["clips"]))
+    return Row(RECORDED, {key: _cell(whole, key, "truth", "truth") for key in whole["truth"]}, competes=False)
+
+
+def comparison(
+    results: Mapping[str, Result], *, only: Sequence[str] = (), quoted: Sequence[Quoted] = COMPARISONS
+) -> Table:
+    """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, by name."""
+    chosen = [column for column in columns(results) if not only or column.key in only]
+    truth = truth_row(results.values())
+    counts = {name: len(result["clips"]) for name, result in results.items()}
+    same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
+    clips = (
+        f"{_plural(next(iter(counts.values())), 'clip')}" if same else ", ".join(f"{n}: {k}" for n, k in counts.items())
+    )
+    rows = [method_row(name, result, competes=same) for name, result in results.items()]
+    groups = [Group(f"measured here, {clips}", [truth, *rows])]
+    groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
+    notes = []
+    if not same:
+        notes.append("Not every method has every clip, and means over different clips do not compare: none is marked as the best.")
+    if any(count > 1 for count in counts.values()):
+        notes.append(f"In brackets: {LEVEL:.0%} bootstrap interval of the mean, clips drawn anew.")
+    return Table("", chosen, groups, [*notes, *([CAUTION] if len(groups) > 1 else [])])
+
+
+def variants(results: Mapping[str, Result]) -> list[list[str]]:
+    """For every metric: name, unit, region, and which of its many conventions it follows."""
+    rows = {}
+    for result in results.values():
+        for key, row in result["summary"].items():
+            rows.setdefault(key, [key, row["unit"], row["region"], row["variant"]])
+    return list(rows.values())
+
+
+def frames_of(result: Result, clip: str, metric: str) -> list[float]:
+    """A metric's value in every frame; NaN where there is none. Empty where it was not measured."""
+    values = result["clips"].get(clip, {}).get("metrics", {}).get(metric, {}).get("frames") or []
+    return [math.nan if value is None else float(value) for value in values]
+
+
+def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
+    row, about = result[summary][key], result["details"].get(key, {})
+    if row["status"] == "inf":
+        return Cell(math.inf)
+    if row["status"] != "ok":
+        return Cell(None, reason=f"{row['status']}: {about.get('reason') or 'no reason is given'}")
+    if about.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(row["value"])
+    clips = [clip[of_clip].get(key, {}).get("value") for clip in result["clips"].values()]
+    return Cell(row["value"], bootstrap([value for value in clips if value is not None]))
+
+
+def _plural(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
