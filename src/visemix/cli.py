@@ -227,13 +227,15 @@ def sweep(
     jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
 ) -> None:
-    """Train every point of an experiment's sweep that is missing. One line a point: its run's folder."""
-    from visemix.sweep import sweep
+    """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    from visemix.sweep import sweep, write_sweep
 
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
     for outcome in outcomes:
-        typer.echo(f"{outcome.folder or '-'}\t{outcome.cell.row} seed={outcome.cell.seed}\t{outcome.reason}")
-    raise typer.Exit(SOME_FAILED if any(outcome.folder is None for outcome in outcomes) else 0)
+        said = f": {outcome.reason}" if outcome.reason else ""
+        typer.echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
+    typer.echo(write_sweep(experiment, outcomes)[0])
+    raise typer.Exit(SOME_FAILED if any(outcome.reason for outcome in outcomes) else 0)
 
 
 @app.command()

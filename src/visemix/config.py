@@ -62,9 +62,11 @@ class Point:
 def points(cfg: DictConfig) -> list[Point]:
     """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
 
-    Points that differ in nothing but the seed share a row. Without `sweep` there is one point.
+    Points that differ in nothing but the seed share a row. Without `sweep` there is one point. `quoted` names the
+    paper's table that the rows are set beside; there, the first row is the full model.
     """
     grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
+    grid.pop("quoted", None)
     variants = grid.pop("variants", {"": []})
     for key, values in (*grid.items(), *variants.items()):
         if not isinstance(values, list):

@@ -183,3 +183,4 @@ ATTENDEES = Quoted(
 )
 COMPARISONS = (HDTF, PEOPLE)  # stand in every table
 DETAILS = (VOXCELEB, SPEAKERS, ABLATIONS, SETTINGS, GENERATORS)  # folded away below it
+ABLATED = {"gsmoothface-4": ABLATIONS, "geneface-3": SETTINGS, "geneface-5": GENERATORS}  # what a sweep may name
