@@ -18,6 +18,7 @@ TINY = {"weights": "random", "dim": 16, "layers": 1, "heads": 2, "conv_dim": 8}
 OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
     "wav2vec2": TINY,
     "hubert": TINY,
+    "ctc": TINY,
     "cached": {"base": {"name": "wav2vec2", "trainable": False} | TINY},
     "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},
     "smooth": {"base": {"name": "gru"}},
