@@ -6,7 +6,7 @@ import torch
 from clip_maker import make
 from standins import die_of_one
 
-from visemix.engines import DIED, local
+from visemix.engines import DIED, ENGINES
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.sweep import plan, sweep, write_sweep
 from visemix.types import VisemixError
@@ -70,6 +70,9 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
 
 
-def test_a_worker_that_is_killed_takes_only_its_own_run_with_it():
-    ended = {task["at"]: reason for task, reason in local(die_of_one, [{"at": k} for k in range(3)], 2)}
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_worker_that_is_killed_takes_only_its_own_run_with_it(engine):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    ended = {task["at"]: reason for task, reason in ENGINES[engine](die_of_one, [{"at": k} for k in range(3)], 2)}
     assert ended == {0: "", 1: DIED, 2: ""}
