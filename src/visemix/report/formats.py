@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from visemix.report.tables import Laid, Table, Text, lay, records
+from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError
 
 SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -39,7 +39,9 @@ def markdown(table: Table) -> str:
             lines += _md_row([f"*{_md(title)}*", *[""] * len(laid.heads)])
         lines += "".join(_md_row([_md(name), *map(_md_text, texts)]) for name, texts in rows)
     return (
-        "\n\n".join(filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)]))
+        "\n\n".join(
+            filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)])
+        )
         + "\n"
     )
 
@@ -79,9 +81,9 @@ def as_json(table: Table) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(table: Table) -> str:
+def html(table: Table, *, metrics_down: bool = False) -> str:
     """For a page of `visemix.report.page`."""
-    laid = lay(table)
+    laid = turned(lay(table)) if metrics_down else lay(table)
     head = "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in laid.heads)
     body = []
     for title, rows in laid.groups:

@@ -16,21 +16,22 @@ from visemix.face.track import Tracker
 from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
 from visemix.report.charts import Points, chart, scatter
 from visemix.report.embedding import tsne
-from visemix.report.formats import check_files, html, write_tables, write_text
+from visemix.report.formats import check_files, html, write_text
 from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouths, openings, strip
 from visemix.report.page import heading, page, paragraph, picture
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT, player
 from visemix.report.quoted import DETAILS
 from visemix.report.results import (
+    HEADLINES,
     RECORDED,
     Result,
     check_together,
-    columns,
     comparison,
     frames_of,
     read_result,
     variants,
+    write_comparison,
 )
 from visemix.report.tables import Table
 from visemix.scoring import make_tracker
@@ -64,7 +65,8 @@ def report(
 
     Args:
         sources: each a run folder, or the JSON that `visemix evaluate --out` wrote, perhaps as `name=path`.
-        tables: files that the main table is written to as well: `.md`, `.tex`, `.csv`, `.json`.
+        tables: files to write the scores to as well: the page's table as `.md` or `.tex`, every metric as `.csv` or
+            `.json`.
         clips: where the runs' clips are now, if not where they were in training.
 
     Raises:
@@ -77,9 +79,9 @@ def report(
     methods = [method(name, path, clips, progress) for name, path in named(sources)]
     results = {one.name: one.result for one in methods}
     check_together(results)
-    table = comparison(results)
+    table = comparison(results, only=HEADLINES)
     write_text(out, page("Visemix report", blocks(methods, table, progress), script=SCRIPT))
-    write_tables(tables, table)
+    write_comparison(tables, results)
     return out
 
 
@@ -121,7 +123,7 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
     )
     yield heading("Scores")
     yield html(table)
-    keys = [column.key for column in columns(results)]
+    keys = [column.key for column in table.columns]
     groups = [group for quoted in DETAILS if (group := quoted.group(keys)) is not None]
     if groups:
         used = {key for group in groups for line in group.rows for key in line.cells}
@@ -134,8 +136,10 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
         for clip in bar.track(everything, description="report"):
             yield from clip_blocks(clip, results, track, seen)
     yield from cloud(seen, reason)
-    yield heading("What was measured")
-    yield plain_table(["metric", "unit", "region", "convention"], variants(results))
+    yield heading("Every metric")
+    yield html(comparison(results, quoted=()), metrics_down=True)
+    yield "<details><summary>How each was measured</summary>"
+    yield plain_table(["metric", "unit", "region", "convention"], variants(results)) + "</details>"
     yield heading("What was compared")
     yield plain_table(["name", ""], [[one.name, one.about] for one in methods])
     for name, result in results.items():

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visemix.data.footage import sha256
+from visemix.ops.store import sha256
+from visemix.report.formats import write_tables
 from visemix.report.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
 from visemix.report.tables import Better, Cell, Column, Group, Row, Table
@@ -17,6 +18,10 @@ from visemix.types import VisemixError
 Result = dict[str, Any]  # as `visemix.evaluation.evaluate` answers it
 EXPECTED = ("summary", "truth", "details", "clips")
 RECORDED = "recorded"  # the ground truth's row
+HEADLINES = (  # what stands in a table that is to fit a page: the papers' metrics, then what keeps them honest
+    *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
+    *("lse_c", "lse_d", "av_offset_abs", "jitter", "opening_spread"),
+)
 DIGITS = {"frames": 2}  # else 3, as the papers print
 
 
@@ -84,23 +89,30 @@ def truth_row(results: Iterable[Result]) -> Row:
 def comparison(
     results: Mapping[str, Result], *, only: Sequence[str] = (), quoted: Sequence[Quoted] = COMPARISONS
 ) -> Table:
-    """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, by name."""
-    chosen = [column for column in columns(results) if not only or column.key in only]
+    """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, in this order."""
+    known = {column.key: column for column in columns(results)}
+    chosen = [known[key] for key in only if key in known] or list(known.values())
     truth = truth_row(results.values())
     counts = {name: len(result["clips"]) for name, result in results.items()}
     same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
-    clips = (
-        f"{_plural(next(iter(counts.values())), 'clip')}" if same else ", ".join(f"{n}: {k}" for n, k in counts.items())
-    )
+    each = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    clips = _plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
     rows = [method_row(name, result, competes=same) for name, result in results.items()]
     groups = [Group(f"measured here, {clips}", [truth, *rows])]
     groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
     notes = []
     if not same:
-        notes.append("Not every method has every clip, and means over different clips do not compare: none is marked as the best.")
+        notes.append("Not every method has every clip; means over different clips do not compare, so none is in bold.")
     if any(count > 1 for count in counts.values()):
         notes.append(f"In brackets: {LEVEL:.0%} bootstrap interval of the mean, clips drawn anew.")
     return Table("", chosen, groups, [*notes, *([CAUTION] if len(groups) > 1 else [])])
+
+
+def write_comparison(paths: Sequence[Path], results: Mapping[str, Result]) -> None:
+    """The headlines for readers (`.md`, `.tex`), every metric for programs (`.csv`, `.json`)."""
+    for path in paths:
+        only = HEADLINES if path.suffix.lower() in (".md", ".tex") else ()
+        write_tables([path], comparison(results, only=only))
 
 
 def variants(results: Mapping[str, Result]) -> list[list[str]]:
