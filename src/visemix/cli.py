@@ -144,8 +144,10 @@ def evaluate(
     settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "options": options_of(option or [])}
     report = evaluate(real, fake, named, out, overwrite=overwrite, **settings)
     Console().print(table(report))
-    for sentence in unmet(report, required or []):
+    lacking = unmet(report, required or [])
+    for sentence in lacking:
         typer.echo(f"visemix: {sentence}", err=True)
+    if lacking:
         raise typer.Exit(SOME_FAILED)
 
 
