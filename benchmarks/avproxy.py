@@ -1,9 +1,9 @@
 """Fit the lag detector of `visemix.metrics.avproxy` on real clips, and see how well it does on those it left out.
 
 `python benchmarks/avproxy.py VIDEO…` prints the table, writes `results/avproxy.json` and, with `--write`, the
-matrices into the package. The clips' true lags are unknown: each clip's is estimated by a fit on the others, again and
-again until none changes. What is measured is whether a sound that is moved by k frames is found k frames away, and whether
-four seconds agree with the whole clip.
+matrices into the package. The clips' true lags are unknown: each clip's is estimated by a fit on the others, one clip
+after the other until none changes. What is measured is whether a sound that is moved by k frames is found k frames away,
+and whether four seconds agree with the whole clip.
 """
 
 from __future__ import annotations
@@ -65,10 +65,11 @@ def align(clips: list[Clip]) -> tuple[dict[str, int], bool]:
     """Each clip's offset as a fit on the others has it; and whether the last round changed none."""
     offsets = {clip.name: 0 for clip in clips}
     for _ in range(ROUNDS):
-        found = {c.name: avproxy.compare(c.sound @ fitted(clips, offsets, c), c.mouth).offset for c in clips}
-        if found == offsets:
+        before = dict(offsets)
+        for clip in clips:
+            offsets[clip.name] = avproxy.compare(clip.sound @ fitted(clips, offsets, clip), clip.mouth).offset
+        if offsets == before:
             return offsets, True
-        offsets = found
     return offsets, False
 
 

@@ -96,7 +96,9 @@ def _view(picture: np.ndarray, points: Tensor | None, t: int) -> View:
     return View(frames, None if points is None else points[t : t + 1])
 
 
-def landmarks(tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
+def landmarks(
+    tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None
+) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
     """The largest face's landmarks, NaN in frames where it was not seen."""
     count = 0
 

@@ -70,7 +70,9 @@ def naive(image):
                     runs = 0
                     for side in (-1, 1):
                         x, run = c + side, 0
-                        while 0 <= x + side < width and run < 100 and sign * side * (image[r, x + side] - image[r, x]) > 0:
+                        while (
+                            0 <= x + side < width and run < 100 and sign * side * (image[r, x + side] - image[r, x]) > 0
+                        ):
                             x, run = x + side, run + 1
                         runs += run + 1
                     histogram[round(100 * (1 - math.exp(-((runs / just_noticeable) ** 3.6))))] += 1

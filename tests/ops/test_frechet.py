@@ -17,7 +17,10 @@ def clouds(features, vectors):
     return torch.from_numpy(x), torch.from_numpy(0.5 + r.standard_normal((vectors, features)) @ mixing)
 
 
-@pytest.mark.parametrize(("shape", "expected", "tolerance"), [(s, e, 1e-6) for s, e in EXPECTED.items()] + [(s, e, 1e-5) for s, e in FEW.items()])
+@pytest.mark.parametrize(
+    ("shape", "expected", "tolerance"),
+    [(s, e, 1e-6) for s, e in EXPECTED.items()] + [(s, e, 1e-5) for s, e in FEW.items()],
+)
 def test_it_is_what_a_matrix_root_gives(shape, expected, tolerance):
     a, b = clouds(*shape)
     assert frechet(a, b).item() == pytest.approx(expected, rel=tolerance)

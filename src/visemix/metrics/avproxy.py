@@ -30,7 +30,7 @@ from visemix.types import FPS, SAMPLES_PER_FRAME
 
 FILE = Path(__file__).with_name("avproxy.safetensors")
 REACH = 15  # frames to either side that are tried
-SHORTEST = 4 * FPS
+SHORTEST = 4 * FPS  # frames
 BANDS, CONTEXT = 26, 5  # mel bands; frames before and after that are listened to
 LOUDNESS = float(np.log(1000.0))  # 60 dB under the loudest is silence
 DRIFT = 25.0  # frames; slower changes (of pose, of mood) are taken out

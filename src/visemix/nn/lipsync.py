@@ -18,7 +18,9 @@ def _conv2d(inputs: int, outputs: int, kernel: int | tuple[int, int], padding: i
     return [nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-def _conv3d(inputs: int, outputs: int, kernel: int, *, time: int = 1, stride: int = 1, padding: int = 1) -> list[nn.Module]:
+def _conv3d(
+    inputs: int, outputs: int, kernel: int, *, time: int = 1, stride: int = 1, padding: int = 1
+) -> list[nn.Module]:
     shape = {"stride": (1, stride, stride), "padding": (0, padding, padding)}
     return [nn.Conv3d(inputs, outputs, (time, kernel, kernel), **shape), nn.BatchNorm3d(outputs), nn.ReLU()]
 
