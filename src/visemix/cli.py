@@ -158,8 +158,10 @@ def evaluate(
         report = evaluation.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
     Console().print(evaluation.table(report))
     write_comparison(table or [], {(fake or real).stem: report})
-    for sentence in unmet(report, required or []):
+    lacking = unmet(report, required or [])
+    for sentence in lacking:
         typer.echo(f"visemix: {sentence}", err=True)
+    if lacking:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -129,7 +129,11 @@ def table(report: dict[str, Any]) -> Table:
         view.add_column(column, justify="right" if column in ("value", "real") else "left")
     for name, row in report["summary"].items():
         details = report["details"][name]
-        better = {True: "higher", False: "lower", None: f"nearer {details['ideal']:g}" if details["ideal"] else "nearer 0"}
+        better = {
+            True: "higher",
+            False: "lower",
+            None: f"nearer {details['ideal']:g}" if details["ideal"] else "nearer 0",
+        }
         reason = "" if row["status"] == "ok" else f"{row['status']}: {details['reason']}"
         cells = [_cell(row), _cell(report["truth"][name])]
         view.add_row(name, *cells, row["unit"], better[details["higher_is_better"]], row["region"], reason)
@@ -257,7 +261,9 @@ def write_scores(path: Path, report: dict[str, Any]) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        unfinished.write_text(
+            json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -50,17 +51,19 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
         tracker, without["landmarks"] = make_tracker()
         for side, path in (("real", pair.real), ("fake", pair.fake)):
             if tracker is not None:
-                points[path], said = _landmarks(tracker, path, tick)
+                points[path], said = landmarks(tracker, path, tick)
                 notes += [f"{side}: {note}" for note in said]
     counts = {"real": 0, "fake": 0}
-    for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
-        counts["real"] += one is not None
-        counts["fake"] += other is not None
-        if one is not None and other is not None:
-            real, fake = _view(one, points[pair.real], t), _view(other, points[pair.fake], t)
-            made.update(fake, real)
-            truth.update(real, real)
-            tick()
+    with ThreadPoolExecutor(1) as other_core:
+        for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
+            counts["real"] += one is not None
+            counts["fake"] += other is not None
+            if one is not None and other is not None:
+                real, fake = _view(one, points[pair.real], t), _view(other, points[pair.fake], t)
+                same = other_core.submit(truth.update, real, real)
+                made.update(fake, real)
+                same.result()
+                tick()
     frames = min(counts.values())
     if not frames:
         empty = pair.real if not counts["real"] else pair.fake
@@ -88,12 +91,14 @@ def make_tracker() -> tuple[Tracker | None, str]:
     return tracker, ""
 
 
-def _view(picture: np.ndarray, landmarks: Tensor | None, t: int) -> View:
+def _view(picture: np.ndarray, points: Tensor | None, t: int) -> View:
     frames = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
-    return View(frames, None if landmarks is None else landmarks[t : t + 1])
+    return View(frames, None if points is None else points[t : t + 1])
 
 
-def _landmarks(tracker: Tracker, path: Path, tick: Callable[[], None]) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
+def landmarks(
+    tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None
+) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
     """The largest face's landmarks, NaN in frames where it was not seen."""
     count = 0
 
@@ -115,7 +120,7 @@ def _landmarks(tracker: Tracker, path: Path, tick: Callable[[], None]) -> tuple[
 
 
 def _take(
-    path: Path, fps: float, frames: int, landmarks: Tensor | None, needs: frozenset[str], without: dict[str, str]
+    path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
 ) -> Take:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
@@ -133,7 +138,7 @@ def _take(
     source = str((clip.meta.get("source") or {}).get("sha256", "")) if clip is not None else sha256(path)
     return Take(
         fps,
-        None if landmarks is None else landmarks[:frames],
+        None if points is None else points[:frames],
         sound,
         fit,
         partial(_first, path, frames),
