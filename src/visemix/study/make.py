@@ -14,9 +14,9 @@ from visemix.data.pairs import VIDEO_SUFFIXES
 from visemix.heldout import FOLDER, is_run
 from visemix.registry import nearest
 from visemix.report.formats import write_text
-from visemix.report.make import named
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
+from visemix.report.sources import named
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
 
