@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+from visemix.evaluation import SUPERSCRIPT
 from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError
 
-SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LATEX = {
     "\\": r"\textbackslash{}",
     "↑": r"$\uparrow$",
@@ -84,7 +84,7 @@ def as_json(table: Table) -> str:
 def html(table: Table, *, metrics_down: bool = False) -> str:
     """For a page of `visemix.report.page`."""
     laid = turned(lay(table)) if metrics_down else lay(table)
-    head = "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in laid.heads)
+    head = "".join(f'<th scope="col" class="number">{_html_head(name)}</th>' for name in laid.heads)
     body = []
     for title, rows in laid.groups:
         if title:
@@ -172,6 +172,11 @@ def _tex_text(text: Text) -> str:
     words = rf"\textbf{{{_tex(text.words)}}}" if text.best else _tex(text.words)
     interval = rf"{{\scriptsize {_tex(text.interval)}}}" if text.interval else ""
     return " ".join(filter(None, (words + (_tex_mark(text.mark) if text.mark else ""), interval)))
+
+
+def _html_head(words: str) -> str:
+    """A name may break after an underscore."""
+    return escape(words).replace("_", "_<wbr>")
 
 
 def _html_mark(number: int) -> str:

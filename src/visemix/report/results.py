@@ -131,15 +131,24 @@ def frames_of(result: Result, clip: str, metric: str) -> list[float]:
 
 
 def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
-    row, about = result[summary][key], result["details"].get(key, {})
+    row = result[summary][key]
     if row["status"] == "inf":
         return Cell(math.inf)
+    clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
     if row["status"] != "ok":
-        return Cell(None, reason=f"{row['status']}: {about.get('reason') or 'no reason is given'}")
-    if about.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
+    if result["details"].get(key, {}).get("per") == "set":  # a number of all frames together is no mean over clips
         return Cell(row["value"])
-    clips = [clip[of_clip].get(key, {}).get("value") for clip in result["clips"].values()]
-    return Cell(row["value"], bootstrap([value for value in clips if value is not None]))
+    return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
+
+
+def _reason(clips: Mapping[str, Mapping[str, Any]], status: str) -> str:
+    """Why there is no number: once where all clips say the same, else the first clip's with its name."""
+    reasons = {name: clip.get("reason", "") for name, clip in clips.items() if clip.get("status") == status}
+    if not reasons:
+        return "no reason is given"
+    name, reason = next(iter(reasons.items()))
+    return reason if set(reasons.values()) == {reason} and len(reasons) == len(clips) else f"{name}: {reason}"
 
 
 def _plural(count: int, thing: str) -> str:

@@ -91,7 +91,8 @@ def lags(looks: Mapping[str, Look]) -> Iterator[str]:
             note=True,
         )
     for reason in dict.fromkeys(reasons.values()):
-        yield paragraph(f"No offset curve: {reason}.", note=True)
+        names = ", ".join(name for name in reasons if reasons[name] == reason)
+        yield paragraph(f"No offset curve of {names}: {reason}.", note=True)
 
 
 def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
