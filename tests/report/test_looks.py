@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from test_evaluation import write
 
 from visemix.face.track import Track, Tracker
 from visemix.metrics import Take
@@ -22,8 +23,6 @@ class Pretend(Tracker):
 @pytest.fixture
 def videos(tmp_path):
     """A recording of 16 grey frames, and a fake that is brighter by 20 in its lower half, and two frames longer."""
-    from test_evaluation import write
-
     real = [np.full((64, 64, 3), 60 + 4 * k, np.uint8) for k in range(16)]
     fake = [frame + 20 * (np.arange(64) >= 32).astype(np.uint8)[:, None, None] for frame in [*real, *real[:2]]]
     return {"recorded": write(tmp_path / "real.mp4", real), "ours": write(tmp_path / "fake.mp4", fake)}

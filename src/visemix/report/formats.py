@@ -175,8 +175,9 @@ def _tex_text(text: Text) -> str:
 
 
 def _html_head(words: str) -> str:
-    """A name may break after an underscore."""
-    return escape(words).replace("_", "_<wbr>")
+    """The unit on a line of its own, its arrow beside it; a name may break after an underscore."""
+    name, bracket, rest = words.partition(" (")
+    return escape(name).replace("_", "_<wbr>") + escape(f"\n({rest}" if bracket else "").replace(" ", "\u00a0")
 
 
 def _html_mark(number: int) -> str:

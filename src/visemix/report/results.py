@@ -22,7 +22,7 @@ HEADLINES = (  # what stands in a table that is to fit a page: the papers' metri
     *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
     *("lse_c", "lse_d", "av_offset_abs", "jitter", "opening_spread"),
 )
-DIGITS = {"frames": 2}  # else 3, as the papers print
+DIGITS = {"fid": 2, "av_offset": 2, "av_offset_abs": 2}  # else 3, as the papers print
 
 
 def read_result(path: Path) -> Result:
@@ -70,7 +70,7 @@ def columns(results: Mapping[str, Result]) -> list[Column]:
         for key, row in result["summary"].items():
             about = result["details"].get(key, {})
             better: Better = {True: "higher", False: "lower", None: "nearer"}[about.get("higher_is_better")]
-            digits = DIGITS.get(row["unit"], 3)
+            digits = DIGITS.get(key, 3)
             found.setdefault(key, Column(key, row["unit"], better, digits, ideal=about.get("ideal") or 0.0))
     return list(found.values())
 
