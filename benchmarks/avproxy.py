@@ -2,8 +2,8 @@
 
 `python benchmarks/avproxy.py VIDEO…` prints the table, writes `results/avproxy.json` and, with `--write`, the
 matrices into the package. The clips' true lags are unknown: each clip's is estimated by a fit on the others, one clip
-after the other until none changes. What is measured is whether a sound that is moved by k frames is found k frames away,
-and whether four seconds agree with the whole clip.
+after the other until none changes. What is measured is whether a sound that is moved by k frames is found k frames
+away, and whether four seconds agree with the whole clip.
 """
 
 from __future__ import annotations

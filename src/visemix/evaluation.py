@@ -19,7 +19,7 @@ from visemix.config import part
 from visemix.data.pairs import Pair, find_pairs
 from visemix.data.workers import Workers
 from visemix.metrics import METRICS, Suite
-from visemix.metrics.suite import Score, over_clips
+from visemix.metrics.suite import Score
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
@@ -129,18 +129,19 @@ def table(report: dict[str, Any]) -> Table:
         view.add_column(column, justify="right" if column in ("value", "real") else "left")
     for name, row in report["summary"].items():
         details = report["details"][name]
-        better = {
-            True: "higher",
-            False: "lower",
-            None: f"nearer {details['ideal']:g}" if details["ideal"] else "nearer 0",
-        }
         reason = "" if row["status"] == "ok" else f"{row['status']}: {details['reason']}"
         cells = [_cell(row), _cell(report["truth"][name])]
-        view.add_row(name, *cells, row["unit"], better[details["higher_is_better"]], row["region"], reason)
+        view.add_row(name, *cells, row["unit"], _better(details), row["region"], reason)
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
     view.caption = "\n".join([*report["notes"], *notes]) or None
     view.caption_justify = "left"
     return view
+
+
+def _better(details: Mapping[str, Any]) -> str:
+    if details["higher_is_better"] is None:
+        return f"nearer {details['ideal']:g}"
+    return "higher" if details["higher_is_better"] else "lower"
 
 
 def _cell(row: Mapping[str, Any]) -> str:
@@ -260,9 +261,8 @@ def _write(path: Path, report: dict[str, Any]) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(
-            json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+        unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

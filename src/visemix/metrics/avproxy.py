@@ -1,10 +1,10 @@
 """A detector of lag between lips and sound that needs no downloaded weights. It is not a lip-sync score.
 
 A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is; then
-the lag at which what the sound foretells correlates best with what is seen. Fitted on a handful of real clips (the card is
-in `avproxy.safetensors`, the table in `benchmarks/README.md`, both made by `benchmarks/avproxy.py`). It was fitted
-without the clips' true lags, so its zero is theirs on average. Never average, rank or compare it with LSE, never train a
-model on it, and take one of the fitted clips' own number from a fit that left it out, which happens by itself.
+the lag at which what the sound foretells correlates best with what is seen. It was fitted on a handful of real clips
+(`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody knows, so its zero is only
+relative. Never average, rank or compare it with LSE, and never train a model on it. A clip that it was fitted on is
+judged by a fit that left it out.
 """
 
 from __future__ import annotations

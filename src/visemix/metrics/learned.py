@@ -124,7 +124,7 @@ class LpipsDistance(WeighedMetric):
 
 
 def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 112 112"]:
-    """A face as ArcFace was trained on: eyes, nose and mouth in their places by a similarity, (levels − 127.5) / 127.5."""
+    """A face as ArcFace was trained on: eyes, nose and mouth in their places by a similarity, levels in [-1, 1]."""
     points = landmarks.double().cpu().numpy() - 0.5  # warp_affine counts pixel centres from 0
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
     moved = SimilarityTransform.from_estimate(five, TEMPLATE)
