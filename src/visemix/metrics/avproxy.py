@@ -38,7 +38,7 @@ RIDGE = 1.0
 STILL = 1e-3  # of the eye distance, of spread of the mouth's opening
 QUIET = 0.1  # of spread of the log mel bands
 
-Rows = Float[np.ndarray, "T C"]
+Rows = Float[np.ndarray, "_ _"]  # frames × channels
 
 
 @dataclass(frozen=True)

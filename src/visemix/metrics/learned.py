@@ -11,6 +11,7 @@ from kornia.geometry import warp_affine
 from skimage.transform import SimilarityTransform
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.utilities import dim_zero_cat
 
 from visemix.metrics.base import METRICS, NoScore, VideoMetric, View, whole_rows
 from visemix.metrics.region import FaceRegion
@@ -97,7 +98,7 @@ class Fid(WeighedMetric):
         self.scored += len(self.rows[-1])
 
     def pooled(self) -> Float[Tensor, ""]:
-        return self.score(torch.cat(list(self.rows)))
+        return self.score(dim_zero_cat(self.rows))
 
 
 @METRICS.register("lpips")
