@@ -80,7 +80,7 @@ def row(clip: Clip, matrix: np.ndarray, own: bool) -> dict[str, object]:
     agree = [avproxy.compare(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
     return {
         "clip": clip.name,
-        "fitted on": own,
+        "judged by": "a fit on the others" if own else "the fit on all",
         "offset": lag.offset,
         "correlation": float(lag.correlations.max()),
         "at 0": lag.at_zero,
