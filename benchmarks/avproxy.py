@@ -2,8 +2,8 @@
 
 `python benchmarks/avproxy.py VIDEO…` prints the table, writes `results/avproxy.json` and, with `--write`, the
 matrices into the package. The clips' true lags are unknown: each clip's is estimated by a fit on the others, one clip
-after the other until none changes. What is measured is whether a sound that is moved by k frames is found k frames away,
-and whether four seconds agree with the whole clip.
+after the other until none changes. What is measured is whether a sound that is moved by k frames is found k frames
+away, and whether four seconds agree with the whole clip.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def row(clip: Clip, matrix: np.ndarray, own: bool) -> dict[str, object]:
     agree = [avproxy.compare(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
     return {
         "clip": clip.name,
-        "fitted on": own,
+        "judged by": "a fit on the others" if own else "the fit on all",
         "offset": lag.offset,
         "correlation": float(lag.correlations.max()),
         "at 0": lag.at_zero,

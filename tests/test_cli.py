@@ -68,7 +68,7 @@ def project(tmp_path, monkeypatch):
 def test_help_names_every_command_and_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
-    for command in ("prepare", "fit", "generate", "evaluate", "parts", "show", "doctor"):
+    for command in ("prepare", "fit", "generate", "evaluate", "report", "study", "parts", "show", "doctor"):
         assert f"\n  {command} " in done.stdout
 
 

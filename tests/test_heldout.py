@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 import visemix.scoring
 from visemix.data import read_video, write_clip
 from visemix.face import FACE
-from visemix.heldout import evaluate_run, generated, held_out, read_config, write_held_out
+from visemix.generation import Loop
+from visemix.heldout import drawn, driven, evaluate_run, held_out, read_config, recorded, write_held_out
 from visemix.pipeline import TalkingFace
 from visemix.run import complete
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -90,9 +91,24 @@ def test_sound_drives_a_run_whose_motion_was_trained_and_the_recording_drives_th
             False: model.draw(span.clip.clip(range(FRAMES - HELD, FRAMES)).motion, subject).frames,
         }
     assert not torch.equal(wanted[True], wanted[False])
+    loop = Loop(span.clip, HELD, start=span.start)
     for spoken, frames in wanted.items():
-        made = torch.cat([video.frames for video in generated(model, span, spoken, batch=2)], 1)
+        motion = driven(model, span, loop) if spoken else recorded(span)
+        made = torch.cat([video.frames for video in drawn(model, motion, loop, batch=2)], 1)
         torch.testing.assert_close(made, frames, atol=1e-4, rtol=0)
+
+
+def test_errors_in_3d_are_those_of_the_motion_itself(run):
+    report = evaluate_run(run, ["lm3d_l2"], progress=False)
+    model = TalkingFace.from_checkpoint(run)
+    (span,) = held_out(read_config(run), model, spoken=True)
+    subject = span.clip.subject(range(span.start, span.stop), footage=False)
+    with torch.inference_mode():
+        spoken = model.motion(model.audio(span.clip.speech(span.start, HELD)), subject)
+    points = [model.face.landmarks(motion, subject)[0] for motion in (recorded(span), spoken)]
+    wanted = 100 * (points[0] - points[1]).norm(dim=-1).mean()  # a decimetre is 100 mm
+    assert report["summary"]["lm3d_l2"]["value"] == pytest.approx(float(wanted), rel=1e-3)
+    assert report["truth"]["lm3d_l2"]["value"] == 0.0
 
 
 def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):

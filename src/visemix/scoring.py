@@ -22,10 +22,11 @@ from visemix.face import FACE
 from visemix.face.track import TRACKER, Tracker
 from visemix.metrics import Suite, Take, View
 from visemix.metrics.suite import Score
-from visemix.ops.store import sha256
+from visemix.ops.store import read_tensors, sha256
 from visemix.types import SAMPLE_RATE, Space, VisemixError
 
 TRACKING = {"name": "mediapipe", "mode": "static"}  # each frame by itself: no score depends on the frames before
+FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion, as `Take.fit`
 UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
 
 
@@ -135,6 +136,9 @@ def read_take(
             fit = _fit(clip, frames)
         except VisemixError as error:
             without["fit"] = str(error)
+    beside = path.with_suffix(FIT)
+    if "fit" in needs and clip is None and beside.is_file():
+        fit = read_tensors(beside)[0]["fit"][:frames]
     source = str((clip.meta.get("source") or {}).get("sha256", "")) if clip is not None else sha256(path)
     return Take(
         fps,

@@ -27,7 +27,7 @@ def test_it_is_what_a_matrix_root_gives(shape, expected, tolerance):
 
 
 def test_the_closed_forms_of_simple_gaussians():
-    corners = torch.cat([torch.eye(4), -torch.eye(4)]) * (7 / 2) ** 0.5  # covariance 1 with N − 1 = 7
+    corners = torch.cat([torch.eye(4), -torch.eye(4)]).double() * (7 / 2) ** 0.5  # covariance 1 with N − 1 = 7
     assert frechet(corners, corners + 1.5).item() == pytest.approx(9, abs=1e-9)
     assert frechet(corners, corners * 2).item() == pytest.approx(4, abs=1e-9)
 

@@ -1,10 +1,10 @@
 """A detector of lag between lips and sound that needs no downloaded weights. It is not a lip-sync score.
 
-A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is; then
-the lag at which what the sound foretells correlates best with what is seen. Fitted on a handful of real clips (the card is
-in `avproxy.safetensors`, the table in `benchmarks/README.md`, both made by `benchmarks/avproxy.py`). It was fitted
-without the clips' true lags, so its zero is theirs on average. Never average, rank or compare it with LSE, never train a
-model on it, and take one of the fitted clips' own number from a fit that left it out, which happens by itself.
+A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is, and
+how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted on
+a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
+knows, so its zero is only relative. Never average, rank or compare it with LSE, and never train a model on it. A clip
+that it was fitted on is judged by a fit that left it out.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from visemix.types import FPS, SAMPLES_PER_FRAME
 FILE = Path(__file__).with_name("avproxy.safetensors")
 REACH = 15  # frames to either side that are tried
 SHORTEST = 4 * FPS  # frames
-BANDS, CONTEXT = 26, 5  # mel bands; frames before and after that are listened to
+BANDS, CONTEXT = 26, 8  # mel bands; frames before and after that are listened to
 LOUDNESS = float(np.log(1000.0))  # 60 dB under the loudest is silence
 DRIFT = 25.0  # frames; slower changes (of pose, of mood) are taken out
 RIDGE = 1.0
 STILL = 1e-3  # of the eye distance, of spread of the mouth's opening
 QUIET = 0.1  # of spread of the log mel bands
 
-Rows = Float[np.ndarray, "T C"]
+Rows = Float[np.ndarray, "_ _"]  # frames × channels
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Lag:
 
 
 def seen(take: Take) -> Rows:
-    """Opening between the inner lips, height and width of the mouth, upright, at 25 frames a second; spread 1 each."""
+    """Opening between the inner lips, height and width of the mouth, and how fast they change: upright, spread 1 each.
+
+    At 25 frames a second, whatever the video's rate.
+    """
     points = mouths(take).numpy()
     frames = np.arange(len(points))
     found = np.flatnonzero(~np.isnan(points).any((1, 2)))
@@ -72,7 +75,8 @@ def seen(take: Take) -> Rows:
     shape = np.column_stack([extent(62, 66, down), extent(51, 57, down), extent(48, 54, right)])
     if not shape[:, 0].std() > STILL:
         raise NoScore("the mouth does not move")
-    return _spread(_steady(shape))
+    steady = _steady(shape)
+    return _spread(np.concatenate([steady, np.gradient(steady, axis=0)], 1))
 
 
 def heard(sound: Float[Tensor, " S"], frames: int) -> Rows:

@@ -11,6 +11,7 @@ from kornia.geometry import warp_affine
 from skimage.transform import SimilarityTransform
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.utilities import dim_zero_cat
 
 from visemix.metrics.base import METRICS, NoScore, VideoMetric, View, whole_rows
 from visemix.metrics.region import FaceRegion
@@ -97,7 +98,7 @@ class Fid(WeighedMetric):
         self.scored += len(self.rows[-1])
 
     def pooled(self) -> Float[Tensor, ""]:
-        return self.score(torch.cat(list(self.rows)))
+        return self.score(dim_zero_cat(self.rows))
 
 
 @METRICS.register("lpips")
@@ -124,7 +125,7 @@ class LpipsDistance(WeighedMetric):
 
 
 def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 112 112"]:
-    """A face as ArcFace was trained on: eyes, nose and mouth in their places by a similarity, (levels − 127.5) / 127.5."""
+    """A face as ArcFace was trained on: eyes, nose and mouth in their places by a similarity, levels in [-1, 1]."""
     points = landmarks.double().cpu().numpy() - 0.5  # warp_affine counts pixel centres from 0
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
     moved = SimilarityTransform.from_estimate(five, TEMPLATE)

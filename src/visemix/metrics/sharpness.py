@@ -108,14 +108,12 @@ def _edges(image: Int[np.ndarray, "H W"]) -> tuple[np.ndarray, np.ndarray, np.nd
     reach = max(JUST_NOTICEABLE)
     padded = np.pad(image, ((0, 0), (reach + 2, reach + 2)), mode="edge")  # flat beyond the border: a run ends there
     signed = np.where(falling, -1, 1)[:, None]
-    steps = np.arange(1, reach + 1)
-    centre = columns[:, None] + reach + 2
-    rises = [
-        signed * (padded[rows[:, None], centre + side * (steps + 1)] - padded[rows[:, None], centre + side * steps])
-        for side in (-1, 1)
-    ]
-    left, right = (np.logical_and.accumulate(side * rise > 0, axis=1).sum(1) for side, rise in zip((-1, 1), rises))
-    return rows, columns, left + right + 2
+    line, centre, steps = rows[:, None], columns[:, None] + reach + 2, np.arange(1, reach + 1)
+    width = np.full(len(rows), 2)
+    for side in (-1, 1):
+        rises = side * signed * (padded[line, centre + side * (steps + 1)] - padded[line, centre + side * steps])
+        width += np.logical_and.accumulate(rises > 0, axis=1).sum(1)
+    return rows, columns, width
 
 
 def _strength(image: Int[np.ndarray, "H W"]) -> Int[np.ndarray, "H W"]:

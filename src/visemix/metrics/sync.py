@@ -1,7 +1,8 @@
 """Whether lips and sound belong together, as SyncNet hears and sees it: offset, LSE-C and LSE-D.
 
-Chung and Zisserman (2016) and Prajwal et al. (2020). A network trained on SyncNet's judgement beats real video on these
-numbers, and a constant lag of up to 15 frames leaves LSE as it is: read them beside the offset and the real video's row.
+Chung and Zisserman (2016) and Prajwal et al. (2020). A network trained on SyncNet's judgement beats real video on
+these numbers, and a constant lag of up to 15 frames leaves LSE as it is: read them beside the offset and the real
+video's row.
 """
 
 from __future__ import annotations

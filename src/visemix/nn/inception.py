@@ -137,7 +137,7 @@ class Inception(nn.Module):
         self.fc = nn.Linear(FEATURES, 1008)
 
     def taps(self, x: Float[Tensor, "B 3 299 299"]) -> dict[int, Tensor]:
-        """Means over the picture after the two max-pools, the sixth and the seventh group, by their number of channels."""
+        """Means over the picture after both max-pools, the sixth and the seventh group, by number of channels."""
         found = {}
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = found[64] = F.max_pool2d(x, 3, 2)

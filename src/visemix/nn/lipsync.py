@@ -19,10 +19,10 @@ def _conv2d(inputs: int, outputs: int, kernel: int | tuple[int, int], padding: i
 
 
 def _conv3d(
-    inputs: int, outputs: int, kernel: int, *, time: int = 1, stride: int = 1, padding: int = 1
+    inputs: int, outputs: int, kernel: int, time: int = 1, stride: int = 1, padding: int = 1
 ) -> list[nn.Module]:
-    shape = {"stride": (1, stride, stride), "padding": (0, padding, padding)}
-    return [nn.Conv3d(inputs, outputs, (time, kernel, kernel), **shape), nn.BatchNorm3d(outputs), nn.ReLU()]
+    conv = nn.Conv3d(inputs, outputs, (time, kernel, kernel), (1, stride, stride), (0, padding, padding))
+    return [conv, nn.BatchNorm3d(outputs), nn.ReLU()]
 
 
 def _pool3d(padding: int = 0) -> nn.Module:

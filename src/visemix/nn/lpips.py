@@ -55,7 +55,7 @@ def _vgg16() -> list[nn.Module]:
     return layers
 
 
-def heads(net: Backbone) -> list[Float[Tensor, " C"]]:
+def heads(net: Backbone) -> list[Tensor]:
     """How much each channel of each tap weighs."""
     with as_file(files("torchmetrics") / "functional" / "image" / "lpips_models" / f"{net}.pth") as path:
         found = read_weights(path)
@@ -65,7 +65,7 @@ def heads(net: Backbone) -> list[Float[Tensor, " C"]]:
 class Lpips(nn.Module):
     """Σ over layers of the mean over the picture of Σ w_c (â_c − b̂_c)², features of unit length over the channels."""
 
-    def __init__(self, features: Features, weights: list[Float[Tensor, " C"]]) -> None:
+    def __init__(self, features: Features, weights: list[Tensor]) -> None:
         super().__init__()
         self.net = features
         for layer, weight in enumerate(weights):

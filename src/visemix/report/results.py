@@ -17,6 +17,7 @@ from visemix.types import VisemixError
 
 Result = dict[str, Any]  # as `visemix.evaluation.evaluate` answers it
 EXPECTED = ("summary", "truth", "details", "clips")
+DIRECTIONS: dict[bool | None, Better] = {True: "higher", False: "lower", None: "nearer"}
 RECORDED = "recorded"  # the ground truth's row
 HEADLINES = (  # what stands in a table that is to fit a page: the papers' metrics, then what keeps them honest
     *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
@@ -69,7 +70,7 @@ def columns(results: Mapping[str, Result]) -> list[Column]:
     for result in results.values():
         for key, row in result["summary"].items():
             about = result["details"].get(key, {})
-            better: Better = {True: "higher", False: "lower", None: "nearer"}[about.get("higher_is_better")]
+            better = DIRECTIONS[about.get("higher_is_better")]
             digits = DIGITS.get(key, 3)
             found.setdefault(key, Column(key, row["unit"], better, digits, ideal=about.get("ideal") or 0.0))
     return list(found.values())
@@ -117,7 +118,7 @@ def write_comparison(paths: Sequence[Path], results: Mapping[str, Result]) -> No
 
 def variants(results: Mapping[str, Result]) -> list[list[str]]:
     """For every metric: name, unit, region, and which of its many conventions it follows."""
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for result in results.values():
         for key, row in result["summary"].items():
             rows.setdefault(key, [key, row["unit"], row["region"], row["variant"]])

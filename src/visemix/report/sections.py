@@ -65,7 +65,8 @@ def curves(looks: Mapping[str, Look], there: Mapping[str, Result], clip: str, fp
     opened = {name: over_time(openings(found.take)) for name, found in looks.items()}
     yield from _drawn(opened, "seconds", "mouth opening (% of eye distance)", clock=True)
     for metric, words in FRAMEWISE.items():
-        values = {RECORDED: []} | {name: over_time(frames_of(r, clip, metric)) for name, r in there.items()}
+        values: dict[str, Points] = {RECORDED: []}
+        values |= {name: over_time(frames_of(result, clip, metric)) for name, result in there.items()}
         yield from _drawn(values, "seconds", words, clock=True)
 
 
