@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-ALONE = {"meta", "img", "line", "polyline", "text", "path"} - {"text"}  # elements without an end
+ALONE = {"meta", "img", "line", "polyline", "path", "circle", "input", "wbr"}  # elements without an end
 
 
 class Reader(HTMLParser):

@@ -144,8 +144,8 @@ def evaluate(
 
     from visemix import evaluation
     from visemix.evaluation import options_of, unmet
-    from visemix.report.formats import check_files, write_tables
-    from visemix.report.results import comparison
+    from visemix.report.formats import check_files
+    from visemix.report.results import write_comparison
 
     named, required = (None if text is None else text.replace(",", " ").split() for text in (metrics, require))
     settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "options": options_of(option or [])}
@@ -157,9 +157,11 @@ def evaluate(
     else:
         report = evaluation.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
     Console().print(evaluation.table(report))
-    write_tables(table or [], comparison({(fake or real).stem: report}))
-    for sentence in unmet(report, required or []):
+    write_comparison(table or [], {(fake or real).stem: report})
+    lacking = unmet(report, required or [])
+    for sentence in lacking:
         typer.echo(f"visemix: {sentence}", err=True)
+    if lacking:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -19,10 +19,11 @@ from visemix.config import part
 from visemix.data.pairs import Pair, find_pairs
 from visemix.data.workers import Workers
 from visemix.metrics import METRICS, Suite
-from visemix.metrics.suite import Score, over_clips
+from visemix.metrics.suite import Score
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
 
 
@@ -122,25 +123,35 @@ def unmet(report: Mapping[str, Any], required: Sequence[str]) -> list[str]:
 
 
 def table(report: dict[str, Any]) -> Table:
-    """The summary for the console, with the reason where a number is missing, and what was left out below."""
+    """The summary for the console; below it why numbers are missing, and what was left out."""
     names = list(report["clips"])
     view = Table(title=names[0] if len(names) == 1 else f"{len(names)} clips", title_justify="left")
-    for column in ("metric", "value", "real", "unit", "better", "region", ""):
+    for column in ("metric", "value", "real", "unit", "better", "region"):
         view.add_column(column, justify="right" if column in ("value", "real") else "left")
+    reasons: list[str] = []
     for name, row in report["summary"].items():
         details = report["details"][name]
-        better = {True: "higher", False: "lower", None: f"nearer {details['ideal']:g}" if details["ideal"] else "nearer 0"}
-        reason = "" if row["status"] == "ok" else f"{row['status']}: {details['reason']}"
-        cells = [_cell(row), _cell(report["truth"][name])]
-        view.add_row(name, *cells, row["unit"], better[details["higher_is_better"]], row["region"], reason)
+        reason = f"{row['status']}: {details['reason']}"
+        if row["value"] is None and row["status"] != "inf" and reason not in reasons:
+            reasons.append(reason)
+        mark = str(reasons.index(reason) + 1).translate(SUPERSCRIPT) if reason in reasons else ""
+        cells = [_cell(row, mark), _cell(report["truth"][name], mark)]
+        view.add_row(name, *cells, row["unit"], _better(details), row["region"])
+    footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
-    view.caption = "\n".join([*report["notes"], *notes]) or None
+    view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
     view.caption_justify = "left"
     return view
 
 
-def _cell(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:.4f}" if row["status"] == "ok" else {"inf": "inf"}.get(row["status"], "—")
+def _better(details: Mapping[str, Any]) -> str:
+    if details["higher_is_better"] is None:
+        return f"nearer {details['ideal']:g}"
+    return "higher" if details["higher_is_better"] else "lower"
+
+
+def _cell(row: Mapping[str, Any], mark: str) -> str:
+    return f"{row['value']:.4f}" if row["status"] == "ok" else "inf" if row["status"] == "inf" else f"n/a{mark}"
 
 
 def _configs(
@@ -257,7 +268,8 @@ def write_scores(path: Path, report: dict[str, Any]) -> None:
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+        unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

@@ -14,9 +14,12 @@ from visemix.data import DATA, VideoWriter
 from visemix.data.module import Span
 from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
+from visemix.motion.base import stream
 from visemix.ops.device import keep_memory
+from visemix.ops.store import write_tensors
 from visemix.pipeline import WEIGHTS, TalkingFace, plain
 from visemix.registry import load_file
+from visemix.scoring import FIT
 from visemix.training.modules import STAGES
 from visemix.types import Motion, Space, Video, VisemixError
 
@@ -44,7 +47,8 @@ def evaluate_run(
     """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
 
     Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion. Both
-    sides are the clip's square pictures, encoded alike. Videos that are there and younger than the weights are kept.
+    sides are the clip's square pictures, encoded alike, with the motion's 68 landmarks beside each (so that errors in
+    3D are the motion model's own, without a second fit). Videos younger than the weights are kept.
 
     Args:
         out: a second place for the scores.
@@ -99,9 +103,17 @@ def write_held_out(
         with VideoWriter(real, sound=sound, overwrite=True) as writer:
             for k in range(span.start, span.stop):
                 writer.write(span.clip.footage([k]))
+        loop = Loop(span.clip, len(span), start=span.start)
+        loop.device = next(model.face.buffers()).device
+        true = recorded(span).to(loop.device)
+        motion = driven(model, span, loop) if spoken else true
+        person = loop.subject(torch.tensor([0]), footage=False)
+        for path, of_it in ((real, true), (fake, motion)):
+            offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
+            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, {})
         with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
             task = shown.add_task(span.clip.name, total=len(span))
-            for video in generated(model, span, spoken, batch):
+            for video in drawn(model, motion, loop, batch):
                 writer.write(video.frames[0])
                 shown.advance(task, video.frames.shape[1])
     return made
@@ -119,17 +131,25 @@ def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Pat
     return spans
 
 
+def recorded(span: Span) -> Motion:
+    """The motion that was fitted to a stretch."""
+    return span.clip.clip(range(span.start, span.stop), footage=False).motion
+
+
 @torch.inference_mode()
-def generated(model: TalkingFace, span: Span, spoken: bool, batch: int) -> Iterator[Video]:
-    """What the model makes of a stretch, `batch` frames at a time: from its sound, or from its recorded motion."""
-    loop = Loop(span.clip, len(span), start=span.start)
-    loop.device = next(model.face.buffers()).device
-    if spoken:
-        yield from model.stream(span.clip.speech(span.start, len(span)).to(loop.device), loop, batch=batch)
-        return
-    for frames in torch.arange(len(span)).split(batch):
-        subject = loop.subject(frames)
-        yield model.draw(Motion(subject.expression, Space.EXPRESSION), subject)
+def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
+    """What the model hears in a stretch's sound: the whole motion, which is small."""
+    speech = span.clip.speech(span.start, len(span)).to(loop.device)
+    still = loop.subject(torch.arange(len(span)), footage=False)
+    pieces = list(stream(model.motion, model.listen(speech), still))
+    return Motion(torch.cat([piece.values for piece in pieces], 1), model.motion.space)
+
+
+@torch.inference_mode()
+def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterator[Video]:
+    """Pictures of a motion over the footage, `batch` frames at a time."""
+    for frames in torch.arange(motion.values.shape[1]).split(batch):
+        yield model.draw(Motion(motion.values[:, frames.to(loop.device)], motion.space), loop.subject(frames))
 
 
 def read_config(run: Path) -> DictConfig:

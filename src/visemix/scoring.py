@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
@@ -21,10 +22,11 @@ from visemix.face import FACE
 from visemix.face.track import TRACKER, Tracker
 from visemix.metrics import Suite, Take, View
 from visemix.metrics.suite import Score
-from visemix.ops.store import sha256
+from visemix.ops.store import read_tensors, sha256
 from visemix.types import SAMPLE_RATE, Space, VisemixError
 
 TRACKING = {"name": "mediapipe", "mode": "static"}  # each frame by itself: no score depends on the frames before
+FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion, as `Take.fit`
 UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
 
 
@@ -50,24 +52,26 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
         tracker, without["landmarks"] = make_tracker()
         for side, path in (("real", pair.real), ("fake", pair.fake)):
             if tracker is not None:
-                points[path], said = _landmarks(tracker, path, tick)
+                points[path], said = landmarks(tracker, path, tick)
                 notes += [f"{side}: {note}" for note in said]
     counts = {"real": 0, "fake": 0}
-    for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
-        counts["real"] += one is not None
-        counts["fake"] += other is not None
-        if one is not None and other is not None:
-            real, fake = _view(one, points[pair.real], t), _view(other, points[pair.fake], t)
-            made.update(fake, real)
-            truth.update(real, real)
-            tick()
+    with ThreadPoolExecutor(1) as other_core:
+        for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
+            counts["real"] += one is not None
+            counts["fake"] += other is not None
+            if one is not None and other is not None:
+                real, fake = _view(one, points[pair.real], t), _view(other, points[pair.fake], t)
+                same = other_core.submit(truth.update, real, real)
+                made.update(fake, real)
+                same.result()
+                tick()
     frames = min(counts.values())
     if not frames:
         empty = pair.real if not counts["real"] else pair.fake
         raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
     if counts["real"] != counts["fake"]:
         notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
-    takes = {path: _take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    takes = {path: read_take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
     return Outcome(
         pair,
         frames,
@@ -88,12 +92,14 @@ def make_tracker() -> tuple[Tracker | None, str]:
     return tracker, ""
 
 
-def _view(picture: np.ndarray, landmarks: Tensor | None, t: int) -> View:
+def _view(picture: np.ndarray, points: Tensor | None, t: int) -> View:
     frames = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
-    return View(frames, None if landmarks is None else landmarks[t : t + 1])
+    return View(frames, None if points is None else points[t : t + 1])
 
 
-def _landmarks(tracker: Tracker, path: Path, tick: Callable[[], None]) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
+def landmarks(
+    tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None
+) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
     """The largest face's landmarks, NaN in frames where it was not seen."""
     count = 0
 
@@ -114,8 +120,8 @@ def _landmarks(tracker: Tracker, path: Path, tick: Callable[[], None]) -> tuple[
     return points, [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
 
 
-def _take(
-    path: Path, fps: float, frames: int, landmarks: Tensor | None, needs: frozenset[str], without: dict[str, str]
+def read_take(
+    path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
 ) -> Take:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
@@ -130,10 +136,13 @@ def _take(
             fit = _fit(clip, frames)
         except VisemixError as error:
             without["fit"] = str(error)
+    beside = path.with_suffix(FIT)
+    if "fit" in needs and clip is None and beside.is_file():
+        fit = read_tensors(beside)[0]["fit"][:frames]
     source = str((clip.meta.get("source") or {}).get("sha256", "")) if clip is not None else sha256(path)
     return Take(
         fps,
-        None if landmarks is None else landmarks[:frames],
+        None if points is None else points[:frames],
         sound,
         fit,
         partial(_first, path, frames),

@@ -17,6 +17,7 @@ from visemix.registry import Registry
 from visemix.types import TensorStruct
 
 T = TypeVar("T")
+MISSING_LIMIT = 0.05  # of a clip's frames; a mouth too broken to be found must not improve the score
 
 
 class NoScore(Exception):
@@ -61,9 +62,14 @@ class Take(Remembering):
 def as_bytes(frames: Float[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b 3 H W"]:
     """RGB in [0, 1] → 0 to 255, rounded: truncation, which some published meters do, costs up to one level.
 
+    Raises `ValueError` where a value is not a number.
+
     >>> as_bytes(torch.full((3, 1, 1), 0.999)).unique()
     tensor([255], dtype=torch.uint8)
     """
+    if frames.isnan().any():
+        bad = int(frames.isnan().flatten(-3).any(-1).sum())
+        raise ValueError(f"{bad} pictures hold values that are no numbers (NaN)")
     return (frames.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
@@ -106,6 +112,10 @@ class VideoMetric(Metric, ABC):
 
     def missing(self) -> str | None:
         """Why nothing can be measured (no weights), or None."""
+        return None
+
+    def doubt(self) -> str | None:
+        """Why what is measured is no score (untrained weights), or None."""
         return None
 
     def about(self) -> dict[str, Any]:

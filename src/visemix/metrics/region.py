@@ -79,6 +79,9 @@ class FaceRegion(VideoMetric):
     def missing(self) -> str | None:
         return self.base.missing()
 
+    def doubt(self) -> str | None:
+        return self.base.doubt()
+
     def about(self) -> dict[str, Any]:
         return self.base.about()
 

@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, NoScore, Take, VideoMetric, View, whole_rows
-
-MISSING_LIMIT = 0.05  # of a clip's frames; a mouth too broken to be found must not improve the score
+from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, VideoMetric, View, whole_rows
+from visemix.types import VisemixError
 
 # `inf`: the pictures are equal, and decibels have no number for that
 Status = Literal["ok", "inf", "invalid", "unavailable"]
@@ -59,6 +58,7 @@ class Suite:
         self.metrics: dict[str, VideoMetric] = {config["name"]: METRICS.build(config) for config in configs}
         self.missing = {name: reason for name, metric in self.metrics.items() if (reason := metric.missing())}
         self._rows: dict[str, list[Tensor]] = {name: [] for name in self.metrics}
+        self._failed: dict[str, str] = {}
 
     @property
     def needs(self) -> frozenset[str]:
@@ -70,8 +70,12 @@ class Suite:
         """The next frames of the clip at hand. Metrics that want landmarks sit out where a view has none."""
         for name, metric in self.metrics.items():
             blind = "landmarks" in metric.needs and (fake.landmarks is None or real.landmarks is None)
-            if not (metric.per == "clip" or blind or name in self.missing):
+            if metric.per == "clip" or blind or name in self.missing or name in self._failed:
+                continue
+            try:
                 self._rows[name].append(metric.measure(fake, real))
+            except (NoScore, VisemixError) as error:
+                self._failed[name] = str(error)
 
     def finish_clip(
         self, fake: Take | None = None, real: Take | None = None, without: Mapping[str, str] | None = None
@@ -82,7 +86,7 @@ class Suite:
         """
         takes = (fake or Take(), real or Take())
         scores = {name: self._score(name, takes, WITHOUT | dict(without or {})) for name in self.metrics}
-        self._rows = {name: [] for name in self.metrics}
+        self._rows, self._failed = {name: [] for name in self.metrics}, {}
         return scores
 
     def _score(self, name: str, takes: tuple[Take, Take], without: Mapping[str, str]) -> Score:
@@ -95,13 +99,18 @@ class Suite:
                     return Score(None, "unavailable", without[need])
             try:
                 rows = [metric.measure(*takes)]
-            except NoScore as error:
+            except (NoScore, VisemixError) as error:
                 return Score(None, "invalid", str(error))
+        if name in self._failed:
+            return Score(None, "invalid", self._failed[name])
         if not rows:
             return Score(None, "unavailable", without["landmarks"])
         together = torch.cat(rows)
+        score = _score(metric, together)
+        if doubt := metric.doubt():
+            return Score(None, "invalid", doubt, score.frames)
         metric.add(together)
-        return _score(metric, together)
+        return score
 
     def merge(self, states: Mapping[str, dict[str, Any]]) -> None:
         """Remember what another suite of the same metrics does."""

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from visemix.metrics.base import VideoMetric
 from visemix.nn.perceptual import read_weights
 from visemix.ops.store import sha256
 from visemix.types import VisemixError
 
 FOLDER = "VISEMIX_WEIGHTS"  # environment variable: the folder to look in
 RANDOM = "random"
+COUNTER = "num_batches_tracked"  # of batch norm: some files leave it out, and nothing reads it
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -70,8 +72,8 @@ class Weights:
             "expected_sha256": self.expected or None,
         }
 
-    def load(self, make: Callable[[], Net]) -> Net:
-        """The network that `make` builds, frozen, with these weights.
+    def load(self, make: Callable[[], Net], only: str = "") -> Net:
+        """The network that `make` builds, frozen, with those of these weights whose names begin with `only`.
 
         Raises:
             VisemixError: the file is damaged, or holds other weights. Its sha256 is in the message.
@@ -85,8 +87,12 @@ class Weights:
                 "if these are the weights you mean, set the metric's option sha256 to theirs"
             )
         net = make()
-        state = read_weights(self.path)
+        try:
+            state = {name: value for name, value in read_weights(self.path).items() if name.startswith(only)}
+        except VisemixError as error:
+            raise VisemixError(f"{error} (sha256 {have})") from error
         wanted = net.state_dict()
+        state = {name: value for name, value in wanted.items() if name.endswith(COUNTER)} | state
         for name in sorted(wanted.keys() | state.keys()):
             if name not in wanted or name not in state or wanted[name].shape != state[name].shape:
                 how = "lacks" if name not in state else "does not fit in" if name in wanted else "has an unknown"
@@ -104,3 +110,18 @@ def file_sha256(path: Path) -> str:
     """The sha256 of a file, read once as long as it does not change."""
     state = path.stat()
     return _sha256(path, state.st_mtime, state.st_size)
+
+
+class WeighedMetric(VideoMetric):
+    """A metric that a network with weights of the user's computes."""
+
+    weights: Weights
+
+    def missing(self) -> str | None:
+        return self.weights.missing()
+
+    def doubt(self) -> str | None:
+        return "the weights are random, so the number means nothing" if self.weights.random else None
+
+    def about(self) -> dict[str, Any]:
+        return self.weights.about()

@@ -17,8 +17,9 @@ LETTER, KEY, LEGEND = 7, 34, 18  # width of a letter, of a legend's line with it
 def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = False, clock: bool = False) -> str:
     """Curves by name over one pair of axes, as SVG. `across` and `up` name the axes with their units.
 
-    A value that is NaN or infinite leaves a gap. With `clock`, x is the seconds of the player that the chart stands
-    below: a line shows where the videos are, and a click goes there.
+    A value that is NaN or infinite leaves a gap, and a curve without values keeps its colour for itself. With `clock`,
+    x is the seconds of the player that the chart stands below: a line shows where the videos are, and a click goes
+    there.
 
     Raises:
         ValueError: no curve has a point, or a logarithmic one a value that is not positive.
@@ -30,7 +31,9 @@ def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = Fal
     ys = _decades(points) if log else _ticks(min(y for _, y in points), max(y for _, y in points))
     low, high = (math.log10(ys[0]), math.log10(ys[-1])) if log else (ys[0], ys[-1])
     left, right = min(x for x, _ in points), max(max(x for x, _ in points), min(x for x, _ in points) + 1e-9)
-    room = WIDTH - RIGHT - sum(KEY + LETTER * len(name) for name in curves)
+    drawn = {name: (f"c{k % COLOURS}", _pieces(curve)) for k, (name, curve) in enumerate(curves.items())}
+    drawn = {name: (colour, pieces) for name, (colour, pieces) in drawn.items() if pieces}
+    room = WIDTH - RIGHT - sum(KEY + LETTER * len(name) for name in drawn)
     below = LEGEND if room < 30 + LETTER * len(up) else 0  # a long legend gets a row of its own
     top, bottom = TOP + below, HEIGHT + below - BOTTOM
 
@@ -49,9 +52,8 @@ def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = Fal
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{bottom + 36}" text-anchor="end">{escape(across)}</text>')
     parts.append(f'<text x="10" y="16">{escape(up)}</text>')
     start = max(10, room)
-    for number, (name, curve) in enumerate(curves.items()):
-        colour = f"c{number % COLOURS}"
-        for piece in _pieces(curve):
+    for name, (colour, pieces) in drawn.items():
+        for piece in pieces:
             steps = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in piece)
             parts.append(f'<polyline class="curve {colour}" points="{steps}"/>')
         parts.append(_key(name, colour, start, 16 + below))

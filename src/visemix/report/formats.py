@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from visemix.report.tables import Laid, Table, Text, lay, records
+from visemix.evaluation import SUPERSCRIPT
+from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError
 
-SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LATEX = {
     "\\": r"\textbackslash{}",
     "↑": r"$\uparrow$",
@@ -39,7 +39,9 @@ def markdown(table: Table) -> str:
             lines += _md_row([f"*{_md(title)}*", *[""] * len(laid.heads)])
         lines += "".join(_md_row([_md(name), *map(_md_text, texts)]) for name, texts in rows)
     return (
-        "\n\n".join(filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)]))
+        "\n\n".join(
+            filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)])
+        )
         + "\n"
     )
 
@@ -79,10 +81,10 @@ def as_json(table: Table) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def html(table: Table) -> str:
+def html(table: Table, *, metrics_down: bool = False) -> str:
     """For a page of `visemix.report.page`."""
-    laid = lay(table)
-    head = "".join(f'<th scope="col" class="number">{escape(name)}</th>' for name in laid.heads)
+    laid = turned(lay(table)) if metrics_down else lay(table)
+    head = "".join(f'<th scope="col" class="number">{_html_head(name)}</th>' for name in laid.heads)
     body = []
     for title, rows in laid.groups:
         if title:
@@ -170,6 +172,12 @@ def _tex_text(text: Text) -> str:
     words = rf"\textbf{{{_tex(text.words)}}}" if text.best else _tex(text.words)
     interval = rf"{{\scriptsize {_tex(text.interval)}}}" if text.interval else ""
     return " ".join(filter(None, (words + (_tex_mark(text.mark) if text.mark else ""), interval)))
+
+
+def _html_head(words: str) -> str:
+    """The unit on a line of its own, its arrow beside it; a name may break after an underscore."""
+    name, bracket, rest = words.partition(" (")
+    return escape(name).replace("_", "_<wbr>") + escape(f"\n({rest}" if bracket else "").replace(" ", "\u00a0")
 
 
 def _html_mark(number: int) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visemix.data.footage import sha256
+from visemix.ops.store import sha256
+from visemix.report.formats import write_tables
 from visemix.report.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
 from visemix.report.tables import Better, Cell, Column, Group, Row, Table
@@ -16,8 +17,13 @@ from visemix.types import VisemixError
 
 Result = dict[str, Any]  # as `visemix.evaluation.evaluate` answers it
 EXPECTED = ("summary", "truth", "details", "clips")
+DIRECTIONS: dict[bool | None, Better] = {True: "higher", False: "lower", None: "nearer"}
 RECORDED = "recorded"  # the ground truth's row
-DIGITS = {"frames": 2}  # else 3, as the papers print
+HEADLINES = (  # what stands in a table that is to fit a page: the papers' metrics, then what keeps them honest
+    *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
+    *("lse_c", "lse_d", "av_offset_abs", "jitter", "opening_spread"),
+)
+DIGITS = {"fid": 2, "av_offset": 2, "av_offset_abs": 2}  # else 3, as the papers print
 
 
 def read_result(path: Path) -> Result:
@@ -64,8 +70,8 @@ def columns(results: Mapping[str, Result]) -> list[Column]:
     for result in results.values():
         for key, row in result["summary"].items():
             about = result["details"].get(key, {})
-            better: Better = {True: "higher", False: "lower", None: "nearer"}[about.get("higher_is_better")]
-            digits = DIGITS.get(row["unit"], 3)
+            better = DIRECTIONS[about.get("higher_is_better")]
+            digits = DIGITS.get(key, 3)
             found.setdefault(key, Column(key, row["unit"], better, digits, ideal=about.get("ideal") or 0.0))
     return list(found.values())
 
@@ -84,28 +90,35 @@ def truth_row(results: Iterable[Result]) -> Row:
 def comparison(
     results: Mapping[str, Result], *, only: Sequence[str] = (), quoted: Sequence[Quoted] = COMPARISONS
 ) -> Table:
-    """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, by name."""
-    chosen = [column for column in columns(results) if not only or column.key in only]
+    """Our methods, the recording, and the papers' rows, in that order; `only` some metrics, in this order."""
+    known = {column.key: column for column in columns(results)}
+    chosen = [known[key] for key in only if key in known] or list(known.values())
     truth = truth_row(results.values())
     counts = {name: len(result["clips"]) for name, result in results.items()}
     same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
-    clips = (
-        f"{_plural(next(iter(counts.values())), 'clip')}" if same else ", ".join(f"{n}: {k}" for n, k in counts.items())
-    )
+    each = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    clips = _plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
     rows = [method_row(name, result, competes=same) for name, result in results.items()]
     groups = [Group(f"measured here, {clips}", [truth, *rows])]
     groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
     notes = []
     if not same:
-        notes.append("Not every method has every clip, and means over different clips do not compare: none is marked as the best.")
+        notes.append("Not every method has every clip; means over different clips do not compare, so none is in bold.")
     if any(count > 1 for count in counts.values()):
         notes.append(f"In brackets: {LEVEL:.0%} bootstrap interval of the mean, clips drawn anew.")
     return Table("", chosen, groups, [*notes, *([CAUTION] if len(groups) > 1 else [])])
 
 
+def write_comparison(paths: Sequence[Path], results: Mapping[str, Result]) -> None:
+    """The headlines for readers (`.md`, `.tex`), every metric for programs (`.csv`, `.json`)."""
+    for path in paths:
+        only = HEADLINES if path.suffix.lower() in (".md", ".tex") else ()
+        write_tables([path], comparison(results, only=only))
+
+
 def variants(results: Mapping[str, Result]) -> list[list[str]]:
     """For every metric: name, unit, region, and which of its many conventions it follows."""
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for result in results.values():
         for key, row in result["summary"].items():
             rows.setdefault(key, [key, row["unit"], row["region"], row["variant"]])
@@ -119,15 +132,24 @@ def frames_of(result: Result, clip: str, metric: str) -> list[float]:
 
 
 def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
-    row, about = result[summary][key], result["details"].get(key, {})
+    row = result[summary][key]
     if row["status"] == "inf":
         return Cell(math.inf)
+    clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
     if row["status"] != "ok":
-        return Cell(None, reason=f"{row['status']}: {about.get('reason') or 'no reason is given'}")
-    if about.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
+    if result["details"].get(key, {}).get("per") == "set":  # a number of all frames together is no mean over clips
         return Cell(row["value"])
-    clips = [clip[of_clip].get(key, {}).get("value") for clip in result["clips"].values()]
-    return Cell(row["value"], bootstrap([value for value in clips if value is not None]))
+    return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
+
+
+def _reason(clips: Mapping[str, Mapping[str, Any]], status: str) -> str:
+    """Why there is no number: once where all clips say the same, else the first clip's with its name."""
+    reasons = {name: clip.get("reason", "") for name, clip in clips.items() if clip.get("status") == status}
+    if not reasons:
+        return "no reason is given"
+    name, reason = next(iter(reasons.items()))
+    return reason if set(reasons.values()) == {reason} and len(reasons) == len(clips) else f"{name}: {reason}"
 
 
 def _plural(count: int, thing: str) -> str:

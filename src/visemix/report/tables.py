@@ -119,6 +119,13 @@ def lay(table: Table) -> Laid:
     return Laid([column.heading for column in table.columns], groups, footnotes, notes)
 
 
+def turned(laid: Laid) -> Laid:
+    """Metrics down and methods across, for many metrics. All groups become one."""
+    rows = [row for _, rows in laid.groups for row in rows]
+    lines = [(head, [texts[k] for _, texts in rows]) for k, head in enumerate(laid.heads)]
+    return Laid([name for name, _ in rows], [("", lines)], laid.footnotes, laid.notes)
+
+
 def records(table: Table) -> Iterator[dict[str, str | float | None]]:
     """One row a number, for programs: table, group, method, metric, value, low, high, unit, better, reason."""
     for group in table.groups:

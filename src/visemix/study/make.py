@@ -14,9 +14,9 @@ from visemix.data.pairs import VIDEO_SUFFIXES
 from visemix.heldout import FOLDER, is_run
 from visemix.registry import nearest
 from visemix.report.formats import write_text
-from visemix.report.make import named
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
+from visemix.report.sources import named
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
 
@@ -78,12 +78,12 @@ def study_page(study: str, protocol: Protocol, films: Mapping[str, str]) -> str:
     }
     # A closing tag inside a JSON string would end the script; an escaped slash is the same string.
     content = json.dumps(about, ensure_ascii=False).replace("</", "<\\/")
-    low, high = min(protocol.scale), max(protocol.scale)
+    ends = [f"{end} ({protocol.scale[end]})".replace("-", "−") for end in (min(protocol.scale), max(protocol.scale))]
     blocks = [
         paragraph(
             f"You will see {len(films)} short videos of people speaking, one after another. Please watch each to its "
-            f"end with the sound on, and answer {len(protocol.questions)} questions about it, from {low} "
-            f"({protocol.scale[low]}) to {high} ({protocol.scale[high]}). There are no right answers."
+            f"end with the sound on, and answer {len(protocol.questions)} questions about it, from {ends[0]} to "
+            f"{ends[1]}. There are no right answers."
         ),
         f'<script type="application/json" id="about">{content}</script>',
         (HERE / "study.html").read_text(encoding="utf-8"),
