@@ -8,7 +8,8 @@ from visemix.face import FACE
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
 
-collect_ignore = ["standins.py", "oracles.py", "data/tiny_videos.py", "data/clip_maker.py"]  # what tests share, imported by name
+SHARED = ("standins", "oracles", "browser", "html_reader", "data/tiny_videos", "data/clip_maker", "study/study_maker")
+collect_ignore = [f"{name}.py" for name in SHARED]  # what tests share, imported by name
 
 
 @pytest.fixture(scope="session")

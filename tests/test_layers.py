@@ -13,8 +13,11 @@ LAYERS = [
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
     {"training", "scoring"},
-    {"run", "generation", "evaluation", "report", "engines"},
-    {"demo", "catalogue", "sweep"},
+    {"run", "generation", "evaluation", "engines"},
+    {"sweep", "heldout"},
+    {"report"},
+    {"study"},
+    {"demo", "catalogue"},
     {"cli"},
     {"__init__"},
 ]

@@ -23,6 +23,7 @@ from visemix.metrics.suite import Score
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
 
 
@@ -88,7 +89,7 @@ def evaluate(
         "versions": {package: _version(package) for package in PACKAGES},
     }
     if out is not None:
-        _write(Path(out), report)
+        write_scores(Path(out), report)
     return report
 
 
@@ -122,30 +123,31 @@ def unmet(report: Mapping[str, Any], required: Sequence[str]) -> list[str]:
 
 
 def table(report: dict[str, Any]) -> Table:
-    """The summary for the console, with the reason where a number is missing, and what was left out below."""
+    """The summary for the console; below it why numbers are missing, and what was left out."""
     names = list(report["clips"])
     view = Table(title=names[0] if len(names) == 1 else f"{len(names)} clips", title_justify="left")
-    for column in ("metric", "value", "real", "unit", "better", "region", ""):
+    for column in ("metric", "value", "real", "unit", "better", "region"):
         view.add_column(column, justify="right" if column in ("value", "real") else "left")
+    reasons: list[str] = []
     for name, row in report["summary"].items():
         details = report["details"][name]
-        reason = "" if row["status"] == "ok" else f"{row['status']}: {details['reason']}"
-        cells = [_cell(row), _cell(report["truth"][name])]
-        view.add_row(name, *cells, row["unit"], _better(details), row["region"], reason)
+        nearer = f"nearer {details['ideal'] or 0:g}"
+        better = {True: "higher", False: "lower", None: nearer}[details["higher_is_better"]]
+        reason = f"{row['status']}: {details['reason']}"
+        if row["value"] is None and row["status"] != "inf" and reason not in reasons:
+            reasons.append(reason)
+        mark = str(reasons.index(reason) + 1).translate(SUPERSCRIPT) if reason in reasons else ""
+        cells = [_cell(row, mark), _cell(report["truth"][name], mark)]
+        view.add_row(name, *cells, row["unit"], better, row["region"])
+    footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
-    view.caption = "\n".join([*report["notes"], *notes]) or None
+    view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
     view.caption_justify = "left"
     return view
 
 
-def _better(details: Mapping[str, Any]) -> str:
-    if details["higher_is_better"] is None:
-        return f"nearer {details['ideal']:g}"
-    return "higher" if details["higher_is_better"] else "lower"
-
-
-def _cell(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:.4f}" if row["status"] == "ok" else {"inf": "inf"}.get(row["status"], "—")
+def _cell(row: Mapping[str, Any], mark: str) -> str:
+    return f"{row['value']:.4f}" if row["status"] == "ok" else "inf" if row["status"] == "inf" else f"n/a{mark}"
 
 
 def _configs(
@@ -257,7 +259,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
+def write_scores(path: Path, report: dict[str, Any]) -> None:
+    """The report as a JSON file that is whole or not there."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
         raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
     if counts["real"] != counts["fake"]:
         notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
-    takes = {path: _take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    takes = {path: read_take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
     return Outcome(
         pair,
         frames,
@@ -119,7 +119,7 @@ def landmarks(
     return points, [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
 
 
-def _take(
+def read_take(
     path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
 ) -> Take:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
