@@ -146,7 +146,7 @@ def table(report: dict[str, Any]) -> Table:
 
 def _better(details: Mapping[str, Any]) -> str:
     if details["higher_is_better"] is None:
-        return f"nearer {details['ideal']:g}"
+        return f"nearer {details['ideal'] or 0:g}"
     return "higher" if details["higher_is_better"] else "lower"
 
 
