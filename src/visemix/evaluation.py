@@ -20,6 +20,7 @@ from visemix.data.pairs import Pair, find_pairs
 from visemix.data.workers import Workers
 from visemix.metrics import METRICS, Suite
 from visemix.metrics.suite import Score
+from visemix.ops.store import write_text
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
@@ -265,12 +266,4 @@ def _version(package: str) -> str | None:
 
 def write_scores(path: Path, report: dict[str, Any]) -> None:
     """The report as a JSON file that is whole or not there."""
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
+    write_text(path, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from visemix.evaluation import SUPERSCRIPT
+from visemix.ops.store import write_text
 from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError
 
@@ -123,19 +124,6 @@ def write_tables(paths: Sequence[Path], table: Table) -> None:
     """The table in the format that each path's ending names."""
     for path in paths:
         write_text(path, WRITERS[path.suffix.lower()](table))
-
-
-def write_text(path: Path, text: str) -> Path:
-    """A text file that is whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
-    return path
 
 
 def _below(laid: Laid, mark: Callable[[int], str], words: Callable[[str], str] = lambda text: text) -> list[str]:
