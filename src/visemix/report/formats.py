@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -163,9 +164,10 @@ def _tex_text(text: Text) -> str:
 
 
 def _html_head(words: str) -> str:
-    """The unit on a line of its own, its arrow beside it; a name may break after an underscore."""
+    """The unit on a line of its own, arrows beside what they belong to; a name may break after an underscore."""
     name, bracket, rest = words.partition(" (")
-    return escape(name).replace("_", "_<wbr>") + escape(f"\n({rest}" if bracket else "").replace(" ", "\u00a0")
+    name, rest = (re.sub(" ?([×↑↓→]) ?", "\u00a0\\1\u00a0", text).strip() for text in (name, rest))
+    return escape(name).replace("_", "_<wbr>") + (f"\n({escape(rest)}" if bracket else "")
 
 
 def _html_mark(number: int) -> str:
