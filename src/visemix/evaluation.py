@@ -20,6 +20,7 @@ from visemix.data.pairs import Pair, find_pairs
 from visemix.data.workers import Workers
 from visemix.metrics import METRICS, Suite
 from visemix.metrics.suite import Score
+from visemix.ops.store import write_text
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
@@ -131,23 +132,19 @@ def table(report: dict[str, Any]) -> Table:
     reasons: list[str] = []
     for name, row in report["summary"].items():
         details = report["details"][name]
+        nearer = f"nearer {details['ideal'] or 0:g}"
+        better = {True: "higher", False: "lower", None: nearer}[details["higher_is_better"]]
         reason = f"{row['status']}: {details['reason']}"
         if row["value"] is None and row["status"] != "inf" and reason not in reasons:
             reasons.append(reason)
         mark = str(reasons.index(reason) + 1).translate(SUPERSCRIPT) if reason in reasons else ""
         cells = [_cell(row, mark), _cell(report["truth"][name], mark)]
-        view.add_row(name, *cells, row["unit"], _better(details), row["region"])
+        view.add_row(name, *cells, row["unit"], better, row["region"])
     footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
     view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
     view.caption_justify = "left"
     return view
-
-
-def _better(details: Mapping[str, Any]) -> str:
-    if details["higher_is_better"] is None:
-        return f"nearer {details['ideal'] or 0:g}"
-    return "higher" if details["higher_is_better"] else "lower"
 
 
 def _cell(row: Mapping[str, Any], mark: str) -> str:
@@ -265,12 +262,4 @@ def _version(package: str) -> str | None:
 
 def write_scores(path: Path, report: dict[str, Any]) -> None:
     """The report as a JSON file that is whole or not there."""
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
+    write_text(path, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

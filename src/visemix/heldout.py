@@ -64,6 +64,10 @@ def evaluate_run(
         VisemixError: no run there, nothing held out, no trained renderer, or clips that are gone.
     """
     run = Path(run)
+    if not is_run(run):
+        raise VisemixError(
+            f"{run} is no run folder (it has no config.yaml); give a run, or what is real and what is not"
+        )
     if out is not None and Path(out).exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
     write_held_out(run, clips=clips, overwrite=overwrite, batch=batch, device=device, progress=progress)
@@ -97,7 +101,8 @@ def write_held_out(
     for span in held_out(cfg, model, spoken, clips):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
-        if not overwrite and all(_younger(path, run / WEIGHTS) for path in (real, fake)):
+        files = [real, fake, real.with_suffix(FIT), fake.with_suffix(FIT)]
+        if not overwrite and all(_younger(path, run / WEIGHTS) for path in files):
             continue
         sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
         with VideoWriter(real, sound=sound, overwrite=True) as writer:

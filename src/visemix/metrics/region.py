@@ -98,8 +98,12 @@ class FaceRegion(VideoMetric):
         box = landmark_box(real.landmarks[t], 0.0, *real.frames.shape[-2:])  # type: ignore[index]
         if box is None or min(box[2] - box[0], box[3] - box[1]) < WINDOW:
             return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
-        here, there = (crop(View(view.frames[t : t + 1]), box) for view in (real, fake))
-        return self.base.measure(there, here)
+        return self.base.measure(_cut(fake, t, box), _cut(real, t, box))
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
         return self.base.value(mean)
+
+
+def _cut(view: View, t: int, box: Box) -> View:
+    """A box of one frame, cut out once for every metric that looks at it."""
+    return view.once(f"frame {t} {box}", lambda: crop(View(view.frames[t : t + 1]), box))

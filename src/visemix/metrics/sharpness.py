@@ -19,7 +19,7 @@ from skimage.feature import canny
 from torch import Tensor
 
 from visemix.metrics.base import METRICS, VideoMetric, View
-from visemix.metrics.image import grey
+from visemix.metrics.image import grey_of
 from visemix.metrics.region import FaceRegion
 
 BLOCK = 64  # pixels a side
@@ -145,7 +145,7 @@ class Cpbd(VideoMetric):
     variant = "grey (BT.601, 8 bits) at native resolution, as the package cpbd 1.0.7"
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        planes = grey(fake.frames)
+        planes = grey_of(fake)
         if min(planes.shape[-2:]) < BLOCK:
             return torch.full((len(planes), 1), torch.nan, dtype=torch.float64)
         return torch.tensor([[cpbd(plane)] for plane in planes], dtype=torch.float64)

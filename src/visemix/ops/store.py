@@ -1,4 +1,4 @@
-"""Tensors on disk: safetensors, written whole or not at all. No pickles."""
+"""Tensors and texts on disk, written whole or not at all. Tensors as safetensors: no pickles."""
 
 from __future__ import annotations
 
@@ -42,6 +42,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         raise VisemixError(f"{path} could not be written ({error}); what was there before is kept") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """A text file that is whole or not there.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
+    return path
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

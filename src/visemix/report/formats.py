@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
 from visemix.evaluation import SUPERSCRIPT
+from visemix.ops.store import write_text
 from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError
 
@@ -125,19 +127,6 @@ def write_tables(paths: Sequence[Path], table: Table) -> None:
         write_text(path, WRITERS[path.suffix.lower()](table))
 
 
-def write_text(path: Path, text: str) -> Path:
-    """A text file that is whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
-    return path
-
-
 def _below(laid: Laid, mark: Callable[[int], str], words: Callable[[str], str] = lambda text: text) -> list[str]:
     notes = [f"{mark(number)} {words(reason)}" for number, reason in enumerate(laid.footnotes, 1)]
     return [*notes, *(words(note) for note in laid.notes)]
@@ -175,9 +164,10 @@ def _tex_text(text: Text) -> str:
 
 
 def _html_head(words: str) -> str:
-    """The unit on a line of its own, its arrow beside it; a name may break after an underscore."""
+    """The unit on a line of its own, arrows beside what they belong to; a name may break after an underscore."""
     name, bracket, rest = words.partition(" (")
-    return escape(name).replace("_", "_<wbr>") + escape(f"\n({rest}" if bracket else "").replace(" ", "\u00a0")
+    name, rest = (re.sub(" ?([×↑↓→]) ?", "\u00a0\\1\u00a0", text).strip() for text in (name, rest))
+    return escape(name).replace("_", "_<wbr>") + (f"\n({escape(rest)}" if bracket else "")
 
 
 def _html_mark(number: int) -> str:

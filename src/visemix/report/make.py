@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from visemix import __version__
-from visemix.report.formats import check_files, html, write_text
+from visemix.ops.store import write_text
+from visemix.report.formats import check_files, html
 from visemix.report.page import heading, page, paragraph
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT

@@ -16,11 +16,7 @@ SPEEDS = (0.25, 0.5, 1)
 def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
     """Videos by name, with one play button, a slider that moves them all, single frames, slow motion, and a choice of
     whose sound is heard. The first leads; where lengths differ, the shortest ends it. The page needs `SCRIPT`."""
-    films = row(
-        f'<figure><video muted playsinline preload="auto" src="{inline_video(path)}"></video>'
-        f"<figcaption>{escape(name)}</figcaption></figure>"
-        for name, path in videos.items()
-    )
+    films = row(_film(name, path) for name, path in videos.items())
     speeds = "".join(f'<option value="{s}"{" selected" if s == 1 else ""}>{s:g}×</option>' for s in SPEEDS)
     names = "".join(
         f'<option value="{k}"{" selected" if k == heard else ""}>{escape(name)}</option>'
@@ -36,3 +32,9 @@ def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
         f'<label>Sound <select class="heard" disabled>{names}<option value="-1">none</option></select></label>'
     )
     return f'<div class="player">{films}<div class="controls">{controls}</div></div>'
+
+
+def _film(name: str, path: Path) -> str:
+    words = escape(name)
+    shown = f'<video aria-label="{words}" muted playsinline preload="auto" src="{inline_video(path)}"></video>'
+    return f"<figure>{shown}<figcaption>{words}</figcaption></figure>"

@@ -52,7 +52,7 @@ def clip_section(
     )
     for name, found in looks.items():
         if found.mean_error is not None and found.errors is not None:
-            yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), name)
+            yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), f"{name}, difference")
         seen.setdefault(name, []).append(mouths(found.take))
 
 

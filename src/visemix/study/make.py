@@ -12,8 +12,8 @@ from typing import Any
 from visemix.data.media import probe
 from visemix.data.pairs import VIDEO_SUFFIXES
 from visemix.heldout import FOLDER, is_run
+from visemix.ops.store import write_text
 from visemix.registry import nearest
-from visemix.report.formats import write_text
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
 from visemix.report.sources import named
