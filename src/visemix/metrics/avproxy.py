@@ -1,10 +1,10 @@
 """A detector of lag between lips and sound that needs no downloaded weights. It is not a lip-sync score.
 
 A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is, and
-how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted on
-a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
-knows, so its zero is only relative. Never average, rank or compare it with LSE, and never train a model on it. A clip
-that it was fitted on is judged by a fit that left it out.
+how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted
+on a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
+knows, so its zero is only relative. An offset whose `avproxy_peak_z` is below 2 is a guess. Never average, rank or
+compare it with LSE, and never train a model on it. A clip that it was fitted on is judged by a fit that left it out.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter, sobel
 from skimage.feature import canny
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, VideoMetric, View
+from visemix.metrics.base import METRICS, NoScore, VideoMetric, View
 from visemix.metrics.image import grey_of
 from visemix.metrics.region import FaceRegion
 
@@ -146,8 +146,9 @@ class Cpbd(VideoMetric):
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         planes = grey_of(fake)
-        if min(planes.shape[-2:]) < BLOCK:
-            return torch.full((len(planes), 1), torch.nan, dtype=torch.float64)
+        height, width = planes.shape[-2:]
+        if min(height, width) < BLOCK:
+            raise NoScore(f"a picture of {width}×{height} has no whole block of {BLOCK}×{BLOCK} pixels")
         return torch.tensor([[cpbd(plane)] for plane in planes], dtype=torch.float64)
 
 
