@@ -102,11 +102,10 @@ def _spread(rows: Rows) -> Rows:
 
 def fit(pairs: Iterable[tuple[Rows, Rows, int]]) -> Rows:
     """The ridge regression from (heard, seen, offset) of several clips."""
-    left, right, count = 0.0, 0.0, 0
-    for sound, mouth, offset in pairs:
-        a, b = _overlap(sound, mouth, offset)
-        left, right, count = left + a.T @ a, right + a.T @ b, count + len(a)
-    return np.linalg.solve(left + RIDGE * count * np.eye(len(left)), right)
+    both = [_overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
+    sounds, shapes = (np.concatenate(rows) for rows in zip(*both, strict=True))
+    ridge = RIDGE * len(sounds) * np.eye(sounds.shape[1])
+    return np.linalg.solve(sounds.T @ sounds + ridge, sounds.T @ shapes)
 
 
 def _overlap(sound: Rows, mouth: Rows, offset: int) -> tuple[Rows, Rows]:

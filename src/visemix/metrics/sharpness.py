@@ -39,11 +39,10 @@ def cpbd(plane: UInt8[Tensor, "H W"]) -> float:
     noise may raise them: a number says little without the real video's beside it. Raises `ValueError` for a picture
     smaller than a block.
 
-    >>> stripes = torch.zeros(64, 64, dtype=torch.uint8)
-    >>> stripes[:, 8::16] = 200
-    >>> stripes[:, 9::16] = 200
-    >>> cpbd(stripes)
-    1.0
+    >>> x = torch.arange(128) % 32 - 16
+    >>> step, slope = (200 * (x / width).sigmoid() for width in (0.1, 3))
+    >>> cpbd(step.to(torch.uint8).expand(64, 128)), cpbd(slope.to(torch.uint8).expand(64, 128))
+    (1.0, 0.0)
     """
     height, width = plane.shape
     if min(height, width) < BLOCK:
