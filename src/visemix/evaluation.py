@@ -161,7 +161,7 @@ def _configs(
             raise VisemixError(f"options are given for '{name}', which is not measured (measured: {', '.join(names)})")
     configs = []
     for name in names:
-        given = dict(part("metrics", name)) | dict(options.get(name, {}))
+        given = {str(key): value for key, value in part("metrics", name).items()} | dict(options.get(name, {}))
         full = METRICS.check(given)
         if weights is not None and full.get("weights", "") is None:
             full["weights"] = str(weights)

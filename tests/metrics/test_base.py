@@ -52,7 +52,10 @@ def test_what_is_remembered_is_the_same_in_one_piece_in_many_and_in_two_processe
 
 def synced(first, second):
     """What the first of two processes computes: torchmetrics' own synchronisation, each gather answered for both."""
-    ranks = [{name: torch.cat(v) if isinstance(v, list) else v for name, v in m.metric_state.items()} for m in (first, second)]
+    ranks = [
+        {name: torch.cat(v) if isinstance(v, list) else v for name, v in m.metric_state.items()}
+        for m in (first, second)
+    ]
     names = iter(list(ranks[0]))
 
     def gather(value, group=None):

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.feature import canny
 
-from visemix.metrics import METRICS, View, cpbd
+from visemix.metrics import METRICS, NoScore, View, cpbd
 from visemix.metrics.image import grey
 from visemix.metrics.sharpness import _peaks
 
@@ -91,10 +91,12 @@ def test_a_flat_picture_has_no_edge_to_judge_and_a_tiny_one_no_block():
     assert cpbd(torch.full((128, 128), 77, dtype=torch.uint8)) == 0.0
     with pytest.raises(ValueError, match="no whole block"):
         cpbd(torch.zeros(63, 200, dtype=torch.uint8))
-    metric = METRICS.build({"name": "cpbd"})
-    tiny = View(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
-    metric.update(tiny, tiny)
-    assert metric.scored == 0
+    tiny = View(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.rand(2, 68, 2) * 32)
+    with pytest.raises(NoScore, match="a picture of 32×32"):
+        METRICS.build({"name": "cpbd"}).update(tiny, tiny)
+    face = METRICS.build({"name": "cpbd_face"})
+    face.update(tiny, tiny)
+    assert face.scored == 0
 
 
 def test_the_short_cut_never_counts_an_edge_that_canny_does_not(katie):

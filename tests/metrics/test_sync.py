@@ -1,4 +1,4 @@
-"""Expected values: SyncNet's own scoring code on features that a formula makes, and with weights that a recipe makes."""
+"""Expected values: SyncNet's own scoring code on features from a formula, and with weights from a recipe."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,11 @@ def take(frames, fps=25.0, seconds=None):
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [(take(99), "99 frames with sound"), (take(200, seconds=2), "50 frames with sound"), (take(200, 30.0), "30 frames a")],
+    [
+        (take(99), "99 frames with sound"),
+        (take(200, seconds=2), "50 frames with sound"),
+        (take(200, 30.0), "30 frames a"),
+    ],
 )
 def test_clips_that_syncnet_cannot_judge_are_refused(bad, reason):
     metric = METRICS.build({"name": "lse_d", "weights": "random"})

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from visemix.data.clips import FRAMES, speaker_of, whole_folder, write_data
 from visemix.data.crop import cut, head_box
-from visemix.ops.store import sha256
 from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader, probe
 from visemix.data.sound import is_silent, read_sound, whole_frames
@@ -22,6 +21,7 @@ from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.face.fit import Fit, Reconstructor
 from visemix.face.track import Track, Tracker
+from visemix.ops.store import sha256
 from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there

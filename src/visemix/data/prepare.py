@@ -20,11 +20,11 @@ from rich.console import Console
 from visemix.data.bars import Bars, show_bars
 from visemix.data.clips import describe_face, read_meta
 from visemix.data.extract import Tell, extract
-from visemix.ops.store import sha256
 from visemix.data.workers import CONTEXT, Workers
 from visemix.face import FACE
 from visemix.face.fit import RECONSTRUCT
 from visemix.face.track import TRACKER
+from visemix.ops.store import sha256
 from visemix.registry import load_file
 from visemix.types import VisemixError
 

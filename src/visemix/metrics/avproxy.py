@@ -1,10 +1,10 @@
 """A detector of lag between lips and sound that needs no downloaded weights. It is not a lip-sync score.
 
 A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is, and
-how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted on
-a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
-knows, so its zero is only relative. Never average, rank or compare it with LSE, and never train a model on it. A clip
-that it was fitted on is judged by a fit that left it out.
+how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted
+on a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
+knows, so its zero is only relative. An offset whose `avproxy_peak_z` is below 2 is a guess. Never average, rank or
+compare it with LSE, and never train a model on it. A clip that it was fitted on is judged by a fit that left it out.
 """
 
 from __future__ import annotations
@@ -102,11 +102,10 @@ def _spread(rows: Rows) -> Rows:
 
 def fit(pairs: Iterable[tuple[Rows, Rows, int]]) -> Rows:
     """The ridge regression from (heard, seen, offset) of several clips."""
-    left, right, count = 0.0, 0.0, 0
-    for sound, mouth, offset in pairs:
-        a, b = _overlap(sound, mouth, offset)
-        left, right, count = left + a.T @ a, right + a.T @ b, count + len(a)
-    return np.linalg.solve(left + RIDGE * count * np.eye(len(left)), right)
+    both = [_overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
+    sounds, shapes = (np.concatenate(rows) for rows in zip(*both, strict=True))
+    ridge = RIDGE * len(sounds) * np.eye(sounds.shape[1])
+    return np.linalg.solve(sounds.T @ sounds + ridge, sounds.T @ shapes)
 
 
 def _overlap(sound: Rows, mouth: Rows, offset: int) -> tuple[Rows, Rows]:

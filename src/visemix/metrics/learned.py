@@ -85,8 +85,11 @@ class Fid(WeighedMetric):
     @torch.inference_mode()
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         net = inception(self.weights)
-        both = [view.once("inception", lambda view=view: net(inception_input(view.frames))) for view in (fake, real)]
-        return torch.cat(both, 1).clone()
+        return torch.cat([self._look(net, view) for view in (fake, real)], 1).clone()
+
+    @staticmethod
+    def _look(net: Inception, view: View) -> Tensor:
+        return view.once("inception", lambda: net(inception_input(view.frames)))
 
     def score(self, rows: Float[Tensor, "T K"]) -> Float[Tensor, ""]:
         if len(rows) < 2:
@@ -117,11 +120,10 @@ class LpipsDistance(WeighedMetric):
     @torch.inference_mode()
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         net = lpips_net(self.net, self.weights)
-        seen = [
-            view.once(f"lpips {self.net}", lambda view=view: net.embed(view.frames.float() / 127.5 - 1))
-            for view in (fake, real)
-        ]
-        return net.compare(*seen).clone().unsqueeze(1)
+        return net.compare(self._look(net, fake), self._look(net, real)).clone().unsqueeze(1)
+
+    def _look(self, net: Lpips, view: View) -> list[Tensor]:
+        return view.once(f"lpips {self.net}", lambda: net.embed(view.frames.float() / 127.5 - 1))
 
 
 def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 112 112"]:
@@ -150,8 +152,10 @@ class Likeness(WeighedMetric):
 
     @torch.inference_mode()
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        embedded = [view.once(f"arcface {self.depth}", lambda view=view: self._embed(view)) for view in (fake, real)]
-        return F.cosine_similarity(*embedded).clone().unsqueeze(1)
+        return F.cosine_similarity(self._look(fake), self._look(real)).clone().unsqueeze(1)
+
+    def _look(self, view: View) -> Tensor:
+        return view.once(f"arcface {self.depth}", lambda: self._embed(view))
 
     def _embed(self, view: View) -> Float[Tensor, "T 512"]:
         if view.landmarks is None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import VideoMetric, View
+from visemix.metrics.base import NoScore, VideoMetric, View
 from visemix.ops.ssim import WINDOW
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom exclusive
@@ -98,7 +98,10 @@ class FaceRegion(VideoMetric):
         box = landmark_box(real.landmarks[t], 0.0, *real.frames.shape[-2:])  # type: ignore[index]
         if box is None or min(box[2] - box[0], box[3] - box[1]) < WINDOW:
             return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
-        return self.base.measure(_cut(fake, t, box), _cut(real, t, box))
+        try:
+            return self.base.measure(_cut(fake, t, box), _cut(real, t, box))
+        except NoScore:  # a face too small
+            return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
         return self.base.value(mean)

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter, sobel
 from skimage.feature import canny
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, VideoMetric, View
+from visemix.metrics.base import METRICS, NoScore, VideoMetric, View
 from visemix.metrics.image import grey_of
 from visemix.metrics.region import FaceRegion
 
@@ -39,11 +39,10 @@ def cpbd(plane: UInt8[Tensor, "H W"]) -> float:
     noise may raise them: a number says little without the real video's beside it. Raises `ValueError` for a picture
     smaller than a block.
 
-    >>> stripes = torch.zeros(64, 64, dtype=torch.uint8)
-    >>> stripes[:, 8::16] = 200
-    >>> stripes[:, 9::16] = 200
-    >>> cpbd(stripes)
-    1.0
+    >>> x = torch.arange(128) % 32 - 16
+    >>> step, slope = (200 * (x / width).sigmoid() for width in (0.1, 3))
+    >>> cpbd(step.to(torch.uint8).expand(64, 128)), cpbd(slope.to(torch.uint8).expand(64, 128))
+    (1.0, 0.0)
     """
     height, width = plane.shape
     if min(height, width) < BLOCK:
@@ -146,8 +145,9 @@ class Cpbd(VideoMetric):
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         planes = grey_of(fake)
-        if min(planes.shape[-2:]) < BLOCK:
-            return torch.full((len(planes), 1), torch.nan, dtype=torch.float64)
+        height, width = planes.shape[-2:]
+        if min(height, width) < BLOCK:
+            raise NoScore(f"a picture of {width}×{height} has no whole block of {BLOCK}×{BLOCK} pixels")
         return torch.tensor([[cpbd(plane)] for plane in planes], dtype=torch.float64)
 
 

@@ -137,7 +137,8 @@ def _score(metric: VideoMetric, rows: Float[Tensor, "T K"]) -> Score:
     kept = whole_rows(rows)
     missing = len(rows) - len(kept)
     if missing > MISSING_LIMIT * len(rows):
-        reason = f"no face was found in {missing} of {len(rows)} frames; at most {MISSING_LIMIT:.0%} may be missing"
+        reason = f"no face was found in {missing} of {len(rows)} frames, or one too small"
+        reason += f"; at most {MISSING_LIMIT:.0%} may be missing"
         return Score(None, "invalid", reason, frames)
     try:
         return Score.of(float(metric.score(kept)), frames)

@@ -2,8 +2,8 @@
 
 ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), Σ with N − 1 in the denominator. The trace of the root is the sum of the
 singular values of X₁ X₂ᵀ / √((N₁ − 1)(N₂ − 1)), X centred: exact, without a matrix root, and fast where there are fewer
-vectors than features. Where there are more, it is the sum of the roots of the eigenvalues of Σ₁^½ Σ₂ Σ₁^½. Neither needs
-an epsilon, nor can it answer with an imaginary number.
+vectors than features. Where there are more, it is the sum of the roots of the eigenvalues of Σ₁^½ Σ₂ Σ₁^½. Neither
+needs an epsilon, nor can it answer with an imaginary number.
 """
 
 from __future__ import annotations
