@@ -153,7 +153,7 @@ def test_debug_anywhere_on_the_line_shows_the_traceback(args):
 
 def test_parts_for_programs_is_json_with_types_and_defaults():
     found = json.loads(visemix("parts", "--json").stdout)
-    assert set(found) == {"face", "audio", "motion", "render", "data", "log"}
+    assert set(found) == {"face", "audio", "motion", "render", "data", "log", "metrics"}
     assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "default": 1}
     assert "default" not in found["data"]["clips"]["options"]["root"]
     assert visemix("parts").stdout.startswith("face\n")
