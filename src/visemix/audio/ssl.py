@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.ops.audio import normalise
-from visemix.ops.sequence import average_pairs, resample_rows
+from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
 
 T = TypeVar("T", bound="_SpeechModel")
@@ -39,7 +39,8 @@ class _SpeechModel(AudioEncoder, ABC):
         weights: a hub name, a folder in `transformers`' layout, or "random". None: the paper's checkpoint.
         align: 50 rows a second to the clock's 25. "conv": linear interpolation between convolutions and transformer;
             "output": the same after the transformer; "mean": mean of each pair after the transformer; "stride": every
-            second row after it. None: as the paper of this model's use does it.
+            second row after it (GeneFace's code); "both": the two rows of a frame side by side, for its sync-expert.
+            None: as the paper of this model's use does it.
         trainable: whether the transformer learns. The convolutions never do.
         lr_scale: the stage's learning rate is multiplied by this for the transformer's weights. At the stage's own 1e-4
             these encoders are known to collapse to features that are constant over time (FaceFormer's issues 22, 42).
@@ -58,7 +59,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self,
         *,
         weights: str | None = None,
-        align: Literal["conv", "output", "mean", "stride"] | None = None,
+        align: Literal["conv", "output", "mean", "stride", "both"] | None = None,
         trainable: bool = True,
         lr_scale: float = 0.1,
         dropout: float = 0.1,
@@ -86,7 +87,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self.model = _load(self.family, weights or self.checkpoint, options, architecture or sizes)
         self.carried = {"weights": "checkpoint", "architecture": _architecture(self.model.config)}
         self.align = align or self.alignment
-        self.dim = self.model.config.hidden_size
+        self.dim = self.model.config.hidden_size * (2 if self.align == "both" else 1)
         self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
         self.chunk = round(chunk * FPS) or None
         self.overlap = round(overlap * FPS)
@@ -127,8 +128,8 @@ class _SpeechModel(AudioEncoder, ABC):
         if self.spec_augment and self.training:
             hidden = torch.where(_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
         rows = self.model.encoder(hidden).last_hidden_state
-        if self.align == "mean":
-            return average_pairs(rows)
+        if self.align in ("mean", "both"):
+            return average_pairs(rows) if self.align == "mean" else join_pairs(rows)
         return rows if self.align == "conv" else resample_rows(rows[:, : 2 * frames - 1], frames)
 
     @torch.no_grad()
