@@ -37,7 +37,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
-    "fit": None,  # every stage that the parts have something to train for
+    "fit": list(STAGES),
     "load": {},
     "out": "runs",
     "device": "auto",
@@ -78,7 +78,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
         full["data"].pop(key, None)
     train = cfg.get("train") or part("train", "cpu")
     _refuse_strangers("an experiment's train", train, ["name", *STAGES])
-    _refuse_strangers("an experiment's fit", full["fit"] or [], STAGES)
+    _refuse_strangers("an experiment's fit", full["fit"], STAGES)
     _refuse_strangers("an experiment's load", full["load"], STAGES)
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
@@ -92,30 +92,37 @@ def folder_of(cfg: DictConfig) -> Path:
 
 
 def fit(cfg: Mapping[str, Any]) -> Path:
-    """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder.
+    """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder. Stages that the parts
+    have nothing for (a sync-expert, a post-net) are passed over.
 
     In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
     under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
-    the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there.
+    the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there. With
+    nothing in `fit`, the run joins what it loads.
 
     Raises:
         VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
     cfg = complete(cfg)
     folder = folder_of(cfg)
-    trained = list(read_checkpoint(folder)[1]["trained"]) if (folder / WEIGHTS).is_file() else []
+    begun = (folder / WEIGHTS).is_file()
+    trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
-    wanted = present(model) if cfg.fit is None else [stage for stage in STAGES if stage in cfg.fit]
+    wanted = [stage for stage in present(model) if stage in cfg.fit]
+    if cfg.fit and not wanted:
+        raise VisemixError(f"nothing in the {' and '.join(cfg.fit)} stage can be trained; leave it out of `fit`")
     missing = [stage for stage in wanted if stage not in trained]
-    if not missing:
+    if begun and not missing:
         return folder
-    for stage, source in ({"": folder} if trained else dict(cfg.load)).items():
+    for stage, source in ({"": folder} if begun else dict(cfg.load)).items():
         join(model, stage, source)
     loaded = [stage for stage in cfg.load if stage not in wanted]
     _refuse_gaps(model, wanted, [*cfg.load])
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
+    if not missing:
+        model.save(folder / WEIGHTS, trained=[], loaded=loaded)
     keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])

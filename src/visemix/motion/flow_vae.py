@@ -68,7 +68,7 @@ class FlowVAE(MotionModel):
         sync_start: guidance begins "always" at once; when the running "average" of the training loss has come down to
             `sync_threshold`, which checkpoints keep; or when that of one "validation" batch has, which they do not.
         sampling: of the expert's wrong pairs.
-        sync_dim: length of the expert's vectors; other widths follow.
+        sync_dim, sync_windows: length of the expert's vectors, other widths follow; pairs of windows drawn for a loss.
         temperature: spread of the noise at inference; 0 gives the middle of what fits.
         seed: of that noise: the same seed, the same motion, however the sound is batched or cut. None: anew each time.
         sigma, mouth_sigma: of a Gaussian over time at inference, in frames; 0 for none.
@@ -102,6 +102,7 @@ class FlowVAE(MotionModel):
         sync_threshold: float = 0.75,
         sampling: Literal["corrected", "official"] | None = None,
         sync_dim: int = 512,
+        sync_windows: int = 1024,
         temperature: float | None = None,
         seed: int | None = 0,
         sigma: float | None = None,
@@ -127,8 +128,8 @@ class FlowVAE(MotionModel):
         self.posterior = Posterior(width, o["channels"], latent, encoder_layers, **shape)
         self.decoder = Decoder(width, o["channels"], latent, decoder_layers, overlap=o["overlap"], **shape)
         self.flow = Flow(latent, CONDITION, growth=o["growth"]) if flow else None
-        about = {"halves": halves, "identity": o["identity"], "sampling": o["sampling"], "dim": sync_dim}
-        self.sync_guide = SyncGuide(audio_dim, face, **about) if sync else None
+        about = {"halves": halves, "identity": o["identity"], "sampling": o["sampling"]}
+        self.sync_guide = SyncGuide(audio_dim, face, **about, dim=sync_dim, windows=sync_windows) if sync else None
         self.trigger = Trigger(o["sync_weight"], o["sync_start"], sync_threshold) if sync else None
 
     @property

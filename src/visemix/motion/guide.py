@@ -15,7 +15,6 @@ from visemix.nn.syncnet import FRAMES, SHORTEST, SyncExpert, auc, draw_pairs, of
 from visemix.types import AudioFeatures, Losses, Motion, Subject, VisemixError
 
 REACH = 15  # frames of offset to either side that are looked for
-WINDOWS = 1024  # pairs that are drawn for one loss
 MEMORY = 0.98  # of the running mean that starts the guidance
 
 
@@ -28,6 +27,7 @@ class SyncGuide(nn.Module):
         identity: what of the subject's shape the mouth carries, see `LM3D`.
         sampling: of wrong pairs, see `draw_pairs`.
         dim: length of the expert's vectors.
+        windows: pairs of windows that are drawn for one loss.
     """
 
     def __init__(
@@ -39,11 +39,12 @@ class SyncGuide(nn.Module):
         identity: Identity = "subject",
         sampling: Literal["corrected", "official"] = "corrected",
         dim: int = 512,
+        windows: int = 1024,
     ) -> None:
         super().__init__()
         if halves not in (1, 2) or audio_dim % halves:
             raise VisemixError(f"motion.halves={halves}: features of {audio_dim} channels have 1 or 2 rows side by side")
-        self.halves, self.sampling = halves, sampling
+        self.halves, self.sampling, self.count = halves, sampling, windows
         self.lm3d = LM3D(face, identity)
         self.expert = SyncExpert(audio_dim // halves, rows=halves, dim=dim).requires_grad_(False).eval()
 
@@ -63,7 +64,7 @@ class SyncGuide(nn.Module):
         """−log of the score of right pairs: what a motion is guided by (eq. 3). Draws from torch's global generator."""
         sounds, mouths = self._windows(audio, subject, motion)
         batch, windows = mouths.shape[:2]
-        picks = torch.randperm(batch * windows, device=mouths.device)[:WINDOWS]
+        picks = torch.randperm(batch * windows, device=mouths.device)[: self.count]
         clips, starts = picks // windows, picks % windows
         scores = self.expert(sounds[clips, starts], mouths[clips, starts])
         return F.binary_cross_entropy(scores, torch.ones_like(scores))
@@ -80,7 +81,7 @@ class SyncGuide(nn.Module):
         frames = mouths.shape[1] + FRAMES - 1
         if frames < SHORTEST:
             raise VisemixError(f"windows of {frames} frames are too short for a sync-expert; it wants {SHORTEST} or more")
-        pairs = draw_pairs(WINDOWS, len(mouths), frames, self.sampling).to(mouths.device)
+        pairs = draw_pairs(self.count, len(mouths), frames, self.sampling).to(mouths.device)
         scores = self.expert(
             sounds[pairs.audio_clip, pairs.audio_start], mouths[pairs.mouth_clip, pairs.mouth_start]
         )

@@ -42,7 +42,7 @@ class PostNet(MotionModel):
             256 wide), "official" (the authors' code, whose batch norm mixes both domains).
         identity: "subject" or "audio", see `LM3D`; None leaves it to `compat`.
         adversarial_weight, sync_weight, mse_weight: of the losses. Without sync there is no expert.
-        halves, sync_dim: of the sync-expert, where the base brings none; see `flow_vae`.
+        halves, sync_dim, sync_windows: of the sync-expert, where the base brings none; see `flow_vae`.
     """
 
     space = Space.LANDMARKS
@@ -60,6 +60,7 @@ class PostNet(MotionModel):
         mse_weight: float = 0.05,
         halves: int = 1,
         sync_dim: int = 512,
+        sync_windows: int = 1024,
     ) -> None:
         super().__init__()
         o = PRESETS[compat] | ({} if identity is None else {"identity": identity})
@@ -67,7 +68,8 @@ class PostNet(MotionModel):
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
         if sync_weight and not _guides(self.base):
-            self.sync_guide = SyncGuide(audio_dim, face, halves=halves, identity=o["identity"], dim=sync_dim)
+            about = {"halves": halves, "identity": o["identity"], "dim": sync_dim, "windows": sync_windows}
+            self.sync_guide = SyncGuide(audio_dim, face, **about)
         width = face.width(self.space)
         self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], o["still"])
         self.postnet_critic = FrameCritic(width, relu=compat == "paper")
