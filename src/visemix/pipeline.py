@@ -127,7 +127,9 @@ class TalkingFace(nn.Module):
             reason = str(error).splitlines()[0]
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
 
-    def join(self, state: Mapping[str, Tensor], source: str | Path, ours: Callable[[str], bool] = lambda _: True) -> None:
+    def join(
+        self, state: Mapping[str, Tensor], source: str | Path, ours: Callable[[str], bool] = lambda _: True
+    ) -> None:
         """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's."""
         given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
         own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}

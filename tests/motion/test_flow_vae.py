@@ -35,7 +35,10 @@ def test_the_official_preset_has_the_official_sizes(face):
 
 def test_two_halves_become_one_row_as_the_preset_says(face):
     values = torch.arange(10.0).reshape(1, 5, 2)
-    rows = {compat: build(face, audio_dim=2, halves=2, compat=compat)._rows(values).flatten() for compat in ("corrected", "official")}
+    rows = {
+        compat: build(face, audio_dim=2, halves=2, compat=compat)._rows(values).flatten()
+        for compat in ("corrected", "official")
+    }
     assert rows["official"].tolist() == [0, 2, 4, 6, 8]
     assert rows["corrected"].tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
 
@@ -136,7 +139,9 @@ def test_the_shape_is_the_subjects_or_guessed_from_the_voice(face, clip):
     other = clip.subject.map(lambda t: t * 0)
     corrected, official = build(face), build(face, compat="official")
     moved = corrected(heard, clip.subject).values - corrected(heard, other).values
-    torch.testing.assert_close(moved, face.shape(clip.subject.identity).unsqueeze(1).expand(-1, 20, -1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        moved, face.shape(clip.subject.identity).unsqueeze(1).expand(-1, 20, -1), atol=1e-5, rtol=1e-4
+    )
     assert torch.equal(official(heard, clip.subject).values, official(heard, other).values)
 
 
@@ -199,5 +204,7 @@ def test_impossible_sizes_are_refused(face, options):
 
 
 def test_silence_gives_a_finite_motion(face, clip):
-    motion = MOTION.build({"name": "flow_vae"} | SMALL, 8, face).eval()(AudioFeatures(torch.zeros(2, 50, 8)), clip.subject)
+    motion = MOTION.build({"name": "flow_vae"} | SMALL, 8, face).eval()(
+        AudioFeatures(torch.zeros(2, 50, 8)), clip.subject
+    )
     assert motion.values.isfinite().all()

@@ -13,7 +13,9 @@ def test_rows_are_centimetres_of_what_the_face_does(face, clip):
 def test_or_with_the_shape_as_the_authors_have_it(face, clip):
     rows = LM3D(face, "audio").pack(clip.motion, clip.subject)
     points = face.vertices(clip.subject.identity, clip.motion.values)[:, :, face.landmark_ids]
-    torch.testing.assert_close(rows.unflatten(-1, (68, 3)), 10 * (points - face.mean[face.landmark_ids]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        rows.unflatten(-1, (68, 3)), 10 * (points - face.mean[face.landmark_ids]), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_both_come_back(face, clip):

@@ -117,14 +117,18 @@ class FlowVAE(MotionModel):
         }  # fmt: skip
         o = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
         if halves not in (1, 2) or audio_dim % halves or latent % 2:
-            raise VisemixError(f"motion.halves={halves} is 1, or 2 of {audio_dim} channels; motion.latent={latent} is even")
+            raise VisemixError(
+                f"motion.halves={halves} is 1, or 2 of {audio_dim} channels; motion.latent={latent} is even"
+            )
         self.halves, self.rate, self.latent, self.seed = halves, o["rate"], latent, seed
         self.temperature, self.sigma, self.mouth_sigma = o["temperature"], o["sigma"], o["mouth_sigma"]
         self.kl_weight, self.continuity_weight = o["kl_weight"], o["continuity_weight"]
         width, shape = face.width(self.space), {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
         self.lm3d = LM3D(face, o["identity"])
         self.condition = Condition(audio_dim // halves)
-        self.slow = nn.Conv1d(CONDITION, CONDITION, 2 * STRIDE, STRIDE, STRIDE // 2)  # the condition at the latents' rate
+        self.slow = nn.Conv1d(
+            CONDITION, CONDITION, 2 * STRIDE, STRIDE, STRIDE // 2
+        )  # the condition at the latents' rate
         self.posterior = Posterior(width, o["channels"], latent, encoder_layers, **shape)
         self.decoder = Decoder(width, o["channels"], latent, decoder_layers, overlap=o["overlap"], **shape)
         self.flow = Flow(latent, CONDITION, growth=o["growth"]) if flow else None
@@ -136,7 +140,9 @@ class FlowVAE(MotionModel):
     def reach(self) -> int:
         """Frames to either side that a frame hears of, a multiple of 4."""
         prior = 0 if self.flow is None else self.flow.reach
-        frames = STRIDE * (prior + 2) + self.decoder.reach + Condition.reach + _radius(max(self.sigma, self.mouth_sigma))
+        frames = (
+            STRIDE * (prior + 2) + self.decoder.reach + Condition.reach + _radius(max(self.sigma, self.mouth_sigma))
+        )
         return -(-frames // STRIDE) * STRIDE
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:

@@ -43,7 +43,9 @@ class SyncGuide(nn.Module):
     ) -> None:
         super().__init__()
         if halves not in (1, 2) or audio_dim % halves:
-            raise VisemixError(f"motion.halves={halves}: features of {audio_dim} channels have 1 or 2 rows side by side")
+            raise VisemixError(
+                f"motion.halves={halves}: features of {audio_dim} channels have 1 or 2 rows side by side"
+            )
         self.halves, self.sampling, self.count = halves, sampling, windows
         self.lm3d = LM3D(face, identity)
         self.expert = SyncExpert(audio_dim // halves, rows=halves, dim=dim).requires_grad_(False).eval()
@@ -80,11 +82,11 @@ class SyncGuide(nn.Module):
         sounds, mouths = self._windows(audio, subject, target)
         frames = mouths.shape[1] + FRAMES - 1
         if frames < SHORTEST:
-            raise VisemixError(f"windows of {frames} frames are too short for a sync-expert; it wants {SHORTEST} or more")
+            raise VisemixError(
+                f"windows of {frames} frames are too short for a sync-expert; it wants {SHORTEST} or more"
+            )
         pairs = draw_pairs(self.count, len(mouths), frames, self.sampling).to(mouths.device)
-        scores = self.expert(
-            sounds[pairs.audio_clip, pairs.audio_start], mouths[pairs.mouth_clip, pairs.mouth_start]
-        )
+        scores = self.expert(sounds[pairs.audio_clip, pairs.audio_start], mouths[pairs.mouth_clip, pairs.mouth_start])
         return scores, pairs.together
 
     def _windows(self, audio: AudioFeatures, subject: Subject, motion: Motion) -> tuple[Tensor, Tensor]:
@@ -92,7 +94,9 @@ class SyncGuide(nn.Module):
 
     def _rows(self, audio: AudioFeatures, subject: Subject, motion: Motion) -> tuple[Tensor, Tensor]:
         if motion.values.shape[1] < FRAMES:
-            raise VisemixError(f"{motion.values.shape[1]} frames are fewer than the {FRAMES} that a sync-expert sees at once")
+            raise VisemixError(
+                f"{motion.values.shape[1]} frames are fewer than the {FRAMES} that a sync-expert sees at once"
+            )
         sound = split_halves(audio.values, self.halves)
         return sound, mouth(self.lm3d.pack(motion, subject))
 

@@ -111,9 +111,7 @@ class Pairs(TensorStruct):
     together: Bool[Tensor, " N"]
 
 
-def draw_pairs(
-    count: int, clips: int, frames: int, sampling: Literal["corrected", "official"] = "corrected"
-) -> Pairs:
+def draw_pairs(count: int, clips: int, frames: int, sampling: Literal["corrected", "official"] = "corrected") -> Pairs:
     """Half right pairs, half wrong ones, from torch's global generator.
 
     Of the wrong ones a quarter take the sound of another clip, three eighths that of another time of the same clip, and
@@ -128,7 +126,9 @@ def draw_pairs(
     own = torch.randint(clips, (count,))
     here = torch.randint(starts, (count,))
     nearest = NEAR if sampling == "corrected" else 1
-    elsewhen = (here + torch.randint(nearest, starts - nearest + 1, (count,))) % starts  # neither end of a circle is near
+    elsewhen = (
+        here + torch.randint(nearest, starts - nearest + 1, (count,))
+    ) % starts  # neither end of a circle is near
     anywhere = torch.randint(starts, (count,))
     step = torch.randint(NEAR, FAR + 1, (count,)) * (2 * torch.randint(2, (count,)) - 1)
     step = torch.where((here + step >= 0) & (here + step < starts), step, -step)
@@ -144,9 +144,7 @@ def draw_pairs(
     return Pairs(own, here, who, torch.where(together, here, when), together)
 
 
-def offset_curve(
-    sound: Float[Tensor, "W D"], mouth: Float[Tensor, "W D"], reach: int = 15
-) -> Float[Tensor, "offsets"]:
+def offset_curve(sound: Float[Tensor, "W D"], mouth: Float[Tensor, "W D"], reach: int = 15) -> Float[Tensor, "offsets"]:
     """Mean cosine with the sound moved by −reach … reach frames, over the windows that have a partner then.
 
     Its maximum says by how many frames the sound comes too late (positive) or too early.

@@ -45,15 +45,15 @@ def offset_curves(curves: Float[Tensor, "B offsets"], *, height: int = 160) -> F
     return plot(lines, (*[GREY] * len(curves), RED), height, 8)
 
 
-def domain_map(
-    rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: int = 2
-) -> Float[Tensor, "3 side side"]:
+def domain_map(rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: int = 2) -> Float[Tensor, "3 side side"]:
     """Motions "before" a post-net (blue), "after" it (red) and of the "truth" (grey), frame by frame, as a t-SNE map.
 
     GeneFace's Fig. 10: the post-net has worked where red lies among grey.
     """
     kinds = {"truth": GREY, "before": BLUE, "after": RED}
-    few = {name: rows[name][torch.linspace(0, len(rows[name]) - 1, min(MOST, len(rows[name]))).long()] for name in kinds}
+    few = {
+        name: rows[name][torch.linspace(0, len(rows[name]) - 1, min(MOST, len(rows[name]))).long()] for name in kinds
+    }
     places = tsne(torch.cat(list(few.values())).cpu())
     low, high = places.min(0).values, places.max(0).values
     cells = ((places - low) / (high - low).max().clamp_min(1e-6) * (side - 4 * dot - 1)).long() + 2 * dot

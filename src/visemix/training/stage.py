@@ -132,9 +132,7 @@ def owner(name: str) -> str | None:
 
 def present(model: TalkingFace) -> list[str]:
     """The stages that a model has something to train for, in order."""
-    owners = {
-        owner(name) for name, parameter in model.named_parameters()
-    }
+    owners = {owner(name) for name, parameter in model.named_parameters()}
     return [stage for stage in STAGES if stage in owners]
 
 
