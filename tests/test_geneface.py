@@ -11,7 +11,7 @@ from clip_maker import make
 
 from visemix.motion.guide import SyncGuide
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import fit, folder_of, complete
+from visemix.run import complete, fit, folder_of
 from visemix.training.modules import STAGES
 from visemix.types import VisemixError
 

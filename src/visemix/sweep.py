@@ -106,7 +106,7 @@ def stage_configs(cfg: DictConfig) -> list[DictConfig]:
 
 
 def parts_behind(stage: str) -> tuple[str, ...]:
-    """The parts of the pipeline that have a say in what a stage learns: what a motion model learns hangs on the sound."""
+    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
     part = STAGES[stage].owns[-1].split(".")[0]
     return ("audio", "motion") if part == "motion" else (part,)
 

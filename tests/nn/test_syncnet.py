@@ -24,7 +24,7 @@ def test_scores_are_probabilities_of_single_windows(rows):
     torch.testing.assert_close(mouths[1, 7], mouth[1, 7:12].mT)
     torch.testing.assert_close(sounds[1, 7], sound[1, 7 * rows : 12 * rows].mT)
     scores = expert(sounds.flatten(0, 1), mouths.flatten(0, 1))
-    assert 0 <= scores.min() and scores.max() <= 1
+    assert scores.min() >= 0 and scores.max() <= 1
     vectors = expert.embed(sound, mouth)
     torch.testing.assert_close((vectors[0] * vectors[1]).sum(-1).flatten(), scores)
     torch.testing.assert_close(vectors[0].norm(dim=-1), torch.ones(3, 16))

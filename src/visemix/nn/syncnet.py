@@ -144,7 +144,9 @@ def draw_pairs(count: int, clips: int, frames: int, sampling: Literal["corrected
     return Pairs(own, here, who, torch.where(together, here, when), together)
 
 
-def offset_curve(sound: Float[Tensor, "W D"], mouth: Float[Tensor, "W D"], reach: int = 15) -> Float[Tensor, "offsets"]:
+def offset_curve(
+    sound: Float[Tensor, "W D"], mouth: Float[Tensor, "W D"], reach: int = 15
+) -> Float[Tensor, " offsets"]:
     """Mean cosine with the sound moved by −reach … reach frames, over the windows that have a partner then.
 
     Its maximum says by how many frames the sound comes too late (positive) or too early.

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import Tensor
 
-from visemix.training.stage import StageModule
 from visemix.training.pictures import write_picture
+from visemix.training.stage import StageModule
 
 
 class Average(L.Callback):

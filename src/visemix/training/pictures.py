@@ -40,7 +40,7 @@ def mouth_curves(model: TalkingFace, clip: Clip, *, height: int = 160) -> Float[
 
 
 def offset_curves(curves: Float[Tensor, "B offsets"], *, height: int = 160) -> Float[Tensor, "3 H W"]:
-    """How well mouth and sound match with the sound moved by −15 … 15 frames: of each clip (grey), and the mean (red)."""
+    """How well mouth and sound match, the sound moved by −15 … 15 frames: for each clip (grey), and the mean (red)."""
     lines = [*curves.cpu(), curves.mean(0).cpu()]
     return plot(lines, (*[GREY] * len(curves), RED), height, 8)
 
