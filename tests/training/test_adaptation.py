@@ -6,34 +6,37 @@ from visemix.training.pictures import domain_map, offset_curves
 
 
 def settled(**changes):
-    choice = Choice(real=0.5, fake=0.48, lowest_sync=0.4)
+    choice = Choice(real=0.5, fake=0.48, lowest_sync=0.4, last_error=0.2)
     for name, value in changes.items():
         setattr(choice, name, value)
     return choice
 
 
 def test_the_first_checkpoint_at_which_all_is_settled_is_taken():
-    assert settled().objections(sync=0.43, spread=0.85) == []
+    assert settled().objections(sync=0.43, spread=0.85, error=0.19) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "values", "why"),
     [
-        ({"fake": 0.44}, (0.41, 0.9), "critic tells true from made"),
-        ({"real": None, "fake": None}, (0.41, 0.9), "critic"),
-        ({}, (0.45, 0.9), "sync loss 0.450 is above its lowest, 0.400"),
-        ({}, (0.41, 0.79), "spreads 0.79 times"),
+        ({"fake": 0.44}, (0.41, 0.9, 0.19), r"not at rest (scores 0.50 of true frames, 0.44 of made ones)"),
+        ({"real": 0.33, "fake": 0.31}, (0.41, 0.9, 0.19), "critic is not at rest"),  # it has not begun to learn
+        ({"real": None, "fake": None}, (0.41, 0.9, 0.19), "critic"),
+        ({}, (0.45, 0.9, 0.19), "sync loss 0.450 is above its lowest, 0.400"),
+        ({}, (0.41, 0.79, 0.19), "spreads 0.79 times"),
+        ({}, (0.41, 0.9, 0.15), "error still falls, to 0.15"),
+        ({"last_error": float("inf")}, (0.41, 0.9, 0.15), "error still falls"),  # the first validation never ends it
     ],
 )
-def test_each_of_the_three_conditions_can_object(changes, values, why):
+def test_each_of_the_conditions_can_object(changes, values, why):
     (objection,) = settled(**changes).objections(*values)
     assert why in objection
 
 
 def test_the_lowest_sync_loss_is_remembered():
     choice = settled()
-    choice.objections(0.2, 1.0)
-    assert choice.lowest_sync == 0.2 and choice.objections(0.23, 1.0)
+    choice.objections(0.2, 1.0, 0.2)
+    assert choice.lowest_sync == 0.2 and choice.objections(0.23, 1.0, 0.2)
 
 
 def test_the_critics_scores_are_running_means():
