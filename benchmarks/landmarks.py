@@ -37,8 +37,9 @@ def main() -> None:
         config = OmegaConf.to_container(OmegaConf.load(f"{run}/config.yaml"))
         many, person = windows(model, config["data"] | changes)
         seed = config["seed"]
-        rows.append({"model": named(config["motion"]), "seed": seed, "of": "many", **scores(model, model.motion, many)})
         post = [m for m in model.motion.modules() if isinstance(m, PostNet)]
+        generator = post[0].base if post else model.motion
+        rows.append({"model": named(config["motion"]), "seed": seed, "of": "many", **scores(model, generator, many)})
         for name, motion in (("without", post[0].base), ("with", post[0])) if post and person else ():
             row = scores(model, motion, person)
             rows.append({"model": f"{name} post-net", "seed": seed, "of": "person", **row})

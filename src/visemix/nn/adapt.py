@@ -51,8 +51,8 @@ class Refiner(nn.Module):
         self.layers = nn.Sequential(*(Layer(*io, norm, slope, r) for io, r in zip(shape, residual, strict=True)))
         self.out = nn.Conv1d(a, dim, 1)
         if still:
-            nn.init.zeros_(self.out.weight)
-            nn.init.zeros_(self.out.bias)
+            for parameter in self.out.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
         return x + self.out(self.layers(x.mT)).mT

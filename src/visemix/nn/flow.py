@@ -16,17 +16,17 @@ class Coupling(nn.Module):
 
     def __init__(self, channels: int, condition: int, hidden: int, layers: int, kernel: int, growth: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.before = nn.Conv1d(self.half, hidden, 1)
+        self.kept = channels // 2
+        self.before = nn.Conv1d(self.kept, hidden, 1)
         self.net = WaveNet(hidden, condition, layers, kernel, growth)
-        self.after = nn.Conv1d(hidden, channels - self.half, 1)
-        nn.init.zeros_(self.after.weight)
-        nn.init.zeros_(self.after.bias)
+        self.after = nn.Conv1d(hidden, channels - self.kept, 1)
+        for parameter in self.after.parameters():
+            nn.init.zeros_(parameter)
 
     def shift(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
         """What is added to `z`, zero on the first half."""
-        moved = self.after(self.net(self.before(z[:, : self.half]), condition))
-        return nn.functional.pad(moved, (0, 0, self.half, 0))
+        moved = self.after(self.net(self.before(z[:, : self.kept]), condition))
+        return nn.functional.pad(moved, (0, 0, self.kept, 0))
 
 
 class Flow(nn.Module):
@@ -54,15 +54,18 @@ class Flow(nn.Module):
     @property
     def reach(self) -> int:
         """Rows to either side that a row depends on."""
-        return sum(coupling.net.reach for coupling in self.couplings)
+        return sum(coupling.net.reach for coupling in self._couplings())
 
     def forward(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
-        for coupling in self.couplings:
+        for coupling in self._couplings():
             z = (z + coupling.shift(z, condition)).flip(1)
         return z
 
     def inverse(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
-        for coupling in reversed(self.couplings):
+        for coupling in reversed(self._couplings()):
             z = z.flip(1)
             z = z - coupling.shift(z, condition)
         return z
+
+    def _couplings(self) -> list[Coupling]:
+        return list(self.couplings)  # type: ignore[arg-type]
