@@ -22,6 +22,8 @@ OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
     "cached": {"base": {"name": "wav2vec2", "trainable": False} | TINY},
     "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},
     "smooth": {"base": {"name": "gru"}},
+    "flow_vae": {"channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync_dim": 16, "sync_windows": 16},
+    "postnet": {"base": {"name": "gru"}, "sync_dim": 16, "sync_windows": 16},
     "taft": {"base": 4, "max_channels": 8, "levels": 2},
 }
 

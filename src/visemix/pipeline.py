@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
+from visemix.ops.sequence import regroup
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Subject, Video, VisemixError
@@ -74,9 +76,10 @@ class TalkingFace(nn.Module):
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
         done = 0
-        for motion in rebatched(stream(self.motion, self.listen(speech), still), batch):
-            frames = torch.arange(done, done + motion.values.shape[1])
-            yield self.draw(motion, target.subject(frames))
+        spoken = (motion.values for motion in stream(self.motion, self.listen(speech), still))
+        for values in regroup(spoken, batch):
+            frames = torch.arange(done, done + values.shape[1])
+            yield self.draw(Motion(values, self.motion.space), target.subject(frames))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
@@ -124,26 +127,25 @@ class TalkingFace(nn.Module):
             reason = str(error).splitlines()[0]
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
 
-    def join(self, state: Mapping[str, Tensor], source: str | Path, prefixes: tuple[str, ...] = ("",)) -> None:
-        """Take over the weights whose names begin with one of `prefixes` (`motion.`, `render.`, …), all of them."""
-        given = {name: tensor for name, tensor in state.items() if name.startswith(prefixes)}
-        own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(prefixes)}
-        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n].shape != given[n].shape]
+    def join(
+        self, state: Mapping[str, Tensor], source: str | Path, ours: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's."""
+        given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
+        own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}
+        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
         if wrong:
             raise VisemixError(f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit)")
-        self.load_state_dict(given, strict=False)
+        self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
 
 
-def rebatched(motions: Iterable[Motion], size: int) -> Iterator[Motion]:
-    """The same motion in pieces of `size` frames; the last may be shorter."""
-    held: Tensor | None = None
-    for motion in motions:
-        held = motion.values if held is None else torch.cat([held, motion.values], 1)
-        while held.shape[1] >= size:
-            yield Motion(held[:, :size], motion.space)
-            held = held[:, size:]
-    if held is not None and held.shape[1]:
-        yield Motion(held, motion.space)
+def bare(name: str) -> str:
+    """The name of a weight without the wrappers around its motion model.
+
+    >>> bare("motion.base.base.head.weight")
+    'motion.head.weight'
+    """
+    return re.sub(r"^motion\.(base\.)+", "motion.", name)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

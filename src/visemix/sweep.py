@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from visemix.config import compose, points
 from visemix.engines import ENGINES, Task, Work
 from visemix.heldout import FOLDER, SCORES, evaluate_run
-from visemix.pipeline import WEIGHTS, plain
+from visemix.pipeline import WEIGHTS, plain, read_checkpoint
 from visemix.registry import nearest
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.formats import WRITERS, write_tables
@@ -120,15 +120,21 @@ def stage_configs(cfg: DictConfig) -> list[DictConfig]:
     """
     together: dict[tuple[str, ...], list[str]] = {}
     for stage in cfg.fit:
-        together.setdefault(STAGES[stage].owns, []).append(stage)
+        together.setdefault(parts_behind(stage), []).append(stage)
     whole, configs = plain(cfg), []
     for owned, stages in together.items():
         alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in owned}
         alone |= {"name": SHARED, "fit": stages}
         alone["train"] = {key: value for key, value in whole["train"].items() if key in ("name", *stages)}
-        alone["load"] = {stage: source for stage, source in whole["load"].items() if STAGES[stage].owns == owned}
+        alone["load"] = {stage: source for stage, source in whole["load"].items() if parts_behind(stage) == owned}
         configs.append(complete(alone))
     return configs
+
+
+def parts_behind(stage: str) -> tuple[str, ...]:
+    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
+    part = STAGES[stage].owns[-1].split(".")[0]
+    return ("audio", "motion") if part == "motion" else (part,)
 
 
 def train(config: dict[str, Any]) -> str:
@@ -183,7 +189,7 @@ def _join(cell: Cell, failed: Mapping[str, str]) -> Outcome:
         folder = str(folder_of(OmegaConf.create(alone)))
         if folder in failed:
             return Outcome(cell, None, failed[folder])
-        load |= dict.fromkeys(alone["fit"], folder)
+        load |= dict.fromkeys(read_checkpoint(folder)[1]["trained"], folder)
     return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare
 from visemix.ops.audio import normalise
-from visemix.ops.sequence import average_pairs, resample_rows
+from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
 
 T = TypeVar("T", bound="_SpeechModel")
@@ -34,7 +34,8 @@ class _SpeechModel(AudioEncoder, ABC):
         weights: a hub name, a folder in `transformers`' layout, or "random". None: the paper's checkpoint.
         align: 50 rows a second to the clock's 25. "conv": linear interpolation between convolutions and transformer;
             "output": the same after the transformer; "mean": mean of each pair after the transformer; "stride": every
-            second row after it. None: as the paper of this model's use does it.
+            second row after it (GeneFace's code); "both": the two rows of a frame side by side, for its sync-expert.
+            None: as the paper of this model's use does it.
         trainable: whether the transformer learns. The convolutions never do.
         lr_scale: the stage's learning rate is multiplied by this for the transformer's weights. At the stage's own 1e-4
             these encoders are known to collapse to features that are constant over time (FaceFormer's issues 22, 42).
@@ -53,7 +54,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self,
         *,
         weights: str | None = None,
-        align: Literal["conv", "output", "mean", "stride"] | None = None,
+        align: Literal["conv", "output", "mean", "stride", "both"] | None = None,
         trainable: bool = True,
         lr_scale: float = 0.1,
         dropout: float = 0.1,
@@ -80,7 +81,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self.model = load(f"{self.family}Model", weights or self.checkpoint, architecture or sizes, options)
         self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.model)}
         self.align = align or self.alignment
-        self.dim = self.model.config.hidden_size
+        self.dim = self.model.config.hidden_size * (2 if self.align == "both" else 1)
         self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
         self.chunk = round(chunk * FPS) or None
         self.overlap = round(overlap * FPS)
@@ -121,8 +122,8 @@ class _SpeechModel(AudioEncoder, ABC):
         if self.spec_augment and self.training:
             hidden = torch.where(_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
         rows = self.model.encoder(hidden).last_hidden_state
-        if self.align == "mean":
-            return average_pairs(rows)
+        if self.align in ("mean", "both"):
+            return average_pairs(rows) if self.align == "mean" else join_pairs(rows)
         return rows if self.align == "conv" else resample_rows(rows[:, : 2 * frames - 1], frames)
 
     @torch.no_grad()

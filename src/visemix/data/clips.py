@@ -92,8 +92,11 @@ class ClipFolder:
             raise VisemixError(f"a window of {self.path} is consecutive frames, not {list(frames)[:5]} …")
         subject = self.subject(frames, footage=footage, reference=reference)
         video = None if subject.footage is None else Video(subject.footage)
-        motion = Motion(subject.expression, Space.EXPRESSION)
-        return Clip(self.speech(int(index[0]), len(index)), motion, subject, video)
+        motion, speech = Motion(subject.expression, Space.EXPRESSION), self.speech(int(index[0]), len(index))
+        for name, values in {"wave": speech.wave, "expression": motion.values, "identity": subject.identity}.items():
+            if not values.isfinite().all():
+                raise VisemixError(f"{self.path / TENSORS}: '{name}' is not a number somewhere; prepare the clip again")
+        return Clip(speech, motion, subject, video)
 
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
         """Pictures, RGB in [0, 1]."""
