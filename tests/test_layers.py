@@ -18,7 +18,7 @@ LAYERS = [
     {"report"},
     {"sweep"},
     {"study"},
-    {"demo", "catalogue"},
+    {"demo", "catalogue", "corpus_page"},
     {"cli"},
     {"__init__"},
 ]

@@ -83,6 +83,43 @@ def prepare(
 
 
 @app.command()
+def corpus(
+    out: Annotated[Path, typer.Option(help="Folder for the clips, one folder each.")],
+    speakers: Annotated[int, typer.Option(help="How many people.")] = 8,
+    minutes: Annotated[float, typer.Option(help="Of each clip.")] = 1.0,
+    size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
+    language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
+    voice: Annotated[str | None, typer.Option(help="female, male, or one by name; by default they take turns.")] = None,
+    split: Annotated[str, typer.Option(help="train; test: other people; ood: other languages, voices, singing.")] = "train",
+    face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
+    seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
+    synthesiser: Annotated[str, typer.Option(help="auto, espeak or formants.")] = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
+    from visemix.config import part
+    from visemix.data.corpus import corpus
+    from visemix.corpus_page import write_page
+
+    corpus(
+        out,
+        speakers=speakers,
+        minutes=minutes,
+        size=size,
+        language=language,
+        voice=voice,
+        split=split,  # type: ignore[arg-type]
+        face=part("face", face),
+        seed=seed,
+        jobs=jobs,
+        synthesiser=synthesiser,  # type: ignore[arg-type]
+        overwrite=overwrite,
+    )
+    typer.echo(write_page(out))
+
+
+@app.command()
 def fit(experiment: Experiment, overrides: Overrides = None) -> None:
     """Train what an experiment needs and its run lacks. The last line printed is the run's folder."""
     from visemix.ops.device import keep_memory

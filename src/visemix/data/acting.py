@@ -1,4 +1,4 @@
-"""What a face does while it speaks: mouth shapes that blend into one another, blinks, brows, nods."""
+"""What a face does while it speaks: mouth shapes that blend into one another, blinks, brows, nods, breath."""
 
 from __future__ import annotations
 
@@ -11,31 +11,43 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from visemix.data.formants import Phone
+from visemix.data.phonemes import PAUSE, SOUNDS, Phone
+from visemix.data.rig import Rig
 from visemix.face import FaceModel
 from visemix.types import FPS
 
-# Mouth shape of each sound, in the toy face's expressions. A name without a side means both.
-VISEMES: dict[str, dict[str, float]] = {
-    "a": {"jaw_drop": 0.85, "lower_lip_down": 0.15},
-    "e": {"jaw_drop": 0.5, "smile": 0.2, "stretch": 0.15},
-    "i": {"jaw_drop": 0.22, "smile": 0.3, "stretch": 0.4, "lower_lip_down": 0.15},
-    "o": {"jaw_drop": 0.55, "funnel": 0.55, "pucker": 0.25},
-    "u": {"jaw_drop": 0.2, "pucker": 0.8, "funnel": 0.3},
-    "m": {"jaw_drop": 0.04, "lips_press": 0.5, "lips_close": 0.05},
-    "p": {"jaw_drop": 0.02, "lips_press": 0.7, "cheek_puff": 0.15},
-    "f": {"jaw_drop": 0.12, "lower_lip_in": 0.8, "upper_lip_raise": 0.3},
-    "s": {"jaw_drop": 0.06, "stretch": 0.2, "lower_lip_down": 0.2, "upper_lip_raise": 0.1},
-    "_": {},
-}
-# How firmly a sound holds its shape against its neighbours: lips must meet for m and p, s leaves them to the vowels.
-HOLD = {"m": 3.5, "p": 3.5, "f": 2.5, "s": 0.8, "_": 0.8}
-SIDED = ("smile", "stretch", "blink", "brow")
-FACE_NAMES = tuple(
-    name + side
-    for name in (*sorted({shape for viseme in VISEMES.values() for shape in viseme}), "blink", "brow")
-    for side in (("_left", "_right") if name in SIDED else ("",))
-)
+REACH = 0.02  # seconds by which a sound's pull goes beyond its own time
+Curves = dict[str, Float[np.ndarray, " T"]]
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one speaker speaks, whatever is said. The defaults are a plain and even speaker's."""
+
+    amplitude: float = 1.0  # of the jaw and lips
+    lag: float = 0.0  # seconds by which the mouth comes after the sound; negative, before
+    asymmetry: float = 0.0  # more on the left, or (negative) on the right
+    smile: float = 0.0  # of the mouth at rest
+    ajar: float = 0.0  # how far the lips are apart at rest
+    freedom: float = 0.0  # 0: a sound always looks the same; 1: in as many ways as people's do
+    brows: float = 0.3
+    head: float = 1.0  # liveliness
+    breath: float = 4.0  # seconds a breath takes
+
+
+def style_for(rng: np.random.Generator) -> Style:
+    """A speaker's style by chance."""
+    return Style(
+        amplitude=float(np.exp(np.clip(0.1 * rng.standard_normal(), -0.25, 0.25))),
+        lag=float(rng.uniform(-0.04, 0.0)),
+        asymmetry=float(np.clip(0.12 * rng.standard_normal(), -0.25, 0.25)),
+        smile=float(rng.uniform(0.0, 0.2)),
+        ajar=float(rng.uniform(0.0, 0.06)),
+        freedom=1.0,
+        brows=float(rng.uniform(0.15, 0.45)),
+        head=float(rng.uniform(0.6, 1.3)),
+        breath=float(rng.uniform(3.0, 5.0)),
+    )
 
 
 @dataclass(frozen=True)
@@ -46,49 +58,128 @@ class Acted:
     pose: Float[Tensor, "T 6"]  # Euler XYZ in radians, then translation in decimetres
 
 
-def act(phones: Sequence[Phone], frames: int, mouth: float, face: FaceModel, rng: np.random.Generator) -> Acted:
-    """Mouth shapes of the phones at each frame's middle, with blinks, brows and head motion of their own."""
+def act(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, seed: int) -> Acted:
+    """Mouth shapes of the phones at each frame's middle, with blinks, brows, head motion and breath of their own.
+
+    The seed draws everything that the sound does not decide. With the style's `freedom` that includes the manner of
+    speaking: slow changes of how far the mouth opens, rounds, smiles and spreads, so that one sentence can be said in
+    many ways and a regression from sound learns only their mean.
+
+    Raises:
+        VisemixError: a face model whose expressions are not known here.
+    """
+    rig = Rig(face)
+    rng = np.random.default_rng([seed, 3])
     seconds = (np.arange(frames) + 0.5) / FPS
-    curves = mouth_shapes(phones, seconds)
-    curves["jaw_drop"] = curves["jaw_drop"] * mouth
-    stress = gaussian_filter1d(np.interp(seconds, [p.start for p in phones], [_stress(p) for p in phones]), 0.15 * FPS)
+    ways = manner(frames, style.freedom, rng)
+    shapes = mouth_shapes(phones, seconds - style.lag)
+    stress = _stress(phones, seconds)
+    curves = lip_actions(shapes, ways, style)
     curves["blink"] = _blinks(seconds, rng)
-    curves["brow"] = 0.25 * stress + 0.25 * _drift(frames, 0.6, rng)
-    expression = torch.zeros(frames, face.expression.shape[-1])
-    for name, values in curves.items():
-        for side in ("_left", "_right") if name in SIDED else ("",):
-            expression[:, face.expression_names.index(name + side)] = torch.from_numpy(values).float()
-    low, high = face.expression_range.T
-    turn = np.stack([_drift(frames, width, rng) for width in (0.7, 0.9, 0.8)], 1) * np.radians([2.5, 5.0, 2.0])
-    turn[:, 0] += np.radians(2.5) * (stress - stress.mean())  # a nod on what is stressed
-    shift = np.stack([_drift(frames, 1.0, rng) for _ in range(3)], 1) * [0.04, 0.03, 0.06]
-    pose = torch.from_numpy(np.concatenate([turn, shift], 1)).float()
-    return Acted(torch.minimum(torch.maximum(expression, low), high), pose)
+    curves["brow"] = style.brows * (stress + 0.6 * _drift(frames, 0.6, rng).clip(-0.5, 1.5))
+    expression = rig.seal(rig.perform(curves, style.asymmetry), shapes["seal"])
+    return Acted(torch.from_numpy(expression).float(), _head(seconds, stress, style, rng))
 
 
-def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> dict[str, Float[np.ndarray, " T"]]:
+def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
     """Blended mouth shapes at given times, by dominance (Cohen & Massaro 1993).
 
     Each sound pulls with a strength that fades with distance from its middle; a shape is the mean of all targets,
     weighted by the pull. So sounds colour their neighbours, and short weak ones hardly show.
     """
+    sounds = [SOUNDS[phone.symbol] for phone in phones]
     middle = np.array([(p.start + p.stop) / 2 for p in phones])
     half = np.array([(p.stop - p.start) / 2 for p in phones])
-    hold = np.array([HOLD.get(p.name, 1.0) for p in phones])
-    away = np.abs(seconds[:, None] - middle) / (half + 0.03)
+    hold = np.array([sound.hold for sound in sounds])
+    away = np.abs(seconds[:, None] - middle) / (half + REACH)
     pull = hold * np.exp(-1.5 * away**1.6)  # (T, phones)
     pull = pull / (pull.sum(1, keepdims=True) + 1e-6)
-    curves = {}
-    for name in sorted({shape for viseme in VISEMES.values() for shape in viseme}):
-        target = np.array([VISEMES[p.name].get(name, 0.0) * (0.4 + 0.6 * p.stress) for p in phones])
-        curves[name] = pull @ target
-    closed = pull[:, [p.name in "mp" for p in phones]].sum(1)
-    curves["lips_close"] = np.maximum(curves["lips_close"], closed * curves["jaw_drop"])  # what is left of the gap
+    firm = np.array([1.0 if s.lips else 0.45 + 0.55 * p.stress for p, s in zip(phones, sounds, strict=True)])
+    said = np.array([float(phone.symbol != PAUSE) for phone in phones])
+    targets = {
+        "open": np.array([s.open for s in sounds]) * firm * said,
+        "round": np.array([s.round for s in sounds]) * (0.4 + 0.6 * firm),
+        "spread": np.array([s.spread for s in sounds]) * firm,
+        "tongue": np.array([s.tongue for s in sounds]),
+        "puff": np.array([float(s.lips == "seal" and s.kind == "stop") for s in sounds]),
+        "speech": said,
+    }
+    curves = {name: pull @ target for name, target in targets.items()}
+    for name in ("seal", "bite"):
+        share = pull[:, [sound.lips == name for sound in sounds]].sum(1)
+        curves[name] = _rise((share - 0.3) / 0.4)  # lips meet, or they do not
     return curves
 
 
-def _stress(phone: Phone) -> float:
-    return 0.0 if phone.name == "_" else phone.stress
+def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
+    """What jaw and lips do for these shapes, spoken in these ways."""
+    talking = shapes["speech"]
+    low = (1 - np.exp(-2.5 * shapes["open"])) / (1 - np.exp(-2.5))  # half open is not far from open
+    opened = low * style.amplitude * ways["strength"] + style.ajar * (1 - talking)
+    rounded = shapes["round"] * style.amplitude * ways["rounding"]
+    free, flat = 1 - shapes["seal"], (1 - rounded).clip(0)
+    return {
+        "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.5 * shapes["bite"]),
+        "funnel": rounded * (0.2 + 0.7 * shapes["open"]) * free,
+        "pucker": rounded * (1 - 0.35 * shapes["open"]),
+        "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0) * flat,
+        "smile": (style.smile + 0.25 * ways["smile"] + 0.15 * shapes["spread"]).clip(0) * (1 - 0.7 * rounded).clip(0),
+        "lower": 0.25 * shapes["spread"] * free,
+        "upper": (0.5 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
+        "bite": shapes["bite"],
+        "press": 0.6 * shapes["seal"],
+        "puff": 0.2 * shapes["puff"] * shapes["seal"],
+        "tongue": shapes["tongue"],
+    }
+
+
+def manner(frames: int, freedom: float, rng: np.random.Generator) -> Curves:
+    """Slowly changing ways to say the same: factors for opening and rounding, amounts of spread and smile."""
+    drifts = {name: freedom * _drift(frames, 1.0, rng) for name in ("strength", "rounding", "spread", "smile")}
+    return {
+        "strength": np.exp(0.32 * drifts["strength"]),
+        "rounding": np.exp(0.3 * drifts["rounding"]),
+        "spread": drifts["spread"],
+        "smile": drifts["smile"],
+    }
+
+
+def reconstruction_noise(
+    expression: Float[Tensor, "T E"], face: FaceModel, seed: int, *, drift: float = 0.02, jitter: float = 0.02
+) -> Float[Tensor, "T E"]:
+    """The expression as a fitted 3DMM would have it: every coefficient drifts slowly and trembles from frame to frame.
+
+    Args:
+        drift: standard deviation of what changes over two seconds, as a share of each coefficient's range.
+        jitter: the same of what changes with every frame.
+    """
+    rng = np.random.default_rng([seed, 4])
+    low, high = face.expression_range.T.cpu()
+    frames, width = expression.shape
+    slow = np.stack([_drift(frames, 2.0, rng) for _ in range(width)], 1)
+    noise = torch.from_numpy(drift * slow + jitter * rng.standard_normal((frames, width))).float()
+    return torch.minimum(torch.maximum(expression + (high - low) * noise, low), high)
+
+
+def _stress(phones: Sequence[Phone], seconds: np.ndarray) -> np.ndarray:
+    middles = [(phone.start + phone.stop) / 2 for phone in phones]
+    return gaussian_filter1d(np.interp(seconds, middles, [phone.stress for phone in phones]), 0.12 * FPS)
+
+
+def _head(seconds: np.ndarray, stress: np.ndarray, style: Style, rng: np.random.Generator) -> Float[Tensor, "T 6"]:
+    frames = len(seconds)
+    turn = np.stack([_drift(frames, width, rng) for width in (0.7, 0.9, 0.8)], 1) * np.radians([2.5, 5.0, 2.0])
+    turn[:, 0] += np.radians(2.5) * (stress - stress.mean())  # a nod on what is stressed
+    shift = np.stack([_drift(frames, 1.0, rng) for _ in range(3)], 1) * [0.04, 0.03, 0.06]
+    lungs = np.sin(2 * np.pi * seconds / style.breath + rng.uniform(0, 2 * np.pi))
+    shift[:, 1] += 0.012 * lungs
+    turn[:, 0] -= np.radians(0.4) * lungs
+    return torch.from_numpy(np.concatenate([style.head * turn, shift], 1)).float()
+
+
+def _rise(t: np.ndarray) -> np.ndarray:
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _drift(frames: int, seconds: float, rng: np.random.Generator) -> np.ndarray:

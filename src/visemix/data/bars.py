@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
 class Bars:
-    """One bar for the whole, and one for each video in work."""
+    """One bar for the whole, and one for each item in work."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: Progress, total: int, what: str) -> None:
         self.progress = progress
-        self.whole = progress.add_task("videos", total=total)
+        self.whole = progress.add_task(what, total=total)
         self.rows: dict[str, TaskID] = {}
 
     def tell(self, name: str, step: str, done: int, total: int) -> None:
@@ -29,7 +30,13 @@ class Bars:
 
 
 @contextmanager
-def show_bars(console: Console, total: int) -> Iterator[Bars]:
+def show_bars(console: Console, total: int, what: str = "videos") -> Iterator[Bars]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        yield Bars(progress, total)
+        yield Bars(progress, total, what)
+
+
+def listen(reports: Any, bars: Bars) -> None:
+    """Show what other processes put into a queue as (name, step, done, total), until None comes."""
+    for report in iter(reports.get, None):
+        bars.tell(*report)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from visemix.data.bars import Bars, show_bars
+from visemix.data.bars import Bars, listen, show_bars
 from visemix.data.clips import describe_face, read_meta
 from visemix.data.extract import Tell, extract
 from visemix.data.workers import CONTEXT, Workers
@@ -225,7 +225,7 @@ def _work(video: Path) -> Answer:
 
 def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> Iterator[tuple[Path, Answer]]:
     reports = CONTEXT.SimpleQueue()
-    listener = threading.Thread(target=_listen, args=(reports, bars), daemon=True)
+    listener = threading.Thread(target=listen, args=(reports, bars), daemon=True)
     listener.start()
     workers: Workers[Path, Answer] = Workers(min(jobs, len(paths)), _begin, (options, reports))
     try:
@@ -234,11 +234,6 @@ def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> It
     finally:
         reports.put(None)
         listener.join()
-
-
-def _listen(reports: Any, bars: Bars) -> None:
-    for report in iter(reports.get, None):
-        bars.tell(*report)
 
 
 def _note(result: Prepared, out: Path, path: Path, answer: Answer, console: Console) -> None:

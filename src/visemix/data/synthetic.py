@@ -13,9 +13,10 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.data.acting import FACE_NAMES, act
+from visemix.data.acting import Style, act
 from visemix.data.clips import ClipFolder, write_clip
-from visemix.data.formants import Voice, babble, speak
+from visemix.data.rig import layout_of
+from visemix.data.utterance import Voice, utter, voice_for
 from visemix.face import FaceModel
 from visemix.face.shading import draw, landmarks_2d, soft_light
 from visemix.ops.camera import square_camera
@@ -53,7 +54,7 @@ def synthesise(
 ) -> list[ClipFolder]:
     """Write a clip for each speaker into `folder`, as if a video had been prepared, but with nothing to estimate.
 
-    Every speaker babbles open syllables in a formant voice of their own; lips and jaw move with the sounds, blend from
+    Every speaker says sentences in a formant voice of their own; lips and jaw move with the sounds, blend from
     one into the next and close for m and p; eyes blink, brows and head move. Coefficients, pose and light on disk are
     those the pictures were drawn with. The same seed gives the same numbers.
 
@@ -66,9 +67,7 @@ def synthesise(
     Raises:
         VisemixError: the face lacks an expression, fewer than one second, more than eight speakers, or a clip exists.
     """
-    missing = sorted(set(FACE_NAMES) - set(face.expression_names))
-    if missing:
-        raise VisemixError(f"synthetic speakers need the toy face: '{face.name}' has no expression '{missing[0]}'")
+    layout_of(face)
     if seconds < 1 or not 1 <= speakers <= len(NAMES):
         raise VisemixError(f"{speakers} speakers for {seconds} seconds; ask for 1 to {len(NAMES)}, a second or more")
     clips = []
@@ -89,9 +88,10 @@ def _clip(
     tick: Callable[[], None],
 ) -> ClipFolder:
     person = _person(number, size, face, rng)
-    phones = babble(frames / FPS, rng)
-    wave = torch.from_numpy(speak(phones, person.voice, rng))
-    acted = act(phones, frames, person.mouth, face, rng)
+    seed = int(rng.integers(2**31))
+    said = utter(frames / FPS, person.voice, seed)
+    wave = torch.from_numpy(said.wave)
+    acted = act(said.phones, frames, Style(amplitude=person.mouth), face, seed)
     pose = acted.pose + torch.tensor([0, 0, 0, 0, 0, BACK])
     subject = Subject(
         speaker=(person.name,),
@@ -116,16 +116,14 @@ def _clip(
     meta = {
         "source": {"synthetic": "visemix.data.synthetic", "sha256": None},
         "fit": {"reprojection_px": 0.0, "inner_mouth_px": 0.0, "mouth_opening_r": 1.0},
-        "phones": [[phone.name, round(phone.start, 4), round(phone.stop, 4)] for phone in phones],
+        "phones": [[phone.symbol, round(phone.start, 4), round(phone.stop, 4)] for phone in said.phones],
     }
     pictures = _pictures(face, subject, person.backdrop, size, tick)
     return write_clip(folder / f"{person.name}_000", tensors, pictures, meta, face=face, overwrite=overwrite)
 
 
 def _person(number: int, size: int, face: FaceModel, rng: np.random.Generator) -> Person:
-    deep = number % 2  # every other voice is a man's
-    pitch, throat = (115, 1.0) if deep else (205, 0.86)
-    voice = Voice(pitch * rng.uniform(0.9, 1.1), throat * rng.uniform(0.97, 1.03))
+    voice = voice_for(int(rng.integers(2**31)), "en", ("female", "male")[number % 2], "formants")
     identity = torch.from_numpy(rng.standard_normal(face.identity.shape[-1])).float().clamp(-2, 2)
     tone = torch.from_numpy(rng.standard_normal(face.texture.shape[-1])).float()
     if len(tone):

@@ -1,0 +1,177 @@
+"""Speech sounds: one small alphabet for every language and every synthesiser, and how the mouth makes each sound."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from visemix.types import VisemixError
+
+PAUSE = "_"
+WEAK, HALF, FULL = 0.55, 0.75, 1.0  # stress of a vowel without a mark, after ˌ and after ˈ
+SAME = {"g": "ɡ", "ɝ": "ɚ", "ʍ": "w", "ʀ": "ʁ", "ɻ": "ɹ", "ʋ": "v", "ɫ": "l", "ɬ": "l", "ᵻ": "ɪ", "ʉ": "u"}
+MARKS = ".-'|0123456789ˑʰʲʷˤ˞"  # of tone, syllables and shades that this alphabet does not tell apart
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A sound at its place in time: an IPA letter, or "_" for a pause; seconds; stress, 1 where it is full."""
+
+    symbol: str
+    start: float
+    stop: float
+    stress: float
+
+
+@dataclass(frozen=True)
+class Sound:
+    """How a sound is made. The same numbers move the face and tune the formant voice."""
+
+    kind: Literal["vowel", "stop", "nasal", "fricative", "glide", "pause"]
+    seconds: float  # usual length
+    open: float = 0.1  # 0 jaw up, 1 as low as for "ah"
+    front: float = 0.5  # where the tongue is: 0 back, 1 front
+    round: float = 0.0  # of the lips
+    spread: float = 0.0  # of the lips' corners
+    lips: Literal["", "seal", "bite"] = ""  # they meet; or the lower one touches the upper teeth
+    tongue: float = 0.0  # how much of it shows between the teeth
+    hold: float = 1.0  # how firmly the mouth keeps this shape against its neighbours'
+
+
+def _vowel(open: float, front: float, round: float = 0.0, spread: float = 0.0, seconds: float = 0.11) -> Sound:
+    return Sound("vowel", seconds, open, front, round, spread)
+
+
+SOUNDS = {
+    "i": _vowel(0.16, 1.0, spread=0.8),
+    "y": _vowel(0.16, 0.9, round=0.9),
+    "ɨ": _vowel(0.14, 0.6, spread=0.4),
+    "ɪ": _vowel(0.28, 0.85, spread=0.5, seconds=0.08),
+    "ʏ": _vowel(0.28, 0.8, round=0.75, seconds=0.08),
+    "e": _vowel(0.36, 0.95, spread=0.6),
+    "ø": _vowel(0.36, 0.85, round=0.8),
+    "ɛ": _vowel(0.58, 0.85, spread=0.4),
+    "œ": _vowel(0.58, 0.75, round=0.6),
+    "æ": _vowel(0.82, 0.8, spread=0.45, seconds=0.13),
+    "a": _vowel(0.95, 0.5, spread=0.15, seconds=0.13),
+    "ɑ": _vowel(1.0, 0.1, seconds=0.13),
+    "ɐ": _vowel(0.7, 0.45, seconds=0.07),
+    "ə": _vowel(0.36, 0.5, seconds=0.055),
+    "ɜ": _vowel(0.48, 0.5, round=0.15, seconds=0.1),
+    "ɚ": _vowel(0.36, 0.5, round=0.3, seconds=0.09),
+    "ʌ": _vowel(0.68, 0.35, seconds=0.09),
+    "ɔ": _vowel(0.68, 0.1, round=0.6),
+    "o": _vowel(0.42, 0.05, round=0.85),
+    "ɤ": _vowel(0.42, 0.15, spread=0.15),
+    "u": _vowel(0.18, 0.05, round=1.0),
+    "ʊ": _vowel(0.28, 0.15, round=0.75, seconds=0.08),
+    "ɯ": _vowel(0.18, 0.15, spread=0.2),
+    "p": Sound("stop", 0.085, 0.06, 0.3, lips="seal", hold=4.0),
+    "b": Sound("stop", 0.07, 0.06, 0.3, lips="seal", hold=4.0),
+    "m": Sound("nasal", 0.075, 0.08, 0.3, lips="seal", hold=4.0),
+    "f": Sound("fricative", 0.1, 0.12, 0.4, lips="bite", hold=3.0),
+    "v": Sound("fricative", 0.065, 0.14, 0.4, lips="bite", hold=3.0),
+    "w": Sound("glide", 0.07, 0.12, 0.05, round=1.0, hold=2.0),
+    "ɥ": Sound("glide", 0.06, 0.12, 0.9, round=0.9, hold=2.0),
+    "θ": Sound("fricative", 0.1, 0.2, 0.65, tongue=0.8, hold=1.6),
+    "ð": Sound("fricative", 0.05, 0.2, 0.65, tongue=0.7, hold=1.4),
+    "t": Sound("stop", 0.08, 0.14, 0.7, spread=0.15),
+    "d": Sound("stop", 0.06, 0.15, 0.7, spread=0.15),
+    "n": Sound("nasal", 0.065, 0.16, 0.7, spread=0.1, hold=0.8),
+    "ɲ": Sound("nasal", 0.075, 0.16, 0.95, spread=0.2),
+    "ŋ": Sound("nasal", 0.075, 0.26, 0.1, hold=0.6),
+    "s": Sound("fricative", 0.105, 0.07, 0.75, spread=0.35, hold=1.5),
+    "z": Sound("fricative", 0.075, 0.08, 0.75, spread=0.3, hold=1.4),
+    "ʃ": Sound("fricative", 0.11, 0.1, 0.75, round=0.6, hold=1.8),
+    "ʒ": Sound("fricative", 0.075, 0.1, 0.75, round=0.6, hold=1.7),
+    "ʂ": Sound("fricative", 0.11, 0.1, 0.6, round=0.4, hold=1.6),
+    "ʐ": Sound("fricative", 0.075, 0.12, 0.6, round=0.4, hold=1.4),
+    "ɕ": Sound("fricative", 0.11, 0.08, 0.95, spread=0.45, hold=1.4),
+    "ç": Sound("fricative", 0.09, 0.14, 0.95, spread=0.4),
+    "x": Sound("fricative", 0.09, 0.3, 0.1, hold=0.6),
+    "χ": Sound("fricative", 0.09, 0.34, 0.05, hold=0.6),
+    "ʁ": Sound("fricative", 0.06, 0.34, 0.1, hold=0.6),
+    "h": Sound("fricative", 0.06, 0.4, 0.5, hold=0.3),
+    "k": Sound("stop", 0.085, 0.24, 0.3, hold=0.6),
+    "ɡ": Sound("stop", 0.065, 0.24, 0.3, hold=0.6),
+    "ʔ": Sound("stop", 0.03, 0.3, 0.5, hold=0.3),
+    "l": Sound("glide", 0.06, 0.26, 0.6, tongue=0.2, hold=0.8),
+    "ɹ": Sound("glide", 0.065, 0.18, 0.4, round=0.4, hold=1.1),
+    "ɾ": Sound("glide", 0.03, 0.22, 0.65, hold=0.6),
+    "r": Sound("glide", 0.07, 0.24, 0.6, hold=0.7),
+    "j": Sound("glide", 0.055, 0.14, 1.0, spread=0.6),
+    PAUSE: Sound("pause", 0.25, 0.0, hold=0.9),
+}
+
+
+@dataclass(frozen=True)
+class Spelt:
+    """A sound to be said: its letter, its stress, and how much longer than usual it lasts."""
+
+    symbol: str
+    stress: float
+    length: float = 1.0
+
+
+def spell(ipa: str) -> list[Spelt]:
+    """The sounds of an IPA transcription: words with blanks between, ˈ and ˌ before what is stressed, ː after long.
+
+    Diphthongs and affricates come apart into two sounds; nasality, aspiration, tone and syllable marks are left out. A
+    consonant has the stress of the vowel it leads to, or else of the one it follows.
+
+    Raises:
+        VisemixError: a letter that is not in `SOUNDS`.
+    """
+    spelt: list[Spelt] = []
+    for word in ipa.split():
+        spelt += _spell_word(word)
+    return spelt
+
+
+def _spell_word(word: str) -> list[Spelt]:
+    symbols: list[str] = []
+    lengths: list[float] = []
+    marks: dict[int, float] = {}
+    for letter in unicodedata.normalize("NFD", word).replace("c\u0327", "ç"):
+        letter = SAME.get(letter, letter)
+        if letter in "ˈˌ":
+            marks[len(symbols)] = FULL if letter == "ˈ" else HALF
+        elif letter == "ː" and lengths:
+            lengths[-1] *= 1.35
+        elif letter in SOUNDS:
+            symbols.append(letter)
+            lengths.append(1.0)
+        elif letter not in MARKS and not unicodedata.combining(letter):
+            raise VisemixError(f"'{word}' has the letter '{letter}', for which no sound is known")
+    vowels = [k for k, symbol in enumerate(symbols) if SOUNDS[symbol].kind == "vowel"]
+    stress = dict.fromkeys(vowels, WEAK)
+    for place, value in marks.items():
+        for k in [k for k in vowels if k >= place][:1]:
+            stress[k] = value
+    for k in vowels[1:]:
+        if k - 1 in stress:  # a diphthong's second half
+            stress[k] = max(stress[k], stress[k - 1])
+            lengths[k - 1], lengths[k] = 0.8 * lengths[k - 1], 0.6 * lengths[k]
+    return [
+        Spelt(symbol, _stress_at(k, stress), length)
+        for k, (symbol, length) in enumerate(zip(symbols, lengths, strict=True))
+    ]
+
+
+def _stress_at(k: int, stress: dict[int, float]) -> float:
+    following = [value for place, value in stress.items() if place >= k]
+    return (following or list(stress.values())[-1:] or [WEAK])[0]
+
+
+def lay_out(spelt: Sequence[Spelt], start: float = 0.0, slowness: float = 1.0) -> list[Phone]:
+    """One sound after the other from `start` on, weak ones shorter, the last syllable longer as speakers do."""
+    phones, time = [], start
+    last = max((k for k, s in enumerate(spelt) if SOUNDS[s.symbol].kind == "vowel"), default=0)
+    for k, sound in enumerate(spelt):
+        seconds = SOUNDS[sound.symbol].seconds * sound.length * slowness * (0.62 + 0.5 * sound.stress)
+        seconds *= 1.35 if k >= last else 1.0
+        phones.append(Phone(sound.symbol, time, time + seconds, sound.stress))
+        time += seconds
+    return phones
