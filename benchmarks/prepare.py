@@ -40,7 +40,7 @@ def measure_clip(video: Path, face: FaceModel, tracker: Tracker, size: int, shee
     points, present = torch.from_numpy(box.to_crop(track.landmarks, size)), torch.from_numpy(track.present)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "frames.mp4"
-        with VideoWriter(path, intra=True, crf=15) as pictures:
+        with VideoWriter(path, seekable=True, crf=15) as pictures:
             for frame in reader.between(track.start, track.stop):
                 pictures.write(cut(frame, box, size))
         clock.append(time.perf_counter())

@@ -58,8 +58,9 @@ def main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")
 
 @app.command()
 def prepare(
-    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files; with --layout, the data set's folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the clips, one folder each.")],
+    layout: Annotated[str | None, typer.Option(help="A data set: hdtf, voxceleb, lrs3 or adnerf.")] = None,
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
@@ -68,8 +69,14 @@ def prepare(
 ) -> None:
     """Turn videos into clips: 25 frames and 16 000 samples a second, a square crop, a fitted face in every frame."""
     from visemix.config import part
+    from visemix.data.importers import cut_out
     from visemix.data.prepare import prepare
 
+    broken: dict[str, str] = {}
+    if layout:
+        cuts = [cut_out(layout, root, out / "cuts") for root in videos]
+        videos = [video for made, _ in cuts for video in made]
+        broken = {name: reason for _, each in cuts for name, reason in each.items()}
     made = prepare(
         videos,
         out,
@@ -79,7 +86,7 @@ def prepare(
         overwrite=overwrite,
         plugins=[str(path) for path in plugin or []],
     )
-    raise typer.Exit(made.exit_code)
+    raise typer.Exit(max(made.exit_code, SOME_FAILED if broken else 0))
 
 
 @app.command()
@@ -89,18 +96,19 @@ def corpus(
     minutes: Annotated[float, typer.Option(help="Of each clip.")] = 1.0,
     size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
     language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
-    voice: Annotated[str | None, typer.Option(help="female, male, or one by name; by default they take turns.")] = None,
-    split: Annotated[str, typer.Option(help="train; test: other people; ood: other languages, voices, singing.")] = "train",
+    voice: Annotated[str | None, typer.Option(help="female, male or a name; by default in turns.")] = None,
+    split: Annotated[str, typer.Option(help="train, test (other people) or ood (foreign, sung).")] = "train",
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
     synthesiser: Annotated[str, typer.Option(help="auto, espeak or formants.")] = "auto",
+    noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
     from visemix.config import part
-    from visemix.data.corpus import corpus
     from visemix.corpus_page import write_page
+    from visemix.data.corpus import corpus
 
     corpus(
         out,
@@ -114,6 +122,7 @@ def corpus(
         seed=seed,
         jobs=jobs,
         synthesiser=synthesiser,  # type: ignore[arg-type]
+        noise=noise,
         overwrite=overwrite,
     )
     typer.echo(write_page(out))

@@ -20,8 +20,8 @@ from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space
 PAGE = "corpus.html"
 WIDTH, SHOWN, FRAMES, CLIPS = 960, 3.6, 12, 6  # of a strip: pixels, seconds, pictures; clips that are shown
 STYLE = """<style>.strip text { font: 11px system-ui, sans-serif; text-anchor: middle; fill: var(--ink) }
-.strip .axis { fill: var(--quiet) } .wave { fill: var(--c2); stroke: none } .pause { fill: none } .sound { fill: var(--c0);
-fill-opacity: .22; stroke: var(--page) } .open { fill: none; stroke: var(--c1); stroke-width: 1.8 }
+.strip .axis { fill: var(--quiet) } .wave { fill: var(--c2); stroke: none } .pause { fill: none } .sound {
+fill: var(--c0); fill-opacity: .22; stroke: var(--page) } .open { fill: none; stroke: var(--c1); stroke-width: 1.8 }
 .strip .name { text-anchor: start; fill: var(--quiet) }</style>"""
 
 
@@ -115,7 +115,8 @@ def strip(clip: ClipFolder, face: FaceModel) -> str:
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{side}" y2="{bottom - 12}"/>')
         parts.append(f'<text class="axis" x="{at:.1f}" y="{bottom}">{second} s</text>')
     label = f"{clip.name}: {len(clip.speech().wave[0]) / SAMPLE_RATE:g} s"
-    return f'<svg class="strip" viewBox="0 0 {WIDTH} {bottom + 6}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    about = f'class="strip" viewBox="0 0 {WIDTH} {bottom + 6}" role="img" aria-label="{escape(label)}"'
+    return f"<svg {about}>{''.join(parts)}</svg>"
 
 
 def _points(places: list[tuple[float, float]]) -> str:

@@ -10,7 +10,7 @@ from tiny_videos import beeps, grey, numbers
 
 from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data import clips as clips_module
-from visemix.data.clips import whole_folder
+from visemix.data.clipwriter import whole_folder
 from visemix.face import FaceData, FaceModel
 from visemix.types import Space, VisemixError
 
@@ -20,13 +20,17 @@ def folder(tmp_path, face):
     return make(tmp_path / "anna_003", face)
 
 
+def assert_heard(speech, wave):
+    torch.testing.assert_close(speech.wave[0], wave.clamp(-1, 1), rtol=0, atol=1.01 / 32768)  # 16 bits
+
+
 def test_a_window_agrees_in_pictures_sound_and_motion(folder):
     clip = folder.clip(range(4, 9), reference=15)
     assert numbers(clip.video.frames[0] * 255) == [4, 5, 6, 7, 8]
     assert clip.motion.space is Space.EXPRESSION and clip.motion.values[0, :, 0].tolist() == [4, 5, 6, 7, 8]
     assert clip.subject.pose[0, :, 2].tolist() == clip.subject.light[0, :, 26].tolist() == [4, 5, 6, 7, 8]
     assert numbers(clip.subject.reference * 255) == [15]
-    assert torch.equal(clip.speech.wave[0], beeps(20)[4 * 640 : 9 * 640])
+    assert_heard(clip.speech, beeps(20)[4 * 640 : 9 * 640])
 
 
 def test_everything_is_a_batch_of_one(folder, face):
@@ -53,8 +57,8 @@ def test_without_footage_no_picture_is_decoded(folder):
 
 
 def test_the_sound_can_be_had_whole_or_in_part(folder):
-    assert torch.equal(folder.speech().wave[0], beeps(20))
-    assert torch.equal(folder.speech(18).wave[0], beeps(20)[18 * 640 :])
+    assert_heard(folder.speech(), beeps(20))
+    assert_heard(folder.speech(18), beeps(20)[18 * 640 :])
     assert folder.speech(2, 7).frames == 7
 
 
@@ -122,7 +126,30 @@ def test_damaged_tensors_are_named(folder):
     file = folder.path / "clip.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(VisemixError, match=r"clip\.safetensors is damaged"):
+        folder.subject([0])
+
+
+def test_damaged_sound_is_named(folder):
+    file = folder.path / "sound.flac"
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(VisemixError, match=r"sound\.flac"):
         folder.speech()
+
+
+def test_light_that_never_changes_is_kept_once_and_read_for_every_frame(tmp_path, folder, face):
+    kinds = ("wave", "identity", "expression", "pose", "camera", "albedo", "landmarks", "error")
+    steady = {name: folder.tensor(name) for name in kinds} | {"light": torch.full((20, 27), 0.25)}
+    clip = write_clip(tmp_path / "steady", steady, grey(20, 32), {}, face=face)
+    assert clip.subject([7, 3], footage=False).light.tolist() == [[[0.25] * 27] * 2]
+    assert clip.tensor("light").shape == (20, 27)
+
+
+def test_landmarks_come_back_to_a_hundredth_of_a_pixel(tmp_path, folder, face):
+    kinds = ("wave", "identity", "expression", "pose", "camera", "albedo", "light", "error")
+    points = torch.rand(20, 68, 2, generator=torch.Generator().manual_seed(0)) * 40 - 4
+    tensors = {name: folder.tensor(name) for name in kinds} | {"landmarks": points}
+    clip = write_clip(tmp_path / "there", tensors, grey(20, 32), {}, face=face)
+    torch.testing.assert_close(clip.tensor("landmarks"), points, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("text", ["frames: [", "just words", "frames: 3\n", "\x00"])
@@ -189,6 +216,6 @@ def test_tensors_of_a_wrong_shape_are_never_written(tmp_path, face):
 
 
 def test_only_this_format_is_read(folder, monkeypatch):
-    monkeypatch.setattr(clips_module, "FORMAT", 2)
+    monkeypatch.setattr(clips_module, "FORMAT", 3)
     with pytest.raises(VisemixError, match="not of this version's format"):
         ClipFolder(folder.path)

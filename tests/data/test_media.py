@@ -119,28 +119,28 @@ def test_real_clips_have_a_frame_every_fortieth_of_a_second(assets):
 
 
 @pytest.fixture
-def intra(tmp_path):
+def seekable(tmp_path):
     path = tmp_path / "frames.mp4"
-    with VideoWriter(path, intra=True, crf=10) as out:
+    with VideoWriter(path, seekable=True, crf=10) as out:
         out.write(grey(24))
     return path
 
 
-def test_any_frame_can_be_fetched_in_any_order(intra):
-    file = FrameFile(intra)
+def test_any_frame_can_be_fetched_in_any_order(seekable):
+    file = FrameFile(seekable)
     assert len(file) == 24
     for order in ([23, 0, 7, 8, 9, 9, 3], list(range(24)), list(range(23, -1, -1))):
         assert numbers(file.frames(order)) == order
 
 
-def test_a_frame_file_travels_to_another_process_after_use(intra):
-    file = FrameFile(intra)
+def test_a_frame_file_travels_to_another_process_after_use(seekable):
+    file = FrameFile(seekable)
     file.frames([3])
     assert numbers(pickle.loads(pickle.dumps(file)).frames([5, 2])) == [5, 2]
 
 
-def test_a_frame_beyond_the_end_is_refused(intra):
+def test_a_frame_beyond_the_end_is_refused(seekable):
     with pytest.raises(VisemixError, match="has frames 0 to 23, not 24"):
-        FrameFile(intra).frames([24])
+        FrameFile(seekable).frames([24])
     with pytest.raises(VisemixError, match="not -1"):
-        FrameFile(intra).frames([-1])
+        FrameFile(seekable).frames([-1])

@@ -198,6 +198,13 @@ def complexion(
         behind, ahead = marks[[3, 13]].mean(0), marks[8]
         t = ((points[:, 2] - behind[2]) / (ahead[2] - behind[2])).clamp(0, 1)
         low = low * ((points[:, 1] - behind[1] - t * (ahead[1] - behind[1])) / 0.12 + 0.5).clamp(0, 1)
-        weight = beard * low * ((near - 1) / 0.8).clamp(0, 1) * ((lips - 0.03) / 0.07).clamp(0, 1) * outside * (points[:, 1] < mouth[1] + 0.14)
+        weight = (
+            beard
+            * low
+            * ((near - 1) / 0.8).clamp(0, 1)
+            * ((lips - 0.03) / 0.07).clamp(0, 1)
+            * outside
+            * (points[:, 1] < mouth[1] + 0.14)
+        )
         colour += weight[:, None] * (torch.tensor(hair) - colour)
     return colour.clamp(0.02, 0.98), scalp

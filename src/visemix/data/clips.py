@@ -1,36 +1,35 @@
 """A prepared clip on disk: one folder, written whole or not at all.
 
 meta.yaml           what it is, where it came from, how well it was fitted
-clip.safetensors    sound, identity, expression, pose, camera, light, albedo, landmarks
-frames.mp4          the square pictures, each decodable by itself
+clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks
+sound.flac          what is heard: 16 kHz mono, 16 bits
+frames.mp4          the square pictures, any of which is found in a few steps
 labels.safetensors  which pixels are head, torso and background; only where that is known
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
 import yaml
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import LabelFile, LabelWriter
-from visemix.data.writer import VideoWriter
+from visemix.data.labels import LabelFile
 from visemix.face import FaceModel
-from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
 
-FORMAT = 1
-META, TENSORS, FRAMES, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "labels.safetensors"
+FORMAT = 2
+LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
+META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
 
 
 class ClipFolder:
@@ -49,7 +48,7 @@ class ClipFolder:
     def __init__(self, path: str | Path, face: FaceModel | None = None) -> None:
         self.path = Path(path)
         self.meta = read_meta(self.path)
-        for file in (TENSORS, FRAMES):
+        for file in (TENSORS, FRAMES, SOUND):
             if not (self.path / file).is_file():
                 raise VisemixError(f"{self.path} lacks {file}; prepare the clip again with --overwrite")
         if face is not None:
@@ -66,8 +65,14 @@ class ClipFolder:
         """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
         stop = self.frames if frames is None else start + frames
         self._check_frames([start, stop - 1])
-        with self._tensors() as file:
-            return Speech(file.get_slice("wave")[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME].unsqueeze(0))
+        first, last = start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME
+        try:
+            wave, _ = soundfile.read(self.path / SOUND, start=first, stop=last, dtype="float32")
+        except (soundfile.LibsndfileError, OSError) as error:
+            raise VisemixError(f"{self.path / SOUND} is damaged ({error}); prepare the clip again") from error
+        if len(wave) != last - first:
+            raise VisemixError(f"{self.path / SOUND} breaks off; prepare the clip again with --overwrite")
+        return Speech(torch.from_numpy(wave).unsqueeze(0))
 
     def subject(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Subject:
         """The person in some frames, in any order.
@@ -80,7 +85,10 @@ class ClipFolder:
         low, high = int(index.min()), int(index.max()) + 1
         with self._tensors() as file:
             whole = {name: file.get_tensor(name) for name in ("identity", "camera", "albedo")}
-            over = {name: file.get_slice(name)[low:high][index - low] for name in ("expression", "pose", "light")}
+            over = {name: file.get_slice(name)[low:high][index - low] for name in ("expression", "pose")}
+            light = file.get_slice("light")
+            still = light.get_shape()[0] == 1  # one for all frames
+            over["light"] = light[:].expand(len(index), -1) if still else light[low:high][index - low]
         return Subject(
             speaker=(self.speaker,),
             **{name: value.unsqueeze(0) for name, value in (whole | over).items()},
@@ -120,8 +128,13 @@ class ClipFolder:
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""
+        if name == "wave":
+            return self.speech().wave[0]
         with self._tensors() as file:
-            return file.get_tensor(name)
+            value: Tensor = file.get_tensor(name)
+        if name == "landmarks":
+            return value.float() * (self.size / LANDMARK_UNITS)
+        return value.expand(self.frames, -1) if name == "light" else value
 
     @contextmanager
     def _tensors(self) -> Iterator[Any]:
@@ -192,91 +205,3 @@ def find_clips(root: str | Path) -> list[Path]:
     if not found:
         raise VisemixError(f"no prepared clips in {root}; make some with visemix prepare VIDEO … --out {root}")
     return found
-
-
-@contextmanager
-def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write into that takes its place at `path` when everything went well, and vanishes when not.
-
-    Raises:
-        VisemixError: `path` exists, or the disk is full.
-    """
-    if path.exists() and not overwrite:
-        raise VisemixError(f"{path} exists and is kept; pass --overwrite to replace it")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.mkdir(parents=True)
-        yield part
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise VisemixError(
-            f"{path} could not be written ({error.strerror or error}); nothing was left behind"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def write_clip(
-    path: str | Path,
-    tensors: Mapping[str, Tensor],
-    pictures: Iterable[UInt8[Tensor, "3 H W"]],
-    meta: Mapping[str, Any],
-    *,
-    face: FaceModel,
-    labels: Iterable[UInt8[Tensor, "h w"]] | None = None,
-    overwrite: bool = False,
-) -> ClipFolder:
-    """Write a clip as `prepare` does, from tensors at hand.
-
-    Args:
-        tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
-            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
-        pictures: T square ones.
-        meta: whatever else should stand in `meta.yaml`; `audio` and `speaker` have defaults.
-        labels: T pictures of `labels.Label`, of the size of `pictures`, where it is known what every pixel shows.
-    """
-    path = Path(path)
-    with whole_folder(path, overwrite) as part:
-        with VideoWriter(part / FRAMES, intra=True, crf=15) as out:
-            for picture in pictures:
-                out.write(picture)
-        if labels is not None:
-            with LabelWriter(part / LABELS) as told:
-                for label in labels:
-                    told.write(label)
-        write_data(part, path.name, tensors, meta, face)
-    return ClipFolder(path, face)
-
-
-def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
-    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already."""
-    pictures = FrameFile(part / FRAMES)
-    frames, size = len(pictures), pictures.frames([0]).shape[-1]
-    shapes = {
-        "wave": (frames * SAMPLES_PER_FRAME,),
-        "identity": (face.identity.shape[-1],),
-        "expression": (frames, face.expression.shape[-1]),
-        "pose": (frames, 6),
-        "camera": (3,),
-        "light": (frames, 27),
-        "albedo": (len(face.mean), 3),
-        "landmarks": (frames, 68, 2),
-        "error": (frames,),
-    }
-    for key, shape in shapes.items():
-        if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
-            have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
-            raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
-    if (part / LABELS).is_file():
-        told = LabelFile(part / LABELS).shape
-        if told != (frames, size, size):
-            raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
-    stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
-    (part / TENSORS).write_bytes(save(stored))
-    rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)
-    fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
-    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))

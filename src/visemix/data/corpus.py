@@ -1,4 +1,4 @@
-"""Talking heads whose truth is known: clips as `prepare` writes them, drawn and spoken here, with nothing to estimate."""
+"""Talking heads whose truth is known: clips as `prepare` writes them, drawn and spoken here, nothing estimated."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from rich.console import Console
+from safetensors.torch import save
 from torch import Tensor
 
-from visemix.data.acting import act
+from visemix.data.acting import act, reconstruction_noise
 from visemix.data.bars import Bars, listen, show_bars
 from visemix.data.cast import Person, cast
-from visemix.data.clips import (
-    FRAMES,
-    LABELS,
-    ClipFolder,
-    describe_face,
-    read_meta,
-    whole_folder,
-    write_data,
-)
+from visemix.data.clips import FRAMES, LABELS, ClipFolder, describe_face, read_meta
+from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
 from visemix.data.phonemes import Phone
 from visemix.data.scene import PLACE, Scene
@@ -40,7 +34,7 @@ from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
-PHONEMES = "phonemes.csv"
+PHONEMES, TRUTH = "phonemes.csv", "truth.safetensors"
 SPLITS = ("train", "test", "ood")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 REPORT_EVERY = 25  # frames
@@ -73,6 +67,7 @@ class Recipe:
     synthesiser: Literal["auto", "espeak", "formants"]
     face: dict[str, Any]
     seed: int
+    noise: bool = False
     overwrite: bool = False
 
 
@@ -97,6 +92,7 @@ def corpus(
     seed: int = 0,
     jobs: int = 1,
     synthesiser: Literal["auto", "espeak", "formants"] = "auto",
+    noise: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Made:
@@ -113,12 +109,14 @@ def corpus(
         face: a part of the registry `FACE` whose expressions are known: `toy` or `ict`.
         jobs: clips at once, each in a process of its own.
         synthesiser: "auto" takes espeak where the extra is installed.
+        noise: keep the expression with the errors that a face model fitted to video has; the exact one, which is what
+            is drawn, lies beside it in `truth.safetensors`.
 
     Raises:
         VisemixError: a wish that cannot be met, or a clip that is there and was made otherwise.
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
-    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, overwrite)
+    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, overwrite)
     _check(recipe, speakers, split, jobs)
     todo = plan(recipe, speakers, split)
     console = console or Console(stderr=True)
@@ -189,14 +187,18 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
         scene = Scene(face, person, recipe.size)
         with whole_folder(folder, recipe.overwrite) as part:
-            with VideoWriter(part / FRAMES, intra=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
+            with VideoWriter(part / FRAMES, seekable=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
                 for k, (picture, label) in enumerate(scene.draw(subject.expression[0], subject.pose[0])):
                     pictures.write(picture)
                     labels.write(label)
                     if k % REPORT_EVERY == 0:
                         tell("draws", k, frames)
             write_phonemes(part / PHONEMES, said.phones)
-            write_data(part, take.clip, _tensors(face, subject, said), _meta(recipe, take, person, said), face)
+            tensors = _tensors(face, subject, said)
+            if recipe.noise:
+                (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
+                tensors["expression"] = reconstruction_noise(tensors["expression"], face, manner)
+            write_data(part, take.clip, tensors, _meta(recipe, take, person, said), face)
     return True
 
 
@@ -280,7 +282,7 @@ def _meta(recipe: Recipe, take: Take, person: Person, said: Utterance) -> dict[s
 
 
 def _asked(recipe: Recipe, take: Take) -> dict[str, Any]:
-    return {"seed": recipe.seed, "language": take.language}
+    return {"seed": recipe.seed, "language": take.language, "noise": recipe.noise}
 
 
 def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:

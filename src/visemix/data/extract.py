@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from visemix.data.clips import FRAMES, speaker_of, whole_folder, write_data
+from visemix.data.clips import FRAMES, speaker_of
+from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader, probe
@@ -72,7 +73,7 @@ def extract(
     wave, audio = _sound(video, start, stop, notes)
     points = torch.from_numpy(box.to_crop(landmarks, size))
     with whole_folder(out, overwrite) as part:
-        with VideoWriter(part / FRAMES, intra=True, crf=15) as crops:
+        with VideoWriter(part / FRAMES, seekable=True, crf=15) as crops:
             for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
                 crops.write(cut(frame, box, size))
         fit = reconstruct(

@@ -17,7 +17,7 @@ from visemix.types import FPS, VisemixError
 
 
 class FrameFile:
-    """Random access to the frames of an all-intra mp4 at 25 frames a second, as `VideoWriter(intra=True)` writes it.
+    """Random access to the frames of an mp4 at 25 frames a second, as `VideoWriter(seekable=True)` writes it.
 
     It opens in each process when first read, so it can be handed to data-loader workers.
     """

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from visemix.data.wardrobe import BUST, Garment, Hairdo
 
 Array = NDArray[np.float64]
+Colour = tuple[float, float, float]
 DETAIL = 512  # pixels a side at which patterns are drawn before they are brought to the size in use
 BACKDROPS = ("wall", "shelf", "window", "lights")
 
@@ -29,7 +30,7 @@ def strands(style: Hairdo, seed: int, side: int) -> Float[Array, "3 side side"]:
     return _resized(np.clip(colour, 0, 1), side)
 
 
-def cloth(garment: Garment, skin: tuple[float, float, float], collar: float, seed: int, side: int) -> Array:
+def cloth(garment: Garment, skin: Colour, collar: float, seed: int, side: int) -> Array:
     """What the bust is covered with, seen from the front, (3, side, side); `collar` is its height, decimetres."""
     rng = np.random.default_rng([seed, 2])
     left, right, bottom, top = BUST
@@ -41,7 +42,7 @@ def cloth(garment: Garment, skin: tuple[float, float, float], collar: float, see
     picture = _fill(garment.colour, x, y) * (1 + np.clip(0.06 * folds, -0.2, 0.2) + weave)
     ax = np.abs(x)
 
-    def paint(weight: Array, rgb: tuple[float, float, float], grain: float = 0.0) -> None:
+    def paint(weight: Array, rgb: Colour, grain: float = 0.0) -> None:
         w = np.clip(weight, 0, 1)
         picture[:] = picture + w * (np.array(rgb)[:, None, None] * (1 + grain * weave / 0.03) - picture)
 
@@ -63,7 +64,7 @@ def cloth(garment: Garment, skin: tuple[float, float, float], collar: float, see
             lapel = _edge(1.5 - 1.5 * ax - 0.35 * down, 0.02) * _edge(1.2 * ax + 0.35 * down - 1.0, 0.02)
             paint(lapel * 0.35, (garment.colour[0] * 1.5, garment.colour[1] * 1.5, garment.colour[2] * 1.5))
         shadow = (inner[0] * 0.6, inner[1] * 0.6, inner[2] * 0.6)
-        light = (min(inner[0] * 1.12, 1), min(inner[1] * 1.12, 1), min(inner[2] * 1.12, 1))
+        light = (min(inner[0] * 1.12, 1.0), min(inner[1] * 1.12, 1.0), min(inner[2] * 1.12, 1.0))
         flap = 0.12 + 0.62 * np.clip(0.5 - ax, 0, 0.36)
         paint(_edge(flap + 0.03 - down, 0.02) * (ax > 0.06 + 0.2 * down), shadow)
         paint(_edge(flap - down, 0.015) * _edge(ax - 0.05 - 0.24 * down, 0.02), light, 0.02)
@@ -124,7 +125,7 @@ def _shelves(room: Array, rng: np.random.Generator) -> None:
         room[:, floor + height - 9 : floor + height] = board
 
 
-def _fill(rgb: tuple[float, float, float], x: Array, y: Array) -> Array:
+def _fill(rgb: Colour, x: Array, y: Array) -> Array:
     return np.array(rgb)[:, None, None] * np.ones_like(x + y)
 
 
@@ -142,5 +143,3 @@ def _resized(picture: Array, side: int) -> Array:
         picture = np.stack([gaussian_filter(c, 0.45 * DETAIL / side, mode="nearest") for c in picture])
     scaled: Array = np.stack([zoom(c, side / DETAIL, order=1, mode="nearest", grid_mode=True) for c in picture])
     return np.clip(scaled, 0, 1)
-
-

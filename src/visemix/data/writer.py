@@ -26,6 +26,7 @@ from visemix.types import FPS, SAMPLE_RATE, VisemixError
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 H264 = "libx264"
+KEYFRAMES = 10  # of a seekable video, one in so many stands alone
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ class VideoWriter:
         sound: a 16 kHz mono waveform, or a file whose own sound is taken over at its own rate, decoded as it is needed.
         crf: quality of H.264, lower is better (18 looks lossless, 23 is the usual).
         preset: speed of H.264, `ultrafast` to `veryslow`.
-        intra: every picture stands alone, so that `FrameFile` can fetch any of them; larger.
+        seekable: every tenth picture stands alone, so that `FrameFile` can fetch any of them in a few steps; larger.
+            The same pictures give the same bytes, on any number of cores.
         overwrite: replace a file that exists.
 
     Raises:
@@ -55,7 +57,7 @@ class VideoWriter:
         sound: Float[Tensor, " S"] | str | Path | None = None,
         crf: int = 18,
         preset: str = "veryfast",
-        intra: bool = False,
+        seekable: bool = False,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -65,7 +67,7 @@ class VideoWriter:
             raise VisemixError(f"{self.path} exists and is kept; choose another name or pass --overwrite")
         self.frames = 0
         self._options = {"crf": str(crf), "preset": preset}
-        self._intra = intra
+        self._seekable = seekable
         self._to_yuv = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._video: Any = None
@@ -138,9 +140,9 @@ class VideoWriter:
         context = self._video.codec_context
         # 1 is BT.709 in all three of H.264's colour tags, and limited range: what players expect.
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-        if self._intra:
-            context.gop_size = 1
-            self._options |= {"g": "1", "bf": "0"}
+        if self._seekable:
+            context.gop_size, context.thread_count = KEYFRAMES, 1
+            self._options |= {"g": str(KEYFRAMES), "bf": "0", "sc_threshold": "0"}
         self._video.options = self._options
         if self._samples is not None:
             self._audio = self._container.add_stream("aac", rate=self._samples.rate)

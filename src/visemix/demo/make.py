@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from visemix.config import compose, config_root
 from visemix.data import ClipFolder, VideoWriter, find_clips, read_sound
-from visemix.data.synthetic import synthesise
+from visemix.data.corpus import corpus
 from visemix.demo.page import Told, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
@@ -126,24 +127,18 @@ def clear(out: Path, overwrite: bool) -> None:
 
 
 def speakers(folder: Path, scale: Scale, seed: int, progress: bool) -> list[ClipFolder]:
-    """The synthetic clips; those that a stopped demo has left, if it had made them all."""
+    """The synthetic clips; what a stopped demo has left of them is kept."""
+    corpus(
+        folder,
+        speakers=scale.speakers,
+        minutes=scale.seconds / 60,
+        size=scale.size,
+        seed=seed,
+        jobs=min(scale.speakers, os.cpu_count() or 1),
+        console=Console(stderr=True, quiet=not progress),
+    )
     face = FACE.build({"name": "toy"})
-    found = find_clips(folder) if folder.is_dir() else []
-    if len(found) == scale.speakers:
-        return [ClipFolder(path, face) for path in found]
-    frames = scale.speakers * round(scale.seconds * FPS)
-    with bar(progress) as shown:
-        task = shown.add_task("drawing speakers", total=frames)
-        return synthesise(
-            folder,
-            scale.speakers,
-            scale.seconds,
-            scale.size,
-            seed,
-            face=face,
-            overwrite=True,
-            tick=lambda: shown.advance(task),
-        )
+    return [ClipFolder(path, face) for path in find_clips(folder)]
 
 
 def record(clip: ClipFolder, start: int, sound: Path, path: Path) -> Path:

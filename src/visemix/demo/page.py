@@ -52,8 +52,8 @@ def write_page(path: Path, told: Told) -> Path:
             "held out of the training."
         ),
         paragraph(
-            "Everything here is synthetic: the faces are the procedural `toy` head, the voices are made of formulas "
-            "and speak no language. The pictures to learn from were drawn with the same mesh that TAFT is given, so "
+            "Everything here is synthetic: the faces are the procedural `toy` head, the voices a synthesiser's. "
+            "The pictures to learn from were drawn with the same mesh that TAFT is given, so "
             "these numbers show that the library works, not how well it does on real video.",
             note=True,
         ),

@@ -1,0 +1,127 @@
+"""Writing a clip: everything into a folder beside its place, which it takes when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import yaml
+from jaxtyping import UInt8
+from safetensors.torch import save
+from torch import Tensor
+
+from visemix.data.clips import (
+    FORMAT,
+    FRAMES,
+    LABELS,
+    LANDMARK_UNITS,
+    META,
+    SOUND,
+    TENSORS,
+    ClipFolder,
+    describe_face,
+    speaker_of,
+)
+from visemix.data.framefile import FrameFile
+from visemix.data.labels import LabelFile, LabelWriter
+from visemix.data.writer import VideoWriter
+from visemix.face import FaceModel
+from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
+
+
+@contextmanager
+def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write into that takes its place at `path` when everything went well, and vanishes when not.
+
+    Raises:
+        VisemixError: `path` exists, or the disk is full.
+    """
+    if path.exists() and not overwrite:
+        raise VisemixError(f"{path} exists and is kept; pass --overwrite to replace it")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise VisemixError(
+            f"{path} could not be written ({error.strerror or error}); nothing was left behind"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_clip(
+    path: str | Path,
+    tensors: Mapping[str, Tensor],
+    pictures: Iterable[UInt8[Tensor, "3 H W"]],
+    meta: Mapping[str, Any],
+    *,
+    face: FaceModel,
+    labels: Iterable[UInt8[Tensor, "h w"]] | None = None,
+    overwrite: bool = False,
+) -> ClipFolder:
+    """Write a clip as `prepare` does, from tensors at hand.
+
+    Args:
+        tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
+            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
+        pictures: T square ones.
+        meta: whatever else should stand in `meta.yaml`; `audio` and `speaker` have defaults.
+        labels: T pictures of `labels.Label`, of the size of `pictures`, where it is known what every pixel shows.
+    """
+    path = Path(path)
+    with whole_folder(path, overwrite) as part:
+        with VideoWriter(part / FRAMES, seekable=True, crf=15) as out:
+            for picture in pictures:
+                out.write(picture)
+        if labels is not None:
+            with LabelWriter(part / LABELS) as told:
+                for label in labels:
+                    told.write(label)
+        write_data(part, path.name, tensors, meta, face)
+    return ClipFolder(path, face)
+
+
+def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
+    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already."""
+    pictures = FrameFile(part / FRAMES)
+    frames, size = len(pictures), pictures.frames([0]).shape[-1]
+    shapes = {
+        "wave": (frames * SAMPLES_PER_FRAME,),
+        "identity": (face.identity.shape[-1],),
+        "expression": (frames, face.expression.shape[-1]),
+        "pose": (frames, 6),
+        "camera": (3,),
+        "light": (frames, 27),
+        "albedo": (len(face.mean), 3),
+        "landmarks": (frames, 68, 2),
+        "error": (frames,),
+    }
+    for key, shape in shapes.items():
+        if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
+            have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
+            raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
+    if (part / LABELS).is_file():
+        told = LabelFile(part / LABELS).shape
+        if told != (frames, size, size):
+            raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
+    stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
+    with (part / SOUND).open("wb") as sound:
+        soundfile.write(sound, stored.pop("wave").clamp(-1, 1).numpy(), SAMPLE_RATE, "PCM_16", format="FLAC")
+    stored["landmarks"] = (stored["landmarks"] * (LANDMARK_UNITS / size)).round().clamp(-32768, 32767).short()
+    if (stored["light"] == stored["light"][0]).all():
+        stored["light"] = stored["light"][:1].clone()
+    (part / TENSORS).write_bytes(save(stored))
+    rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)
+    fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
+    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
