@@ -1,0 +1,70 @@
+"""Which pixels of a picture training looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from visemix.face import FaceModel
+from visemix.ops.camera import project
+from visemix.ops.rotation import pose_points
+from visemix.types import Motion, Subject
+
+MOUTH = slice(48, 68)  # iBUG-68
+SHARES = {"all": 0.2, "torso": 0.15, "head": 0.45, "mouth": 0.2}  # of the rays
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Parts of each frame; they overlap."""
+
+    torso: Bool[Tensor, "F H W"]
+    head: Bool[Tensor, "F H W"]
+    face: Bool[Tensor, "F H W"]  # a box around the 68 landmarks: what may move
+    mouth: Bool[Tensor, "F H W"]  # a box around the 20 of the mouth
+
+    @staticmethod
+    @torch.no_grad()
+    def of(face: FaceModel, motion: Motion, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
+        points = pose_points(face.landmarks(motion, subject), subject.pose)
+        camera = subject.camera[:, None].expand(-1, points.shape[1], 3)
+        spots = project(points, camera)[..., :2].flatten(0, 1)
+        flat = labels.flatten(0, 1)
+        size = (flat.shape[-2], flat.shape[-1])
+        return Regions(flat == 1, flat == 2, box_of(spots, size, 0.1), box_of(spots[:, MOUTH], size, 0.3))
+
+
+def box_of(points: Float[Tensor, "F N 2"], size: tuple[int, int], margin: float) -> Bool[Tensor, "F H W"]:
+    """The pixels in the box around points, wider by `margin` of its own sides all around."""
+    low, high = points.amin(1), points.amax(1)
+    slack = margin * (high - low)
+    (left, top), (right, bottom) = ((p[..., None]).unbind(1) for p in (low - slack, high + slack))
+    x = torch.arange(size[1], device=points.device) + 0.5
+    y = torch.arange(size[0], device=points.device) + 0.5
+    return ((y >= top) & (y <= bottom))[:, :, None] & ((x >= left) & (x <= right))[:, None, :]
+
+
+def draw_pixels(regions: Regions, count: int) -> tuple[Float[Tensor, "F M 2"], Int[Tensor, "F M"]]:
+    """`count` pixels of each frame, more of them where it matters: their centres (x, y), and their numbers.
+
+    A region that is not there leaves its share to all of the picture.
+    """
+    weights = torch.full(regions.head.shape, 1.0, device=regions.head.device).flatten(1)
+    weights = weights * (SHARES["all"] / weights.shape[1])
+    for name in ("torso", "head", "mouth"):
+        region = getattr(regions, name).flatten(1).float()
+        weights = weights + SHARES[name] * region / region.sum(1, keepdim=True).clamp(min=1)
+    index = torch.multinomial(weights, count, replacement=True)
+    width = regions.head.shape[-1]
+    return torch.stack([index % width + 0.5, index // width + 0.5], -1), index
+
+
+def pixel_centres(height: int, width: int, device: torch.device) -> Float[Tensor, "M 2"]:
+    """(x, y) of every pixel, row by row."""
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij"
+    )
+    return torch.stack([x, y], -1).view(-1, 2)
