@@ -4,6 +4,7 @@ from visemix.data.clips import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data.crop import Box
 from visemix.data.footage import full_frames, in_order, pingpong
 from visemix.data.framefile import FrameFile
+from visemix.data.labels import Label
 from visemix.data.media import Probe, VideoReader, in_chunks, probe, read_video
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
@@ -19,6 +20,7 @@ __all__ = [
     "ClipsModule",
     "DataModule",
     "FrameFile",
+    "Label",
     "Probe",
     "VideoReader",
     "VideoWriter",

@@ -3,6 +3,7 @@
 meta.yaml           what it is, where it came from, how well it was fitted
 clip.safetensors    sound, identity, expression, pose, camera, light, albedo, landmarks
 frames.mp4          the square pictures, each decodable by itself
+labels.safetensors  which pixels are head, torso and background; only where that is known
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from visemix.data.framefile import FrameFile
+from visemix.data.labels import LabelFile, write_labels
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
 
 FORMAT = 1
-META, TENSORS, FRAMES = "meta.yaml", "clip.safetensors", "frames.mp4"
+META, TENSORS, FRAMES, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "labels.safetensors"
 
 
 class ClipFolder:
@@ -58,6 +60,7 @@ class ClipFolder:
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
         self.pictures = FrameFile(self.path / FRAMES)
+        self.has_labels = (self.path / LABELS).is_file()
 
     def speech(self, start: int = 0, frames: int | None = None) -> Speech:
         """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
@@ -98,6 +101,19 @@ class ClipFolder:
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
         """Pictures, RGB in [0, 1]."""
         return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
+
+    def labels(self, frames: Sequence[int]) -> UInt8[Tensor, "n size size"]:
+        """What each pixel shows, by the numbers of `labels.Label`: 0 background, 1 torso, 2 head.
+
+        Raises:
+            VisemixError: the clip was made without them (`has_labels` tells).
+        """
+        if not self.has_labels:
+            raise VisemixError(
+                f"{self.path} has no {LABELS}: nobody has told head, torso and background apart in it; "
+                "clips of visemix corpus have them"
+            )
+        return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""
@@ -208,6 +224,7 @@ def write_clip(
     meta: Mapping[str, Any],
     *,
     face: FaceModel,
+    labels: Iterable[UInt8[Tensor, "h w"]] | None = None,
     overwrite: bool = False,
 ) -> ClipFolder:
     """Write a clip as `prepare` does, from tensors at hand.
@@ -217,18 +234,26 @@ def write_clip(
             `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
         pictures: T square ones.
         meta: whatever else should stand in `meta.yaml`; `audio` and `speaker` have defaults.
+        labels: T pictures of `labels.Label`, of the size of `pictures`, where it is known what every pixel shows.
     """
     path = Path(path)
     with whole_folder(path, overwrite) as part:
         with VideoWriter(part / FRAMES, intra=True, crf=15) as out:
             for picture in pictures:
                 out.write(picture)
-        write_data(part, path.name, tensors, meta, face)
+        write_data(part, path.name, tensors, meta, face, labels)
     return ClipFolder(path, face)
 
 
-def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
-    """`clip.safetensors` and `meta.yaml`, for a folder that holds its `frames.mp4` already."""
+def write_data(
+    part: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    meta: Mapping[str, Any],
+    face: FaceModel,
+    labels: Iterable[UInt8[Tensor, "h w"]] | None = None,
+) -> None:
+    """What else belongs into a folder that holds its `frames.mp4` already."""
     pictures = FrameFile(part / FRAMES)
     frames, size = len(pictures), pictures.frames([0]).shape[-1]
     shapes = {
@@ -246,6 +271,11 @@ def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mappi
         if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
             have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
             raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
+    if labels is not None:
+        write_labels(part / LABELS, labels)
+        told = LabelFile(part / LABELS).shape
+        if told != (frames, size, size):
+            raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
     (part / TENSORS).write_bytes(save(stored))
     rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)
