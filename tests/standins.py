@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Literal
 
 import lightning as L
@@ -178,3 +180,10 @@ class Noise(L.LightningDataModule):
 
     def val_dataloader(self):
         return DataLoader([Windows(self.face, self.window)[0]] if self.val else [], batch_size=None)
+
+
+def die_of_one(task):
+    """Work for a process: the task with `at` 1 kills it."""
+    if task["at"] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ""

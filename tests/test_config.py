@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from visemix.config import compose, config_root, expand, find_experiment, part, signature
+from visemix.config import compose, config_root, find_experiment, part, points, signature
 from visemix.motion import MOTION
 from visemix.run import REGISTRIES, complete, load_experiment
 from visemix.types import VisemixError
@@ -15,8 +15,8 @@ REQUIRED = {"clips": {"root": "x"}, "cached": {"base": {"name": "mel"}}, "smooth
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_point_of_every_experiment_is_valid(path):
-    for point in expand(compose(path)):
-        cfg = OmegaConf.merge({"data": {"root": "x"}}, compose(path, point))
+    for point in points(compose(path)):
+        cfg = OmegaConf.merge({"data": {"root": "x"}}, compose(path, point.overrides))
         assert complete(cfg).motion.name == cfg.motion.name
 
 
@@ -58,9 +58,20 @@ def experiment(tmp_path):
 
 
 def test_a_sweep_is_a_grid_and_each_point_its_own_run(experiment):
-    points = expand(compose(experiment))
-    assert points[1] == ["motion.dim=16", "audio.dim=16"]
-    assert len({signature(load_experiment(experiment, p)) for p in points}) == 4
+    found = points(compose(experiment))
+    assert found[1].overrides == ("motion.dim=16", "audio.dim=16")
+    assert found[1].row == "motion.dim=16 audio.dim=16"
+    assert len({signature(load_experiment(experiment, p.overrides)) for p in found}) == 4
+
+
+def test_rows_have_names_and_seeds_share_a_row(experiment):
+    experiment.write_text(
+        "# Which of two?\nextends: ../base.yaml\n"
+        "sweep: {variants: {full: [], narrow: [motion.dim=16, motion.heads=1]}, seed: [0, 1]}\n"
+    )
+    found = points(compose(experiment))
+    assert [p.row for p in found] == ["full", "full", "narrow", "narrow"]
+    assert found[3].overrides == ("motion.dim=16", "motion.heads=1", "seed=1")
 
 
 @pytest.mark.parametrize("override", ["log.project=other", "out=elsewhere", "device=cpu", "workers=3"])
@@ -124,6 +135,21 @@ def test_a_bad_experiment_is_refused_in_a_sentence(tmp_path, text, message):
 def test_an_override_without_a_value_is_refused(experiment):
     with pytest.raises(VisemixError, match=r"'motion\.dim' is no override; write key=value"):
         compose(experiment, ["motion.dim"])
+
+
+def test_a_part_is_picked_by_its_bare_name_in_a_file_and_in_an_override(experiment):
+    cfg = compose(experiment, ["motion=regression", "render.shininess=0"])
+    assert (cfg.use.motion, cfg.motion.name, "dim" in cfg.motion) == ("regression", "regression", False)
+    cfg = compose(experiment, ["motion=regression", "motion.extra=1"])
+    assert (cfg.motion.name, cfg.motion.extra) == ("regression", 1)
+    experiment.write_text("# Is short as good as long?\nextends: ../base.yaml\nmotion: regression\n")
+    assert compose(experiment).motion.name == "regression"
+
+
+@pytest.mark.parametrize("given", ["motion=3", "motion=null", "motion=[a2ep]"])
+def test_what_is_no_name_of_a_part_is_refused(experiment, given):
+    with pytest.raises(VisemixError, match=r"motion: .* picks no part"):
+        compose(experiment, [given])
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypatch):

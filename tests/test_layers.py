@@ -13,8 +13,8 @@ LAYERS = [
     {"audio", "motion", "render", "data", "metrics"},
     {"pipeline"},
     {"training"},
-    {"run", "generation", "evaluation", "sweep", "report"},
-    {"demo", "catalogue"},
+    {"run", "generation", "evaluation", "report", "engines"},
+    {"demo", "catalogue", "sweep"},
     {"cli"},
     {"__init__"},
 ]

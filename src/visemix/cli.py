@@ -141,6 +141,22 @@ def evaluate(
 
 
 @app.command()
+def sweep(
+    experiment: Experiment,
+    overrides: Overrides = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+) -> None:
+    """Train every point of an experiment's sweep that is missing. One line a point: its run's folder."""
+    from visemix.sweep import sweep
+
+    outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
+    for outcome in outcomes:
+        typer.echo(f"{outcome.folder or '-'}\t{outcome.cell.row} seed={outcome.cell.seed}\t{outcome.reason}")
+    raise typer.Exit(SOME_FAILED if any(outcome.folder is None for outcome in outcomes) else 0)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for demo.mp4 and report.html.")] = Path("out/demo"),
     seed: Annotated[int, typer.Option(help="Other speakers, other training.")] = 0,

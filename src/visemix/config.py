@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,10 +28,12 @@ def config_root() -> Path:
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """The parts that `use` picks, under the experiment's own keys, under the overrides (`motion.layers=2`)."""
+    changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
             raise VisemixError(f"'{override}' is no override; write key=value, as in motion.sigma1=2")
-    cfg = _overlay(_with_parents(find_experiment(experiment)), OmegaConf.from_dotlist(list(overrides)))
+        changes.merge_with(_picked(OmegaConf.from_dotlist([override])))
+    cfg = _overlay(_with_parents(find_experiment(experiment)), changes)
     parts = {group: part(group, name) for group, name in cfg.get("use", {}).items()}
     merged = OmegaConf.merge(parts, cfg)
     assert isinstance(merged, DictConfig)
@@ -47,11 +51,30 @@ def find_experiment(name: str | Path) -> Path:
     raise VisemixError(f"no experiment '{name}'{nearest(Path(name).stem, have) or nearest(str(name), have)}{listing}")
 
 
-def expand(cfg: DictConfig) -> list[list[str]]:
-    """The override lists of every point in the `sweep` grid (one empty list where there is none)."""
-    grid = cfg.get("sweep", {})
-    keys = list(grid)
-    return [[f"{k}={v}" for k, v in zip(keys, point, strict=True)] for point in product(*(grid[k] for k in keys))]
+@dataclass(frozen=True)
+class Point:
+    """One run of a sweep: the row of the table it belongs to, and what sets it apart on the command line."""
+
+    row: str
+    overrides: tuple[str, ...]
+
+
+def points(cfg: DictConfig) -> list[Point]:
+    """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
+
+    Points that differ in nothing but the seed share a row. Without `sweep` there is one point.
+    """
+    grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
+    variants = grid.pop("variants", {"": []})
+    for key, values in (*grid.items(), *variants.items()):
+        if not isinstance(values, list):
+            raise VisemixError(f"sweep: '{key}' needs a list (of values, or of overrides for a row), not '{values}'")
+    found = []
+    for (name, changes), *values in product(variants.items(), *grid.values()):
+        at = [f"{key}={value}" for key, value in zip(grid, values, strict=True)]
+        row = " ".join([*([name] if name else []), *(one for one in at if not one.startswith("seed="))])
+        found.append(Point(row or "run", (*changes, *at)))
+    return found
 
 
 def signature(cfg: DictConfig) -> str:
@@ -78,11 +101,23 @@ def _load(path: Path) -> DictConfig:
 
 
 def _with_parents(path: Path) -> DictConfig:
-    body = _load(path)
+    body = _picked(_load(path))
     if "plugins" in body:
         body.plugins = [str(path.parent / plugin) for plugin in body.plugins]
     parent = body.pop("extends", None)
     return _overlay(_with_parents(path.parent / parent), body) if parent else body
+
+
+def _picked(cfg: DictConfig) -> DictConfig:
+    """`face: toy`, the short form of `use: {face: toy}`, spelled out."""
+    groups = [folder.name for folder in config_root().iterdir() if folder.is_dir()]
+    short = {group: cfg.pop(group) for group in groups if not isinstance(cfg.get(group, {}), DictConfig | dict)}
+    for group, name in short.items():
+        if not isinstance(name, str):
+            raise VisemixError(f"'{group}: {name}' picks no part; give its name, or its options as {group}.key=value")
+    picked = OmegaConf.merge(cfg, {"use": short}) if short else cfg
+    assert isinstance(picked, DictConfig)
+    return picked
 
 
 def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:

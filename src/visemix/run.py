@@ -94,24 +94,28 @@ def fit(cfg: Mapping[str, Any]) -> Path:
 
     In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
     under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
-    the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there.
+    the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there. With
+    nothing in `fit`, the run joins what it loads.
 
     Raises:
         VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
     cfg = complete(cfg)
     folder = folder_of(cfg)
-    trained = list(read_checkpoint(folder)[1]["trained"]) if (folder / WEIGHTS).is_file() else []
+    begun = (folder / WEIGHTS).is_file()
+    trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
     missing = [stage for stage in STAGES if stage in cfg.fit and stage not in trained]
-    if not missing:
+    if begun and not missing:
         return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
-    for stage, source in ({"": folder} if trained else dict(cfg.load)).items():
+    for stage, source in ({"": folder} if begun else dict(cfg.load)).items():
         join(model, stage, source)
     loaded = [stage for stage in cfg.load if stage not in cfg.fit]
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
+    if not missing:
+        model.save(folder / WEIGHTS, trained=[], loaded=loaded)
     keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])

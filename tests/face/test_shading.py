@@ -98,3 +98,17 @@ def test_motion_in_another_space_gives_the_same_points(face, clip):
     offset = moved.values.unflatten(-1, (68, 3))
     vertices = face.vertices(clip.subject.identity, clip.motion.values)[:, :, face.landmark_ids]
     torch.testing.assert_close(face.mean[face.landmark_ids] + offset, vertices, atol=1e-5, rtol=0)
+
+
+def test_what_is_brighter_than_white_is_cut_off_or_starts_again_at_black(face, clip):
+    subject, one = clip.subject.at(torch.arange(1)), clip.motion.values[:, :1]
+    lit = replace(
+        subject,
+        albedo=torch.full_like(subject.albedo, 1.1 / 0.70898),  # under no light of its own: 1.1 everywhere
+        light=torch.zeros_like(subject.light),
+    )
+    cut, wrapped = (draw(face, one, lit, (32, 32), how) for how in ("clamp", "wrap"))
+    seen = cut.coverage.expand_as(cut.image) == 1
+    assert (cut.image[seen] == 1).all()
+    torch.testing.assert_close(wrapped.image[seen], torch.full_like(wrapped.image[seen], 24 / 255))
+    assert not wrapped.image[~seen].any()

@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from visemix.face import layout
+from visemix.face.ict_build import FILE, SOURCE, build_facekit, find_model
 from visemix.face.model import FACE, FaceData, FaceModel
 from visemix.face.topology import close_holes
 from visemix.types import VisemixError
 
-FILE = "ict_facekit.npz"
-SOURCE = "ICT-FaceKit is at https://github.com/USC-ICT/ICT-FaceKit (MIT licence)"
 PARTS = {  # first vertex of each; what follows the eyeballs (tear film, lashes, occlusion shells) is left out
     "face": 0,
     "head": 9409,
@@ -46,12 +45,13 @@ Array = NDArray[Any]
 
 @FACE.register("ict")
 def ict(*, path: str | None = None) -> FaceModel:
-    """ICT-FaceKit light from an .npz file: 100 components of identity, 53 named blendshapes in [0, 1], no colour basis.
+    """ICT-FaceKit light: 100 components of identity, 53 named blendshapes in [0, 1], no colour basis.
 
-    Without `path` the file `ict_facekit.npz` is looked for in the folder `VISEMIX_FACES`, then in
-    `VISEMIX_ASSETS/face`. The albedo is a plain one for every part; a clip brings its own.
+    `path` is a checkout of ICT-FaceKit (its files are gathered in `ict_facekit.npz` there, once), or that file. Without
+    `path`: the folder named by `VISEMIX_FACES`, then `VISEMIX_ASSETS/face`. The albedo is a plain one for every part;
+    a clip brings its own.
     """
-    found = Path(path) if path else _find()
+    found = _ready(Path(path)) if path else _find()
     arrays = _read(found)
     count = min(PARTS["left out"], len(arrays["neutral"]))
     if count < PARTS["left out"]:
@@ -84,9 +84,18 @@ def ict(*, path: str | None = None) -> FaceModel:
 def _find() -> Path:
     folders = [os.environ.get("VISEMIX_FACES"), os.environ.get("VISEMIX_ASSETS")]
     for folder, below in zip(folders, ("", "face"), strict=True):
-        if folder and (Path(folder) / below / FILE).is_file():
-            return Path(folder) / below / FILE
-    raise VisemixError(f"no {FILE} here: set face.path, or VISEMIX_FACES to its folder; {SOURCE}")
+        if folder and ((Path(folder) / below / FILE).is_file() or find_model(Path(folder) / below)):
+            return _ready(Path(folder) / below)
+    raise VisemixError(f"the ICT face needs its files: set face.path or VISEMIX_FACES to their folder; {SOURCE}")
+
+
+def _ready(where: Path) -> Path:
+    if not where.is_dir() or (where / FILE).is_file():
+        return where / FILE if where.is_dir() else where
+    model = find_model(where)
+    if model is None:
+        raise VisemixError(f"{where} is no checkout of ICT-FaceKit and holds no {FILE}; {SOURCE}")
+    return model / FILE if (model / FILE).is_file() else build_facekit(model)
 
 
 def _read(path: Path) -> dict[str, Array]:

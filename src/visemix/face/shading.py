@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -34,10 +35,17 @@ class FacePicture(TensorStruct):
     skin: Float[Tensor, "B T 1 H W"]  # 1 inside the face skin, its mouth and eyes closed
 
 
-def draw(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject, size: tuple[int, int]) -> FacePicture:
+def draw(
+    face: FaceModel,
+    expression: Float[Tensor, "B T E"],
+    subject: Subject,
+    size: tuple[int, int],
+    overflow: Literal["clamp", "wrap"] = "clamp",
+) -> FacePicture:
     """The subject's face with this expression, in its pose and light, as (H, W) pixels of the subject's camera.
 
-    Differentiable in expression, identity, pose, light and albedo; the two masks carry no gradient.
+    Differentiable in expression, identity, pose, light and albedo; the two masks carry no gradient. Colours above 1 are
+    cut off; with `overflow` "wrap" they start again at black, as eight bits do, and the image carries no gradient.
     """
     batch, frames = expression.shape[:2]
     shape = face.vertices(subject.identity, expression)
@@ -47,8 +55,9 @@ def draw(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject, 
     seen = rasterise(points, face.triangles, colour.flatten(0, 1), size)
     closed = cover(points, face.closed_skin, size)
     grid = (batch, frames)
+    lit = seen.attributes
     return FacePicture(
-        image=seen.attributes.clamp(0, 1).unflatten(0, grid),
+        image=(lit.clamp(0, 1) if overflow == "clamp" else (255 * lit).floor() % 256 / 255).unflatten(0, grid),
         coverage=seen.coverage.unflatten(0, grid),
         skin=closed.unflatten(0, grid),
     )

@@ -50,7 +50,8 @@ class FaceBlend(nn.Module):
     `morphology`: "random" draws one operation per frame in training and uses the fixed one otherwise; "fixed" always
     uses it (5×31 of 224 pixels, below the nose only); "none" leaves M as it is.
     `soft_edge`: standard deviation of the mask's edge, in pixels of 224. `keep_eyes`: M stays below the nose, and the
-    footage's eyes and brows stay as they are.
+    footage's eyes and brows stay as they are. `overflow`: colours of the face above 1 are cut off ("clamp") or start
+    again at black ("wrap", as eight bits do).
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class FaceBlend(nn.Module):
         morphology: Literal["random", "fixed", "none"] = "random",
         soft_edge: float = 0.0,
         keep_eyes: bool = False,
+        overflow: Literal["clamp", "wrap"] = "clamp",
     ) -> None:
         super().__init__()
         self.face = face
         self.hole, self.union, self.morphology = hole, union, morphology
         self.soft_edge, self.keep_eyes = soft_edge, keep_eyes
+        self.overflow: Literal["clamp", "wrap"] = overflow
         skin = face.closed_skin if hole == "mesh" else face.triangles[face.skin]
         if keep_eyes:
             skin = skin[face.lower[skin].all(1)]
@@ -80,7 +83,7 @@ class FaceBlend(nn.Module):
     ) -> Blend:
         """`generator` is where training draws its operations from; torch's global one by default."""
         height, width = footage.shape[-2:]
-        picture = draw(self.face, expression, subject, (height, width))
+        picture = draw(self.face, expression, subject, (height, width), self.overflow)
         with torch.no_grad():
             as_drawn = self.hole == "mesh" and not self.keep_eyes
             mask = picture.skin if as_drawn else self._outline(expression, subject, (height, width))

@@ -23,14 +23,15 @@ from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
 
-# What a preset decides, and nothing else does. The official code lets bright colours of the render wrap around to dark
-# ones (uint8) and takes its reference from anywhere in the clip, the target itself included: neither is reproduced.
+# What a preset decides, and nothing else does. The official code also lets a frame be its own reference in training,
+# which teaches nothing but to copy: the one thing not reproduced.
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
         "hole": "mesh",
         "union": True,
         "morphology": "random",
         "soft_edge": 0.5,
+        "overflow": "clamp",
         "composite": True,
         "residual": True,
         "mouth_weight": 1.0,
@@ -40,6 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "union": False,
         "morphology": "random",
         "soft_edge": 0.0,
+        "overflow": "clamp",
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
@@ -49,11 +51,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "union": False,
         "morphology": "fixed",
         "soft_edge": 0.5,  # its masks go through a bicubic resize
+        "overflow": "wrap",
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
     },
 }
+BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow")
 MOUTH = slice(48, 68)  # iBUG-68
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
@@ -64,12 +68,12 @@ class TAFT(Renderer):
 
     An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `PRESETS`.
 
-    The blend: `hole`, `union`, `morphology`, `soft_edge` and `keep_eyes` are explained at `FaceBlend`; `blend: false`
-    leaves it out, and the generator sees the rendered face alone (Table IV, w/o MAFB). `composite` keeps the footage
-    wherever the face is not, in training and in use alike; without it the whole frame is the generator's. `residual`
-    lets the generator paint a correction: to the blend, and to the reference where the mask has left nothing to see.
-    Training then starts at the blend instead of at grey; the loss sees the sum before it is clamped. Without it, as in
-    the paper, the generator paints the picture itself.
+    The blend: `hole`, `union`, `morphology`, `soft_edge`, `overflow` and `keep_eyes` are explained at `FaceBlend`;
+    `blend: false` leaves it out, and the generator sees the rendered face alone (Table IV, w/o MAFB). `composite` keeps
+    the footage wherever the face is not, in training and in use alike; without it the whole frame is the generator's.
+    `residual` lets the generator paint a correction: to the blend, and to the reference where the mask has left nothing
+    to see. Training then starts near the blend instead of at grey; the loss sees the sum before it is clamped. Without
+    it, as in the paper, the generator paints the picture itself.
 
     The losses: `photometric_weight` · mean |Î − I| over [-1, 1]; the perceptual and style terms need VGG-19, whose
     weights `vgg` names (a path, or "random"): without them they are off. `mouth_weight` · the same mean over a box
@@ -92,6 +96,7 @@ class TAFT(Renderer):
         union: bool | None = None,
         morphology: Literal["random", "fixed", "none"] | None = None,
         soft_edge: float | None = None,
+        overflow: Literal["clamp", "wrap"] | None = None,
         keep_eyes: bool = False,
         composite: bool | None = None,
         residual: bool | None = None,
@@ -116,6 +121,7 @@ class TAFT(Renderer):
             "union": union,
             "morphology": morphology,
             "soft_edge": soft_edge,
+            "overflow": overflow,
             "composite": composite,
             "residual": residual,
             "mouth_weight": mouth_weight,
@@ -128,9 +134,7 @@ class TAFT(Renderer):
         self.face, self.blend = face, blend
         self.composite, self.residual = options["composite"], options["residual"]
         self.precision, self.chunk = precision, chunk
-        self.blending = FaceBlend(
-            face, options["hole"], options["union"], options["morphology"], options["soft_edge"], keep_eyes
-        )
+        self.blending = FaceBlend(face, keep_eyes=keep_eyes, **{name: options[name] for name in BLENDING})
         self.generator = Generator(base, max_channels, levels)
         self.weights = {
             "photometric": photometric_weight,

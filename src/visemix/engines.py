@@ -1,0 +1,60 @@
+"""Where the runs of a sweep are worked off: processes of this machine, or Ray's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from visemix.data.workers import Workers
+from visemix.types import VisemixError
+
+Task = dict[str, Any]
+Work = Callable[[Task], str]  # answers why it failed, or nothing
+DIED = "its process died (out of memory?); the same command goes on from there"
+
+
+def local(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, str]]:
+    """`jobs` processes that share the cores evenly; (task, why it failed or nothing) in the order they end."""
+    workers: Workers[Task, str] = Workers(jobs, torch.set_num_threads, (_threads(jobs),))
+    for task, reason in workers.map(work, tasks):
+        yield task, DIED if reason is None else reason
+
+
+def on_ray(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, str]]:
+    """The same on Ray: on the cluster that `RAY_ADDRESS` names, else on this machine with `jobs` workers."""
+    try:
+        import ray
+    except ImportError as error:
+        raise VisemixError("engine 'ray' needs Ray: pip install 'visemix[ray]', or say --engine local") from error
+    here = "RAY_ADDRESS" not in os.environ
+    ray.init(ignore_reinit_error=True, log_to_driver=False, **({"num_cpus": jobs} if here else {}))
+
+    @ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
+    def begin(task: Task) -> str:
+        torch.set_num_threads(_threads(jobs))
+        return work(task)
+
+    try:
+        waiting = {begin.remote(task): task for task in tasks}
+        while waiting:
+            (done,), _ = ray.wait(list(waiting), num_returns=1)
+            task = waiting.pop(done)
+            try:
+                yield task, ray.get(done)
+            except ray.exceptions.RayError:
+                yield task, DIED
+    finally:
+        ray.shutdown()
+
+
+def _threads(jobs: int) -> int:
+    return max(1, len(os.sched_getaffinity(0)) // jobs)
+
+
+ENGINES: Mapping[str, Callable[[Work, Sequence[Task], int], Iterator[tuple[Task, str]]]] = {
+    "local": local,
+    "ray": on_ray,
+}
