@@ -31,6 +31,7 @@ class Space(Enum):
 
     EXPRESSION = "expression"  # coefficients of the face model's expression basis, unitless (BFM 64, ICT 53)
     LANDMARKS = "landmarks"  # 68 × xyz offsets from the neutral mean face, in decimetres
+    FEATURES = "features"  # the audio encoder's own, for a renderer that listens: no motion model comes between
 
 
 T = TypeVar("T", bound="TensorStruct")  # not typing.Self: the shape checker decorates methods one by one

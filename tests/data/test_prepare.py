@@ -38,7 +38,7 @@ def video(path, pictures=None, sound=BEEPS, **options):
 
 
 def run(videos, out, **options):
-    options = {"face": "toy", "tracker": "blobs", "fit": "still", "size": 64, "plugins": [FAKES]} | options
+    options = {"face": "toy", "tracker": "blobs", "fit": "still", "scene": None, "size": 64, "plugins": [FAKES]} | options
     options.setdefault("console", Console(file=io.StringIO(), width=200))
     return prepare(videos, out, **options)
 

@@ -4,6 +4,7 @@ meta.yaml           what it is, where it came from, how well it was fitted
 clip.safetensors    sound, identity, expression, pose, camera, light, albedo, landmarks
 frames.mp4          the square pictures, each decodable by itself
 labels.safetensors  which pixels are head, torso and background; only where that is known
+background.png      the place without the person; with the labels
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from torch import Tensor
 
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile, write_labels
+from visemix.data.plate import clean_plate, read_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
 
 FORMAT = 1
 META, TENSORS, FRAMES, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "labels.safetensors"
+BACKGROUND, BACKGROUND_FRAMES = "background.png", 60  # the plate, and of how many frames it is made at most
 
 
 class ClipFolder:
@@ -61,6 +64,8 @@ class ClipFolder:
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
+        self.has_background = (self.path / BACKGROUND).is_file()
+        self._background: Tensor | None = None
 
     def speech(self, start: int = 0, frames: int | None = None) -> Speech:
         """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
@@ -73,7 +78,7 @@ class ClipFolder:
         """The person in some frames, in any order.
 
         Args:
-            footage: also load the pictures.
+            footage: also load the pictures, and what is known of the scene in them.
             reference: the number of the frame that renderers get as a picture of the subject.
         """
         index = self._check_frames(frames)
@@ -86,6 +91,8 @@ class ClipFolder:
             **{name: value.unsqueeze(0) for name, value in (whole | over).items()},
             footage=self.footage(frames).unsqueeze(0) if footage else None,
             reference=None if reference is None else self.footage([reference]),
+            labels=self.labels(frames).unsqueeze(0) if footage and self.has_labels else None,
+            background=self.background().unsqueeze(0) if footage and self.has_background else None,
         )
 
     def clip(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Clip:
@@ -111,9 +118,15 @@ class ClipFolder:
         if not self.has_labels:
             raise VisemixError(
                 f"{self.path} has no {LABELS}: nobody has told head, torso and background apart in it; "
-                "clips of visemix corpus have them"
+                "prepare it again with --scene mediapipe --overwrite (clips of visemix corpus have them)"
             )
         return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
+
+    def background(self) -> Float[Tensor, "3 size size"]:
+        """The place without the person, RGB in [0, 1]; what nobody has seen of it is made up, out of focus."""
+        if self._background is None:
+            self._background = read_plate(self.path / BACKGROUND)
+        return self._background
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""
@@ -276,6 +289,9 @@ def write_data(
         told = LabelFile(part / LABELS).shape
         if told != (frames, size, size):
             raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
+        some = range(0, frames, -(-frames // BACKGROUND_FRAMES))
+        seen = LabelFile(part / LABELS).frames(some)
+        write_plate(part / BACKGROUND, clean_plate((pictures.frames([k])[0] for k in some), seen))
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
     (part / TENSORS).write_bytes(save(stored))
     rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)

@@ -17,6 +17,7 @@ from visemix.data.crop import cut, head_box
 from visemix.data.footage import sha256
 from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader, probe
+from visemix.data.scene import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
@@ -38,6 +39,7 @@ def extract(
     reconstruct: Reconstructor,
     size: int,
     *,
+    parser: Parser | None = None,
     overwrite: bool = False,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
@@ -92,7 +94,12 @@ def extract(
             "notes": notes,
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
-        write_data(part, out.name, _tensors(fit, wave, points), meta, face)
+        labels = None
+        if parser is not None:
+            frames = FrameFile(part / FRAMES)
+            labels = parser((frames.frames([k])[0] for k in range(stop - start)), points)
+            labels = _told(labels, tell, "parsing the scene", stop - start)
+        write_data(part, out.name, _tensors(fit, wave, points), meta, face, labels)
     return meta
 
 
@@ -157,7 +164,7 @@ def _tensors(fit: Fit, wave: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
     return {name: getattr(fit, name) for name in names} | {"wave": wave, "landmarks": landmarks}
 
 
-def _told(frames: Iterator[UInt8[Tensor, "3 H W"]], tell: Tell, step: str, total: int) -> Iterator[Tensor]:
+def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterator[Tensor]:
     for done, frame in enumerate(frames, 1):
         yield frame
         tell(step, min(done, total), total)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from scipy.ndimage import distance_transform_edt, gaussian_filter
+from skimage.io import imread, imsave
 from torch import Tensor
+
+from visemix.types import VisemixError
 
 MARGIN = 0.01  # of the picture's side: how near to the person a pixel is not trusted
 BLUR = 0.02  # of the side: what nobody has seen is filled in out of focus
@@ -43,6 +47,15 @@ def clean_plate(
     return torch.from_numpy(np.clip(plate.round(), 0, 255).astype(np.uint8)).permute(2, 0, 1)
 
 
-def as_picture(plate: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "3 H W"]:
+def write_plate(path: str | Path, plate: UInt8[Tensor, "3 H W"]) -> None:
+    """As a PNG."""
+    imsave(path, plate.permute(1, 2, 0).numpy(), check_contrast=False)
+
+
+def read_plate(path: str | Path) -> Float[Tensor, "3 H W"]:
     """RGB in [0, 1]."""
-    return plate.float() / 255
+    try:
+        picture = imread(path)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise VisemixError(f"{path} is damaged ({error}); prepare the clip again") from error
+    return torch.from_numpy(picture[..., :3].copy()).permute(2, 0, 1).float() / 255

@@ -13,6 +13,7 @@ from visemix.ops.encoding import sphere, waves
 from visemix.ops.planes import read_planes
 
 SKIP = 4  # vanilla: the input comes in again after this layer
+THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
 AXES = ([0, 0, 1], [1, 2, 2])  # the planes xy, xz and yz
 
 
@@ -106,7 +107,7 @@ class Grid(nn.Module):
         ambient = torch.tanh(self.moved(hidden).float())
         surroundings = read_planes(self.ambient, ambient.view(-1, 1, 2)).view(frames, count, -1)
         out = self.body(torch.cat([features, surroundings.to(features)], -1))
-        return out[..., 0].float().clamp(-15, 12).exp(), out[..., 1:], ambient
+        return (out[..., 0].float() - THIN).clamp(-15, 12).exp(), out[..., 1:], ambient
 
     def forward(
         self,

@@ -13,6 +13,7 @@ from visemix.ops.volume import box_range, render_weights, stretches
 from visemix.render.fields import Grid, Points, Vanilla
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
+PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
 LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
 
 
@@ -71,12 +72,12 @@ class Occupancy(nn.Module):
 
     @torch.no_grad()
     def refresh(self, field: Grid, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
-        """Look at a random place in some of the cells: what was dense fades, what is dense now counts."""
+        """Look at a random place in some of the cells; what was found there before counts for `decay`."""
         cells = torch.randint(len(self.density), (int(share * len(self.density)),), device=self.density.device)
         place = torch.stack([cells // self.side**2, cells // self.side % self.side, cells % self.side], -1)
         points = (place + torch.rand(len(place), 3, device=place.device)) / self.side * 2 - 1
         density = field.inside(points[None], condition)[0][0]
-        self.density[cells] = torch.maximum(self.density[cells] * decay, density)
+        self.density[cells] = torch.lerp(density, self.density[cells], decay)
 
 
 class GridHead(nn.Module):
@@ -93,15 +94,16 @@ class GridHead(nn.Module):
         near, far = self.box.crossed(origins, directions)
         with torch.no_grad():
             mass = self._mass(origins, directions, near, far)
-        if torch.is_grad_enabled():
+        if self.training:
             return [self._look(origins, directions, near, far, mass + 0.05 / self.steps, condition)]
         colour, opacity = torch.zeros_like(directions), torch.zeros_like(near)
         for f in range(len(directions)):  # each frame has other rays that hit
-            hit = mass[f].sum(-1) > LEAST
-            if hit.any():
-                few = (x[f : f + 1, hit] for x in (directions, near, far, mass))
-                seen = self._look(origins[f : f + 1], *few, condition[f : f + 1])
-                colour[f, hit], opacity[f, hit] = seen.colour[0], seen.opacity[0]
+            one = slice(f, f + 1)
+            hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
+            for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
+                few = (x[one, some] for x in (directions, near, far, mass))
+                seen = self._look(origins[one], *few, condition[one])
+                colour[f, some], opacity[f, some] = seen.colour[0], seen.opacity[0]
         return [Seen(colour, opacity)]
 
     def _mass(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> Float[Tensor, "F R S"]:

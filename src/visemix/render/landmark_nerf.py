@@ -175,7 +175,7 @@ class LandmarkNeRF(Renderer):
         if self.training and isinstance(self.head, GridHead):
             if self.seen_steps % REFRESH == 0:
                 share = 1.0 if self.seen_steps < 16 * REFRESH else 0.25
-                self.head.occupancy.refresh(self.head.field, codes[:1], share, 0.95)
+                self.head.occupancy.refresh(self.head.field, codes[:1], share, 0.7)
             self.seen_steps += 1
 
     def _codes(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T D"]:

@@ -9,11 +9,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from visemix.face import FaceModel
-from visemix.ops.camera import project
-from visemix.ops.rotation import pose_points
-from visemix.types import Motion, Subject
+from visemix.face.layout import MOUTH
+from visemix.face.shading import landmarks_2d
+from visemix.types import Subject
 
-MOUTH = slice(48, 68)  # iBUG-68
 SHARES = {"all": 0.2, "torso": 0.15, "head": 0.45, "mouth": 0.2}  # of the rays
 
 
@@ -28,10 +27,9 @@ class Regions:
 
     @staticmethod
     @torch.no_grad()
-    def of(face: FaceModel, motion: Motion, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
-        points = pose_points(face.landmarks(motion, subject), subject.pose)
-        camera = subject.camera[:, None].expand(-1, points.shape[1], 3)
-        spots = project(points, camera)[..., :2].flatten(0, 1)
+    def of(face: FaceModel, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
+        """Where the footage's own face is, and what its labels say."""
+        spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1)
         flat = labels.flatten(0, 1)
         size = (flat.shape[-2], flat.shape[-1])
         return Regions(flat == 1, flat == 2, box_of(spots, size, 0.1), box_of(spots[:, MOUTH], size, 0.3))
