@@ -22,6 +22,7 @@ OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
     "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},
     "smooth": {"base": {"name": "gru"}},
     "taft": {"base": 4, "max_channels": 8, "levels": 2},
+    "landmark_nerf": {"samples": 2, "cells": 8, "steps": 8, "levels": [4], "width": 8, "torso_levels": [4], "rays": 32},
 }
 
 

@@ -101,6 +101,23 @@ class Neighbours(nn.Module):
         return (around * weights[:, :, None]).sum(-1)
 
 
+class Driver(nn.Module):
+    """Landmarks, or audio features, over time → what drives a field, one vector a frame."""
+
+    def __init__(self, inputs: int, dim: int, window: int, convolutions: bool) -> None:
+        super().__init__()
+        self.context = window // 2
+        self.moments = Moments(inputs)
+        self.encoder = LandmarkEncoder(inputs, dim, convolutions=convolutions)
+        self.neighbours = Neighbours(dim, window) if window > 1 else None
+
+    def forward(self, values: Float[Tensor, "B N C"], frames: int) -> Float[Tensor, "B T D"]:
+        """`frames` T, and N = T or as many as the window needs around them. Normalised point by point."""
+        normed = (values - self.moments.mean) / (self.moments.spread + 1e-3)
+        codes = self.encoder(surrounded(normed, frames, self.context))
+        return codes if self.neighbours is None else self.neighbours(codes)
+
+
 def surrounded(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:
     """`frames` frames and `context` more on either side: as they come, or else the first and last ones repeated."""
     if values.shape[1] == frames + 2 * context:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.ops.encoding import sphere, waves
+from visemix.ops.hashgrid import HashGrid
 from visemix.ops.planes import read_planes
 
 SKIP = 4  # vanilla: the input comes in again after this layer
@@ -63,20 +64,40 @@ class Vanilla(nn.Module):
         return Points(F.relu(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
 
 
-class Planes(nn.Module):
-    """Features of a place in [-1, 1]³ from three planes at several resolutions, side by side.
+class Tables(nn.Module):
+    """Planes of features at several resolutions, read side by side. They learn faster than the networks behind them."""
 
-    In place of a volume of hashed cells: a look-up costs a processor a tenth of the time (see `ops/planes`).
+    lr_scale = 5.0
+
+    def __init__(self, planes: int, levels: list[int], channels: int, spread: float = 1e-3) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList(
+            nn.Parameter(spread * torch.randn(planes, side, side, channels)) for side in levels
+        )
+        self.dim = planes * channels * len(levels)
+
+    def forward(self, places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+        return torch.cat([read_planes(table, places).flatten(1) for table in self.tables], -1)
+
+
+class Planes(nn.Module):
+    """Features of a place in [-1, 1]³ from three planes at several resolutions.
+
+    In place of a volume of hashed cells: a look-up costs a processor a tenth of the time (see `ops.planes`).
     """
 
     def __init__(self, levels: list[int], channels: int) -> None:
         super().__init__()
-        self.tables = nn.ParameterList(nn.Parameter(1e-3 * torch.randn(3, side, side, channels)) for side in levels)
-        self.dim = 3 * channels * len(levels)
+        self.tables = Tables(3, levels, channels)
+        self.dim = self.tables.dim
 
     def forward(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N D"]:
-        places = torch.stack([points[:, axis] for axis in AXES], -1)
-        return torch.cat([read_planes(table, places).flatten(1) for table in self.tables], -1)
+        return self.tables(torch.stack([points[:, axis] for axis in AXES], -1))
+
+
+def encoding_of(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
+    """Features of a place by name: "planes", or "hash" with RAD-NeRF's own sizes."""
+    return Planes(levels, channels) if name == "planes" else HashGrid(3, backend=backend)
 
 
 class Grid(nn.Module):
@@ -85,16 +106,20 @@ class Grid(nn.Module):
     What differs from frame to frame, and from ray to ray, enters the networks as an offset that is worked out once.
     """
 
-    def __init__(self, condition: int, encoding: nn.Module, *, width: int, ambient: int, channels: int) -> None:
+    def __init__(self, condition: int, encoding: nn.Module, width: int, ambient: int, channels: int) -> None:
         super().__init__()
         dim = int(encoding.dim)  # type: ignore[arg-type]
         self.encoding = encoding
         self.place = nn.Linear(dim, width // 2, bias=False)
         self.driven = nn.Linear(condition, width // 2)
         self.moved = nn.Linear(width // 2, 2, bias=False)
-        self.ambient = nn.Parameter(1e-1 * torch.randn(1, ambient, ambient, channels))
+        self.ambient = Tables(1, [ambient], channels, spread=0.1)
         self.body = nn.Sequential(
-            nn.Linear(dim + channels, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1 + width // 2)
+            nn.Linear(dim + channels, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, 1 + width // 2),
         )
         self.view = nn.Linear(9, width // 2)
         self.colour = nn.Linear(width // 2, 3)
@@ -105,7 +130,7 @@ class Grid(nn.Module):
         features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
         hidden = F.relu(self.place(features) + self.driven(condition)[:, None])
         ambient = torch.tanh(self.moved(hidden).float())
-        surroundings = read_planes(self.ambient, ambient.view(-1, 1, 2)).view(frames, count, -1)
+        surroundings = self.ambient(ambient.view(-1, 1, 2)).view(frames, count, -1)
         out = self.body(torch.cat([features, surroundings.to(features)], -1))
         return (out[..., 0].float() - THIN).clamp(-15, 12).exp(), out[..., 1:], ambient
 

@@ -14,6 +14,7 @@ from visemix.render.fields import Grid, Points, Vanilla
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
 PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
+EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
 LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
 
 
@@ -24,6 +25,8 @@ class Seen:
     colour: Float[Tensor, "F R 3"]  # RGB, premultiplied by the opacity
     opacity: Float[Tensor, "F R"]
     ambient: Float[Tensor, "F R"] | None = None  # how far its points were moved, weighted by what is seen
+    weights: Float[Tensor, "F R S"] | None = None  # how much of each sample is seen
+    places: Float[Tensor, "F R S"] | None = None  # decimetres from the camera to each sample
 
 
 class Box(nn.Module):
@@ -49,11 +52,13 @@ class Occupancy(nn.Module):
     """How dense each cell of the box has lately been: says where along a ray to look, and never what is seen there."""
 
     density: Tensor
+    looks: Tensor
 
     def __init__(self, side: int) -> None:
         super().__init__()
         self.side = side
         self.register_buffer("density", torch.ones(side**3))
+        self.register_buffer("looks", torch.zeros((), dtype=torch.long))
 
     def along(
         self, box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
@@ -87,6 +92,13 @@ class GridHead(nn.Module):
         super().__init__()
         self.field, self.samples, self.steps = field, samples, steps
         self.box, self.occupancy = Box(), Occupancy(cells)
+        self.bytes_per_ray = 48 * steps + 64 * samples
+
+    def look_around(self, condition: Float[Tensor, "1 C"]) -> None:
+        """Once a training step: every so often, look where the head is now."""
+        if self.occupancy.looks % EVERY == 0:
+            self.occupancy.refresh(self.field, condition, SHARE, REMEMBERED)
+        self.occupancy.looks += 1
 
     def forward(
         self, origins: Float[Tensor, "F 3"], directions: Float[Tensor, "F R 3"], condition: Float[Tensor, "F C"]
@@ -121,7 +133,7 @@ class GridHead(nn.Module):
         )
         points = origins[:, None, None] + directions[:, :, None] * places.view(*grid, -1, 1)
         found = self.field(self.box.inside(points), directions, condition)
-        return composite(found, length.view(*grid, -1))
+        return composite(found, length.view(*grid, -1), places.view(*grid, -1))
 
 
 class VanillaHead(nn.Module):
@@ -132,6 +144,7 @@ class VanillaHead(nn.Module):
         self.coarse, self.fine = Vanilla(condition, width=width), Vanilla(condition, width=width)
         self.first, self.second = coarse, fine
         self.box = Box()
+        self.bytes_per_ray = 16 * width * (2 * coarse + fine)
 
     def forward(
         self,
@@ -154,15 +167,26 @@ class VanillaHead(nn.Module):
             every = torch.cat([where, extra.view(*near.shape, -1)], -1).sort(-1).values
         ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
         good = self._at(self.fine, origins, directions, every, per_ray)
-        return [composite(rough, length), composite(good, ends.diff(dim=-1))]
+        return [composite(rough, length, where), composite(good, ends.diff(dim=-1), every)]
 
     def _at(self, field: Vanilla, origins: Tensor, directions: Tensor, where: Tensor, condition: Tensor) -> Points:
         points = origins[:, None, None] + directions[:, :, None] * where[..., None]
         return field(self.box.inside(points), directions, condition)
 
 
-def composite(found: Points, length: Float[Tensor, "F R S"]) -> Seen:
+def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
+    """The colour where something else stands behind."""
+    return seen.colour + (1 - seen.opacity)[..., None] * behind
+
+
+def composite(found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"]) -> Seen:
     weights = render_weights(found.density, length)
     colour = (weights[..., None] * found.colour).sum(-2)
     ambient = None if found.ambient is None else (weights * found.ambient.abs().sum(-1)).sum(-1)
-    return Seen(colour, weights.sum(-1), ambient)
+    return Seen(colour, weights.sum(-1), ambient, weights, places)
+
+
+def astray(seen: Seen, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
+    """How far from a known surface (decimetres from the camera) each ray sees something, beyond a slack."""
+    assert seen.weights is not None and seen.places is not None
+    return (seen.weights * ((seen.places - surface[..., None]).abs() - slack).clamp(min=0)).sum(-1)

@@ -6,39 +6,59 @@ import logging
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.face import FaceModel
+from visemix.nn.perceptual import PerceptualLoss
+from visemix.ops.device import in_pieces
 from visemix.ops.volume import camera_rays, entropy
 from visemix.render.base import RENDER, Renderer
-from visemix.render.conditions import LandmarkEncoder, Moments, Neighbours, surrounded
-from visemix.render.fields import Grid, Planes
-from visemix.render.heads import GridHead, Seen, VanillaHead
-from visemix.render.rays import Regions, draw_pixels, pixel_centres
+from visemix.render.conditions import Driver, Moments
+from visemix.render.fields import Grid, encoding_of
+from visemix.render.heads import GridHead, Seen, VanillaHead, astray, over
+from visemix.render.rays import Regions, draw_pixels, mouth_patch, pixel_centres
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
 
+# What a preset decides, and nothing else does. Two defects of the official code are not reproduced: samples that are
+# drawn at random in use (its vanilla field), and a coin that hides the head from the torso in use (its grid field).
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {"field": "grid", "window": 3, "convolutions": False},
     "paper": {"field": "vanilla", "window": 3, "convolutions": False},
     "official": {"field": "vanilla", "window": 5, "convolutions": True},
 }
 CODE = 64  # numbers that drive a field
-REFRESH = 16  # steps between looks at all of the box
+SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
 
 
 @RENDER.register("landmark_nerf")
 class LandmarkNeRF(Renderer):
-    """Landmark-conditioned NeRF of one person (GeneFace, sections 3.3 and 3.4). Wants clips with labels.
+    """A NeRF of one person, driven by landmarks (GeneFace, sections 3.3 and 3.4). Wants clips with labels.
 
     An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `PRESETS`.
-    """
 
-    space = Space.LANDMARKS
+    The head: `field` is "grid" (feature planes and small networks, made for use) or "vanilla" (the paper's two networks
+    of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
+    an occupancy grid of `cells`³, walked in `steps`; `encoding` is "planes" of `levels` points a side with `channels`
+    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed).
+
+    The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
+    with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
+
+    The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
+
+    The losses, of `rays` pixels a step, most of them on the head and a fifth of them around the mouth: squared error of
+    head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels, `surface_weight` · how
+    far from the fitted skin a face is seen (a frontal video says little about depth), `entropy_weight` against fog,
+    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
+    pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
+
+    The work: `memory` bounds, in MB, what a frame in the making takes.
+    """
 
     def __init__(
         self,
@@ -46,174 +66,215 @@ class LandmarkNeRF(Renderer):
         *,
         compat: Literal["corrected", "paper", "official"] = "corrected",
         field: Literal["grid", "vanilla"] | None = None,
-        head_aware: bool = True,
+        condition: Literal["landmarks", "audio"] = "landmarks",
         window: int | None = None,
         convolutions: bool | None = None,
+        head_aware: bool = True,
+        learn: Literal["both", "head", "torso"] = "both",
         samples: int = 8,
         steps: int = 64,
         cells: int = 64,
+        encoding: Literal["planes", "hash"] = "planes",
+        backend: Literal["auto", "torch", "tinycudann"] = "auto",
         levels: list[int] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
         channels: int = 8,
         width: int = 64,
-        ambient_levels: int = 64,
+        ambient: int = 64,
+        torso_levels: list[int] = [32, 128],  # noqa: B006
+        torso_width: int = 64,
         vanilla_width: int = 256,
         coarse: int = 64,
         fine: int = 128,
-        torso_levels: list[int] = [32, 128],  # noqa: B006
-        torso_width: int = 64,
         rays: int = 2048,
         mask_weight: float = 0.1,
+        surface_weight: float = 0.1,
         entropy_weight: float = 1e-4,
         ambient_weight: float = 1e-3,
-        chunk: int = 32768,
+        patch: int = 32,
+        patch_weight: float = 0.0,
+        vgg: str | None = None,
+        memory: int = 1024,
     ) -> None:
         super().__init__()
-        options = PRESETS[compat] | {
-            k: v for k, v in {"field": field, "window": window, "convolutions": convolutions}.items() if v is not None
-        }
-        self.face, self.rays, self.chunk = face, rays, chunk
+        given = {"field": field, "window": window, "convolutions": convolutions}
+        options = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        if options["window"] % 2 == 0 or options["window"] < 1:
+            raise VisemixError(f"render.window={options['window']} has no middle frame; give an odd number")
+        if patch_weight and vgg is None:
+            raise VisemixError("render.patch_weight looks through VGG-19; name its weights in render.vgg, or say 0")
+        self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
+        self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
         self.context = options["window"] // 2
-        self.encoder = LandmarkEncoder(204, CODE, convolutions=options["convolutions"])
-        self.neighbours = Neighbours(CODE, options["window"]) if options["window"] > 1 else None
-        self.landmarks, self.poses = Moments(204), Moments(6)
+        self.learn = learn
+        self._driver = (options["window"], options["convolutions"])
+        if condition == "landmarks":
+            self.hear(face.width(Space.LANDMARKS))
+        self.poses = Moments(6)
         self.head: GridHead | VanillaHead
         self.torso: FlatTorso | VanillaTorso
         if options["field"] == "grid":
-            grid = Grid(CODE, Planes(levels, channels), width=width, ambient=ambient_levels, channels=channels)
+            grid = Grid(CODE, encoding_of(encoding, levels, channels, backend), width, ambient, channels)
             self.head = GridHead(grid, samples=samples, cells=cells, steps=steps)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
             self.head = VanillaHead(CODE, width=vanilla_width, coarse=coarse, fine=fine)
             self.torso = VanillaTorso(CODE, width=vanilla_width, coarse=coarse, fine=fine, head_aware=head_aware)
-        self.weights = {"mask": mask_weight, "entropy": entropy_weight, "ambient": ambient_weight}
-        self.register_buffer("seen_steps", torch.zeros((), dtype=torch.long))
+        if learn == "head":
+            self.torso.requires_grad_(False)
+        elif learn == "torso":
+            self.head.requires_grad_(False)
+        self.weights = {
+            "mask": mask_weight,
+            "surface": surface_weight,
+            "entropy": entropy_weight,
+            "ambient": ambient_weight,
+            "patch": patch_weight,
+        }
+        self.carried = {"vgg": None, "patch_weight": 0.0, "learn": "both"}  # a checkpoint is not trained on
+        self.perceptual = PerceptualLoss(vgg, scales=1) if vgg and patch_weight else None
+        self._said: set[str] = set()
+
+    def hear(self, dim: int) -> None:
+        self.driver = Driver(dim, CODE, *self._driver)
+        if self.learn == "torso":
+            self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
-        background = self._background(subject)
-        codes = self._codes(motion, subject).flatten(0, 1)
-        poses, cameras, plates = self._views(subject, background)
-        height, width = background.shape[-2:]
-        pixels = pixel_centres(height, width, background.device)
+        plates = self._plates(subject)
+        codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
+        poses = self._within(subject.pose, self.poses, "head pose").flatten(0, 1)
+        cameras = each_frame(subject.camera, subject.frames)
+        height, width = plates.shape[-2:]
+        pixels = pixel_centres(height, width, plates.device)
         frames = []
         for f in range(len(codes)):
             one = slice(f, f + 1)
             plate = plates[one].flatten(2).mT
-            pieces = [
-                self._paint(pixels[None, at], codes[one], poses[one], cameras[one], plate[:, at], (height, width))
-                for at in torch.arange(len(pixels), device=pixels.device).split(self.chunk)
-            ]
-            frames.append(torch.cat(pieces, 1)[0].mT.reshape(3, height, width))
+
+            def paint(at: Int[Tensor, " n"], one: slice = one, plate: Tensor = plate) -> Tensor:
+                view = (pixels[None, at], codes[one], poses[one], cameras[one])
+                head = self.head(*camera_rays(view[0], *view[2:]), view[1])[-1]
+                torso = self._torso(*view, plate[:, at], head, (height, width))[-1]
+                return over(head, over(torso, plate[:, at]))[0]
+
+            painted = in_pieces(paint, len(pixels), self._rays_at_once(), pixels.device)
+            frames.append(painted.mT.reshape(3, height, width))
         return Video(torch.stack(frames).unflatten(0, subject.pose.shape[:2]).clamp(0, 1))
 
-    def _paint(
-        self, pixels: Tensor, code: Tensor, pose: Tensor, camera: Tensor, plate: Tensor, size: tuple[int, int]
-    ) -> Float[Tensor, "F M 3"]:
-        head = self._head(pixels, code, pose, camera)[-1]
-        torso = self._torso(pixels, code, pose, camera, plate, head, size)[-1]
-        return over(head, over(torso, plate))
-
-    def _head(self, pixels: Tensor, code: Tensor, pose: Tensor, camera: Tensor) -> list[Seen]:
-        return self.head(*camera_rays(pixels, pose, camera), code)
-
-    def _torso(
-        self,
-        pixels: Tensor,
-        code: Tensor,
-        pose: Tensor,
-        camera: Tensor,
-        plate: Tensor,
-        head: Seen,
-        size: tuple[int, int],
-    ) -> list[Seen]:
-        centred = pose - self.poses.mean
-        if isinstance(self.torso, FlatTorso):
-            places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
-            return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
-        return self.torso(pixels, camera, self.poses.mean, centred, code, over(head, plate))
-
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
-        background = self._background(subject)
+        """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
+        if motion.values.shape[1] == subject.frames > 2 * self.context:
+            inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)
+            subject, target = subject.at(inner), Video(target.frames[:, inner])
+        plates = self._plates(subject)
         if subject.labels is None:
-            raise no_masks(subject)
-        own = centre(motion, subject.frames)
+            raise no_scene(subject)
         if self.training:
-            self.landmarks.see(own.values)
+            self.driver.moments.see(motion.values)
             self.poses.see(subject.pose)
-        codes = self._codes(motion, subject).flatten(0, 1)
-        poses, cameras, plates = self._views(subject, background)
-        size = (background.shape[-2], background.shape[-1])
-        self._refresh(codes)
-        regions = Regions.of(self.face, own, subject, subject.labels)
+        codes = self.driver(motion.values, subject.frames).flatten(0, 1)
+        poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
+        if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
+            self.head.look_around(codes[:1])
+        regions = Regions.of(self.face, subject, subject.labels)
         pixels, index = draw_pixels(regions, max(1, self.rays // len(codes)))
-
-        def at(picture: Tensor) -> Tensor:
-            return picture.flatten(2).gather(2, index[:, None].expand(-1, picture.shape[1], -1)).mT
-
-        truth, plate = at(target.frames.flatten(0, 1)), at(plates)
+        truth, plate = at_pixels(target.frames.flatten(0, 1), index), at_pixels(plates, index)
         label = subject.labels.flatten(0, 1).flatten(1).gather(1, index)
         on_head, on_torso = (label == 2).float(), (label == 1).float()
-        seen = self._head(pixels, codes, poses, cameras)
+        seen = self.head(*camera_rays(pixels, poses, cameras), codes)
         wanted = torch.lerp(plate, truth, on_head[..., None])
         losses = {
-            "head": sum((over(head, plate) - wanted).square().mean() for head in seen),
-            "mask": sum(bce(head.opacity, on_head) for head in seen),
+            "head": total((over(head, plate) - wanted).square().mean() for head in seen),
+            "mask": total(cross_entropy(head.opacity, on_head) for head in seen),
             "entropy": entropy(seen[-1].opacity).mean(),
         }
+        if self.weights["surface"]:
+            surface = regions.surface.flatten(1).gather(1, index)
+            known = on_head * (surface > 0)
+            losses["surface"] = total((known * astray(head, surface, SLACK)).mean() for head in seen)
         if seen[-1].ambient is not None:
-            quiet = 1 - regions.face.flatten(1).gather(1, index).float()
-            losses["ambient"] = (seen[-1].ambient * quiet).mean()
-        best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
-        torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, size)
-        losses["torso"] = sum((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
-        visible = 1 - on_head
-        losses["torso_mask"] = sum(bce(torso.opacity, on_torso, visible) for torso in torsos)
+            still = 1 - regions.face.flatten(1).gather(1, index).float()
+            losses["ambient"] = (seen[-1].ambient * still).mean()
+        if self.learn == "torso":
+            losses = {}
+        if self.learn != "head":
+            best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
+            torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, tuple(plates.shape[-2:]))
+            losses["torso"] = total((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
+            losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, 1 - on_head) for torso in torsos)
+        if self.perceptual is not None and self.learn != "torso":
+            losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
         weigh = {"head": 1.0, "torso": 1.0, "torso_mask": self.weights["mask"]} | self.weights
         return {name: weigh[name] * value for name, value in losses.items() if weigh[name]}
 
-    @torch.no_grad()
-    def _refresh(self, codes: Tensor) -> None:
-        if self.training and isinstance(self.head, GridHead):
-            if self.seen_steps % REFRESH == 0:
-                share = 1.0 if self.seen_steps < 16 * REFRESH else 0.25
-                self.head.occupancy.refresh(self.head.field, codes[:1], share, 0.7)
-            self.seen_steps += 1
+    def _torso(
+        self,
+        pixels: Float[Tensor, "F M 2"],
+        codes: Tensor,
+        poses: Tensor,
+        cameras: Tensor,
+        plate: Float[Tensor, "F M 3"],
+        head: Seen,
+        size: tuple[int, int],
+    ) -> list[Seen]:
+        centred = poses - self.poses.mean
+        if isinstance(self.torso, FlatTorso):
+            places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
+            return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
+        return self.torso(pixels, cameras, self.poses.mean, centred, codes, over(head, plate))
 
-    def _codes(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T D"]:
-        normed = (motion.values - self.landmarks.mean) / (self.landmarks.spread + 1e-3)
-        around = surrounded(normed, subject.frames, self.context)
-        codes = self.encoder(around)
-        return codes if self.neighbours is None else self.neighbours(codes)
+    def _patch(
+        self, codes: Tensor, poses: Tensor, cameras: Tensor, plates: Tensor, subject: Subject, target: Video
+    ) -> Tensor:
+        """The perceptual distance of a square around the first frame's mouth."""
+        assert self.perceptual is not None
+        pixels, index = mouth_patch(self.face, subject, self.patch, tuple(plates.shape[-2:]))
+        head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
+        drawn, truth = over(head, at_pixels(plates, index)), at_pixels(target.frames[:1, 0], index)
+        square = (1, self.patch, self.patch, 3)
+        ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
+        return self.perceptual(ours, theirs)[0]
 
-    def _views(self, subject: Subject, background: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        frames = subject.frames
-        cameras = subject.camera[:, None].expand(-1, frames, -1).flatten(0, 1)
-        plates = background[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-        return subject.pose.flatten(0, 1), cameras, plates
+    def _within(self, values: Tensor, seen: Moments, what: str) -> Tensor:
+        """Kept inside the range that training has shown; said once if that changes anything."""
+        if not seen.count:
+            return values
+        kept = values.clamp(seen.low, seen.high)
+        if what not in self._said and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
+            self._said.add(what)
+            log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
+        return kept
+
+    def _rays_at_once(self) -> int:
+        return max(256, self.memory * 2**20 // self.head.bytes_per_ray)
 
     @staticmethod
-    def _background(subject: Subject) -> Float[Tensor, "B 3 H W"]:
+    def _plates(subject: Subject) -> Float[Tensor, "F 3 H W"]:
         if subject.background is None:
-            raise no_masks(subject)
-        return subject.background
+            raise no_scene(subject)
+        return each_frame(subject.background, subject.frames)
 
 
-def no_masks(subject: Subject) -> VisemixError:
+def no_scene(subject: Subject) -> VisemixError:
     return VisemixError(
-        f"the clip of '{subject.speaker[0]}' has no masks of head and torso, which a NeRF is trained and shown with; "
-        "prepare it again with --scene mediapipe --overwrite"
+        f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
+        "without; prepare it again with --scene mediapipe --overwrite"
     )
 
 
-def centre(motion: Motion, frames: int) -> Motion:
-    """The motion of the frames themselves, without what surrounds them."""
-    context = (motion.values.shape[1] - frames) // 2
-    return Motion(motion.values[:, context : context + frames], motion.space)
+def each_frame(values: Tensor, frames: int) -> Tensor:
+    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
+    return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
 
 
-def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
-    return seen.colour + (1 - seen.opacity)[..., None] * behind
+def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
+    return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
 
 
-def bce(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
+def cross_entropy(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
     with torch.autocast(opacity.device.type, enabled=False):
         return F.binary_cross_entropy(opacity.float().clamp(1e-4, 1 - 1e-4), wanted, weight)
+
+
+def total(values: Any) -> Tensor:
+    return torch.stack(list(values)).sum()

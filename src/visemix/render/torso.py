@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.ops.encoding import waves
-from visemix.ops.planes import read_planes
 from visemix.ops.volume import camera_rays
 from visemix.render.conditions import LEAK
+from visemix.render.fields import Tables
 from visemix.render.heads import Seen, VanillaHead
 
 
@@ -35,9 +35,9 @@ class FlatTorso(nn.Module):
         self.pose = nn.Linear(54, width)
         self.bend = nn.Linear(42 + aware, width)
         self.shift = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2, bias=False))
-        self.tables = nn.ParameterList(nn.Parameter(1e-3 * torch.randn(1, side, side, channels)) for side in levels)
+        self.tables = Tables(1, levels, channels)
         self.pose_again = nn.Linear(54, width)
-        self.body = nn.Linear(channels * len(levels) + aware, width)
+        self.body = nn.Linear(self.tables.dim + aware, width)
         self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
 
     def forward(
@@ -48,9 +48,7 @@ class FlatTorso(nn.Module):
         extra = [] if self.colours is None else [self.colours(head)]
         hidden = F.relu(self.bend(torch.cat([waves(places, 10), *extra], -1)) + self.pose(posed)[:, None])
         bent = (places + 0.1 * self.shift(hidden)).clamp(-1, 1).float()
-        flat = bent.flatten(0, 1)[:, None]
-        features = torch.cat([read_planes(table, flat).flatten(1) for table in self.tables], -1)
-        features = features.view(*places.shape[:2], -1)
+        features = self.tables(bent.flatten(0, 1)[:, None]).view(*places.shape[:2], -1)
         hidden = F.relu(self.body(torch.cat([features, *extra], -1)) + self.pose_again(posed)[:, None])
         out = self.paint(hidden).float().sigmoid()
         return Seen(out[..., :3] * out[..., 3:], out[..., 3])

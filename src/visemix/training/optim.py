@@ -81,8 +81,7 @@ def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | Non
 
 def optimiser(groups: list[dict[str, Any]], options: StageOptions) -> Optimizer:
     """Adam with decoupled weight decay; with none it is plain Adam."""
-    fused = torch.cuda.is_available() and groups[0]["params"][0].is_cuda
-    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=fused)
+    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=True)
 
 
 def schedule(optimiser: Optimizer, options: StageOptions) -> LambdaLR:
