@@ -75,7 +75,8 @@ def stretches(
     bounds = torch.arange(count + 1, device=mass.device, dtype=mass.dtype) / count
     shape = (len(mass), count)
     within = torch.rand(shape, generator=generator, device=mass.device) if jitter else mass.new_full(shape, 0.5)
-    wanted = torch.cat([bounds.expand(len(mass), -1), bounds[:-1] + within / count], -1).contiguous()
+    wanted = torch.cat([bounds.expand(len(mass), -1), bounds[:-1] + within / count], -1)
+    wanted = wanted.clamp(max=1 - 1e-6)  # the end of the mass, not of the ray
     bins = mass.shape[-1]
     at = torch.searchsorted(share, wanted, right=True).clamp(1, bins)
     below, above = share.gather(-1, at - 1), share.gather(-1, at)
