@@ -61,7 +61,9 @@ def prepare(
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
-    scene: Annotated[str, typer.Option(help="Who tells head, torso and background apart; none leaves it.")] = "mediapipe",
+    scene: Annotated[
+        str, typer.Option(help="Who tells head, torso and background apart; none leaves it.")
+    ] = "mediapipe",
     overwrite: Overwrite = False,
     plugin: Plugins = None,
 ) -> None:

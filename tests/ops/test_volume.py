@@ -61,9 +61,7 @@ def test_stretches_lie_where_the_mass_is_and_leave_no_gap():
 def test_jittered_places_stay_in_their_stretches_and_follow_the_generator():
     mass = torch.ones(4, 8)
     near, far = torch.zeros(4), torch.full((4,), 8.0)
-    one, other = (
-        stretches(mass, near, far, 4, torch.Generator().manual_seed(1), jitter=True)[0] for _ in range(2)
-    )
+    one, other = (stretches(mass, near, far, 4, torch.Generator().manual_seed(1), jitter=True)[0] for _ in range(2))
     assert torch.equal(one, other)
     assert not torch.equal(one, stretches(mass, near, far, 4)[0])
     assert (one.div(2).floor() == torch.arange(4)).all()

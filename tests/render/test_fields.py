@@ -29,7 +29,7 @@ def field():
 def test_a_grid_answers_for_every_sample():
     found = field()(torch.rand(2, 3, 5, 3), torch.randn(2, 3, 3), torch.randn(2, 8))
     assert found.density.shape == (2, 3, 5) and found.density.min() > 0
-    assert found.colour.shape == (2, 3, 5, 3) and 0 <= found.colour.min() and found.colour.max() <= 1
+    assert found.colour.shape == (2, 3, 5, 3) and found.colour.min() >= 0 and found.colour.max() <= 1
     assert found.ambient.shape == (2, 3, 5, 2)
 
 

@@ -111,7 +111,9 @@ def prepare(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
     parsed = None if scene is None else _config(scene)
-    options = Options(Path(out), *parts, scene=parsed, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins))
+    options = Options(
+        Path(out), *parts, scene=parsed, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins)
+    )
     bench = Bench(options)  # here too: a wrong option is an error of the call, not of each video
     try:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -78,9 +78,7 @@ class HashGrid(nn.Module):
             rows.append(self._row(at, side, len(table)))
             near = torch.tensor(offset, device=cell.device, dtype=part.dtype)
             shares.append((near * part + (1 - near) * (1 - part)).prod(-1))
-        return F.embedding_bag(
-            torch.stack(rows, -1), table, per_sample_weights=torch.stack(shares, -1), mode="sum"
-        )
+        return F.embedding_bag(torch.stack(rows, -1), table, per_sample_weights=torch.stack(shares, -1), mode="sum")
 
     def _row(self, at: Tensor, side: int, size: int) -> Tensor:
         if side**self.dims <= size:

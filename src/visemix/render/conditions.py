@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 
 import torch
 from jaxtyping import Float
@@ -61,9 +62,7 @@ class LandmarkEncoder(nn.Module):
         self.convolutions = convolutions
         if convolutions:
             widths = (inputs, 32, 32, 64, 64)
-            self.first = nn.ModuleList(
-                nn.Conv1d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False)
-            )
+            self.first = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
             self.last = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(LEAK), nn.Linear(64, dim))
         else:
             self.first = nn.ModuleList([nn.Linear(inputs, 128), nn.Linear(128, 128)])
@@ -88,7 +87,7 @@ class Neighbours(nn.Module):
         super().__init__()
         self.window = window
         widths = (dim, 16, 8, 4, 2, 1)
-        self.look = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.look = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         self.weigh = nn.Linear(window, window)
 
     def forward(self, values: Float[Tensor, "B N D"]) -> Float[Tensor, "B T D"]:
@@ -123,5 +122,3 @@ def surrounded(values: Float[Tensor, "B T C"], frames: int, context: int) -> Flo
     if values.shape[1] == frames + 2 * context:
         return values
     return F.pad(values.mT, (context, context), mode="replicate").mT
-
-

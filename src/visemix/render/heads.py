@@ -15,6 +15,7 @@ from visemix.render.fields import Grid, Points, Vanilla
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
 PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
 EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
+DOUBT = 0.05  # share of the samples that go where nothing is known to be
 LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
 
 
@@ -107,7 +108,7 @@ class GridHead(nn.Module):
         with torch.no_grad():
             mass = self._mass(origins, directions, near, far)
         if self.training:
-            return [self._look(origins, directions, near, far, mass + 0.05 / self.steps, condition)]
+            return [self._look(origins, directions, near, far, mass, condition)]
         colour, opacity = torch.zeros_like(directions), torch.zeros_like(near)
         for f in range(len(directions)):  # each frame has other rays that hit
             one = slice(f, f + 1)
@@ -128,8 +129,9 @@ class GridHead(nn.Module):
         self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
     ) -> Seen:
         grid = near.shape
+        spread = mass + DOUBT / self.steps
         places, length = stretches(
-            mass.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training
+            spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training
         )
         points = origins[:, None, None] + directions[:, :, None] * places.view(*grid, -1, 1)
         found = self.field(self.box.inside(points), directions, condition)
@@ -161,9 +163,7 @@ class VanillaHead(nn.Module):
         rough = self._at(self.coarse, origins, directions, where, per_ray)
         with torch.no_grad():
             mass = render_weights(rough.density, length) + 1e-5
-            extra, _ = stretches(
-                mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training
-            )
+            extra, _ = stretches(mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training)
             every = torch.cat([where, extra.view(*near.shape, -1)], -1).sort(-1).values
         ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
         good = self._at(self.fine, origins, directions, every, per_ray)

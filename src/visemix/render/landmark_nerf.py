@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.face import FaceModel
@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "official": {"field": "vanilla", "window": 5, "convolutions": True},
 }
 CODE = 64  # numbers that drive a field
+HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
 SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
 
 
@@ -201,7 +202,8 @@ class LandmarkNeRF(Renderer):
             best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
             torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, tuple(plates.shape[-2:]))
             losses["torso"] = total((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
-            losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, 1 - on_head) for torso in torsos)
+            sure = 1 - (1 - HIDDEN) * on_head
+            losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, sure) for torso in torsos)
         if self.perceptual is not None and self.learn != "torso":
             losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
         weigh = {"head": 1.0, "torso": 1.0, "torso_mask": self.weights["mask"]} | self.weights

@@ -40,10 +40,8 @@ class FlatTorso(nn.Module):
         self.body = nn.Linear(self.tables.dim + aware, width)
         self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
 
-    def forward(
-        self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]
-    ) -> Seen:
-        """`places` in [-1, 1] of the picture, `pose` centred on the person's own, `head` premultiplied colour, opacity."""
+    def forward(self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]) -> Seen:
+        """`places` in [-1, 1] of the picture, `pose` less its mean, `head` premultiplied colour and opacity."""
         posed = waves(pose, 4)
         extra = [] if self.colours is None else [self.colours(head)]
         hidden = F.relu(self.bend(torch.cat([waves(places, 10), *extra], -1)) + self.pose(posed)[:, None])
