@@ -92,6 +92,13 @@ def test_a_few_steps_bring_it_nearer_to_the_picture(face, clip):
     assert history[-1] < 0.3 * history[0]
 
 
+def test_validation_scores_it_as_it_is_used(face, clip):
+    render = nerf(face).eval()
+    with torch.no_grad():
+        losses = render.loss(*driven(face, clip))
+    assert {"head", "mask", "torso"} <= set(losses) and all(value.isfinite() for value in losses.values())
+
+
 def test_a_clip_without_labels_is_refused_in_a_sentence(face, clip):
     motion, subject, video = driven(face, clip)
     with pytest.raises(VisemixError, match="prepare it again with --scene mediapipe"):

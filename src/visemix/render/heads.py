@@ -114,8 +114,8 @@ class GridHead(nn.Module):
             one = slice(f, f + 1)
             hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
             for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
-                few = (x[one, some] for x in (directions, near, far, mass))
-                seen = self._look(origins[one], *few, condition[one])
+                view = (origins[one], directions[one, some], near[one, some], far[one, some], mass[one, some])
+                seen = self._look(*view, condition[one])
                 colour[f, some], opacity[f, some] = seen.colour[0], seen.opacity[0]
         return [Seen(colour, opacity)]
 

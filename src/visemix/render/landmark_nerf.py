@@ -189,7 +189,7 @@ class LandmarkNeRF(Renderer):
             "mask": total(cross_entropy(head.opacity, on_head) for head in seen),
             "entropy": entropy(seen[-1].opacity).mean(),
         }
-        if self.weights["surface"]:
+        if self.weights["surface"] and seen[-1].weights is not None:  # in use nobody asks a grid where its samples are
             surface = regions.surface.flatten(1).gather(1, index)
             known = on_head * (surface > 0)
             losses["surface"] = total((known * astray(head, surface, SLACK)).mean() for head in seen)
@@ -200,7 +200,7 @@ class LandmarkNeRF(Renderer):
             losses = {}
         if self.learn != "head":
             best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
-            torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, tuple(plates.shape[-2:]))
+            torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, size_of(plates))
             losses["torso"] = total((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
             sure = 1 - (1 - HIDDEN) * on_head
             losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, sure) for torso in torsos)
@@ -230,7 +230,7 @@ class LandmarkNeRF(Renderer):
     ) -> Tensor:
         """The perceptual distance of a square around the first frame's mouth."""
         assert self.perceptual is not None
-        pixels, index = mouth_patch(self.face, subject, self.patch, tuple(plates.shape[-2:]))
+        pixels, index = mouth_patch(self.face, subject, self.patch, size_of(plates))
         head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
         drawn, truth = over(head, at_pixels(plates, index)), at_pixels(target.frames[:1, 0], index)
         square = (1, self.patch, self.patch, 3)
@@ -267,6 +267,10 @@ def no_scene(subject: Subject) -> VisemixError:
 def each_frame(values: Tensor, frames: int) -> Tensor:
     """What holds for a clip, once for each of its frames, all clips' frames in a row."""
     return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
+
+
+def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
+    return pictures.shape[-2], pictures.shape[-1]
 
 
 def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visemix.pipeline import TalkingFace
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.steps import step_seed
-from visemix.types import Adversarial, Clip, Losses, Video, VisemixError
+from visemix.types import Adversarial, Clip, Losses, Motion, Space, Video, VisemixError
 
 
 class StageModule(L.LightningModule, ABC):
@@ -137,7 +137,10 @@ class RenderModule(StageModule):
         return self.model.render.critic_loss(*self._inputs(clip))  # type: ignore[operator]
 
     def _inputs(self, clip: Clip) -> Any:
-        return self.model.face.convert(clip.motion, self.model.render.space, clip.subject), clip.subject, clip.video
+        motion = clip.motion
+        if self.model.render.space is Space.FEATURES:
+            motion = Motion(self.model.audio(clip.speech).values, Space.FEATURES)
+        return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 
 
 STAGES: dict[str, type[StageModule]] = {"motion": MotionModule, "render": RenderModule}  # in the order they train
