@@ -80,7 +80,6 @@ def scores(model: TalkingFace, motion: Any, clips: list[Clip]) -> dict[str, floa
             found.append([float(curve.argmax() == REACH) for curve in curves])
             judged.append([float(curve[REACH]) for curve in curves])
     true, drawn = torch.cat(truth), torch.cat(made, 1)
-    gap, gaps = opening(true[None])[0], opening(drawn)
     error = (drawn - true).square().mean((1, 2))
     row = {
         "L2 cm²": float(error.mean()),

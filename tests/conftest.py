@@ -44,6 +44,8 @@ def make_clip(face, batch=2, frames=10, size=64, seed=0):
         albedo=face.albedo.expand(batch, -1, 3),
         footage=picture,
         reference=picture[:, 0],
+        labels=torch.full((batch, frames, size, size), 2, dtype=torch.uint8),
+        background=torch.rand(batch, 3, size, size, generator=g),
     )
     return Clip(Speech(wave), Motion(expression, Space.EXPRESSION), subject, Video(picture))
 

@@ -64,6 +64,9 @@ def prepare(
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
+    scene: Annotated[
+        str, typer.Option(help="Who tells head, torso and background apart; none leaves it.")
+    ] = "mediapipe",
     overwrite: Overwrite = False,
     plugin: Plugins = None,
 ) -> None:
@@ -83,6 +86,7 @@ def prepare(
         face=part("face", face),
         size=size,
         jobs=jobs,
+        scene=None if scene == "none" else part("scene", scene),
         overwrite=overwrite,
         plugins=[str(path) for path in plugin or []],
     )

@@ -13,15 +13,16 @@ import torch
 from huggingface_hub import hf_hub_download
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
-from visemix.ops.sequence import regroup
+from visemix.ops.sequence import blocks
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Subject, Video, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
 PARTS = ("face", "audio", "motion", "render")
@@ -55,6 +56,8 @@ class TalkingFace(nn.Module):
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
+        if render.space is Space.FEATURES:
+            render.hear(audio.dim)
         model = cls(face, audio, motion, render)
         model.config = {part: plain(cfg[part]) for part in PARTS}
         return model
@@ -64,8 +67,14 @@ class TalkingFace(nn.Module):
 
     def forward(self, speech: Speech, subject: Subject) -> Video:
         features: AudioFeatures = self.audio(speech)  # (B, T, C)
-        motion: Motion = self.motion(features, subject)  # (B, T, D)
+        motion: Motion = self.move(features, subject)  # (B, T, D)
         return self.draw(motion, subject)  # (B, T, 3, H, W)
+
+    def move(self, features: AudioFeatures, subject: Subject) -> Motion:
+        """What drives the renderer: the motion model's answer, or the features themselves where it listens to them."""
+        if self.render.space is Space.FEATURES:
+            return Motion(features.values, Space.FEATURES)
+        return self.motion(features, subject)
 
     def draw(self, motion: Motion, subject: Subject) -> Video:
         """Also the way in for motion that did not come from sound: ground truth, or another video's."""
@@ -75,11 +84,16 @@ class TalkingFace(nn.Module):
     def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
-        done = 0
-        spoken = (motion.values for motion in stream(self.motion, self.listen(speech), still))
-        for values in regroup(spoken, batch):
-            frames = torch.arange(done, done + values.shape[1])
-            yield self.draw(Motion(values, self.motion.space), target.subject(frames))
+        heard = self.listen(speech)
+        listens = self.render.space is Space.FEATURES
+        space = Space.FEATURES if listens else self.motion.space
+        spoken = (piece.values for piece in (heard if listens else stream(self.motion, heard, still)))
+        done, around = 0, self.render.context
+        for rows, first, last in blocks(spoken, batch, around, around):
+            frames = torch.arange(done, done + last - first)
+            ends = (around - first, around - (rows.shape[1] - last))  # the first and the last frames stand still
+            motion = F.pad(rows.mT, ends, mode="replicate").mT if any(ends) else rows
+            yield self.draw(Motion(motion, space), target.subject(frames))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:

@@ -30,4 +30,3 @@ def test_every_motion_model_drives_every_renderer(motion, render, spaces, clip):
     with torch.inference_mode():
         frames = model(Speech(clip.speech.wave[:, :1280]), few).frames
     assert frames.shape == (2, 2, 3, 64, 64) and frames.isfinite().all()
-

@@ -126,7 +126,7 @@ def _shelves(room: Array, rng: np.random.Generator) -> None:
 
 
 def _fill(rgb: Colour, x: Array, y: Array) -> Array:
-    return np.array(rgb)[:, None, None] * np.ones_like(x + y)
+    return np.asarray(np.array(rgb)[:, None, None] * np.ones_like(x + y))
 
 
 def _edge(inside: Array, soft: float) -> Array:

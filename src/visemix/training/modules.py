@@ -10,7 +10,7 @@ from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
 from visemix.training.pictures import mouth_curves, offset_curves, repainted
 from visemix.training.stage import STAGES, StageModule
-from visemix.types import Clip, Losses
+from visemix.types import Clip, Losses, Motion, Space
 
 __all__ = ["STAGES", "MotionModule", "PostnetModule", "RenderModule", "StageModule", "SyncModule"]
 
@@ -76,7 +76,10 @@ class RenderModule(StageModule):
         return repainted(self.model, clip)
 
     def _inputs(self, clip: Clip) -> Any:
-        return self.model.face.convert(clip.motion, self.model.render.space, clip.subject), clip.subject, clip.video
+        motion = clip.motion
+        if self.model.render.space is Space.FEATURES:
+            motion = Motion(self.model.audio(clip.speech).values, Space.FEATURES)
+        return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 
 
 STAGES.update({module.trains: module for module in (SyncModule, MotionModule, PostnetModule, RenderModule)})

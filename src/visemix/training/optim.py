@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
@@ -86,8 +85,7 @@ def optimiser(groups: list[dict[str, Any]], options: StageOptions) -> Optimizer:
     """Adam with decoupled weight decay, with none it is plain Adam; or RMSprop, whose decay is not decoupled."""
     if options.optimiser == "rmsprop":
         return RMSprop(groups, lr=options.lr, eps=options.eps)
-    fused = torch.cuda.is_available() and groups[0]["params"][0].is_cuda
-    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=fused)
+    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=True)
 
 
 def schedule(optimiser: Optimizer, options: StageOptions) -> LambdaLR:

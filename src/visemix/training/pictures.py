@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
-from visemix.types import Clip, Motion
+from visemix.types import Clip, Motion, Space
 
 UPPER_LIP, LOWER_LIP = 62, 66  # the middles of the inner lips in iBUG-68
 GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the truth, ours, and what it was made from
@@ -26,7 +26,9 @@ def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tens
     few = first(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    drawn = model.draw(Motion(few.motion.values[:, middle], few.motion.space), few.subject.at(middle))
+    heard = model.render.space is Space.FEATURES
+    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if heard else few.motion
+    drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)
 
