@@ -153,7 +153,7 @@ def test_debug_anywhere_on_the_line_shows_the_traceback(args):
 
 def test_parts_for_programs_is_json_with_types_and_defaults():
     found = json.loads(visemix("parts", "--json").stdout)
-    assert set(found) == {"face", "audio", "motion", "render", "data", "log"}
+    assert set(found) == {"face", "audio", "motion", "render", "data", "log", "metrics"}
     assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "default": 1}
     assert "default" not in found["data"]["clips"]["options"]["root"]
     assert visemix("parts").stdout.startswith("face\n")
@@ -209,3 +209,11 @@ def test_what_people_look_at_is_refused_in_one_sentence_too(project, words, said
     done = visemix(*words)
     assert done.exit_code == 2 and said in done.stderr.replace("\n", " "), done.output
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_metric_that_is_required_and_has_no_number_fails_the_command(project):
+    words = ("evaluate", "clips", "clips", "--metrics", "psnr,fid", "--weights", "clips", "--require")
+    lacking = visemix(*words, "psnr,fid")
+    assert lacking.exit_code == 1 and "fid is unavailable: " in lacking.stderr, lacking.output
+    assert "expected sha256 6726825d0af5f729" in lacking.stderr.replace("\n", " ")
+    assert visemix(*words, "psnr").exit_code == 0
