@@ -209,3 +209,11 @@ def test_what_people_look_at_is_refused_in_one_sentence_too(project, words, said
     done = visemix(*words)
     assert done.exit_code == 2 and said in done.stderr.replace("\n", " "), done.output
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_metric_that_is_required_and_has_no_number_fails_the_command(project):
+    words = ("evaluate", "clips", "clips", "--metrics", "psnr,fid", "--weights", "clips", "--require")
+    lacking = visemix(*words, "psnr,fid")
+    assert lacking.exit_code == 1 and "fid is unavailable: " in lacking.stderr, lacking.output
+    assert "expected sha256 6726825d0af5f729" in lacking.stderr.replace("\n", " ")
+    assert visemix(*words, "psnr").exit_code == 0

@@ -113,19 +113,23 @@ class SsimRgb(VideoMetric):
 
 @METRICS.register("psnr_face")
 def psnr_face() -> VideoMetric:
+    """Peak signal-to-noise ratio of the face region, mean of the frames' decibels."""
     return FaceRegion(Psnr())
 
 
 @METRICS.register("psnr_pooled_face")
 def psnr_pooled_face() -> VideoMetric:
+    """Peak signal-to-noise ratio of the face regions' mean squared error."""
     return FaceRegion(PsnrPooled())
 
 
 @METRICS.register("ssim_face")
 def ssim_face() -> VideoMetric:
+    """Structural similarity of the grey face region."""
     return FaceRegion(Ssim())
 
 
 @METRICS.register("ssim_rgb_face")
 def ssim_rgb_face() -> VideoMetric:
+    """Structural similarity of the face region's three colour planes, averaged."""
     return FaceRegion(SsimRgb())

@@ -39,9 +39,9 @@ def cpbd(plane: UInt8[Tensor, "H W"]) -> float:
     noise may raise them: a number says little without the real video's beside it. Raises `ValueError` for a picture
     smaller than a block.
 
-    >>> x = torch.arange(128) % 32 - 16
-    >>> step, slope = (200 * (x / width).sigmoid() for width in (0.1, 3))
-    >>> cpbd(step.to(torch.uint8).expand(64, 128)), cpbd(slope.to(torch.uint8).expand(64, 128))
+    >>> wave = (torch.arange(128) * torch.pi / 16).sin()
+    >>> soft, hard = (100 + 100 * (wave * gain).clamp(-1, 1).round(decimals=3) for gain in (1, 9))
+    >>> cpbd(hard.to(torch.uint8).expand(64, 128)), cpbd(soft.to(torch.uint8).expand(64, 128))
     (1.0, 0.0)
     """
     height, width = plane.shape
