@@ -98,7 +98,7 @@ def strip(clip: ClipFolder, face: FaceModel) -> str:
     outline = [*((x, wave_at - y) for x, y in tops), *((x, wave_at + y) for x, y in reversed(tops))]
     parts.append(f'<polygon class="wave" points="{_points(outline)}"/>')
     for first, last, symbol in read_phonemes(clip):
-        low, up = max(across(first), 0), min(across(last), WIDTH)
+        low, up = max(across(first), 0.0), min(across(last), float(WIDTH))
         if up > low and symbol != "_":
             parts.append(
                 f'<rect class="sound" x="{low:.1f}" y="{sounds_at}" width="{up - low:.1f}" height="22"/>'
@@ -111,7 +111,7 @@ def strip(clip: ClipFolder, face: FaceModel) -> str:
     parts.append(f'<text class="name" x="4" y="{curve_at + 10}">mouth opening, up to {most:.0f} mm</text>')
     bottom = curve_at + high + 18
     for second in range(int(np.ceil(began)), int(began + seconds) + 1):
-        at = min(max(across(second), 10), WIDTH - 10)
+        at = min(max(across(float(second)), 10.0), WIDTH - 10.0)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{side}" y2="{bottom - 12}"/>')
         parts.append(f'<text class="axis" x="{at:.1f}" y="{bottom}">{second} s</text>')
     label = f"{clip.name}: {len(clip.speech().wave[0]) / SAMPLE_RATE:g} s"

@@ -35,7 +35,7 @@ from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
 PHONEMES, TRUTH = "phonemes.csv", "truth.safetensors"
-SPLITS = ("train", "test", "ood")
+SPLITS, SYNTHESISERS = ("train", "test", "ood"), ("auto", "espeak", "formants")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 REPORT_EVERY = 25  # frames
 CRF = 20
@@ -138,6 +138,8 @@ def _check(recipe: Recipe, speakers: int, split: str, jobs: int) -> None:
         raise VisemixError(f"--minutes {recipe.seconds / 60:g} is less than a second; ask for 0.02 or more")
     if split not in SPLITS:
         raise VisemixError(f"no split '{split}'; choose {', '.join(SPLITS)}")
+    if recipe.synthesiser not in SYNTHESISERS:
+        raise VisemixError(f"no synthesiser '{recipe.synthesiser}'; choose {', '.join(SYNTHESISERS)}")
     voice_for(0, recipe.language, recipe.voice, recipe.synthesiser)
     try:
         recipe.out.mkdir(parents=True, exist_ok=True)
