@@ -172,7 +172,9 @@ def complexion(
     outside = torch.zeros(len(points), dtype=torch.bool)
     outside[face.triangles[face.skin].flatten()] = True
     mouth, left, right = (marks[part].mean(0) for part in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE))
+    usual = colour[outside].median(0).values
     in_mouth = ~outside & ((points - mouth - torch.tensor([0, 0, -0.25])).norm(dim=1) < 0.55)
+    in_mouth &= (colour - usual).norm(dim=1) > 0.12  # not what is under the chin
     off = torch.minimum((points - left)[:, :2].norm(dim=1), (points - right)[:, :2].norm(dim=1))
     in_eye = ~outside & (off < 0.2) & (points[:, 2] > marks[36, 2] - 0.25) & ~in_mouth
     grey = colour.mean(1)
@@ -184,7 +186,6 @@ def complexion(
     scalp &= (points[:, 2] > -0.3) | ((points[:, 0] ** 2 + (points[:, 2] + 0.6) ** 2) > 0.25) | (points[:, 1] > 0.8)
     scalp &= (points[:, 1] > brow_line[:, 1].max() + 0.12) | (points[:, 2] < marks[36, 2] - 0.3)
     flesh = ~(in_mouth | in_eye)
-    usual = colour[outside].median(0).values
     tint = torch.tensor(skin) / usual
     colour[flesh] = colour[flesh] * tint
     brow = flesh & at_brow & (grey < 0.5)

@@ -38,7 +38,8 @@ PHONEMES, TRUTH = "phonemes.csv", "truth.safetensors"
 SPLITS, SYNTHESISERS = ("train", "test", "ood"), ("auto", "espeak", "formants")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 REPORT_EVERY = 25  # frames
-CRF = 20
+CRF = 22
+STEPS = 2**13  # of loudness up to full: finer ones are only noise, and would be a fifth of a clip
 
 Tell = Callable[[str, int, int], None]
 
@@ -260,7 +261,7 @@ def _seeds(seed: int, take: Take) -> tuple[int, int]:
 
 def _tensors(face: FaceModel, subject: Subject, said: Utterance) -> dict[str, Tensor]:
     return {
-        "wave": torch.from_numpy(said.wave),
+        "wave": torch.from_numpy(said.wave).mul(STEPS).round().div(STEPS),
         "identity": subject.identity[0],
         "expression": subject.expression[0],
         "pose": subject.pose[0],

@@ -136,7 +136,7 @@ def _join(face: FaceModel, person: Person, side: int) -> Parts:
     hair = comb(rest.double().numpy(), person.scalp.numpy(), float(marks[36:48, 1].mean()), person.hair, person.seed)
     bust = dress(_girth(rest, collar), person.shoulders)
     middle = rest[face.triangles].mean(1)
-    bare = torch.where(middle[:, 0].abs() < 0.5, collar - 0.32, collar - 0.1)  # below, clothes cover it
+    bare = torch.where(middle[:, 0].abs() < 0.4, collar - 0.32, collar + 0.02)  # below, clothes cover it
     triangles = face.triangles[middle[:, 1] > bare]
     first, second = len(rest), len(rest) + len(hair.points)
     joined = [triangles, torch.from_numpy(hair.triangles) + first, torch.from_numpy(bust.triangles) + second]
