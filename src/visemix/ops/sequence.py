@@ -102,15 +102,3 @@ def blocks(
         last = min(first + size, held.shape[1])
         yield held[:, : last + ahead], first, last
         held, first = held[:, max(last - past, 0) :], min(last, past)
-
-
-def regroup(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """The rows of a stream of (B, n, …) in pieces of exactly `size`; the last may be shorter."""
-    held: Tensor | None = None
-    for piece in pieces:
-        held = piece if held is None else torch.cat([held, piece], 1)
-        while held.shape[1] >= size:
-            yield held[:, :size]
-            held = held[:, size:]
-    if held is not None and held.shape[1]:
-        yield held

@@ -45,7 +45,7 @@ def render_weights(density: Float[Tensor, "*b S"], length: Float[Tensor, "*b S"]
 
     `density` per decimetre, `length` in decimetres. The sum is the ray's opacity.
 
-    >>> render_weights(torch.tensor([0.0, 100.0, 100.0]), torch.ones(3))
+    >>> render_weights(torch.tensor([0.0, 100.0, 100.0]), torch.ones(3)).round()
     tensor([0., 1., 0.])
     """
     depth = density * length
