@@ -8,7 +8,8 @@ from visemix.face import FACE
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
 
-collect_ignore = ["standins.py", "data/tiny_videos.py", "data/clip_maker.py"]  # what tests share, imported by name
+SHARED = ("standins", "oracles", "browser", "html_reader", "data/tiny_videos", "data/clip_maker", "study/study_maker")
+collect_ignore = [f"{name}.py" for name in SHARED]  # what tests share, imported by name
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,8 @@ def make_clip(face, batch=2, frames=10, size=64, seed=0):
         albedo=face.albedo.expand(batch, -1, 3),
         footage=picture,
         reference=picture[:, 0],
+        labels=torch.full((batch, frames, size, size), 2, dtype=torch.uint8),
+        background=torch.rand(batch, 3, size, size, generator=g),
     )
     return Clip(Speech(wave), Motion(expression, Space.EXPRESSION), subject, Video(picture))
 

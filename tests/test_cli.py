@@ -9,10 +9,11 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from visemix import cli
+from visemix import cli, scoring
 from visemix.cli import app
 from visemix.data import write_clip
 from visemix.face import FACE
+from visemix.report import make
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 EXPERIMENT = """\
@@ -67,7 +68,7 @@ def project(tmp_path, monkeypatch):
 def test_help_names_every_command_and_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
-    for command in ("prepare", "fit", "generate", "evaluate", "parts", "show", "doctor"):
+    for command in ("prepare", "fit", "generate", "evaluate", "report", "study", "parts", "show", "doctor"):
         assert f"\n  {command} " in done.stdout
 
 
@@ -152,7 +153,7 @@ def test_debug_anywhere_on_the_line_shows_the_traceback(args):
 
 def test_parts_for_programs_is_json_with_types_and_defaults():
     found = json.loads(visemix("parts", "--json").stdout)
-    assert set(found) == {"face", "audio", "motion", "render", "data", "log"}
+    assert set(found) == {"face", "audio", "motion", "render", "data", "log", "metrics"}
     assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "default": 1}
     assert "default" not in found["data"]["clips"]["options"]["root"]
     assert visemix("parts").stdout.startswith("face\n")
@@ -171,3 +172,48 @@ def test_a_partly_failed_batch_is_exit_code_1(monkeypatch):
     made = prepare.Prepared(done=["a"], failed={"b": "no face"})
     monkeypatch.setattr(prepare, "prepare", lambda *_, **__: made)
     assert visemix("prepare", "a.mp4", "b.mp4", "--out", "clips").exit_code == cli.SOME_FAILED == 1
+
+
+def test_a_run_is_evaluated_and_reported_and_asked_about(project, monkeypatch):
+    for place in (scoring, make):
+        monkeypatch.setattr(place, "make_tracker", lambda: (None, "no tracker in this test"))
+    fitted = visemix("fit", "tiny", "data.root=clips", "data.holdout=0.4", "device=cpu")
+    run = Path(fitted.stdout.splitlines()[-1])
+    scored = visemix("evaluate", run, "--metrics", "psnr,ssim", "--table", "scores.tex")
+    assert scored.exit_code == 0, scored.output
+    assert (run / "held_out/fake/anna_000.mp4").is_file() and "psnr" in Path("scores.tex").read_text()
+    told = visemix("report", f"ours={run}", "--out", "page.html", "--table", "scores.md")
+    assert told.exit_code == 0 and told.stdout.splitlines()[-1] == "page.html", told.output
+    assert "| ours |" in Path("scores.md").read_text() and Path("page.html").stat().st_size > 10_000
+    asked = visemix("study", f"recorded={run}/held_out/real", f"ours={run}", "--out", "study", "--seed", 1)
+    assert asked.exit_code == 0, asked.output
+    key = json.loads(Path("study/key.json").read_text())
+    rows = [f"{key['study']},ben,{item},1,4,4,5" for item in key["items"]]
+    Path("ben.csv").write_text("\n".join(["study,rater,item,position,lip_sync,video_realism,image_quality", *rows]))
+    counted = visemix("study", "score", "ben.csv", "--key", "study/key.json", "--table", "study.csv")
+    assert "| recorded | 4.00 | 4.00 | 5.00 |" in counted.stdout
+    assert Path("study.csv").read_text().startswith("group,method,metric,value")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("evaluate", "nowhere"), "nowhere is no run folder (it has no config.yaml)"),
+        (("evaluate", "clips", "clips", "--table", "t.doc"), "t.doc: tables are written as .md, .tex, .csv, .json"),
+        (("report", "nowhere.json"), "cannot read nowhere.json"),
+        (("study", "a=clips", "b=clips", "--out", "s"), "clips holds no videos"),
+        (("study", "score", "speech.wav", "--key", "none.json"), "cannot read none.json"),
+    ],
+)
+def test_what_people_look_at_is_refused_in_one_sentence_too(project, words, said):
+    done = visemix(*words)
+    assert done.exit_code == 2 and said in done.stderr.replace("\n", " "), done.output
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_metric_that_is_required_and_has_no_number_fails_the_command(project):
+    words = ("evaluate", "clips", "clips", "--metrics", "psnr,fid", "--weights", "clips", "--require")
+    lacking = visemix(*words, "psnr,fid")
+    assert lacking.exit_code == 1 and "fid is unavailable: " in lacking.stderr, lacking.output
+    assert "expected sha256 6726825d0af5f729" in lacking.stderr.replace("\n", " ")
+    assert visemix(*words, "psnr").exit_code == 0

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from visemix.config import compose, config_root, find_experiment, part, points, signature
 from visemix.motion import MOTION
 from visemix.run import REGISTRIES, complete, load_experiment
+from visemix.training.optim import stage_options
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
@@ -150,6 +151,24 @@ def test_a_part_is_picked_by_its_bare_name_in_a_file_and_in_an_override(experime
 def test_what_is_no_name_of_a_part_is_refused(experiment, given):
     with pytest.raises(VisemixError, match=r"motion: .* picks no part"):
         compose(experiment, [given])
+
+
+def test_a_scale_sizes_the_parts_that_are_used_and_gives_way_to_what_is_said(experiment):
+    cfg = compose(experiment, ["scale=tiny", "motion=a2ep", "motion.heads=4"])
+    assert (cfg.motion.dim, cfg.motion.heads, cfg.motion.feedforward, cfg.train.motion.steps) == (32, 4, 16, 4)
+    assert "dim" not in compose(experiment, ["scale=tiny", "motion=regression"]).motion
+    with pytest.raises(VisemixError, match="no scale 'tinny'; did you mean 'tiny'"):
+        compose(experiment, ["scale=tinny"])
+
+
+@pytest.mark.parametrize("path", sorted((config_root() / "scale").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_scale_names_parts_and_options_that_exist(path):
+    cfg = OmegaConf.to_container(OmegaConf.load(path))
+    for stage, options in cfg.pop("train").items():
+        stage_options(stage, options)
+    for group, parts in cfg.items():
+        for name, options in parts.items():
+            REGISTRIES[group].check({"name": name} | REQUIRED.get(name, {}) | options)
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypatch):

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from test_report import Reader
+from html_reader import Reader
 
 from visemix.config import compose, config_root
 from visemix.data import FrameFile, VideoWriter

@@ -4,14 +4,20 @@ import json
 import av
 import numpy as np
 import pytest
+import torch
+from clip_maker import make
 from rich.console import Console
 
-import visemix.evaluation
-from visemix.evaluation import evaluate, table
+import visemix.scoring
+from visemix.evaluation import evaluate, options_of, table, unmet
 from visemix.face.track import Track, Tracker
+from visemix.nn.lpips import Features
+from visemix.ops.store import sha256
 from visemix.types import VisemixError
 
 PICTURES = ["psnr", "psnr_pooled", "ssim", "ssim_rgb"]
+NAMES = {"psnr", "ssim", "ssim_rgb", "cpbd", "lmd", "lmd_norm", "lm3d_mse", "lve", "fid", "av_offset", "lse_c", "lse_d"}
+NAMES |= {"lpips", "csim", "jitter", "psnr_face", "ssim_face", "cpbd_face", "lmd_face", "lpips_face"}
 
 
 def write(path, frames):
@@ -44,7 +50,7 @@ def tracked(monkeypatch):
             present = np.array([t not in lost for t in range(len(points))])
             return [Track(0, present, points.astype(np.float32))]
 
-    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (Pretend(), ""))
+    monkeypatch.setattr(visemix.scoring, "make_tracker", lambda: (Pretend(), ""))
     return lost
 
 
@@ -54,11 +60,12 @@ def test_the_report_keeps_its_contract(tmp_path, pictures, tracked):
     write(tmp_path / "fake/a.mp4", [frame // 2 for frame in pictures])
     write(tmp_path / "fake/b.mp4", [255 - frame for frame in pictures[:8]])
     out = tmp_path / "deep/report.json"
-    report = evaluate(tmp_path / "real", tmp_path / "fake", out=out, progress=False)
+    report = evaluate(tmp_path / "real", tmp_path / "fake", out=out, progress=False, weights=tmp_path)
     assert json.loads(out.read_text()) == report
+    assert NAMES <= set(report["summary"]) == set(report["truth"]) == set(report["details"])
     names = {"lmd", "lmd_norm", *PICTURES}
-    assert set(report["summary"]) == names | {f"{name}_face" for name in names}
-    for name, row in report["summary"].items():
+    for name in names | {f"{name}_face" for name in names}:
+        row = report["summary"][name]
         assert set(row) == {"value", "status", "unit", "variant", "region"}
         assert row["status"] == "ok" and isinstance(row["value"], float)
         of_clips = [report["clips"][clip]["metrics"][name] for clip in ("a", "b")]
@@ -67,6 +74,18 @@ def test_the_report_keeps_its_contract(tmp_path, pictures, tracked):
     assert report["clips"]["b"]["notes"] == ["real has 10 frames and fake 8; the first 8 are compared"]
     assert report["clips"]["a"]["real"] == str(real)
     assert report["summary"]["psnr_face"]["region"] == "face"
+    truth = {name: (row["value"], row["status"]) for name, row in report["truth"].items()}
+    assert truth["psnr"] == (None, "inf") and truth["ssim_face"] == (1.0, "ok") and truth["lmd"] == (0.0, "ok")
+    assert report["clips"]["b"]["truth"]["ssim"]["frames"] == [1.0] * 8
+    reasons = {
+        name: report["details"][name]["reason"] for name, row in report["summary"].items() if row["value"] is None
+    }
+    assert "has no whole block" in reasons["cpbd"] and "no sound track" in reasons["avproxy_offset"]
+    assert "visemix prepare" in reasons["lm3d_mse"] and f"{tmp_path / 'syncnet_v2.model'} not found" in reasons["lse_c"]
+    assert unmet(report, ["psnr", "lse_c", "cbpd"]) == [
+        "cbpd was not asked for",
+        f"lse_c is unavailable: {reasons['lse_c']}",
+    ]
 
 
 def test_scores_are_those_of_the_decoded_pictures(tmp_path, pictures):
@@ -104,7 +123,7 @@ def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, 
 
 
 def test_without_a_tracker_landmark_metrics_say_so_and_the_others_are_scored(tmp_path, pictures, monkeypatch):
-    monkeypatch.setattr(visemix.evaluation, "_tracker", lambda: (None, "mediapipe is not installed"))
+    monkeypatch.setattr(visemix.scoring, "make_tracker", lambda: (None, "mediapipe is not installed"))
     real = write(tmp_path / "real.mp4", pictures[:2])
     report = evaluate(real, real, ["ssim", "lmd", "ssim_face"], progress=False)
     status = {name: row["status"] for name, row in report["summary"].items()}
@@ -112,7 +131,7 @@ def test_without_a_tracker_landmark_metrics_say_so_and_the_others_are_scored(tmp
     console = Console(file=io.StringIO(), width=160)
     console.print(table(report))
     text = console.file.getvalue()
-    assert "—" in text and "mediapipe is not installed" in text
+    assert text.count("n/a¹") == 4 and text.count("mediapipe is not installed") == 1
 
 
 def test_an_existing_report_is_kept_and_unknown_metrics_refused_before_any_work(tmp_path):
@@ -138,3 +157,47 @@ def test_mediapipe_finds_the_same_mouth_in_a_slightly_worse_copy_of_a_real_clip(
     assert 0 < lmd["darker"] < 1.0 < 3.0 < lmd["late"] < 10
     eyes = lmd["late"] / report["clips"]["late"]["metrics"]["lmd_norm"]["value"]
     assert 140 < eyes < 165  # px, between the outer corners
+
+
+def test_the_numbers_do_not_depend_on_how_many_pairs_are_measured_at_a_time(tmp_path, pictures):
+    for name, frames in {"a": pictures[:6], "b": pictures[6:9]}.items():
+        write(tmp_path / f"real/{name}.mp4", frames)
+        write(tmp_path / f"fake/{name}.mp4", [frame - frame // 16 for frame in frames])
+    reports = [
+        evaluate(tmp_path / "real", tmp_path / "fake", ["psnr_pooled", "ssim"], progress=False, jobs=jobs)
+        for jobs in (1, 2)
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0]["details"]["psnr_pooled"]["frames"] == 9
+
+
+def test_weights_that_are_brought_give_a_number_beside_their_sha256(tmp_path, pictures):
+    torch.manual_seed(0)
+    torch.save(Features("alex").state_dict(), tmp_path / "alexnet-owt-7be5be79.pth")
+    digest = sha256(tmp_path / "alexnet-owt-7be5be79.pth")
+    large = [np.tile(frame, (2, 2, 1)) for frame in pictures[:2]]
+    real = write(tmp_path / "r.mp4", large)
+    fake = write(tmp_path / "f.mp4", [frame // 2 for frame in large])
+    refused, accepted = (
+        evaluate(real, fake, ["lpips"], progress=False, weights=tmp_path, options=options_of(options))
+        for options in ([], [f"lpips.sha256={digest}"])
+    )
+    assert refused["summary"]["lpips"]["status"] == "invalid" and digest in refused["details"]["lpips"]["reason"]
+    assert accepted["summary"]["lpips"]["value"] > 0 and accepted["truth"]["lpips"]["value"] == 0
+    assert accepted["details"]["lpips"]["weights"]["sha256"] == digest
+
+
+def test_prepared_clips_are_compared_in_3d(tmp_path, face):
+    make(tmp_path / "real/a", face)
+    make(tmp_path / "fake/a", face)
+    report = evaluate(tmp_path / "real", tmp_path / "fake", ["lm3d_mse", "lm3d_l2", "lve"], progress=False)
+    assert {name: row["value"] for name, row in report["summary"].items()} == {"lm3d_mse": 0, "lm3d_l2": 0, "lve": 0}
+    assert report["summary"]["lve"]["unit"] == "mm²"
+    assert report["details"]["lm3d_mse"]["frames"] == 20
+
+
+def test_an_option_of_a_metric_that_is_not_measured_is_refused(tmp_path):
+    with pytest.raises(VisemixError, match="options are given for 'fid', which is not measured"):
+        evaluate(tmp_path, tmp_path, ["psnr"], options={"fid": {"sha256": ""}})
+    with pytest.raises(VisemixError, match=r"write metric\.option=value"):
+        options_of(["sha256"])

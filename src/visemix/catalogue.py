@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import MISSING as REQUIRED
 
 from visemix import __version__
+from visemix.metrics import METRICS
 from visemix.run import REGISTRIES
 from visemix.types import VisemixError
 
@@ -28,9 +29,10 @@ UNWANTED = ("torchvision", "torchaudio")
 
 def catalogue() -> Catalogue:
     """Group → part → what it is (`about`), and its options with type and default; a required one has no default."""
+    groups = REGISTRIES | {"metrics": METRICS}
     return {
         group: {name: {"about": _about(registry[name]), "options": _options(registry.schema(name))} for name in names}
-        for group, registry in REGISTRIES.items()
+        for group, registry in groups.items()
         if (names := registry.names())
     }
 
@@ -68,6 +70,11 @@ def checks() -> Iterator[tuple[bool, str]]:
     for package in UNWANTED:
         here = find_spec(package) is not None
         yield not here, f"{package} is {'here and breaks torch: uninstall it' if here else 'absent, as it should be'}"
+    for name in METRICS.names():
+        metric = METRICS.build({"name": name})
+        if metric.about():
+            reason = metric.missing()
+            yield reason is None, f"metric {name}: {reason or metric.about()['file']}"
     for name in FACE.names():
         try:
             face = FACE.build({"name": name})

@@ -46,6 +46,8 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich
 Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Tables = Annotated[list[Path] | None, typer.Option(help="Also write the table: .md, .tex, .csv or .json.")]
+Clips = Annotated[Path | None, typer.Option(help="Where a run's clips are now, if they have moved.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file that registers parts.")]
 
 
@@ -62,6 +64,9 @@ def prepare(
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
+    scene: Annotated[
+        str, typer.Option(help="Who tells head, torso and background apart; none leaves it.")
+    ] = "mediapipe",
     overwrite: Overwrite = False,
     plugin: Plugins = None,
 ) -> None:
@@ -81,6 +86,7 @@ def prepare(
         face=part("face", face),
         size=size,
         jobs=jobs,
+        scene=None if scene == "none" else part("scene", scene),
         overwrite=overwrite,
         plugins=[str(path) for path in plugin or []],
     )
@@ -171,19 +177,99 @@ def generate(
 
 @app.command()
 def evaluate(
-    real: Annotated[Path, typer.Argument(help="Video, clip, or folder of them.")],
-    fake: Annotated[Path, typer.Argument(help="The same, generated.")],
+    real: Annotated[Path, typer.Argument(metavar="REAL|RUN", help="Video, clip, or folder of them; or a run.")],
+    fake: Annotated[Path | None, typer.Argument(help="The same, generated; none for a run.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Names with commas between; by default all.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write everything as JSON.")] = None,
     overwrite: Overwrite = False,
+    weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
+    require: Annotated[str | None, typer.Option(help="Names that must have a number; else the exit is 1.")] = None,
+    jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
+    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="as in fid.sha256=…")] = None,
+    table: Tables = None,
+    clips: Clips = None,
 ) -> None:
-    """Score a generated video beside the real one."""
+    """Score generated videos beside the real ones, or a run on what its training held out."""
     from rich.console import Console
 
-    from visemix.evaluation import evaluate, table
+    from visemix import evaluation
+    from visemix.evaluation import options_of, unmet
+    from visemix.report.formats import check_files
+    from visemix.report.results import write_comparison
 
-    named = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    Console().print(table(evaluate(real, fake, named, out, overwrite=overwrite)))
+    named, required = (None if text is None else text.replace(",", " ").split() for text in (metrics, require))
+    settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "options": options_of(option or [])}
+    check_files(table or [], overwrite)
+    if fake is None:
+        from visemix.heldout import evaluate_run
+
+        report = evaluate_run(real, named, out, clips=clips, overwrite=overwrite, **settings)
+    else:
+        report = evaluation.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
+    Console().print(evaluation.table(report))
+    write_comparison(table or [], {(fake or real).stem: report})
+    lacking = unmet(report, required or [])
+    for sentence in lacking:
+        typer.echo(f"visemix: {sentence}", err=True)
+    if lacking:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="[NAME=]RUN...", help="Runs, or what evaluate --out wrote.")],
+    out: Annotated[Path, typer.Option(help="The page to write, .html.")] = Path("report.html"),
+    table: Tables = None,
+    clips: Clips = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Set runs beside what was recorded and what the papers print, on one page. The last line printed is its path."""
+    from visemix.report.make import report
+
+    typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite))
+
+
+class Study(TyperGroup):
+    """Takes what is no command of its own as the folders of a new study."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        plain = args and args[0] not in self.commands and args[0] not in ("--help", "-h")
+        return super().parse_args(ctx, ["make", *args] if plain else args)
+
+
+study = typer.Typer(cls=Study, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(study, name="study", help="Ask people: `study NAME=FOLDER…` makes the page, `study score` the table.")
+
+
+@study.command("make")
+def make_study(
+    methods: Annotated[list[str], typer.Argument(metavar="[NAME=]FOLDER...", help="Videos of each method, or a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for study.html and key.json.")],
+    protocol: Annotated[str, typer.Option(help="mos (1 to 5) or gsmoothface (-2 to 2).")] = "mos",
+    seed: Annotated[int | None, typer.Option(help="For a study that comes out the same again.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """A page of shuffled videos without names for raters, and the key to keep. `make` may be left out."""
+    from visemix.study import make_study
+
+    typer.echo(make_study(methods, out, protocol=protocol, seed=seed, overwrite=overwrite))
+
+
+@study.command("score")
+def score_study(
+    answers: Annotated[list[Path], typer.Argument(help="CSV files that raters saved.")],
+    key: Annotated[Path, typer.Option(help="The study's key.json.")],
+    table: Tables = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """The table of a study from its raters' answers."""
+    from visemix.report.formats import check_files, markdown, write_tables
+    from visemix.study import score_study
+
+    check_files(table or [], overwrite)
+    found = score_study(answers, key)
+    typer.echo(markdown(found), nl=False)
+    write_tables(table or [], found)
 
 
 @app.command()
@@ -193,13 +279,15 @@ def sweep(
     jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
 ) -> None:
-    """Train every point of an experiment's sweep that is missing. One line a point: its run's folder."""
-    from visemix.sweep import sweep
+    """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    from visemix.sweep import sweep, write_sweep
 
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
     for outcome in outcomes:
-        typer.echo(f"{outcome.folder or '-'}\t{outcome.cell.row} seed={outcome.cell.seed}\t{outcome.reason}")
-    raise typer.Exit(SOME_FAILED if any(outcome.folder is None for outcome in outcomes) else 0)
+        said = f": {outcome.reason}" if outcome.reason else ""
+        typer.echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
+    typer.echo(write_sweep(experiment, outcomes)[0])
+    raise typer.Exit(SOME_FAILED if any(outcome.reason for outcome in outcomes) else 0)
 
 
 @app.command()

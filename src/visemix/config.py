@@ -27,17 +27,29 @@ def config_root() -> Path:
 
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
-    """The parts that `use` picks, under the experiment's own keys, under the overrides (`motion.layers=2`)."""
+    """The parts that `use` picks, at the sizes that `use.scale` gives them, under the experiment's own keys, under the
+    overrides (`motion.layers=2`)."""
     changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
             raise VisemixError(f"'{override}' is no override; write key=value, as in motion.sigma1=2")
         changes.merge_with(_picked(OmegaConf.from_dotlist([override])))
     cfg = _overlay(_with_parents(find_experiment(experiment)), changes)
-    parts = {group: part(group, name) for group, name in cfg.get("use", {}).items()}
-    merged = OmegaConf.merge(parts, cfg)
+    use = dict(cfg.get("use", {}))
+    scale = sizes(use.pop("scale")) if use.get("scale") else OmegaConf.create()
+    sized = {group: scale.get(group, {}).get(name, {}) for group, name in use.items() if group != "train"}
+    parts = {group: part(group, name) for group, name in use.items()}
+    merged = OmegaConf.merge(parts, sized, {"train": scale.get("train", {})} if scale else {}, cfg)
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def sizes(name: str) -> DictConfig:
+    """`configs/scale/`: for each part its options at that scale, and under `train` how long each stage is trained."""
+    have = [path.stem for path in (config_root() / "scale").glob("*.yaml")]
+    if name not in have:
+        raise VisemixError(f"no scale '{name}'{nearest(str(name), have)} (have: {', '.join(sorted(have))})")
+    return _load(config_root() / "scale" / f"{name}.yaml")
 
 
 def find_experiment(name: str | Path) -> Path:
@@ -62,9 +74,11 @@ class Point:
 def points(cfg: DictConfig) -> list[Point]:
     """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
 
-    Points that differ in nothing but the seed share a row. Without `sweep` there is one point.
+    Points that differ in nothing but the seed share a row. Without `sweep` there is one point. `quoted` names the
+    paper's table that the rows are set beside; there, the first row is the full model.
     """
     grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
+    grid.pop("quoted", None)
     variants = grid.pop("variants", {"": []})
     for key, values in (*grid.items(), *variants.items()):
         if not isinstance(values, list):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,25 +31,30 @@ def on_ray(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task,
         import ray
     except ImportError as error:
         raise VisemixError("engine 'ray' needs Ray: pip install 'visemix[ray]', or say --engine local") from error
-    here = "RAY_ADDRESS" not in os.environ
-    ray.init(ignore_reinit_error=True, log_to_driver=False, **({"num_cpus": jobs} if here else {}))
-
-    @ray.remote(num_cpus=1, max_retries=0)  # type: ignore[untyped-decorator]
-    def begin(task: Task) -> str:
-        torch.set_num_threads(_threads(jobs))
-        return work(task)
-
+    quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(**quiet)
+    else:
+        ray.init(num_cpus=jobs, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}, **quiet)
+    begin = ray.remote(num_cpus=1, max_retries=0)(_begin)
     try:
-        waiting = {begin.remote(task): task for task in tasks}
+        waiting = {begin.remote(work, _threads(jobs), task): task for task in tasks}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
             task = waiting.pop(done)
             try:
                 yield task, ray.get(done)
-            except ray.exceptions.RayError:
+            except ray.exceptions.WorkerCrashedError:
                 yield task, DIED
+            except ray.exceptions.RayError as error:
+                yield task, f"Ray: {error}"
     finally:
         ray.shutdown()
+
+
+def _begin(work: Work, threads: int, task: Task) -> str:
+    torch.set_num_threads(threads)
+    return work(task)
 
 
 def _threads(jobs: int) -> int:

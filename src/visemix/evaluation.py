@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor
 
-from visemix.data.pairs import Pair, find_pairs, rgb_frames
-from visemix.face.track import TRACKER, Tracker
-from visemix.metrics import View
-from visemix.metrics.suite import Score, Suite, over_clips
+from visemix.config import part
+from visemix.data.pairs import Pair, find_pairs
+from visemix.data.workers import Workers
+from visemix.metrics import METRICS, Suite
+from visemix.metrics.suite import Score
+from visemix.ops.store import write_text
+from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
 
-PACKAGES = ("visemix", "torch", "numpy", "av", "mediapipe")
-TRACKING = {"name": "mediapipe", "mode": "static"}  # each frame by itself: no score depends on the frames before
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
 
 
 def evaluate(
@@ -36,6 +36,9 @@ def evaluate(
     *,
     overwrite: bool = False,
     progress: bool = True,
+    weights: str | Path | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """Every metric (or those named) of `fake` beside `real`: two videos, or two folders paired by name.
 
@@ -43,126 +46,161 @@ def evaluate(
     recorded, decoded alike, never resized; the longer of a pair is cut to the shorter, and `notes` says so. Frames are
     streamed, so memory does not grow with length. Landmarks come from mediapipe, frame by frame, in both videos.
 
+    Args:
+        weights: the folder with the files of weights that the user brought, under their released names; by default
+            what the environment variable VISEMIX_WEIGHTS names, else `weights`.
+        options: metric → its options, as `{"fid": {"sha256": ""}}`.
+        jobs: pairs that are measured at a time, each in a process of its own. The numbers do not depend on it.
+
     Returns (and writes to `out` as JSON, where given):
-        `summary.<metric>` = value, status, unit, variant, region. Plain mean over clips of the mean over their frames.
-            `value` is None unless `status` is `ok`; else it is `inf` (PSNR of equal pictures), `invalid` (a face is
-            missing in more than 5 % of a clip's frames) or `unavailable` (no mediapipe).
-        `details.<metric>` = reason, higher_is_better, `pooled` (every frame weighs alike), frames (scored).
+        `summary.<metric>` = value, status, unit, variant, region. Plain mean over clips of the mean over their frames
+            (FID: over all frames together). `value` is None unless `status` is `ok`; else it is `inf` (PSNR of equal
+            pictures), `invalid` (a face is missing in more than 5 % of a clip's frames, a clip too short, untrained
+            or wrong weights) or `unavailable` (no mediapipe, no sound, no weights).
+        `truth.<metric>` = the same of the real videos in the fakes' place: what a perfect fake would score.
+        `details.<metric>` = reason, higher_is_better (None where `ideal`, a number, is best), ideal, `pooled` (every
+            frame weighs alike), frames (or clips, that were scored), clips, `per` ("frame", "clip" or "set": what it
+            is a number of), and `weights` (file, sha256, expected_sha256) or None.
         `clips.<name>` = real, fake, frames, fps, size, notes, and `metrics.<metric>` = value, status, reason, frames:
-            a number per frame, null where no face was found, the string "inf" where pictures are equal.
+            a number per frame, null where no face was found, the string "inf" where pictures are equal; empty where
+            only a whole clip has a number. `truth.<metric>` = the same of the real video.
+        `notes`, `versions` (of packages).
 
     Raises:
         VisemixError: an unknown metric, no pairs, unequal sizes or rates, a damaged file, or `out` exists.
     """
-    suite = Suite(metrics)
     if out is not None and Path(out).exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
+    configs = _configs(metrics, weights, options or {})
+    suite, truth = Suite(configs), Suite(configs)
     pairs, notes = find_pairs(real, fake)
-    tracker, unavailable = _tracker() if suite.needs_landmarks else (None, "")
-    clips, scores = {}, {}
-    steps = sum(min(pair.frames) + (sum(pair.frames) if tracker else 0) for pair in pairs)
-    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
-        task = bar.add_task("evaluate", total=steps)
-        for pair in pairs:
-            bar.update(task, description=pair.name)
-            frames, said = _score_pair(suite, pair, tracker, lambda: bar.advance(task))
-            scores[pair.name] = suite.finish_clip(unavailable)
-            clips[pair.name] = _clip(pair, frames, said, scores[pair.name])
+    outcomes = {outcome.pair.name: outcome for outcome in _outcomes(pairs, configs, jobs, progress, suite)}
+    in_order = [outcomes[pair.name] for pair in pairs]
+    for outcome in in_order:
+        suite.merge(outcome.states)
+    made = {outcome.pair.name: outcome.made for outcome in in_order}
+    same = {outcome.pair.name: outcome.truth for outcome in in_order}
     sizes = {(pair.width, pair.height) for pair in pairs}
     report = {
-        "summary": {name: _summary(suite, name, scores, sizes) for name in suite.metrics},
-        "details": {name: _details(suite, name, scores) for name in suite.metrics},
-        "clips": clips,
+        "summary": {name: _summary(suite, name, made, sizes) for name in suite.metrics},
+        "truth": {name: _summary(truth, name, same, sizes) for name in suite.metrics},
+        "details": {name: _details(suite, name, made) for name in suite.metrics},
+        "clips": {outcome.pair.name: _clip(outcome) for outcome in in_order},
         "notes": notes,
         "versions": {package: _version(package) for package in PACKAGES},
     }
     if out is not None:
-        _write(Path(out), report)
+        write_scores(Path(out), report)
     return report
 
 
+def options_of(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options as the command line gives them.
+
+    >>> options_of(["fid.sha256=", "lpips.net=vgg"])
+    {'fid': {'sha256': ''}, 'lpips': {'net': 'vgg'}}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        metric, dot, option = key.rpartition(".")
+        if not (equals and dot):
+            raise VisemixError(f"'{word}' is no option of a metric; write metric.option=value, as in fid.sha256=…")
+        found.setdefault(metric, {})[option] = value
+    return found
+
+
+def unmet(report: Mapping[str, Any], required: Sequence[str]) -> list[str]:
+    """Which of the metrics that must have a number have none, with the reason.
+
+    >>> row = {"value": None, "status": "unavailable"}
+    >>> unmet({"summary": {"fid": row}, "details": {"fid": {"reason": "no weights"}}}, ["fid"])
+    ['fid is unavailable: no weights']
+    """
+    rows = report["summary"]
+    absent = [f"{name} was not asked for" for name in required if name not in rows]
+    without = [name for name in required if name in rows and rows[name]["status"] not in ("ok", "inf")]
+    return absent + [f"{name} is {rows[name]['status']}: {report['details'][name]['reason']}" for name in without]
+
+
 def table(report: dict[str, Any]) -> Table:
-    """The summary for the console, with the reason where a number is missing, and what was left out below."""
+    """The summary for the console; below it why numbers are missing, and what was left out."""
     names = list(report["clips"])
     view = Table(title=names[0] if len(names) == 1 else f"{len(names)} clips", title_justify="left")
-    for column in ("metric", "value", "unit", "better", "region", ""):
-        view.add_column(column, justify="right" if column == "value" else "left")
+    for column in ("metric", "value", "real", "unit", "better", "region"):
+        view.add_column(column, justify="right" if column in ("value", "real") else "left")
+    reasons: list[str] = []
     for name, row in report["summary"].items():
         details = report["details"][name]
-        value = f"{row['value']:.4f}" if row["status"] == "ok" else {"inf": "inf"}.get(row["status"], "—")
-        better = "higher" if details["higher_is_better"] else "lower"
-        reason = "" if row["status"] == "ok" else f"{row['status']}: {details['reason']}"
-        view.add_row(name, value, row["unit"], better, row["region"], reason)
+        nearer = f"nearer {details['ideal'] or 0:g}"
+        better = {True: "higher", False: "lower", None: nearer}[details["higher_is_better"]]
+        reason = f"{row['status']}: {details['reason']}"
+        if row["value"] is None and row["status"] != "inf" and reason not in reasons:
+            reasons.append(reason)
+        mark = str(reasons.index(reason) + 1).translate(SUPERSCRIPT) if reason in reasons else ""
+        cells = [_cell(row, mark), _cell(report["truth"][name], mark)]
+        view.add_row(name, *cells, row["unit"], better, row["region"])
+    footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
-    view.caption = "\n".join([*report["notes"], *notes]) or None
+    view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
     view.caption_justify = "left"
     return view
 
 
-def _score_pair(suite: Suite, pair: Pair, tracker: Tracker | None, tick: Callable[[], None]) -> tuple[int, list[str]]:
-    notes: list[str] = []
-    seen: dict[str, Tensor] = {}
-    if tracker is not None:
-        for side, path in (("real", pair.real), ("fake", pair.fake)):
-            seen[side], said = _landmarks(tracker, path, tick)
-            notes += [f"{side}: {note}" for note in said]
-    counts = {"real": 0, "fake": 0}
-    for t, (real, fake) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
-        counts["real"] += real is not None
-        counts["fake"] += fake is not None
-        if real is not None and fake is not None:
-            suite.update(_view(fake, seen.get("fake"), t), _view(real, seen.get("real"), t))
-            tick()
-    frames = min(counts.values())
-    if not frames:
-        empty = pair.real if not counts["real"] else pair.fake
-        raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
-    if counts["real"] != counts["fake"]:
-        notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
-    return frames, notes
+def _cell(row: Mapping[str, Any], mark: str) -> str:
+    return f"{row['value']:.4f}" if row["status"] == "ok" else "inf" if row["status"] == "inf" else f"n/a{mark}"
 
 
-def _view(picture: np.ndarray, landmarks: Tensor | None, t: int) -> View:
-    frames = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
-    return View(frames, None if landmarks is None else landmarks[t : t + 1])
+def _configs(
+    metrics: Sequence[str] | None, weights: str | Path | None, options: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Each metric's file, under the options given; the folder of weights goes to those that have weights."""
+    names = METRICS.names() if metrics is None else list(dict.fromkeys(metrics))
+    for name in options:
+        if name not in names:
+            raise VisemixError(f"options are given for '{name}', which is not measured (measured: {', '.join(names)})")
+    configs = []
+    for name in names:
+        given = {str(key): value for key, value in part("metrics", name).items()} | dict(options.get(name, {}))
+        full = METRICS.check(given)
+        if weights is not None and full.get("weights", "") is None:
+            full["weights"] = str(weights)
+        configs.append({"name": name} | full)
+    return configs
 
 
-def _tracker() -> tuple[Tracker | None, str]:
-    try:
-        tracker = TRACKER.build(TRACKING)
-        tracker([np.zeros((64, 64, 3), np.uint8)])
-    except VisemixError as error:
-        return None, str(error)
-    return tracker, ""
+def _outcomes(
+    pairs: list[Pair], configs: list[dict[str, Any]], jobs: int, progress: bool, suite: Suite
+) -> Iterator[Outcome]:
+    """Each pair's outcome as it is done."""
+    looks = 2 if "landmarks" in suite.needs else 0
+    steps = {pair.name: min(pair.frames) + (sum(pair.frames) if looks else 0) for pair in pairs}
+    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
+        task = bar.add_task("evaluate", total=sum(steps.values()))
+        if jobs <= 1 or len(pairs) == 1:
+            for pair in pairs:
+                bar.update(task, description=pair.name)
+                yield score_pair(pair, configs, partial(bar.advance, task))
+            return
+        workers: Workers[Pair, Outcome] = Workers(min(jobs, len(pairs)), _begin, (torch.get_num_threads(), jobs))
+        for pair, outcome in workers.map(partial(score_pair, metrics=configs), pairs):
+            if outcome is None:
+                raise VisemixError(f"the process that measured {pair.name} died; there may be too little memory")
+            bar.advance(task, steps[pair.name])
+            yield outcome
 
 
-def _landmarks(tracker: Tracker, path: Path, tick: Callable[[], None]) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
-    """The largest face's landmarks, NaN in frames where it was not seen."""
-    count = 0
-
-    def pictures() -> Iterator[np.ndarray]:
-        nonlocal count
-        for picture in rgb_frames(path):
-            count += 1
-            tick()
-            yield picture
-
-    tracks = tracker(pictures())
-    points = torch.full((count, 68, 2), torch.nan)
-    if tracks:
-        track = tracks[0]
-        found = torch.from_numpy(track.landmarks).float()
-        found[~torch.from_numpy(track.present)] = torch.nan
-        points[track.start : track.stop] = found
-    return points, [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
+def _begin(threads: int, jobs: int) -> None:
+    """A worker's share of the cores."""
+    torch.set_num_threads(max(1, threads // jobs))
 
 
 def _summary(
     suite: Suite, name: str, scores: dict[str, dict[str, Score]], sizes: set[tuple[int, int]]
 ) -> dict[str, Any]:
-    metric, score = suite.metrics[name], over_clips({clip: of[name] for clip, of in scores.items()})
+    metric, score = suite.metrics[name], suite.over_clips(name, {clip: of[name] for clip, of in scores.items()})
     variant = metric.variant
-    if metric.needs_landmarks:
+    if "landmarks" in metric.needs:
         variant += f"; {TRACKING['name']} {_version(TRACKING['name'])}, {TRACKING['mode']}"
     if metric.unit == "px":
         variant += f"; pictures of {', '.join(f'{w}×{h}' for w, h in sorted(sizes))}"
@@ -178,31 +216,34 @@ def _summary(
 def _details(suite: Suite, name: str, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
     metric = suite.metrics[name]
     return {
-        "reason": over_clips({clip: of[name] for clip, of in scores.items()}).reason,
+        "reason": suite.over_clips(name, {clip: of[name] for clip, of in scores.items()}).reason,
         "higher_is_better": metric.higher_is_better,
+        "ideal": metric.ideal,
+        "per": metric.per,
         "pooled": suite.pooled(name),
         "frames": int(metric.scored),
+        "clips": sum(of[name].status in ("ok", "inf") for of in scores.values()),
+        "weights": metric.about() or None,
     }
 
 
-def _clip(pair: Pair, frames: int, notes: list[str], scores: dict[str, Score]) -> dict[str, Any]:
+def _clip(outcome: Outcome) -> dict[str, Any]:
+    pair = outcome.pair
     return {
         "real": str(pair.real),
         "fake": str(pair.fake),
-        "frames": frames,
+        "frames": outcome.frames,
         "fps": pair.fps,
         "size": [pair.width, pair.height],
-        "notes": notes,
-        "metrics": {
-            name: {
-                "value": score.value,
-                "status": score.status,
-                "reason": score.reason,
-                "frames": [_plain(value) for value in score.frames],
-            }
-            for name, score in scores.items()
-        },
+        "notes": outcome.notes,
+        "metrics": {name: _plain_score(score) for name, score in outcome.made.items()},
+        "truth": {name: _plain_score(score) for name, score in outcome.truth.items()},
     }
+
+
+def _plain_score(score: Score) -> dict[str, Any]:
+    frames = [_plain(value) for value in score.frames]
+    return {"value": score.value, "status": score.status, "reason": score.reason, "frames": frames}
 
 
 def _plain(value: float) -> float | str | None:
@@ -219,12 +260,6 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
+def write_scores(path: Path, report: dict[str, Any]) -> None:
+    """The report as a JSON file that is whole or not there."""
+    write_text(path, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

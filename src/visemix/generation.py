@@ -14,8 +14,9 @@ from rich.text import Text
 from torch import Tensor
 
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
-from visemix.data.footage import full_frames, pingpong, sha256
+from visemix.data.footage import full_frames, pingpong
 from visemix.ops.device import keep_memory
+from visemix.ops.store import sha256
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,14 +13,16 @@ import torch
 from huggingface_hub import hf_hub_download
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
+from visemix.ops.sequence import blocks
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Speech, Subject, Video, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
 PARTS = ("face", "audio", "motion", "render")
@@ -53,6 +56,8 @@ class TalkingFace(nn.Module):
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
+        if render.space is Space.FEATURES:
+            render.hear(audio.dim)
         model = cls(face, audio, motion, render)
         model.config = {part: plain(cfg[part]) for part in PARTS}
         return model
@@ -62,8 +67,14 @@ class TalkingFace(nn.Module):
 
     def forward(self, speech: Speech, subject: Subject) -> Video:
         features: AudioFeatures = self.audio(speech)  # (B, T, C)
-        motion: Motion = self.motion(features, subject)  # (B, T, D)
+        motion: Motion = self.move(features, subject)  # (B, T, D)
         return self.draw(motion, subject)  # (B, T, 3, H, W)
+
+    def move(self, features: AudioFeatures, subject: Subject) -> Motion:
+        """What drives the renderer: the motion model's answer, or the features themselves where it listens to them."""
+        if self.render.space is Space.FEATURES:
+            return Motion(features.values, Space.FEATURES)
+        return self.motion(features, subject)
 
     def draw(self, motion: Motion, subject: Subject) -> Video:
         """Also the way in for motion that did not come from sound: ground truth, or another video's."""
@@ -73,10 +84,16 @@ class TalkingFace(nn.Module):
     def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
-        done = 0
-        for motion in rebatched(stream(self.motion, self.listen(speech), still), batch):
-            frames = torch.arange(done, done + motion.values.shape[1])
-            yield self.draw(motion, target.subject(frames))
+        heard = self.listen(speech)
+        listens = self.render.space is Space.FEATURES
+        space = Space.FEATURES if listens else self.motion.space
+        spoken = (piece.values for piece in (heard if listens else stream(self.motion, heard, still)))
+        done, around = 0, self.render.context
+        for rows, first, last in blocks(spoken, batch, around, around):
+            frames = torch.arange(done, done + last - first)
+            ends = (around - first, around - (rows.shape[1] - last))  # the first and the last frames stand still
+            motion = F.pad(rows.mT, ends, mode="replicate").mT if any(ends) else rows
+            yield self.draw(Motion(motion, space), target.subject(frames))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
@@ -124,26 +141,25 @@ class TalkingFace(nn.Module):
             reason = str(error).splitlines()[0]
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
 
-    def join(self, state: Mapping[str, Tensor], source: str | Path, prefixes: tuple[str, ...] = ("",)) -> None:
-        """Take over the weights whose names begin with one of `prefixes` (`motion.`, `render.`, …), all of them."""
-        given = {name: tensor for name, tensor in state.items() if name.startswith(prefixes)}
-        own = {name: tensor for name, tensor in self.state_dict().items() if name.startswith(prefixes)}
-        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n].shape != given[n].shape]
+    def join(
+        self, state: Mapping[str, Tensor], source: str | Path, ours: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's."""
+        given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
+        own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}
+        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
         if wrong:
             raise VisemixError(f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit)")
-        self.load_state_dict(given, strict=False)
+        self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
 
 
-def rebatched(motions: Iterable[Motion], size: int) -> Iterator[Motion]:
-    """The same motion in pieces of `size` frames; the last may be shorter."""
-    held: Tensor | None = None
-    for motion in motions:
-        held = motion.values if held is None else torch.cat([held, motion.values], 1)
-        while held.shape[1] >= size:
-            yield Motion(held[:, :size], motion.space)
-            held = held[:, size:]
-    if held is not None and held.shape[1]:
-        yield Motion(held, motion.space)
+def bare(name: str) -> str:
+    """The name of a weight without the wrappers around its motion model.
+
+    >>> bare("motion.base.base.head.weight")
+    'motion.head.weight'
+    """
+    return re.sub(r"^motion\.(base\.)+", "motion.", name)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -23,6 +23,7 @@ from visemix.training.fitting import fit_stage, state_file
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
+from visemix.training.stage import owner, present
 from visemix.types import VisemixError
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -43,9 +44,10 @@ GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and 
     "workers": 0,
     "plugins": [],
 }
+MEANING = ("dim", "bands", "reach", "learned", "align", "layers")  # options of an encoder that make other features
 STAGED = {  # options of a data module that each stage sets for itself
-    "window": "train.motion.window or train.render.window",
-    "batch": "train.motion.batch or train.render.batch",
+    "window": "train.<stage>.window",
+    "batch": "train.<stage>.batch",
     "workers": "workers",
     "frames": "fit",
     "seed": "seed",
@@ -90,7 +92,8 @@ def folder_of(cfg: DictConfig) -> Path:
 
 
 def fit(cfg: Mapping[str, Any]) -> Path:
-    """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder.
+    """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder. Stages that the parts
+    have nothing for (a sync-expert, a post-net) are passed over.
 
     In it: `config.yaml`, `metrics.csv`, `model.safetensors`, pictures in `samples/`, and `resume/` while a stage is
     under way. A run that was stopped goes on at the step it had stored last. `cfg.load` names for a stage the run (or
@@ -104,14 +107,18 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     folder = folder_of(cfg)
     begun = (folder / WEIGHTS).is_file()
     trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
-    missing = [stage for stage in STAGES if stage in cfg.fit and stage not in trained]
-    if begun and not missing:
-        return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
+    wanted = [stage for stage in present(model) if stage in cfg.fit]
+    if cfg.fit and not wanted:
+        raise VisemixError(f"nothing in the {' and '.join(cfg.fit)} stage can be trained; leave it out of `fit`")
+    missing = [stage for stage in wanted if stage not in trained]
+    if begun and not missing:
+        return folder
     for stage, source in ({"": folder} if begun else dict(cfg.load)).items():
         join(model, stage, source)
-    loaded = [stage for stage in cfg.load if stage not in cfg.fit]
+    loaded = [stage for stage in cfg.load if stage not in wanted]
+    _refuse_gaps(model, wanted, [*cfg.load])
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
     if not missing:
@@ -121,8 +128,8 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         options = stage_options(stage, cfg.train[stage])
         data: Any = DATA.build(cfg.data, model.face)
         data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
-        data.frames = stage == "render"
-        data.speech = getattr(data, "speech", True) and stage == "motion"  # a silent clip can still be painted
+        data.frames, data.paired = stage == "render", stage == "postnet"
+        data.speech = getattr(data, "speech", True) and stage != "render"  # a silent clip can still be painted
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
         fit_stage(model, stage, options, data, folder, **about)
         trained.append(stage)
@@ -140,7 +147,42 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     learnt = notes.get("trained", list(STAGES)) + notes.get("loaded", [])
     if stage and stage not in learnt:
         raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(learnt)})")
-    model.join(weights, source, tuple(f"{name}." for name in STAGES[stage].owns) if stage else ("",))
+    if stage and stage != "render":
+        theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
+        if theirs != ours:
+            raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
+    model.join(weights, source, (lambda name: owner(name) == stage) if stage else (lambda _: True))
+
+
+def heard(audio: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an audio encoder's config says what its features mean."""
+    if audio["name"] == "cached":
+        return heard(audio["base"])
+    options = AUDIO.check(audio)
+    return {"name": audio["name"]} | {key: options[key] for key in MEANING if key in options}
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{key}={value}" for key, value in options.items() if key != "name")
+    return f"'{options['name']}' ({rest})" if rest else f"'{options['name']}'"
+
+
+def _refuse_gaps(model: TalkingFace, wanted: list[str], loaded: list[str]) -> None:
+    """A stage that builds on another one must not build on nothing."""
+    there = present(model)
+    for stage in wanted:
+        for need in STAGES[stage].needs:
+            if need in there and need not in [*wanted, *loaded]:
+                raise VisemixError(
+                    f"the {stage} stage builds on the {need} stage, which nobody trained: "
+                    f"put it in fit, or name a run in load.{need}"
+                )
+    if "sync" in wanted and any(parameter.requires_grad for parameter in model.audio.parameters()):
+        name = model.config["audio"]["name"]
+        raise VisemixError(
+            f"the sync-expert hears audio '{name}', which would learn on after it: freeze it "
+            "(audio.trainable=false, or audio.learned=false for mel), or leave the expert out"
+        )
 
 
 def _refuse_strangers(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

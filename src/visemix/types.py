@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 SAMPLE_RATE = 16_000  # audio samples per second, mono
@@ -31,6 +31,7 @@ class Space(Enum):
 
     EXPRESSION = "expression"  # coefficients of the face model's expression basis, unitless (BFM 64, ICT 53)
     LANDMARKS = "landmarks"  # 68 × xyz offsets from the neutral mean face, in decimetres
+    FEATURES = "features"  # the audio encoder's own, for a renderer that listens: no motion model comes between
 
 
 T = TypeVar("T", bound="TensorStruct")  # not typing.Self: the shape checker decorates methods one by one
@@ -108,6 +109,8 @@ class Subject(TensorStruct):
     albedo: Float[Tensor, "B N 3"]  # skin colour of every vertex, RGB in [0, 1]
     footage: Float[Tensor, "B T 3 H W"] | None = None  # None where only motion is at stake
     reference: Float[Tensor, "B 3 H W"] | None = None  # one picture of the subject, for renderers that want it
+    labels: UInt8[Tensor, "B T H W"] | None = None  # of the footage: 0 background, 1 torso, 2 head
+    background: Float[Tensor, "B 3 H W"] | None = None  # the footage's place without the person
 
     @property
     def frames(self) -> int:
@@ -122,6 +125,7 @@ class Subject(TensorStruct):
             pose=self.pose[:, frames],
             light=self.light[:, frames],
             footage=footage,
+            labels=None if self.labels is None else self.labels[:, frames],
         )
 
 

@@ -28,3 +28,13 @@ def test_a_row_sees_four_frames_to_either_side_and_no_more():
     changed[:, 10 * 640 : 11 * 640] += 0.5 * noise(1, seed=1)
     moved = (encoder(Speech(wave)).values - encoder(Speech(changed)).values).abs().amax(2)[0] > 1e-6
     assert moved[6:15].all() and not moved[:5].any() and not moved[16:].any()
+
+
+def test_without_learning_a_row_is_the_frames_spectrum():
+    from visemix.ops.audio import log_mel
+
+    encoder = AUDIO.build({"name": "mel", "learned": False})
+    wave = noise(5)
+    assert encoder.dim == 320 and not list(encoder.parameters())
+    expected = (log_mel(wave)[0, 8:12].flatten() + 4.0) / 3.0
+    torch.testing.assert_close(encoder(Speech(wave)).values[0, 2], expected)

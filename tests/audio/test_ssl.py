@@ -165,3 +165,14 @@ def test_real_speech_moves_the_features(assets):
     assert rate == 16_000
     values = build().eval()(Speech(torch.from_numpy(wave.mean(1))[None])).values
     assert values.shape[1] == 100 and values.std(1).mean() > 0.05
+
+
+def test_both_halves_of_a_frame_lie_side_by_side():
+    """Their mean and their first are what `mean` and `stride` give."""
+    both, mean, first = (build("hubert", align=align).eval() for align in ("both", "mean", "stride"))
+    values = both(noise(30)).values
+    assert both.dim == 48 and values.shape == (1, 30, 48)
+    halves = values.unflatten(-1, (2, 24))
+    torch.testing.assert_close(halves.mean(2), mean(noise(30)).values)
+    torch.testing.assert_close(halves[:, :, 0], first(noise(30)).values)
+    assert not torch.equal(halves[:, :-1, 0], halves[:, :-1, 1])

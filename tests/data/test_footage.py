@@ -6,7 +6,8 @@ from clip_maker import make
 from tiny_videos import grey, numbers, write_timed
 
 from visemix.data import VideoReader
-from visemix.data.footage import full_frames, in_order, pingpong, sha256
+from visemix.data.footage import full_frames, in_order, pingpong
+from visemix.ops.store import sha256
 
 
 def test_there_and_back_again():

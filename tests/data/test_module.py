@@ -6,7 +6,8 @@ from clip_maker import make
 from tiny_videos import numbers
 
 from visemix.data import DATA
-from visemix.data.module import Draw, Shuffled, Span, TrainingWindows
+from visemix.data.module import Shuffled
+from visemix.data.windows import Draw, Span, TrainingWindows
 from visemix.types import SAMPLES_PER_FRAME, Clip, VisemixError
 
 

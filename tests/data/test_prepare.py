@@ -38,7 +38,8 @@ def video(path, pictures=None, sound=BEEPS, **options):
 
 
 def run(videos, out, **options):
-    options = {"face": "toy", "tracker": "blobs", "fit": "still", "size": 64, "plugins": [FAKES]} | options
+    parts = {"face": "toy", "tracker": "blobs", "fit": "still", "scene": None, "plugins": [FAKES]}
+    options = parts | {"size": 64} | options
     options.setdefault("console", Console(file=io.StringIO(), width=200))
     return prepare(videos, out, **options)
 

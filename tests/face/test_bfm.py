@@ -204,3 +204,17 @@ def test_the_licensed_model_is_as_published(real):
     assert face.expression.shape == (35709, 3, 64)
     assert face.lower.sum() == 14379
     assert len(face.hole) == 76
+
+
+def test_landmarks_come_back_through_expression(licensed):
+    from visemix.types import Motion, Space, Subject
+
+    face = FACE.build({"name": "bfm", "path": str(licensed[0])})
+    g = torch.Generator().manual_seed(0)
+    expression = 0.3 * torch.randn(1, 5, 64, generator=g)
+    rest = [torch.zeros(1, *shape) for shape in ((5, 6), (3,), (5, 27), (4, 3))]
+    subject = Subject(("ann",), torch.randn(1, 80, generator=g), expression, *rest)
+    there = face.convert(Motion(expression, Space.EXPRESSION), Space.LANDMARKS, subject)
+    back = face.convert(face.convert(there, Space.EXPRESSION, subject), Space.LANDMARKS, subject)
+    spread = there.values.std()
+    assert (back.values - there.values).abs().max() < 1e-3 * spread  # the layout's numbers are noise, not decimetres

@@ -5,42 +5,79 @@ import torch
 
 from visemix.metrics import METRICS, View, as_bytes
 
+BUILT = {name: METRICS.build({"name": name}) for name in METRICS.names()}
+WEIGHED = [name for name, metric in BUILT.items() if metric.about()]
+PLAIN = [name for name, metric in BUILT.items() if metric.per == "frame" and name not in WEIGHED]
+
 
 def part(view, frames):
     return View(view.frames[frames], view.landmarks[frames])
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+def blocky(pair):
+    """Large enough for a block of CPBD's in the face region."""
+    return [View(v.frames.repeat(1, 1, 6, 6), v.landmarks * 6) for v in pair]
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_metric_does_not_depend_on_the_batching(name, pair):
-    fake, real = pair
+    fake, real = blocky(pair)
     whole, apart = METRICS.build({"name": name}), METRICS.build({"name": name})
     whole.update(fake, real)
     for t in range(6):
         apart.update(part(fake, slice(t, t + 1)), part(real, slice(t, t + 1)))
+    assert whole.scored == 6
     torch.testing.assert_close(whole.compute(), apart.compute(), rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("name", METRICS.names())
-def test_two_processes_together_remember_what_one_would(name, pair):
-    fake, real = pair
+def rows_of(name):
+    width = 4096 if name == "fid" else len(BUILT[name].total)
+    return 1 + torch.rand(6, width, generator=torch.Generator().manual_seed(4))
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_is_remembered_is_the_same_in_one_piece_in_many_and_in_two_processes(name):
+    rows = rows_of(name)
     whole, first, second = (METRICS.build({"name": name}) for _ in range(3))
-    whole.update(fake, real)
-    first.update(part(fake, slice(0, 2)), part(real, slice(0, 2)))
-    second.update(part(fake, slice(2, 6)), part(real, slice(2, 6)))
+    whole.add(rows)
+    for row in rows[:2].split(1):
+        first.add(row)
+    second.add(torch.cat([rows[2:], torch.full_like(rows[:1], torch.nan)]))
+    expected = whole.pooled()
+    gathered = synced(first, second)
     first.merge_state(copy.deepcopy(second))
-    torch.testing.assert_close(first.compute(), whole.compute(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(first.pooled(), expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(gathered, expected, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+def synced(first, second):
+    """What the first of two processes computes: torchmetrics' own synchronisation, each gather answered for both."""
+    ranks = [
+        {name: torch.cat(v) if isinstance(v, list) else v for name, v in m.metric_state.items()}
+        for m in (first, second)
+    ]
+    names = iter(list(ranks[0]))
+
+    def gather(value, group=None):
+        name = next(names)
+        return [rank[name] for rank in ranks]
+
+    one = copy.deepcopy(first)
+    one.sync(dist_sync_fn=gather, distributed_available=lambda: True)
+    return one.pooled()
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_a_metric_says_what_it_is(name):
-    metric = METRICS.build({"name": name})
+    metric = BUILT[name]
     assert metric.unit and len(metric.variant) > 20
-    assert metric.higher_is_better in (True, False)
+    assert (metric.higher_is_better is None) == (metric.ideal is not None)
     assert metric.region in ("full", "face", "mouth")
-    assert (metric.region == "face") == name.endswith("_face")
+    assert metric.region == "face" or not name.endswith("_face")
+    assert metric.per in ("frame", "clip", "set")
 
 
-@pytest.mark.parametrize("name", METRICS.names())
+@pytest.mark.parametrize("name", [name for name in PLAIN if "cpbd" not in name])
 def test_a_metric_tells_better_from_worse(name, pair):
     fake, real = pair
     worse = View(fake.frames // 2, fake.landmarks * torch.tensor([1.0, 1.1]))
@@ -50,7 +87,23 @@ def test_a_metric_tells_better_from_worse(name, pair):
     assert (good.compute() > bad.compute()).item() is good.higher_is_better
 
 
+@pytest.mark.parametrize("name", WEIGHED)
+def test_a_metric_without_its_weights_says_which_file_and_where_from(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("VISEMIX_WEIGHTS", str(tmp_path))
+    reason = METRICS.build({"name": name}).missing()
+    assert str(tmp_path) in reason and "not found" in reason and "--weights" in reason
+    expected = METRICS.build({"name": name}).about()["expected_sha256"]
+    assert expected is None or expected in reason
+
+
 def test_pictures_become_bytes_by_rounding():
     levels = torch.arange(256).reshape(1, 1, 256).expand(3, 1, 256)
     assert (as_bytes(levels / 255) == levels).all()
     assert as_bytes(torch.tensor([-1.0, 0.4981, 2.0]).reshape(3, 1, 1)).flatten().tolist() == [0, 127, 255]
+
+
+def test_pictures_that_are_no_numbers_are_refused():
+    frames = torch.zeros(3, 3, 2, 2)
+    frames[1, 0, 1, 1] = torch.nan
+    with pytest.raises(ValueError, match="1 pictures hold values that are no numbers"):
+        as_bytes(frames)

@@ -51,7 +51,7 @@ def test_metrics_that_want_landmarks_sit_out_without_them(pair):
     fake, real = pair
     suite = Suite(["psnr", "psnr_face", "lmd"])
     suite.update(View(fake.frames), View(real.frames))
-    scores = suite.finish_clip(unavailable="no tracker")
+    scores = suite.finish_clip(without={"landmarks": "no tracker"})
     assert {name: score.status for name, score in scores.items()} == {
         "psnr": "ok",
         "psnr_face": "unavailable",

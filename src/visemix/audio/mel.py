@@ -22,20 +22,22 @@ class Mel(AudioEncoder):
     frames shifts the rows, whatever surrounds them; there is no statistic over the recording.
 
     Args:
-        dim: features per frame.
+        learned: False leaves the convolutions out: a row is the frame's spectrum, four rows of `bands` side by side.
+        dim: features per frame, where they are learned.
         bands: mel bands, 0 to 8 kHz.
         reach: frames to either side that a row sees; even, for the two convolutions share it.
     """
 
-    def __init__(self, *, dim: int = 128, bands: int = 80, reach: int = 4) -> None:
+    def __init__(self, *, learned: bool = True, dim: int = 128, bands: int = 80, reach: int = 4) -> None:
         super().__init__()
-        self.dim, self.bands = dim, bands
+        self.dim, self.bands = dim if learned else ROWS_PER_FRAME * bands, bands
         width = 2 * (reach // 2) + 1
-        self.layers = nn.Sequential(
+        layers = (
             nn.Conv1d(ROWS_PER_FRAME * bands, dim, width, padding=width // 2),
             nn.GELU(),
             nn.Conv1d(dim, dim, width, padding=width // 2),
         )
+        self.layers = nn.Sequential(*(layers if learned else ()))
 
     def forward(self, speech: Speech) -> AudioFeatures:
         mel = (log_mel(speech.wave, self.bands) - MEAN) / SPREAD

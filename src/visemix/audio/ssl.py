@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from abc import ABC
 from collections.abc import Iterator
@@ -15,15 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare
 from visemix.ops.audio import normalise
-from visemix.ops.sequence import average_pairs, resample_rows
-from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
+from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
+from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
 
 T = TypeVar("T", bound="_SpeechModel")
-log = logging.getLogger(__name__)
-
-HOP = 320  # samples between two rows of the convolutions: 50 Hz
-FIELD = 400  # samples that one such row sees
 MASK = 10  # rows hidden by one mask of SpecAugment
 
 
@@ -39,7 +34,8 @@ class _SpeechModel(AudioEncoder, ABC):
         weights: a hub name, a folder in `transformers`' layout, or "random". None: the paper's checkpoint.
         align: 50 rows a second to the clock's 25. "conv": linear interpolation between convolutions and transformer;
             "output": the same after the transformer; "mean": mean of each pair after the transformer; "stride": every
-            second row after it. None: as the paper of this model's use does it.
+            second row after it (GeneFace's code); "both": the two rows of a frame side by side, for its sync-expert.
+            None: as the paper of this model's use does it.
         trainable: whether the transformer learns. The convolutions never do.
         lr_scale: the stage's learning rate is multiplied by this for the transformer's weights. At the stage's own 1e-4
             these encoders are known to collapse to features that are constant over time (FaceFormer's issues 22, 42).
@@ -58,7 +54,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self,
         *,
         weights: str | None = None,
-        align: Literal["conv", "output", "mean", "stride"] | None = None,
+        align: Literal["conv", "output", "mean", "stride", "both"] | None = None,
         trainable: bool = True,
         lr_scale: float = 0.1,
         dropout: float = 0.1,
@@ -81,12 +77,11 @@ class _SpeechModel(AudioEncoder, ABC):
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7,
             "num_conv_pos_embedding_groups": math.gcd(dim, 16),
         }  # fmt: skip
-        if weights == "checkpoint" and architecture is None:
-            raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
-        self.model = _load(self.family, weights or self.checkpoint, options, architecture or sizes)
-        self.carried = {"weights": "checkpoint", "architecture": _architecture(self.model.config)}
+        refuse_bare(weights, architecture)
+        self.model = load(f"{self.family}Model", weights or self.checkpoint, architecture or sizes, options)
+        self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.model)}
         self.align = align or self.alignment
-        self.dim = self.model.config.hidden_size
+        self.dim = self.model.config.hidden_size * (2 if self.align == "both" else 1)
         self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
         self.chunk = round(chunk * FPS) or None
         self.overlap = round(overlap * FPS)
@@ -127,8 +122,8 @@ class _SpeechModel(AudioEncoder, ABC):
         if self.spec_augment and self.training:
             hidden = torch.where(_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
         rows = self.model.encoder(hidden).last_hidden_state
-        if self.align == "mean":
-            return average_pairs(rows)
+        if self.align in ("mean", "both"):
+            return average_pairs(rows) if self.align == "mean" else join_pairs(rows)
         return rows if self.align == "conv" else resample_rows(rows[:, : 2 * frames - 1], frames)
 
     @torch.no_grad()
@@ -173,34 +168,6 @@ class Wav2Vec2(_SpeechModel):
 class HuBERT(_SpeechModel):
     __doc__ = f"""HuBERT (Hsu et al. 2021), as GeneFace uses it. {_SpeechModel.__doc__}"""
     family, checkpoint, alignment = "Hubert", "facebook/hubert-large-ls960-ft", "mean"
-
-
-def _load(family: str, weights: str, options: dict[str, Any], sizes: dict[str, Any]) -> Any:
-    import transformers
-
-    config_class, model_class = getattr(transformers, f"{family}Config"), getattr(transformers, f"{family}Model")
-    if weights in ("random", "checkpoint"):
-        if weights == "random":
-            log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
-        return model_class(config_class(**sizes | options))
-    try:
-        model = model_class.from_pretrained(weights, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise VisemixError(
-            f"audio.weights='{weights}' cannot be loaded ({reason}); give a folder that holds it, fetch it once with "
-            f"`hf download {weights}` while online, or ask for weights=random"
-        ) from error
-    strides = math.prod(model.config.conv_stride)
-    if strides != HOP:
-        raise VisemixError(f"audio.weights='{weights}' answers every {strides} samples; the clock needs {HOP}")
-    return model
-
-
-def _architecture(config: Any) -> dict[str, Any]:
-    """What `config_class` needs to build the same network, in types that YAML and JSON share."""
-    plain = json.loads(config.to_json_string(use_diff=True))
-    return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
 
 
 def _masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:

@@ -5,6 +5,7 @@ clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks
 sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
 labels.safetensors  which pixels are head, torso and background; only where that is known
+background.png      the place without the person; with the labels
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from torch import Tensor
 
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
+from visemix.data.plate import read_plate
 from visemix.face import FaceModel
 from visemix.types import SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
 
 FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
+BACKGROUND = "background.png"
 
 
 class ClipFolder:
@@ -60,6 +63,8 @@ class ClipFolder:
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
+        self.has_background = (self.path / BACKGROUND).is_file()
+        self._background: Tensor | None = None
 
     def speech(self, start: int = 0, frames: int | None = None) -> Speech:
         """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
@@ -78,7 +83,7 @@ class ClipFolder:
         """The person in some frames, in any order.
 
         Args:
-            footage: also load the pictures.
+            footage: also load the pictures, and what is known of the scene in them.
             reference: the number of the frame that renderers get as a picture of the subject.
         """
         index = self._check_frames(frames)
@@ -94,6 +99,8 @@ class ClipFolder:
             **{name: value.unsqueeze(0) for name, value in (whole | over).items()},
             footage=self.footage(frames).unsqueeze(0) if footage else None,
             reference=None if reference is None else self.footage([reference]),
+            labels=self.labels(frames).unsqueeze(0) if footage and self.has_labels else None,
+            background=self.background().unsqueeze(0) if footage and self.has_background else None,
         )
 
     def clip(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Clip:
@@ -103,8 +110,11 @@ class ClipFolder:
             raise VisemixError(f"a window of {self.path} is consecutive frames, not {list(frames)[:5]} …")
         subject = self.subject(frames, footage=footage, reference=reference)
         video = None if subject.footage is None else Video(subject.footage)
-        motion = Motion(subject.expression, Space.EXPRESSION)
-        return Clip(self.speech(int(index[0]), len(index)), motion, subject, video)
+        motion, speech = Motion(subject.expression, Space.EXPRESSION), self.speech(int(index[0]), len(index))
+        for name, values in {"wave": speech.wave, "expression": motion.values, "identity": subject.identity}.items():
+            if not values.isfinite().all():
+                raise VisemixError(f"{self.path / TENSORS}: '{name}' is not a number somewhere; prepare the clip again")
+        return Clip(speech, motion, subject, video)
 
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
         """Pictures, RGB in [0, 1]."""
@@ -119,9 +129,15 @@ class ClipFolder:
         if not self.has_labels:
             raise VisemixError(
                 f"{self.path} has no {LABELS}: nobody has told head, torso and background apart in it; "
-                "clips of visemix corpus have them"
+                "prepare it again with --scene mediapipe --overwrite (clips of visemix corpus have them)"
             )
         return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
+
+    def background(self) -> Float[Tensor, "3 size size"]:
+        """The place without the person, RGB in [0, 1]; what nobody has seen of it is made up, out of focus."""
+        if self._background is None:
+            self._background = read_plate(self.path / BACKGROUND)
+        return self._background
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from visemix.data.clips import (
+    BACKGROUND,
     FORMAT,
     FRAMES,
     LABELS,
@@ -29,9 +30,12 @@ from visemix.data.clips import (
 )
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile, LabelWriter
+from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
+
+BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
 
 
 @contextmanager
@@ -115,6 +119,9 @@ def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mappi
         told = LabelFile(part / LABELS).shape
         if told != (frames, size, size):
             raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
+        some = range(0, frames, -(-frames // BACKGROUND_FRAMES))
+        seen = LabelFile(part / LABELS).frames(some)
+        write_plate(part / BACKGROUND, clean_plate((pictures.frames([k])[0] for k in some), seen))
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
     with (part / SOUND).open("wb") as sound:
         soundfile.write(sound, stored.pop("wave").clamp(-1, 1).numpy(), SAMPLE_RATE, "PCM_16", format="FLAC")

@@ -9,20 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from visemix.data.clips import FRAMES, speaker_of
+from visemix.data.clips import FRAMES, LABELS, speaker_of
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
-from visemix.data.footage import sha256
 from visemix.data.framefile import FrameFile
+from visemix.data.labels import LabelWriter
 from visemix.data.media import VideoReader, probe
+from visemix.data.parser import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.face.fit import Fit, Reconstructor
 from visemix.face.track import Track, Tracker
+from visemix.ops.store import sha256
 from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there
@@ -39,6 +41,7 @@ def extract(
     reconstruct: Reconstructor,
     size: int,
     *,
+    parser: Parser | None = None,
     overwrite: bool = False,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
@@ -93,6 +96,12 @@ def extract(
             "notes": notes,
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
+        if parser is not None:
+            frames = FrameFile(part / FRAMES)
+            labels = parser((frames.frames([k])[0] for k in range(stop - start)), points)
+            with LabelWriter(part / LABELS) as told:
+                for label in _told(labels, tell, "parsing the scene", stop - start):
+                    told.write(label)
         write_data(part, out.name, _tensors(fit, wave, points), meta, face)
     return meta
 
@@ -158,7 +167,7 @@ def _tensors(fit: Fit, wave: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
     return {name: getattr(fit, name) for name in names} | {"wave": wave, "landmarks": landmarks}
 
 
-def _told(frames: Iterator[UInt8[Tensor, "3 H W"]], tell: Tell, step: str, total: int) -> Iterator[Tensor]:
+def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterator[Tensor]:
     for done, frame in enumerate(frames, 1):
         yield frame
         tell(step, min(done, total), total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,6 +13,7 @@ from torch import Tensor
 from visemix.data.clips import ClipFolder
 from visemix.data.crop import Box, paste
 from visemix.data.media import VideoReader
+from visemix.ops.store import sha256
 
 AT_ONCE = 16  # full frames in memory
 
@@ -88,12 +88,3 @@ def find_source(clip: ClipFolder) -> Path | None:
         log.warning("%s is not the file any more that %s was cut from; the result is the square crop", path, clip.path)
         return None
     return path
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, in hex; read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()

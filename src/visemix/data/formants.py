@@ -83,7 +83,7 @@ def formants(symbol: str) -> tuple[float, float, float, float]:
     """Where a man's vocal tract resonates for a sound, Hz: an open mouth raises the first, a front tongue the second.
 
     >>> [round(f) for f in formants("i")], [round(f) for f in formants("ɑ")]
-    ([291, 2259, 2900, 3500], [740, 1208, 2495, 3500])
+    ([291, 2259, 2900, 3500], [740, 1168, 2495, 3500])
     """
     sound = SOUNDS[symbol]
     back, front = 820 + 280 * sound.open, 2350 - 570 * sound.open

@@ -4,90 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from visemix.data.base import DATA, DataModule
 from visemix.data.clips import ClipFolder, find_clips
+from visemix.data.domains import TrainingDomains, ValidationDomains
+from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
-from visemix.types import FPS, Clip, VisemixError, collate
+from visemix.types import FPS, VisemixError, collate
 
 log = logging.getLogger(__name__)
-
-
-class Draw(NamedTuple):
-    """An example, and the seed of the choices made for it: whoever asks for the same draw gets the same window."""
-
-    example: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Span:
-    """The frames `start` … `stop − 1` of a clip, for one of the two splits."""
-
-    clip: ClipFolder
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-class TrainingWindows(Dataset[Clip]):
-    """Windows at random places of the spans; one pass has as many as it takes to cover them.
-
-    The reference picture is drawn from the same span, at least `gap` frames away from the window. Choices follow from
-    a `Draw`'s seed, or from torch's global generator where only a number is asked for.
-    """
-
-    def __init__(self, spans: Sequence[Span], window: int, gap: int, frames: bool) -> None:
-        self.window, self.gap, self.frames = window, gap, frames
-        self.spans = [span for span in spans for _ in range(-(-len(span) // window))]
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    def __getitem__(self, at: int | Draw) -> Clip:
-        example, seed = at if isinstance(at, tuple) else (at, int(torch.randint(2**62, ())))
-        g = torch.Generator().manual_seed(seed)
-        span = self.spans[example]
-        start = int(torch.randint(span.start, span.stop - self.window + 1, (), generator=g))
-        reference = self._reference(span, start, g) if self.frames else None
-        return span.clip.clip(range(start, start + self.window), footage=self.frames, reference=reference)
-
-    def _reference(self, span: Span, start: int, g: torch.Generator) -> int:
-        before = max(0, start - self.gap - span.start)
-        after = max(0, span.stop - (start + self.window + self.gap))
-        if before + after == 0:  # too short to keep the distance: then as far as it goes
-            return span.start if start - span.start >= span.stop - start - self.window else span.stop - 1
-        k = int(torch.randint(before + after, (), generator=g))
-        return span.start + k if k < before else span.stop - after + (k - before)
-
-
-class ValidationWindows(Dataset[Clip]):
-    """Windows one after another, the last one ending with its span; the reference is the clip's first frame."""
-
-    def __init__(self, spans: Sequence[Span], window: int, frames: bool) -> None:
-        self.window, self.frames = window, frames
-        self.places = [(span.clip, start) for span in spans for start in _starts(span, window)]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, at: int) -> Clip:
-        clip, start = self.places[at]
-        reference = 0 if self.frames else None
-        return clip.clip(range(start, start + self.window), footage=self.frames, reference=reference)
-
-
-def _starts(span: Span, window: int) -> list[int]:
-    last = span.stop - window
-    return [*range(span.start, last, window), last]
 
 
 class Shuffled(Sampler[Draw]):
@@ -121,6 +51,9 @@ class ClipsModule(DataModule):
         workers: processes that load; 0 loads in this one.
         holdout: seconds at the end of each training clip that are kept for validation.
         val_speakers: people who are in validation only, with all of their clips.
+        target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
+        grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
+            are not heard anew.
         frames: also load the pictures; motion models do without.
         speech: leave out clips without speech (silent, or without a sound track), by name; a clip that was asked for
             by name is refused instead. By default where no pictures are loaded: motion is learned from speech, a
@@ -143,19 +76,23 @@ class ClipsModule(DataModule):
         workers: int = 0,
         holdout: float = 2.0,
         val_speakers: list[str] = [],  # noqa: B006
+        target: str | None = None,
+        grid: int = 1,
         frames: bool = True,
         speech: bool | None = None,
         reference_gap: int = 10,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if window < 1 or batch < 1:
-            raise VisemixError(f"data.window={window} and data.batch={batch} must be at least 1")
+        if window < 1 or batch < 1 or grid < 1:
+            raise VisemixError(f"data.window={window}, data.batch={batch} and data.grid={grid} must be at least 1")
         self.face, self.root, self.names, self.window, self.batch = face, Path(root), list(clips), window, batch
         self.workers, self.held, self.val_speakers = workers, round(holdout * FPS), list(val_speakers)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
+        self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
+        self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
 
     @property
     def speakers(self) -> list[str]:
@@ -172,6 +109,17 @@ class ClipsModule(DataModule):
         if unknown:
             have = ", ".join(sorted({clip.speaker for clip in clips}))
             raise VisemixError(f"data.val_speakers: nobody named {', '.join(unknown)} in {self.root} (have: {have})")
+        self.train_spans, self.val_spans = self._split(clips, self.root, named)
+        if self.paired:
+            if self.target is None:
+                raise VisemixError("a post-net adapts to a person: name the folder of their clips as data.target")
+            person = [ClipFolder(path, self.face) for path in find_clips(self.target)]
+            self.person_spans = self._split(person, self.target, named=len(person) == 1)
+
+    def _split(self, clips: Sequence[ClipFolder], root: Path, named: bool) -> tuple[list[Span], list[Span]]:
+        """Spans to train and to validate on. A clip that was named and cannot be used is an error."""
+        train: list[Span] = []
+        val: list[Span] = []
         for clip in clips:
             reason = self._unfit(clip)
             if reason and named:
@@ -179,14 +127,15 @@ class ClipsModule(DataModule):
             if reason:
                 log.warning("%s is left out: it %s", clip.path, reason)
             elif clip.speaker in self.val_speakers:
-                self.val_spans.append(Span(clip, 0, clip.frames))
+                val.append(Span(clip, 0, clip.frames))
             else:
                 cut = clip.frames - self.held
-                self.train_spans.append(Span(clip, 0, cut))
+                train.append(Span(clip, 0, cut))
                 if self.held:
-                    self.val_spans.append(Span(clip, cut, clip.frames))
-        if not self.train_spans:
-            raise VisemixError(f"no clip in {self.root} can be trained on; prepare longer ones, or ones with speech")
+                    val.append(Span(clip, cut, clip.frames))
+        if not train:
+            raise VisemixError(f"no clip in {root} can be trained on; prepare longer ones, or ones with speech")
+        return train, val
 
     def _unfit(self, clip: ClipFolder) -> str:
         """Why a clip cannot be used, or nothing."""
@@ -199,16 +148,22 @@ class ClipsModule(DataModule):
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
         return ""
 
-    def train_dataloader(self) -> DataLoader[Clip]:
-        windows = TrainingWindows(self.train_spans, self.window, self.gap, self.frames)
+    def train_dataloader(self) -> DataLoader[Any]:
+        windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid)
+        if self.paired:
+            person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
+            windows = TrainingDomains(windows, person)
         sampler = Shuffled(len(windows), self.seed)
         return self._loader(windows, batch_size=self.batch, sampler=sampler)
 
-    def val_dataloader(self) -> DataLoader[Clip]:
-        window = min([self.window, *(len(span) for span in self.val_spans)])
-        return self._loader(ValidationWindows(self.val_spans, window, self.frames), batch_size=1)
+    def val_dataloader(self) -> DataLoader[Any]:
+        window = min([self.window, *(len(span) for span in [*self.val_spans, *self.person_spans[1]])])
+        windows: Any = ValidationWindows(self.val_spans, window, self.frames)
+        if self.paired:
+            windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
+        return self._loader(windows, batch_size=1)
 
-    def _loader(self, windows: Dataset[Clip], batch_size: int, sampler: Shuffled | None = None) -> DataLoader[Clip]:
+    def _loader(self, windows: Dataset[Any], batch_size: int, sampler: Shuffled | None = None) -> DataLoader[Any]:
         return DataLoader(
             windows,
             batch_size=batch_size,

@@ -126,8 +126,7 @@ def _shelves(room: Array, rng: np.random.Generator) -> None:
 
 
 def _fill(rgb: Colour, x: Array, y: Array) -> Array:
-    plain: Array = np.array(rgb)[:, None, None] * np.ones_like(x + y)
-    return plain
+    return np.asarray(np.array(rgb)[:, None, None] * np.ones_like(x + y))
 
 
 def _edge(inside: Array, soft: float) -> Array:

@@ -20,11 +20,12 @@ from rich.console import Console
 from visemix.data.bars import Bars, listen, show_bars
 from visemix.data.clips import describe_face, read_meta
 from visemix.data.extract import Tell, extract
-from visemix.data.footage import sha256
+from visemix.data.parser import PARSER
 from visemix.data.workers import CONTEXT, Workers
 from visemix.face import FACE
 from visemix.face.fit import RECONSTRUCT
 from visemix.face.track import TRACKER
+from visemix.ops.store import sha256
 from visemix.registry import load_file
 from visemix.types import VisemixError
 
@@ -55,6 +56,7 @@ class Options:
     face: dict[str, Any]
     tracker: dict[str, Any]
     fit: dict[str, Any]
+    scene: dict[str, Any] | None
     size: int
     overwrite: bool
     threads: int
@@ -81,6 +83,7 @@ def prepare(
     overwrite: bool = False,
     tracker: Mapping[str, Any] | str = "mediapipe",
     fit: Mapping[str, Any] | str = "landmarks",
+    scene: Mapping[str, Any] | str | None = "mediapipe",
     plugins: Sequence[str] = (),
     console: Console | None = None,
 ) -> Prepared:
@@ -90,7 +93,8 @@ def prepare(
     next video goes on.
 
     Args:
-        face, tracker, fit: parts of the registries `FACE`, `TRACKER`, `RECONSTRUCT`: a name, or a config with one.
+        face, tracker, fit, scene: parts of the registries `FACE`, `TRACKER`, `RECONSTRUCT`, `PARSER`: a name, or a
+            config with one. No `scene` leaves the labels of head and torso out, which only NeRFs want.
         size: pixels a side of the pictures, an even number.
         jobs: videos at once, each in a process of its own.
         overwrite: make clips anew that are there.
@@ -106,7 +110,10 @@ def prepare(
         load_file(plugin)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
-    options = Options(Path(out), *parts, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins))
+    parsed = None if scene is None else _config(scene)
+    options = Options(
+        Path(out), *parts, scene=parsed, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins)
+    )
     bench = Bench(options)  # here too: a wrong option is an error of the call, not of each video
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -148,6 +155,7 @@ class Bench:
         self.face = FACE.build(options.face)
         self.tracker = TRACKER.build(options.tracker)
         self.reconstruct = RECONSTRUCT.build(options.fit, self.face)
+        self.parser = None if options.scene is None else PARSER.build(options.scene)
 
     def work(self, video: Path, tell: Tell) -> Answer:
         """Never raises but for Ctrl-C: what goes wrong is the answer."""
@@ -157,7 +165,7 @@ class Bench:
             parts, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
             _sweep(out)
             overwrite = self.options.overwrite
-            meta = extract(video, out, *parts, self.options.size, overwrite=overwrite, tell=tell)
+            meta = extract(video, out, *parts, self.options.size, parser=self.parser, overwrite=overwrite, tell=tell)
             return Answer(notes=meta["notes"])
         except VisemixError as error:
             return Answer(reason=str(error))

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from visemix import __version__
 from visemix.demo.scores import Openings, Score, mouths, pictures
+from visemix.ops.store import write_text
 from visemix.pipeline import read_checkpoint
 from visemix.report import Points, chart, heading, page, paragraph, picture, row, smooth, table, video
 from visemix.training.logs import read_table
@@ -80,11 +81,7 @@ def write_page(path: Path, told: Told) -> Path:
         heading("What was trained, and where"),
         table(["", ""], facts(told)),
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(page("Visemix demo", blocks), encoding="utf-8")
-    part.replace(path)
-    return path
+    return write_text(path, page("Visemix demo", blocks))
 
 
 def numbers(told: Told) -> str:

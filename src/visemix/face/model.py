@@ -99,10 +99,14 @@ class FaceModel(nn.Module):
         """Express a motion in another space. Exact towards landmarks, ridge least squares towards expression."""
         if motion.space is space:
             return motion
-        shape = (subject.identity @ self._points_identity.mT).unsqueeze(1)
+        shape = self.shape(subject.identity).unsqueeze(1)
         if space is Space.LANDMARKS:
             return Motion(shape + motion.values @ self._points_expression.mT, space)
         return Motion((motion.values - shape) @ self._points_fit.mT, space)
+
+    def shape(self, identity: Float[Tensor, "B I"]) -> Float[Tensor, "B 204"]:
+        """The landmarks of a face at rest, as offsets from the mean face's, decimetres."""
+        return identity @ self._points_identity.mT
 
     def merge(self, driven: Float[Tensor, "B T E"], own: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
         """The expression whose lower face is nearest to `driven` and whose upper face is nearest to `own`.

@@ -1,18 +1,34 @@
-from visemix.metrics.base import METRICS, VideoMetric, View, as_bytes
+from visemix.metrics.articulation import mouth_opening
+from visemix.metrics.avproxy import Lag
+from visemix.metrics.base import METRICS, NoScore, Take, VideoMetric, View, as_bytes
+from visemix.metrics.geometry import lip_vertex_error, mean_squared_error, point_distance
 from visemix.metrics.image import psnr, squared_error
 from visemix.metrics.landmarks import landmark_distance
+from visemix.metrics.learned import Fid
 from visemix.metrics.region import landmark_box, mouth_box
+from visemix.metrics.sharpness import cpbd
 from visemix.metrics.suite import Suite
+from visemix.metrics.sync import Sync
 
 __all__ = [
     "METRICS",
+    "Fid",
+    "Lag",
+    "NoScore",
     "Suite",
+    "Sync",
+    "Take",
     "VideoMetric",
     "View",
     "as_bytes",
+    "cpbd",
     "landmark_box",
     "landmark_distance",
+    "lip_vertex_error",
+    "mean_squared_error",
     "mouth_box",
+    "mouth_opening",
+    "point_distance",
     "psnr",
     "squared_error",
 ]

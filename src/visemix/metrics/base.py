@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -13,36 +16,78 @@ from torchmetrics import Metric
 from visemix.registry import Registry
 from visemix.types import TensorStruct
 
+T = TypeVar("T")
+MISSING_LIMIT = 0.05  # of a clip's frames; a mouth too broken to be found must not improve the score
+
+
+class NoScore(Exception):
+    """There is no number, for the reason given; it becomes the status `invalid`."""
+
+
+class Remembering(TensorStruct):
+    """Keeps what several metrics want to know of the same pictures."""
+
+    memo: dict[str, Any]
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` answered when `key` was first asked for."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        answer: T = self.memo[key]
+        return answer
+
 
 @dataclass(frozen=True)
-class View(TensorStruct):
+class View(Remembering):
     """A stretch of one video, as a metric sees it: 8-bit pictures, and the landmarks that a tracker found in them."""
 
     frames: UInt8[Tensor, "T 3 H W"]  # RGB, 0 to 255
     landmarks: Float[Tensor, "T 68 2"] | None = None  # iBUG-68, pixels; NaN where no face was found
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Take(Remembering):
+    """One whole video, as metrics of motion and of sound see it. What could not be had is None."""
+
+    fps: float = 25.0
+    landmarks: Float[Tensor, "T 68 2"] | None = None  # iBUG-68, pixels; NaN where no face was found
+    sound: Float[Tensor, " S"] | None = None  # 16 kHz, mono, in [-1, 1]
+    fit: Float[Tensor, "T 68 3"] | None = None  # fitted face's 68 points less the mean face's, no pose; decimetres
+    pictures: Callable[[], Iterator[UInt8[np.ndarray, "H W 3"]]] | None = None
+    source: str = ""  # sha256 of the recording this came from
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def as_bytes(frames: Float[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b 3 H W"]:
     """RGB in [0, 1] → 0 to 255, rounded: truncation, which some published meters do, costs up to one level.
 
+    Raises `ValueError` where a value is not a number.
+
     >>> as_bytes(torch.full((3, 1, 1), 0.999)).unique()
     tensor([255], dtype=torch.uint8)
     """
+    if frames.isnan().any():
+        bad = int(frames.isnan().flatten(-3).any(-1).sum())
+        raise ValueError(f"{bad} pictures hold values that are no numbers (NaN)")
     return (frames.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 class VideoMetric(Metric, ABC):
     """One number about a fake video beside its real one.
 
-    `measure` answers with one row of K statistics per frame (NaN where a frame cannot be scored); the state is their
-    sum, and `value` turns their mean into the number. `compute` weighs every frame alike; means over clips are the
+    `measure` answers with rows of K statistics (NaN where something cannot be scored): one row per frame of a `View`,
+    or, where `per` is "clip", one row for a `Take`. `score` turns rows into the number, by default the `value` of
+    their mean. The state is what that needs: the rows' sum. `compute` weighs all rows alike; means over clips are the
     suite's.
     """
 
     unit: str
     variant: str  # which of the many conventions this is
     region: str = "full"
-    needs_landmarks: bool = False
+    ideal: float | None = None  # what a perfect fake would score, where that is neither high nor low
+    needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures: what a take must have
+    per: ClassVar[Literal["frame", "clip", "set"]] = "frame"  # what it is a number of; of all frames together: a set
     full_state_update = False
 
     total: Tensor
@@ -54,23 +99,55 @@ class VideoMetric(Metric, ABC):
         self.add_state("scored", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     @abstractmethod
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]: ...
+    def measure(self, fake: Any, real: Any) -> Float[Tensor, "T K"]:
+        """Rows for two views, or one row for two takes. Raises `NoScore` where there can be none."""
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
-        """The number that statistics averaged over frames stand for."""
+        """The number that averaged statistics stand for."""
         return mean[0]
 
-    def update(self, fake: View, real: View) -> None:
+    def score(self, rows: Float[Tensor, "T K"]) -> Float[Tensor, ""]:
+        """The number of some rows, none of them NaN. Raises `NoScore` where they are too few."""
+        return self.value(rows.double().mean(0))
+
+    def missing(self) -> str | None:
+        """Why nothing can be measured (no weights), or None."""
+        return None
+
+    def doubt(self) -> str | None:
+        """Why what is measured is no score (untrained weights), or None."""
+        return None
+
+    def about(self) -> dict[str, Any]:
+        """What else belongs beside the number: the weights' sha256."""
+        return {}
+
+    def update(self, fake: Any, real: Any) -> None:
         self.add(self.measure(fake, real))
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
         """Remember rows that `measure` gave: for a caller who also wants to see them."""
-        kept = rows[~rows.isnan().any(1)].double()
+        kept = whole_rows(rows)
         self.total += kept.sum(0)
         self.scored += len(kept)
 
     def compute(self) -> Tensor:
+        return self.pooled()
+
+    def pooled(self) -> Float[Tensor, ""]:
+        """The number of all rows so far, without torchmetrics' cache and its warnings."""
         return self.value(self.total / self.scored)
+
+
+class TakeMetric(VideoMetric):
+    """A number that only a whole clip has."""
+
+    per = "clip"
+
+
+def whole_rows(rows: Float[Tensor, "T K"]) -> Float[Tensor, "N K"]:
+    """The rows without a NaN, float64."""
+    return rows[~rows.isnan().any(1)].double()
 
 
 METRICS: Registry[VideoMetric] = Registry("metric")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from visemix.metrics.base import METRICS, VideoMetric, View
 from visemix.metrics.region import FaceRegion
 from visemix.ops.ssim import ssim
 
 RANGE = 255.0
+EXACT = 256  # squares of 8-bit differences whose sum float32 holds exactly
 LUMA = (19595.0, 38470.0, 7471.0)  # BT.601 in 1/65536, as PIL's mode 'L'
 
 
@@ -20,8 +22,10 @@ def squared_error(fake: UInt8[Tensor, "*b 3 H W"], real: UInt8[Tensor, "*b 3 H W
     >>> squared_error(torch.zeros(3, 2, 2, dtype=torch.uint8), torch.full((3, 2, 2), 255, dtype=torch.uint8))
     tensor(65025., dtype=torch.float64)
     """
-    difference = (fake.short() - real.short()).flatten(-3).double()
-    return torch.linalg.vecdot(difference, difference) / difference.shape[-1]
+    difference = (fake.float() - real.float()).flatten(-3)
+    count = difference.shape[-1]
+    few = F.pad(difference, (0, -count % EXACT)).unflatten(-1, (-1, EXACT))
+    return torch.linalg.vecdot(few, few).sum(-1, dtype=torch.float64) / count
 
 
 def decibels(mean_squared_error: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
@@ -49,6 +53,11 @@ def grey(frames: UInt8[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b H W"]:
     """
     red, green, blue = frames.float().unbind(-3)  # every product and sum here is below 2²⁴, so exact in float32
     return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) / 65536).to(torch.uint8)
+
+
+def grey_of(view: View) -> UInt8[Tensor, "T H W"]:
+    """A view's grey pictures, made once."""
+    return view.once("grey", lambda: grey(view.frames))
 
 
 @METRICS.register("psnr")
@@ -87,7 +96,7 @@ class Ssim(VideoMetric):
     variant = "grey (BT.601), Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        return ssim(grey(fake.frames), grey(real.frames)).unsqueeze(1)
+        return ssim(grey_of(fake), grey_of(real)).unsqueeze(1)
 
 
 @METRICS.register("ssim_rgb")
@@ -104,19 +113,23 @@ class SsimRgb(VideoMetric):
 
 @METRICS.register("psnr_face")
 def psnr_face() -> VideoMetric:
+    """Peak signal-to-noise ratio of the face region, mean of the frames' decibels."""
     return FaceRegion(Psnr())
 
 
 @METRICS.register("psnr_pooled_face")
 def psnr_pooled_face() -> VideoMetric:
+    """Peak signal-to-noise ratio of the face regions' mean squared error."""
     return FaceRegion(PsnrPooled())
 
 
 @METRICS.register("ssim_face")
 def ssim_face() -> VideoMetric:
+    """Structural similarity of the grey face region."""
     return FaceRegion(Ssim())
 
 
 @METRICS.register("ssim_rgb_face")
 def ssim_rgb_face() -> VideoMetric:
+    """Structural similarity of the face region's three colour planes, averaged."""
     return FaceRegion(SsimRgb())

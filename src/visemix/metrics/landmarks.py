@@ -46,7 +46,7 @@ class LandmarkDistance(VideoMetric):
     """
 
     higher_is_better = False
-    needs_landmarks = True
+    needs = frozenset({"landmarks"})
 
     def __init__(self, points: slice, region: str, normalised: bool) -> None:
         super().__init__(statistics=2)

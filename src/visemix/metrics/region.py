@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import VideoMetric, View
+from visemix.metrics.base import NoScore, VideoMetric, View
 from visemix.ops.ssim import WINDOW
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom exclusive
@@ -66,13 +68,22 @@ class FaceRegion(VideoMetric):
     """
 
     region = "face"
-    needs_landmarks = True
+    needs = frozenset({"landmarks"})
 
     def __init__(self, base: VideoMetric) -> None:
         super().__init__(statistics=len(base.total))
         self.base = base
         self.unit = base.unit
         self.variant = f"{base.variant}; box of the real 68 landmarks, frame by frame"
+
+    def missing(self) -> str | None:
+        return self.base.missing()
+
+    def doubt(self) -> str | None:
+        return self.base.doubt()
+
+    def about(self) -> dict[str, Any]:
+        return self.base.about()
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
@@ -87,8 +98,15 @@ class FaceRegion(VideoMetric):
         box = landmark_box(real.landmarks[t], 0.0, *real.frames.shape[-2:])  # type: ignore[index]
         if box is None or min(box[2] - box[0], box[3] - box[1]) < WINDOW:
             return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
-        here, there = (crop(View(view.frames[t : t + 1]), box) for view in (real, fake))
-        return self.base.measure(there, here)
+        try:
+            return self.base.measure(_cut(fake, t, box), _cut(real, t, box))
+        except NoScore:  # a face too small
+            return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
         return self.base.value(mean)
+
+
+def _cut(view: View, t: int, box: Box) -> View:
+    """A box of one frame, cut out once for every metric that looks at it."""
+    return view.once(f"frame {t} {box}", lambda: crop(View(view.frames[t : t + 1]), box))

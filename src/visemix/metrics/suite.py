@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, VideoMetric, View
-
-MISSING_LIMIT = 0.05  # of a clip's frames; a mouth too broken to be found must not improve the score
+from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, VideoMetric, View, whole_rows
+from visemix.types import VisemixError
 
 # `inf`: the pictures are equal, and decibels have no number for that
 Status = Literal["ok", "inf", "invalid", "unavailable"]
+WITHOUT = {
+    "landmarks": "no landmarks were given",
+    "sound": "no sound was given",
+    "fit": "no fitted faces were given",
+    "pictures": "no pictures were given",
+}
 
 
 @dataclass(frozen=True)
@@ -32,63 +37,113 @@ class Score:
     def of(cls, value: float, frames: tuple[float, ...] = ()) -> Score:
         if math.isinf(value):
             return cls(None, "inf", "pictures are equal to the bit", frames)
+        if math.isnan(value):
+            return cls(None, "invalid", "the answer is not a number", frames)
         return cls(value, "ok", "", frames)
 
 
 class Suite:
-    """Metrics by name, fed frame by frame, asked once per clip and once at the end.
+    """Metrics by name (or by their config), fed frame by frame, asked once per clip and once at the end.
 
     A clip's number is over its frames, the suite's is the plain mean over clips, as the papers' tables have it;
     `pooled` weighs every frame alike.
 
     Raises:
-        VisemixError: a name no metric has.
+        VisemixError: a name no metric has, or an option.
     """
 
-    def __init__(self, names: Sequence[str] | None = None) -> None:
-        chosen = METRICS.names() if names is None else list(dict.fromkeys(names))
-        self.metrics: dict[str, VideoMetric] = {name: METRICS.build({"name": name}) for name in chosen}
-        self._rows: dict[str, list[Tensor]] = {name: [] for name in chosen}
+    def __init__(self, metrics: Sequence[str | Mapping[str, Any]] | None = None) -> None:
+        chosen = METRICS.names() if metrics is None else metrics
+        configs = [{"name": one} if isinstance(one, str) else one for one in chosen]
+        self.metrics: dict[str, VideoMetric] = {config["name"]: METRICS.build(config) for config in configs}
+        self.missing = {name: reason for name, metric in self.metrics.items() if (reason := metric.missing())}
+        self._rows: dict[str, list[Tensor]] = {name: [] for name in self.metrics}
+        self._failed: dict[str, str] = {}
 
     @property
-    def needs_landmarks(self) -> bool:
-        return any(metric.needs_landmarks for metric in self.metrics.values())
+    def needs(self) -> frozenset[str]:
+        """What the metrics that can be measured look at beside the pictures of single frames."""
+        usable = (metric.needs for name, metric in self.metrics.items() if name not in self.missing)
+        return frozenset().union(*usable)
 
     def update(self, fake: View, real: View) -> None:
         """The next frames of the clip at hand. Metrics that want landmarks sit out where a view has none."""
         for name, metric in self.metrics.items():
-            if metric.needs_landmarks and (fake.landmarks is None or real.landmarks is None):
+            blind = "landmarks" in metric.needs and (fake.landmarks is None or real.landmarks is None)
+            if metric.per == "clip" or blind or name in self.missing or name in self._failed:
                 continue
-            rows = metric.measure(fake, real)
-            metric.add(rows)
-            self._rows[name].append(rows)
+            try:
+                self._rows[name].append(metric.measure(fake, real))
+            except (NoScore, VisemixError) as error:
+                self._failed[name] = str(error)
 
-    def finish_clip(self, unavailable: str = "no landmarks were given") -> dict[str, Score]:
-        """Every metric over the frames since the last call. `unavailable` says why metrics that sat out did."""
-        scores = {
-            name: _score(self.metrics[name], torch.cat(rows)) if rows else Score(None, "unavailable", unavailable)
-            for name, rows in self._rows.items()
-        }
-        self._rows = {name: [] for name in self.metrics}
+    def finish_clip(
+        self, fake: Take | None = None, real: Take | None = None, without: Mapping[str, str] | None = None
+    ) -> dict[str, Score]:
+        """Every metric over the frames since the last call, and over the takes that they make up.
+
+        `without` says of what could not be had (landmarks, sound, fit, pictures) why.
+        """
+        takes = (fake or Take(), real or Take())
+        scores = {name: self._score(name, takes, WITHOUT | dict(without or {})) for name in self.metrics}
+        self._rows, self._failed = {name: [] for name in self.metrics}, {}
         return scores
+
+    def _score(self, name: str, takes: tuple[Take, Take], without: Mapping[str, str]) -> Score:
+        metric, rows = self.metrics[name], self._rows[name]
+        if name in self.missing:
+            return Score(None, "unavailable", self.missing[name])
+        if metric.per == "clip":
+            for need in sorted(metric.needs):
+                if any(getattr(take, need) is None for take in takes):
+                    return Score(None, "unavailable", without[need])
+            try:
+                rows = [metric.measure(*takes)]
+            except (NoScore, VisemixError) as error:
+                return Score(None, "invalid", str(error))
+        if name in self._failed:
+            return Score(None, "invalid", self._failed[name])
+        if not rows:
+            return Score(None, "unavailable", without["landmarks"])
+        together = torch.cat(rows)
+        score = _score(metric, together)
+        if doubt := metric.doubt():
+            return Score(None, "invalid", doubt, score.frames)
+        metric.add(together)
+        return score
+
+    def merge(self, states: Mapping[str, dict[str, Any]]) -> None:
+        """Remember what another suite of the same metrics does."""
+        for name, state in states.items():
+            self.metrics[name].merge_state(state)
+
+    def over_clips(self, name: str, scores: dict[str, Score]) -> Score:
+        """A metric's mean over clips by name; of a number that belongs to all frames together, that number."""
+        score = over_clips(scores)
+        pooled = self.pooled(name) if self.metrics[name].per == "set" else None
+        return score if score.value is None or pooled is None else Score(pooled)
 
     def pooled(self, name: str) -> float | None:
         """The metric over all frames of all clips alike; None where it is not a finite number."""
         metric = self.metrics[name]
         if not metric.scored:
             return None
-        value = float(metric.value(metric.total / metric.scored))
+        value = float(metric.pooled())
         return value if math.isfinite(value) else None
 
 
 def _score(metric: VideoMetric, rows: Float[Tensor, "T K"]) -> Score:
-    frames = tuple(float(metric.value(row)) for row in rows.double())
-    kept = rows[~rows.isnan().any(1)].double()
+    frames = tuple(float(metric.value(row)) for row in rows.double()) if metric.per == "frame" else ()
+    kept = whole_rows(rows)
     missing = len(rows) - len(kept)
     if missing > MISSING_LIMIT * len(rows):
-        reason = f"no face was found in {missing} of {len(rows)} frames; at most {MISSING_LIMIT:.0%} may be missing"
+        reason = f"no face was found in {missing} of {len(rows)} frames, or one too small"
+        reason += f"; at most {MISSING_LIMIT:.0%} may be missing"
         return Score(None, "invalid", reason, frames)
-    return Score.of(float(metric.value(kept.mean(0))), frames)
+    try:
+        return Score.of(float(metric.score(kept)), frames)
+    except NoScore as error:
+        return Score(None, "invalid", str(error), frames)
 
 
 def over_clips(scores: dict[str, Score]) -> Score:

@@ -11,16 +11,21 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel
+from visemix.nn.wavenet import CONDITION, Condition, WaveNet
+from visemix.ops.sequence import blocks
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
+
+BLOCK = 256  # frames that are streamed together
 
 
 @MOTION.register("regression")
 class Regression(MotionModel):
-    """A recurrent net from sound to motion, trained on the squared error. Knows no speaker; any length, in one pass.
+    """A net from sound to motion, trained on the squared error. Knows no speaker's manner; any length, in one pass.
 
     Args:
-        hidden, layers: of the GRU.
-        space: "expression" or "landmarks".
+        net: "gru", or "wavenet": the decoder of `flow_vae` with nothing to vary, as GeneFace's Table 5 compares it.
+        hidden, layers: of the net.
+        space: "expression" or "landmarks"; to the latter the subject's own shape is added.
     """
 
     def __init__(
@@ -28,27 +33,72 @@ class Regression(MotionModel):
         audio_dim: int,
         face: FaceModel,
         *,
+        net: Literal["gru", "wavenet"] = "gru",
         hidden: int = 256,
         layers: int = 2,
         space: Literal["expression", "landmarks"] = "expression",
     ) -> None:
         super().__init__()
-        self.space = Space(space)
-        self.rnn = nn.GRU(audio_dim, hidden, layers, batch_first=True)
+        self.space, self.face = Space(space), face
+        build = Around if net == "wavenet" else Recurrent
+        self.net = build(audio_dim, hidden, layers)
         self.head = nn.Linear(hidden, face.width(self.space))
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        hidden, _ = self.rnn(audio.values)
-        return Motion(self.head(hidden), self.space)
+        return self._motion(self.net(audio.values), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, without gradients, equal to one pass over all the sound."""
-        state: Tensor | None = None
-        for piece in audio:
+        pieces = self.net.stream(piece.values for piece in audio)
+        while True:
             with torch.no_grad():
-                hidden, state = self.rnn(piece.values, state)
-                values = self.head(hidden)
-            yield Motion(values, self.space)
+                hidden = next(pieces, None)
+                if hidden is None:
+                    return
+                motion = self._motion(hidden, subject)
+            yield motion
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         return {"motion": F.mse_loss(self(audio, subject).values, target.values)}
+
+    def _motion(self, hidden: Tensor, subject: Subject) -> Motion:
+        values = self.head(hidden)
+        if self.space is Space.LANDMARKS:
+            values = values + self.face.shape(subject.identity).unsqueeze(1)
+        return Motion(values, self.space)
+
+
+class Recurrent(nn.Module):
+    """Hears the past."""
+
+    def __init__(self, audio_dim: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(audio_dim, hidden, layers, batch_first=True)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return self.rnn(audio)[0]
+
+    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        state: Tensor | None = None
+        for piece in pieces:
+            hidden, state = self.rnn(piece, state)
+            yield hidden
+
+
+class Around(nn.Module):
+    """Hears a little of the past and of the future."""
+
+    def __init__(self, audio_dim: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.condition = Condition(audio_dim)
+        self.net = WaveNet(hidden, CONDITION, layers, 5)
+        self.start = nn.Parameter(torch.zeros(hidden, 1))
+
+    def forward(self, audio: Tensor) -> Tensor:
+        x = self.start.expand(len(audio), -1, audio.shape[1])
+        return self.net(x, self.condition(audio.mT)).mT
+
+    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        reach = self.net.reach + self.condition.reach
+        for rows, first, last in blocks(pieces, BLOCK, reach, reach):
+            yield self(rows)[:, first:last]

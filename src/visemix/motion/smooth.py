@@ -35,6 +35,9 @@ class Smooth(MotionModel):
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
         return Motion(smooth(self.base(audio, subject).values, self.sigma, self.radius), self.space)
 
+    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        return Motion(smooth(self.base.draw(audio, subject, seed).values, self.sigma, self.radius), self.space)
+
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, 3 sigma later than the base's, equal to one pass over all of it."""
         motion = (piece.values for piece in stream(self.base, audio, subject))

@@ -41,3 +41,13 @@ def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
 def hinge_generator(fake: Tensor) -> Tensor:
     """What the generator minimises: minus the critic's score."""
     return -fake.mean()
+
+
+def least_squares_critic(real: Tensor, fake: Tensor) -> Tensor:
+    """What the critic minimises (LSGAN, Mao et al. 2017): real scores at 1, made ones at 0."""
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+def least_squares_generator(fake: Tensor) -> Tensor:
+    """What the generator minimises: its distance from a score of 1."""
+    return (fake - 1).square().mean()

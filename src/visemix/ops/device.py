@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import torch
+from torch import Tensor
+
+from visemix.types import VisemixError
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
@@ -46,3 +50,27 @@ def keep_memory() -> bool:
         return False
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 64 << 20))
     return all([libc.mallopt(name, value) == 1 for name, value in settings])
+
+
+def in_pieces(work: Callable[[Tensor], Tensor], count: int, piece: int, device: torch.device) -> Tensor:
+    """`work` over the numbers 0 … count − 1, `piece` of them at a time, its rows put together.
+
+    Where the memory does not suffice, once more with an eighth of it.
+
+    Raises:
+        VisemixError: not even that fits.
+    """
+    for size in (piece, max(1, piece // 8)):
+        try:
+            return torch.cat([work(at) for at in torch.arange(count, device=device).split(size)])
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+    raise VisemixError(
+        f"not enough memory on {device} for {size} rays at a time; set render.memory lower, or free some of it"
+    )
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory; a processor's allocator has no error of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -18,9 +18,18 @@ def resample_rows(values: Float[Tensor, "B R C"], rows: int) -> Float[Tensor, "B
 
 def average_pairs(values: Float[Tensor, "B R C"]) -> Float[Tensor, "B half C"]:
     """Mean of rows 2 t and 2 t + 1. An odd last row stands for its missing partner too."""
+    return _pairs(values).mean(2)
+
+
+def join_pairs(values: Float[Tensor, "B R C"]) -> Float[Tensor, "B half D"]:
+    """Rows 2 t and 2 t + 1 side by side. An odd last row stands for its missing partner too."""
+    return _pairs(values).flatten(2)
+
+
+def _pairs(values: Tensor) -> Tensor:
     if values.shape[1] % 2:
         values = torch.cat([values, values[:, -1:]], 1)
-    return values.unflatten(1, (-1, 2)).mean(2)
+    return values.unflatten(1, (-1, 2))
 
 
 def sinusoid(positions: Float[Tensor, "..."], dim: int) -> Float[Tensor, "... {dim}"]:
@@ -73,17 +82,20 @@ def smooth(values: Float[Tensor, "B T C"], sigma: float, radius: int) -> Float[T
     return (summed / there).mT
 
 
-def blocks(pieces: Iterable[Tensor], size: int, past: int, ahead: int) -> Iterator[tuple[Tensor, int, int]]:
+def blocks(
+    pieces: Iterable[Tensor], size: int, past: int, ahead: int, whole: int = 1
+) -> Iterator[tuple[Tensor, int, int]]:
     """Cut a stream of (B, n, C) rows anew, each piece with its surroundings: (rows, first, last).
 
     `rows[:, first:last]`, at most `size` of them, are the next ones; before them stand up to `past` rows of what went
     before and after them up to `ahead` rows of what follows, fewer only where the stream begins or ends.
+    Cuts lie at multiples of `whole`, which `size` and `past` must be too.
     """
     held, first = None, 0
     for piece in pieces:
         held = piece if held is None else torch.cat([held, piece], 1)
-        while held.shape[1] - ahead > first:
-            last = min(first + size, held.shape[1] - ahead)
+        while (ready := (held.shape[1] - ahead) // whole * whole) > first:
+            last = min(first + size, ready)
             yield held[:, : last + ahead], first, last
             held, first = held[:, max(last - past, 0) :], min(last, past)
     while held is not None and held.shape[1] > first:

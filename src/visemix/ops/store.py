@@ -1,7 +1,8 @@
-"""Tensors on disk: safetensors, written whole or not at all. No pickles."""
+"""Tensors and texts on disk, written whole or not at all. Tensors as safetensors: no pickles."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         part.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> Path:
+    """A text file that is whole or not there.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and notes of a file that `write_tensors` wrote.
 
@@ -74,3 +92,12 @@ def _notes(file: Any) -> dict[str, Any]:
 
 def _stored(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes() // tensor.element_size()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hex; read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

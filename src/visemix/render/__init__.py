@@ -1,5 +1,6 @@
 from visemix.render.base import RENDER, Renderer
+from visemix.render.landmark_nerf import LandmarkNeRF
 from visemix.render.mesh import Mesh
 from visemix.render.taft import TAFT
 
-__all__ = ["RENDER", "TAFT", "Mesh", "Renderer"]
+__all__ = ["RENDER", "TAFT", "LandmarkNeRF", "Mesh", "Renderer"]

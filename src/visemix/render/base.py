@@ -12,6 +12,10 @@ class Renderer(nn.Module, ABC):
     """Motion of a subject's face, over the subject's footage → video."""
 
     space: Space  # what it wants to be driven by; the pipeline converts
+    context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
+
+    def hear(self, dim: int) -> None:
+        """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
 
     @abstractmethod
     def forward(self, motion: Motion, subject: Subject) -> Video: ...

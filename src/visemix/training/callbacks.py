@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import Tensor
 
-from visemix.training.modules import StageModule
-from visemix.training.pictures import mouth_curves, repainted, write_picture
+from visemix.training.pictures import write_picture
+from visemix.training.stage import StageModule
 
 
 class Average(L.Callback):
@@ -97,9 +97,8 @@ class Samples(L.Callback):
     ) -> None:
         assert isinstance(pl_module, StageModule)
         if batch_idx == 0:
-            draw = repainted if pl_module.trains == "render" else mouth_curves
             path = self.folder / f"{pl_module.trains}_{trainer.global_step:06d}.png"
-            write_picture(path, draw(pl_module.model, batch))
+            write_picture(path, pl_module.picture(batch))
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)

@@ -49,7 +49,7 @@ def fit_stage(
         KeyboardInterrupt: it was stopped; the last stored state stays.
     """
     data.setup("fit")
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    learns = [(p, p.requires_grad) for p in model.parameters()]
     module = STAGES[stage](model, options, seed=seed)
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
@@ -85,8 +85,8 @@ def fit_stage(
     finally:
         for logger in loggers:
             logger.finalize("success")
-        for parameter in trainable:  # the stage froze the others' for itself only
-            parameter.requires_grad_(True)
+        for parameter, before in learns:  # what the stage froze, it froze for itself only
+            parameter.requires_grad_(before)
     for mean in average:
         mean.swap(module)
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from visemix.registry import checked
@@ -25,12 +24,13 @@ class StageOptions:
     window: int = 100  # consecutive frames per window
     lr: float = 1e-4
     critic_lr: float = 4e-4
+    optimiser: Literal["adam", "rmsprop"] = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0  # decoupled, on matrices and kernels only
-    schedule: Literal["constant", "cosine", "step"] = "constant"
-    decay: float = 0.8  # `step`: the factor each time
-    decay_every: int = 10_000  # `step`: steps between
+    schedule: Literal["constant", "cosine", "step", "exponential"] = "constant"
+    decay: float = 0.8  # `step`: the factor each time; `exponential`: the same, but gradually
+    decay_every: int = 10_000  # steps between
     warmup: int = 0  # steps of linear growth to the full rate
     clip_norm: float | None = 1.0  # largest norm of all gradients together
     ema: float | None = None  # decay of the running mean of the weights, which is then what is kept
@@ -41,9 +41,11 @@ class StageOptions:
     log_every: int = 10
 
 
-# The papers' own settings where they give them: GSmoothFace, sections 2.10 and 3.4 of its fact sheet.
+# The papers' own settings where they give them: GSmoothFace, sections 2.10 and 3.4 of its fact sheet; GeneFace, 4, 5.
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "sync": {"steps": 40_000, "batch": 16, "lr": 5e-4, "schedule": "cosine"},
     "motion": {"eps": 1e-6},
+    "postnet": {"steps": 20_000, "batch": 8, "critic_lr": 1e-4, "optimiser": "rmsprop", "clip_norm": None},
     "render": {"steps": 100_000, "batch": 10, "window": 1, "betas": [0.5, 0.999], "clip_norm": None, "ema": 0.99778},
 }
 
@@ -80,9 +82,10 @@ def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | Non
 
 
 def optimiser(groups: list[dict[str, Any]], options: StageOptions) -> Optimizer:
-    """Adam with decoupled weight decay; with none it is plain Adam."""
-    fused = torch.cuda.is_available() and groups[0]["params"][0].is_cuda
-    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=fused)
+    """Adam with decoupled weight decay, with none it is plain Adam; or RMSprop, whose decay is not decoupled."""
+    if options.optimiser == "rmsprop":
+        return RMSprop(groups, lr=options.lr, eps=options.eps)
+    return AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=True)
 
 
 def schedule(optimiser: Optimizer, options: StageOptions) -> LambdaLR:
@@ -101,6 +104,8 @@ def rate(step: int, options: StageOptions) -> float:
     growth = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
     if options.schedule == "step":
         return growth * options.decay ** (step // options.decay_every)
+    if options.schedule == "exponential":
+        return growth * options.decay ** (step / options.decay_every)
     if options.schedule == "cosine":
         done = min(1.0, max(0, step - options.warmup) / max(1, options.steps - options.warmup))
         return growth * 0.5 * (1 + math.cos(math.pi * done))

@@ -1,7 +1,8 @@
-"""A stage's work as one picture: frames under their originals, or the mouth's opening over time as two curves."""
+"""A stage's work as one picture: frames under their originals, curves, or a map of motions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,13 @@ from skimage.draw import line
 from skimage.io import imsave
 from torch import Tensor
 
+from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
-from visemix.types import Clip, Motion
+from visemix.types import Clip, Motion, Space
 
 UPPER_LIP, LOWER_LIP = 62, 66  # the middles of the inner lips in iBUG-68
-GREY, RED = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1)  # the truth, and ours
+GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the truth, ours, and what it was made from
+MOST = 400  # points of one kind in a map
 
 
 def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tensor, "3 H W"]:
@@ -23,7 +26,9 @@ def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tens
     few = first(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    drawn = model.draw(Motion(few.motion.values[:, middle], few.motion.space), few.subject.at(middle))
+    heard = model.render.space is Space.FEATURES
+    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if heard else few.motion
+    drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)
 
@@ -33,13 +38,44 @@ def mouth_curves(model: TalkingFace, clip: Clip, *, height: int = 160) -> Float[
     one = first(clip, 1)
     spoken = model.motion(model.audio(one.speech), one.subject)
     curves = [mouth_opening(model, motion, one).cpu() for motion in (one.motion, spoken)]
-    low, high = torch.cat(curves).min(), torch.cat(curves).max()
-    width = 4 * len(curves[0])
-    picture = torch.ones(3, height, width)
-    for curve, colour in zip(curves, (GREY, RED), strict=True):
+    return plot(curves, (GREY, RED), height, 4)
+
+
+def offset_curves(curves: Float[Tensor, "B offsets"], *, height: int = 160) -> Float[Tensor, "3 H W"]:
+    """How well mouth and sound match, the sound moved by −15 … 15 frames: for each clip (grey), and the mean (red)."""
+    lines = [*curves.cpu(), curves.mean(0).cpu()]
+    return plot(lines, (*[GREY] * len(curves), RED), height, 8)
+
+
+def domain_map(rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: int = 2) -> Float[Tensor, "3 side side"]:
+    """Motions "before" a post-net (blue), "after" it (red) and of the "truth" (grey), frame by frame, as a t-SNE map.
+
+    GeneFace's Fig. 10: the post-net has worked where red lies among grey.
+    """
+    kinds = {"truth": GREY, "before": BLUE, "after": RED}
+    few = {
+        name: rows[name][torch.linspace(0, len(rows[name]) - 1, min(MOST, len(rows[name]))).long()] for name in kinds
+    }
+    places = tsne(torch.cat(list(few.values())).cpu())
+    low, high = places.min(0).values, places.max(0).values
+    cells = ((places - low) / (high - low).max().clamp_min(1e-6) * (side - 4 * dot - 1)).long() + 2 * dot
+    picture = torch.ones(3, side, side)
+    colours = [kinds[name] for name, points in few.items() for _ in points]
+    for (x, y), colour in zip(cells.tolist(), colours, strict=True):
+        picture[:, y - dot : y + dot + 1, x - dot : x + dot + 1] = torch.tensor(colour)[:, None, None]
+    return picture
+
+
+def plot(
+    curves: Sequence[Tensor], colours: Sequence[tuple[float, float, float]], height: int, step: int
+) -> Float[Tensor, "3 H W"]:
+    """Curves over one pair of axes, `step` pixels to a value."""
+    low, high = torch.cat(list(curves)).min(), torch.cat(list(curves)).max()
+    picture = torch.ones(3, height, step * len(curves[0]))
+    for curve, colour in zip(curves, colours, strict=True):
         rows = ((high - curve) / (high - low).clamp_min(1e-6) * (height - 1)).long().tolist()
-        for frame in range(1, len(rows)):
-            ys, xs = line(rows[frame - 1], 4 * frame - 4, rows[frame], 4 * frame)
+        for at in range(1, len(rows)):
+            ys, xs = line(rows[at - 1], step * (at - 1), rows[at], step * at)
             picture[:, ys, xs] = torch.tensor(colour)[:, None]
     return picture
 

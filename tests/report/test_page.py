@@ -1,36 +1,11 @@
-from html.parser import HTMLParser
 from io import BytesIO
 
 import numpy as np
 import pytest
+from html_reader import Reader
 from skimage.io import imread
 
 from visemix.report import chart, heading, page, paragraph, picture, png, row, smooth, table, video
-
-ALONE = {"meta", "img", "line", "polyline", "text", "path"} - {"text"}  # elements without an end
-
-
-class Reader(HTMLParser):
-    """Collects elements by name, and complains where one is not closed in its turn."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.found, self.words = [], {}, []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.found.setdefault(tag, []).append(dict(attrs))
-        if tag not in ALONE:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in ALONE:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 def test_a_page_is_one_html_document_without_links_or_scripts(tmp_path):

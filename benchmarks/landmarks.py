@@ -1,0 +1,116 @@
+"""How good trained landmark models are on what they did not train on: GeneFace's Table 5, its expert and its post-net.
+
+python benchmarks/landmarks.py RUN … [key=value …]     (as in data.root=…; every run reads its own data otherwise)
+"""
+
+from __future__ import annotations
+
+import argparse
+from statistics import mean
+from typing import Any
+
+import torch
+from _report import report
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from visemix.data import DATA
+from visemix.face.layout import INNER_MOUTH
+from visemix.motion.guide import REACH, SyncGuide
+from visemix.motion.lm3d import LM3D
+from visemix.motion.postnet import PostNet
+from visemix.pipeline import TalkingFace
+from visemix.types import Clip, Motion, Space
+
+DRAWS = 5  # motions drawn for one sound
+WINDOW = 50  # frames: two seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+")
+    words = parser.parse_args().runs
+    changes = OmegaConf.to_container(OmegaConf.from_dotlist([word for word in words if "=" in word])).get("data", {})
+    rows: list[dict[str, Any]] = []
+    for run in (word for word in words if "=" not in word):
+        model = TalkingFace.from_checkpoint(run)
+        config = OmegaConf.to_container(OmegaConf.load(f"{run}/config.yaml"))
+        many, person = windows(model, config["data"] | changes)
+        seed = config["seed"]
+        post = [m for m in model.motion.modules() if isinstance(m, PostNet)]
+        generator = post[0].base if post else model.motion
+        rows.append({"model": named(config["motion"]), "seed": seed, "of": "many", **scores(model, generator, many)})
+        for name, motion in (("without", post[0].base), ("with", post[0])) if post and person else ():
+            row = scores(model, motion, person)
+            rows.append({"model": f"{name} post-net", "seed": seed, "of": "person", **row})
+    report("landmarks", rows, draws=DRAWS, window=WINDOW)
+
+
+def named(motion: dict[str, Any]) -> str:
+    inner = motion.get("base") or motion
+    return f"{inner['name']}{'' if inner.get('flow', True) else ' without flow'}"
+
+
+def windows(model: TalkingFace, options: dict[str, Any]) -> tuple[list[Clip], list[Clip]]:
+    """Held-out windows of many speakers, and of the person."""
+    data: Any = DATA.build(options, model.face)
+    data.window, data.frames, data.paired = WINDOW, False, data.target is not None
+    data.setup("fit")
+    loader = data.val_dataloader().dataset
+    if not data.paired:
+        return [loader[k] for k in range(len(loader))], []
+    return [[part[k] for k in range(len(part))] for part in (loader.many, loader.person)]  # type: ignore[return-value]
+
+
+@torch.inference_mode()
+def scores(model: TalkingFace, motion: Any, clips: list[Clip]) -> dict[str, float]:
+    """Landmarks in centimetres less the subject's shape; every number over all held-out windows together."""
+    lm3d = LM3D(model.face, "subject")
+    truth, made, off, found = [], [], [], []
+    guides = [m for m in model.motion.modules() if isinstance(m, SyncGuide)]
+    judged = []
+    for clip in clips:
+        heard = model.audio(clip.speech)
+        draws = [motion.draw(heard, clip.subject, seed) for seed in range(DRAWS)]
+        truth.append(lm3d.pack(clip.motion, clip.subject)[0])
+        made.append(torch.stack([lm3d.pack(draw, clip.subject)[0] for draw in draws]))
+        off.append(conversion_error(model, draws[0], clip))
+        if guides:
+            curves = [guides[0].curves(heard, clip.subject, m)[0] for m in (clip.motion, draws[0])]
+            found.append([float(curve.argmax() == REACH) for curve in curves])
+            judged.append([float(curve[REACH]) for curve in curves])
+    true, drawn = torch.cat(truth), torch.cat(made, 1)
+    error = (drawn - true).square().mean((1, 2))
+    row = {
+        "L2 cm²": float(error.mean()),
+        "RMS mm": 10 * float(error.mean().sqrt()),
+        "diversity": float(drawn.std(0).mean() / true.std(0).mean()),
+        "spread": float(drawn.std(1).mean() / true.std(0).mean()),
+        "opening": float(opening(drawn).std(1).mean() / opening(true[None]).std(1).mean()),
+        "opening r": mean(
+            float(torch.corrcoef(torch.stack([o, opening(true[None])[0]]))[0, 1]) for o in opening(drawn)
+        ),
+        "to expression and back, mm": mean(off),
+    }
+    if guides:
+        row |= {"score": mean(j[1] for j in judged), "of truth": mean(j[0] for j in judged)}
+        row |= {"offset found": mean(f[1] for f in found), "in truth": mean(f[0] for f in found)}
+    return row
+
+
+def opening(rows: Tensor) -> Tensor:
+    """Distance between the middles of the inner lips, centimetres less what it is at rest."""
+    points = rows.unflatten(-1, (68, 3))[..., INNER_MOUTH, :]
+    return points[..., 2, 1] - points[..., 6, 1]
+
+
+def conversion_error(model: TalkingFace, motion: Motion, clip: Clip) -> float:
+    """Root mean square distance in millimetres between landmarks and what expressions make of them."""
+    there = model.face.convert(motion, Space.EXPRESSION, clip.subject)
+    back = model.face.convert(there, Space.LANDMARKS, clip.subject)
+    points = (model.face.convert(motion, Space.LANDMARKS, clip.subject).values - back.values).unflatten(-1, (68, 3))
+    return 100 * float(points.square().sum(-1).mean().sqrt())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Speech models of `transformers`: from a hub name, from a folder, or from random weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from visemix.types import VisemixError
+
+log = logging.getLogger(__name__)
+
+HOP = 320  # samples between two rows of the convolutions: 50 Hz
+FIELD = 400  # samples that one such row sees
+
+
+def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+    """A model of the class `kind` (`Wav2Vec2Model`, `HubertForCTC` …), its config overruled by `options`.
+
+    `weights` is a hub name, a folder in `transformers`' layout, "random", or "checkpoint" (to be filled from one of
+    Visemix's own files); the last two are built by `architecture`.
+
+    Raises:
+        VisemixError: weights that are not there, or with another clock.
+    """
+    import transformers
+
+    family = kind.removesuffix("Model").removesuffix("ForCTC")
+    config_class, model_class = getattr(transformers, f"{family}Config"), getattr(transformers, kind)
+    if weights in ("random", "checkpoint"):
+        if weights == "random":
+            log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
+        return model_class(config_class(**{**architecture, **options}))
+    try:
+        model = model_class.from_pretrained(weights, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise VisemixError(
+            f"audio.weights='{weights}' cannot be loaded ({reason}); give a folder that holds it, fetch it once with "
+            f"`hf download {weights}` while online, or ask for weights=random"
+        ) from error
+    strides = math.prod(model.config.conv_stride)
+    if strides != HOP:
+        raise VisemixError(f"audio.weights='{weights}' answers every {strides} samples; the clock needs {HOP}")
+    return model
+
+
+def refuse_bare(weights: str | None, architecture: Mapping[str, Any] | None) -> None:
+    if weights == "checkpoint" and architecture is None:
+        raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
+
+
+def architecture_of(model: Any) -> dict[str, Any]:
+    """What its config class needs to build the same network, in types that YAML and JSON share."""
+    plain = json.loads(model.config.to_json_string(use_diff=True))
+    return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}

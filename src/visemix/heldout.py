@@ -1,0 +1,174 @@
+"""A run on what it was not trained on: its held-out speech and pictures as files, and their scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from visemix.data import DATA, VideoWriter
+from visemix.data.module import Span
+from visemix.evaluation import evaluate, write_scores
+from visemix.generation import Loop, bar, pick_device
+from visemix.motion.base import stream
+from visemix.ops.device import keep_memory
+from visemix.ops.store import write_tensors
+from visemix.pipeline import WEIGHTS, TalkingFace, plain
+from visemix.registry import load_file
+from visemix.scoring import FIT
+from visemix.training.modules import STAGES
+from visemix.types import Motion, Space, Video, VisemixError
+
+log = logging.getLogger(__name__)
+
+FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
+
+
+def is_run(path: Path) -> bool:
+    return (path / "config.yaml").is_file()
+
+
+def evaluate_run(
+    run: str | Path,
+    metrics: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    *,
+    clips: str | Path | None = None,
+    overwrite: bool = False,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
+
+    Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion. Both
+    sides are the clip's square pictures, encoded alike, with the motion's 68 landmarks beside each (so that errors in
+    3D are the motion model's own, without a second fit). Videos younger than the weights are kept.
+
+    Args:
+        out: a second place for the scores.
+        clips: where the run's clips are now, if not where they were in training.
+        overwrite: make the videos anew, and replace `out`.
+        batch: frames painted at a time.
+        options: handed on to `evaluate`.
+
+    Returns:
+        What `evaluate` answers; it is also in `RUN/held_out/scores.json`.
+
+    Raises:
+        VisemixError: no run there, nothing held out, no trained renderer, or clips that are gone.
+    """
+    run = Path(run)
+    if not is_run(run):
+        raise VisemixError(
+            f"{run} is no run folder (it has no config.yaml); give a run, or what is real and what is not"
+        )
+    if out is not None and Path(out).exists() and not overwrite:
+        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
+    write_held_out(run, clips=clips, overwrite=overwrite, batch=batch, device=device, progress=progress)
+    folder = run / FOLDER
+    options = options | {"overwrite": True, "progress": progress}
+    scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
+    if out is not None:
+        write_scores(Path(out), scores)
+    return scores
+
+
+def write_held_out(
+    run: Path,
+    *,
+    clips: str | Path | None = None,
+    overwrite: bool = False,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Path]:
+    """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
+    cfg = read_config(run)
+    for plugin in cfg.plugins:
+        load_file(plugin)
+    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    spoken = "motion" in _learnt(model)
+    if "render" not in _learnt(model) and next(iter(model.render.parameters()), None) is not None:
+        raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
+    made = []
+    keep_memory()
+    for span in held_out(cfg, model, spoken, clips):
+        real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
+        made.append(fake)
+        files = [real, fake, real.with_suffix(FIT), fake.with_suffix(FIT)]
+        if not overwrite and all(_younger(path, run / WEIGHTS) for path in files):
+            continue
+        sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
+        with VideoWriter(real, sound=sound, overwrite=True) as writer:
+            for k in range(span.start, span.stop):
+                writer.write(span.clip.footage([k]))
+        loop = Loop(span.clip, len(span), start=span.start)
+        loop.device = next(model.face.buffers()).device
+        true = recorded(span).to(loop.device)
+        motion = driven(model, span, loop) if spoken else true
+        person = loop.subject(torch.tensor([0]), footage=False)
+        for path, of_it in ((real, true), (fake, motion)):
+            offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
+            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, {})
+        with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+            task = shown.add_task(span.clip.name, total=len(span))
+            for video in drawn(model, motion, loop, batch):
+                writer.write(video.frames[0])
+                shown.advance(task, video.frames.shape[1])
+    return made
+
+
+def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None) -> list[Span]:
+    """The stretches that the run's data keeps for validation."""
+    about = plain(cfg.data) | ({} if clips is None else {"root": str(clips)})
+    data: Any = DATA.build(about, model.face)
+    data.window, data.frames, data.speech = 1, True, spoken
+    data.setup()
+    spans: list[Span] = getattr(data, "val_spans", [])
+    if not spans:
+        raise VisemixError(f"run '{cfg.name}' holds nothing out (data.holdout=0 and no data.val_speakers); give videos")
+    return spans
+
+
+def recorded(span: Span) -> Motion:
+    """The motion that was fitted to a stretch."""
+    return span.clip.clip(range(span.start, span.stop), footage=False).motion
+
+
+@torch.inference_mode()
+def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
+    """What the model hears in a stretch's sound: the whole motion, which is small."""
+    speech = span.clip.speech(span.start, len(span)).to(loop.device)
+    still = loop.subject(torch.arange(len(span)), footage=False)
+    pieces = list(stream(model.motion, model.listen(speech), still))
+    return Motion(torch.cat([piece.values for piece in pieces], 1), model.motion.space)
+
+
+@torch.inference_mode()
+def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterator[Video]:
+    """Pictures of a motion over the footage, `batch` frames at a time."""
+    for frames in torch.arange(motion.values.shape[1]).split(batch):
+        yield model.draw(Motion(motion.values[:, frames.to(loop.device)], motion.space), loop.subject(frames))
+
+
+def read_config(run: Path) -> DictConfig:
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")
+    cfg = OmegaConf.load(path)
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def _learnt(model: TalkingFace) -> list[str]:
+    return [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
+
+
+def _younger(path: Path, than: Path) -> bool:
+    return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime

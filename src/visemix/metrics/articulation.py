@@ -1,0 +1,95 @@
+"""How a mouth moves over a whole clip, as a ratio to how the real one does: 1 is best."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, TakeMetric
+from visemix.metrics.landmarks import eye_distance
+from visemix.metrics.region import MOUTH
+
+INNER_LIPS = (62, 66)
+STILL = 1e-9  # px, below which nothing moves
+
+
+def differences(points: Float[Tensor, "T P 2"], order: int) -> Float[Tensor, ""]:
+    """Mean length of the `order`-th difference over time: speed, acceleration, jerk per frame; NaN frames are left out.
+
+    >>> differences(torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 0.0]]]), 2)
+    tensor(2.)
+    """
+    return points.diff(n=order, dim=0).norm(dim=-1).nanmean()
+
+
+def centred(points: Float[Tensor, "T P 2"]) -> Float[Tensor, "T P 2"]:
+    """Points less their centroid: what the head does is taken out."""
+    return points - points.mean(1, keepdim=True)
+
+
+def mouths(take: Take) -> Float[Tensor, "T 68 2"]:
+    """The landmarks, float64; refused where too few frames show a face."""
+    if take.landmarks is None:
+        raise ValueError("how a mouth moves needs landmarks")
+    gone = int(take.landmarks.isnan().flatten(1).any(1).sum())
+    if gone > MISSING_LIMIT * len(take.landmarks):
+        reason = f"no face was found in {gone} of {len(take.landmarks)} frames"
+        raise NoScore(f"{reason}; at most {MISSING_LIMIT:.0%} may be missing")
+    if len(take.landmarks) < 3:
+        raise NoScore(f"{len(take.landmarks)} frames; a movement needs three or more")
+    return take.landmarks.double()
+
+
+def mouth_opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
+    """Distance between the inner lips over the distance between the outer corners of the eyes."""
+    upper, lower = INNER_LIPS
+    return (landmarks[:, upper] - landmarks[:, lower]).norm(dim=-1) / eye_distance(landmarks)
+
+
+class Ratio(TakeMetric):
+    """What `amount` says of the fake over what it says of the real one."""
+
+    unit = "× real"
+    higher_is_better = None
+    ideal = 1.0
+    region = "mouth"
+    needs = frozenset({"landmarks"})
+
+    def __init__(self) -> None:
+        super().__init__(statistics=2)
+
+    @abstractmethod
+    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]: ...
+
+    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+        row = torch.stack([self.amount(mouths(fake)), self.amount(mouths(real))]).unsqueeze(0)
+        if not row[0, 1] > STILL:
+            raise NoScore("the real mouth does not move")
+        return row
+
+    def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        return mean[0] / mean[1]
+
+
+@METRICS.register("jitter")
+class Jitter(Ratio):
+    """Acceleration of the fake's mouth over the real one's: above 1 it trembles, below 1 it is smoothed away."""
+
+    variant = "mean |x(t+1) − 2 x(t) + x(t−1)| of landmarks 48 to 67 less their centroid"
+
+    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
+        return differences(centred(landmarks[:, MOUTH]), 2)
+
+
+@METRICS.register("opening_spread")
+class OpeningSpread(Ratio):
+    """Spread of the fake's mouth opening over the real one's: below 1 it mumbles, which LMD rewards."""
+
+    variant = "standard deviation over the clip of the inner lips' distance over the outer eye distance"
+
+    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
+        opening = mouth_opening(landmarks)
+        return opening[~opening.isnan()].std(unbiased=False)

@@ -1,0 +1,174 @@
+"""Distances that a trained network measures: FID, LPIPS and the likeness of faces. The weights are the user's."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from kornia.geometry import warp_affine
+from skimage.transform import SimilarityTransform
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.utilities import dim_zero_cat
+
+from visemix.metrics.base import METRICS, NoScore, VideoMetric, View, whole_rows
+from visemix.metrics.region import FaceRegion
+from visemix.metrics.weights import Released, WeighedMetric, Weights
+from visemix.nn.arcface import SIDE, ArcFace, Depth
+from visemix.nn.inception import FEATURES, Inception
+from visemix.nn.inception import SIDE as INCEPTION_SIDE
+from visemix.nn.lpips import Backbone, Features, Lpips, heads
+from visemix.ops.frechet import frechet
+
+INCEPTION = Released(
+    "pt_inception-2015-12-05-6726825d.pth",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    "the releases of github.com/mseitzer/pytorch-fid",
+)
+BACKBONES = {
+    "alex": Released(
+        "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "download.pytorch.org/models",
+    ),
+    "vgg": Released("vgg16-397923af.pth", None, "download.pytorch.org/models"),
+}
+ARCFACE = Released("backbone.pth", None, "the model zoo of insightface's arcface_torch")
+ENOUGH = 2048  # frames, below which FID depends on their number more than on the pictures
+TEMPLATE = np.array(  # where ArcFace's training faces have eyes, nose and corners of the mouth, of 112 pixels
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+@lru_cache(maxsize=4)
+def inception(weights: Weights) -> Inception:
+    return weights.load(Inception)
+
+
+@lru_cache(maxsize=4)
+def lpips_net(net: Backbone, weights: Weights) -> Lpips:
+    return Lpips(weights.load(lambda: Features(net), only="features."), heads(net)).eval()
+
+
+@lru_cache(maxsize=4)
+def arcface(depth: Depth, weights: Weights) -> ArcFace:
+    return weights.load(lambda: ArcFace(depth))
+
+
+def inception_input(frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 299 299"]:
+    """As pytorch-fid: bilinear to 299 without antialiasing, RGB in [-1, 1]."""
+    size = (INCEPTION_SIDE, INCEPTION_SIDE)
+    return 2 * F.interpolate(frames.float() / 255, size, mode="bilinear", align_corners=False) - 1
+
+
+@METRICS.register("fid")
+class Fid(WeighedMetric):
+    """Fréchet distance of Inception features between all fake and all real frames (Heusel et al. 2017).
+
+    It shrinks as frames are added: compare only over the same number of frames, best 2 048 or more.
+    """
+
+    unit = "1"
+    higher_is_better = False
+    per = "set"
+    variant = "Inception of 2015, pool3, bilinear 299 as pytorch-fid, N − 1"
+
+    rows: list[Tensor]
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(statistics=0)
+        self.weights = Weights(INCEPTION, weights, sha256)
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    @torch.inference_mode()
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        net = inception(self.weights)
+        return torch.cat([self._look(net, view) for view in (fake, real)], 1).clone()
+
+    @staticmethod
+    def _look(net: Inception, view: View) -> Tensor:
+        return view.once("inception", lambda: net(inception_input(view.frames)))
+
+    def score(self, rows: Float[Tensor, "T K"]) -> Float[Tensor, ""]:
+        if len(rows) < 2:
+            raise NoScore(f"FID needs two frames or more, not {len(rows)}")
+        return frechet(rows[:, :FEATURES], rows[:, FEATURES:])
+
+    def add(self, rows: Float[Tensor, "T K"]) -> None:
+        self.rows.append(whole_rows(rows).float())
+        self.scored += len(self.rows[-1])
+
+    def pooled(self) -> Float[Tensor, ""]:
+        return self.score(dim_zero_cat(self.rows))
+
+
+@METRICS.register("lpips")
+class LpipsDistance(WeighedMetric):
+    """Learned perceptual distance (Zhang et al. 2018), 0 for equal pictures."""
+
+    unit = "1"
+    higher_is_better = False
+
+    def __init__(self, *, net: Backbone = "alex", weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__()
+        self.net = net
+        self.weights = Weights(BACKBONES[net], weights, sha256)
+        self.variant = f"LPIPS 0.1, {net}, RGB in [-1, 1], native resolution"
+
+    @torch.inference_mode()
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        net = lpips_net(self.net, self.weights)
+        return net.compare(self._look(net, fake), self._look(net, real)).clone().unsqueeze(1)
+
+    def _look(self, net: Lpips, view: View) -> list[Tensor]:
+        return view.once(f"lpips {self.net}", lambda: net.embed(view.frames.float() / 127.5 - 1))
+
+
+def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 112 112"]:
+    """A face as ArcFace was trained on: eyes, nose and mouth in their places by a similarity, levels in [-1, 1]."""
+    points = landmarks.double().cpu().numpy() - 0.5  # warp_affine counts pixel centres from 0
+    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+    moved = SimilarityTransform.from_estimate(five, TEMPLATE)
+    matrix = torch.from_numpy(moved.params[:2]).float().unsqueeze(0)
+    return warp_affine(frame.float().unsqueeze(0), matrix, (SIDE, SIDE), align_corners=True)[0] / 127.5 - 1
+
+
+@METRICS.register("csim")
+class Likeness(WeighedMetric):
+    """Cosine of the two faces' ArcFace embeddings, frame by frame: 1 is the same person to the network."""
+
+    unit = "1"
+    higher_is_better = True
+    region = "face"
+    needs = frozenset({"landmarks"})
+
+    def __init__(self, *, depth: Depth = "r50", weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__()
+        self.depth = depth
+        self.weights = Weights(ARCFACE, weights, sha256)
+        self.variant = f"ArcFace {depth}, 112×112 by five points, beside the real frame of the same number"
+
+    @torch.inference_mode()
+    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+        return F.cosine_similarity(self._look(fake), self._look(real)).clone().unsqueeze(1)
+
+    def _look(self, view: View) -> Tensor:
+        return view.once(f"arcface {self.depth}", lambda: self._embed(view))
+
+    def _embed(self, view: View) -> Float[Tensor, "T 512"]:
+        if view.landmarks is None:
+            raise ValueError("the likeness of faces needs the landmarks of both videos")
+        net = arcface(self.depth, self.weights)
+        out = torch.full((len(view.frames), 512), torch.nan)
+        for t, points in enumerate(view.landmarks):
+            if not points.isnan().any():
+                out[t] = net(align(view.frames[t], points).unsqueeze(0))[0]
+        return out
+
+
+@METRICS.register("lpips_face")
+def lpips_face(*, net: Backbone = "alex", weights: str | None = None, sha256: str | None = None) -> VideoMetric:
+    """Learned perceptual distance of the face region."""
+    return FaceRegion(LpipsDistance(net=net, weights=weights, sha256=sha256))

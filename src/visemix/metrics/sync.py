@@ -1,0 +1,226 @@
+"""Whether lips and sound belong together, as SyncNet hears and sees it: offset, LSE-C and LSE-D.
+
+Chung and Zisserman (2016) and Prajwal et al. (2020). A network trained on SyncNet's judgement beats real video on
+these numbers, and a constant lag of up to 15 frames leaves LSE as it is: read them beside the offset and the real
+video's row.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from scipy.ndimage import median_filter
+from torch import Tensor
+from torch.nn import functional as F
+
+from visemix.metrics.articulation import mouths
+from visemix.metrics.base import METRICS, NoScore, Take
+from visemix.metrics.weights import Released, WeighedMetric, Weights
+from visemix.nn.lipsync import CHUNK, ROWS, SIDE, WINDOW, SyncNet
+from visemix.ops.mfcc import mfcc
+from visemix.types import FPS, SAMPLES_PER_FRAME
+
+RELEASED = Released(
+    "syncnet_v2.model",
+    "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
+    "robots.ox.ac.uk/~vgg/software/lipsync (see github.com/joonson/syncnet_python)",
+)
+REACH = 15  # frames to either side that are tried
+SHORTEST = 4 * FPS  # frames; below, the zeros put in at the ends decide
+ROWS_PER_FRAME = 4
+SIXTEEN_BIT = 32768.0
+FOREHEAD = 0.3  # of the landmarks' height, to reach up to where a face detector's box begins
+BELOW, ACROSS = 1.8, 1.4  # half sides of the box by which a crop reaches under and beside its centre
+GREY = 110  # level of what lies outside the picture
+STEADY = 13  # frames of the median that steadies the box
+
+
+@dataclass(frozen=True)
+class Sync:
+    """What SyncNet says of a clip."""
+
+    offset: int  # frames; above 0 the sound is early
+    distances: Float[Tensor, "31"]  # mean distance with the sound moved by −15 to 15 frames
+
+    @property
+    def lse_d(self) -> float:
+        """The smallest distance."""
+        return float(self.distances.min())
+
+    @property
+    def lse_c(self) -> float:
+        """How far the smallest distance is below the median: SyncNet's confidence."""
+        return float(self.distances.median() - self.distances.min())
+
+    @property
+    def at_zero(self) -> float:
+        """The distance as recorded."""
+        return float(self.distances[REACH])
+
+
+def compare(seen: Float[Tensor, "T D"], heard: Float[Tensor, "T D"]) -> Sync:
+    """The lag at which embeddings of lips and of sound are nearest; beyond the ends there are zeros.
+
+    >>> said = torch.randn(63, 8, generator=torch.Generator().manual_seed(0))
+    >>> compare(said[3:], said[:60]).offset  # the sound is three frames late
+    -3
+    """
+    padded = F.pad(heard, (0, 0, REACH, REACH))
+    lags = [F.pairwise_distance(seen, padded[k : k + len(seen)]).mean() for k in range(2 * REACH + 1)]
+    distances = torch.stack(lags)
+    return Sync(REACH - int(distances.argmin()), distances)
+
+
+def face_boxes(landmarks: Float[Tensor, "T 68 2"]) -> Float[np.ndarray, "T 3"]:
+    """Centre and half side of each frame's face, steadied over time: near to what a face detector's boxes are."""
+    points = landmarks.double().numpy()
+    low, high = points.min(1), points.max(1)
+    low[:, 1] -= FOREHEAD * (high[:, 1] - low[:, 1])
+    boxes = np.column_stack([(low + high) / 2, (high - low).max(1) / 2])
+    seen = np.flatnonzero(~np.isnan(boxes).any(1))
+    frames = np.arange(len(boxes))
+    filled = np.stack([np.interp(frames, seen, boxes[seen, column]) for column in range(3)], 1)
+    return median_filter(filled, size=(STEADY, 1), mode="nearest")
+
+
+def crop_face(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "3"]) -> UInt8[Tensor, "3 224 224"]:
+    """The face as SyncNet's pipeline cuts it out, BGR: top of the box kept, room below the chin and at the sides."""
+    x, y, half = (float(value) for value in box)
+    margin = int(np.ceil(half * (1 + 2 * (ACROSS - 1)))) + 1
+    padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
+    top, bottom = int(y - half) + margin, int(y + BELOW * half) + margin
+    left, right = int(x - ACROSS * half) + margin, int(x + ACROSS * half) + margin
+    window = torch.from_numpy(padded[max(top, 0) : bottom, max(left, 0) : right, ::-1].copy()).permute(2, 0, 1)
+    if 0 in window.shape:
+        raise NoScore("a face lies outside the picture")
+    resized = F.interpolate(window[None].float(), (SIDE, SIDE), mode="bilinear", align_corners=False)
+    return resized[0].round().to(torch.uint8)
+
+
+@lru_cache(maxsize=2)
+def syncnet(weights: Weights) -> SyncNet:
+    return weights.load(SyncNet)
+
+
+@torch.inference_mode()
+def listen(net: SyncNet, take: Take) -> Sync:
+    """SyncNet over a whole clip. Raises `NoScore` for one that it cannot judge."""
+    if take.sound is None or take.pictures is None or take.landmarks is None:
+        raise ValueError("sync needs sound, pictures and landmarks")
+    if abs(take.fps - FPS) > 1e-3 * FPS:
+        raise NoScore(f"{take.fps:.5g} frames a second; SyncNet knows {FPS} only: convert the video")
+    frames = min(len(take.landmarks), len(take.sound) // SAMPLES_PER_FRAME)
+    if frames < SHORTEST:
+        raise NoScore(f"{frames} frames with sound; sync needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
+    boxes = face_boxes(mouths(take))
+    crops = (crop_face(picture, box) for picture, box in zip(take.pictures(), boxes[:frames], strict=False))
+    seen = _see(net, torch.stack(list(crops), 1))
+    rows = torch.from_numpy(mfcc(take.sound.double().numpy() * SIXTEEN_BIT)).float().mT
+    windows = rows.unfold(1, ROWS, ROWS_PER_FRAME).permute(1, 0, 2).unsqueeze(1)[: frames - WINDOW]
+    heard = torch.cat([net.hear(batch) for batch in windows.split(CHUNK)])
+    return compare(seen[: len(heard)], heard[: len(seen)])
+
+
+def _see(net: SyncNet, crops: UInt8[Tensor, "3 T 224 224"]) -> Float[Tensor, "n 1024"]:
+    """Embeddings of all windows but the last, which the released code leaves out; floats are made chunk by chunk."""
+    last = crops.shape[1] - WINDOW
+    pieces = [crops[:, start : min(start + CHUNK, last) + WINDOW - 1] for start in range(0, last, CHUNK)]
+    return torch.cat([net.see(piece.float()) for piece in pieces])
+
+
+class SyncMetric(WeighedMetric):
+    """A number that SyncNet says of the fake; the real video is not looked at."""
+
+    per = "clip"
+    region = "face"
+    needs = frozenset({"landmarks", "sound", "pictures"})
+
+    def __init__(self, weights: str | None, sha256: str | None) -> None:
+        super().__init__()
+        self.weights = Weights(RELEASED, weights, sha256)
+        self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, crop=mediapipe"
+
+    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+        sync = fake.once("sync", lambda: listen(syncnet(self.weights), fake))
+        if abs(sync.offset) == REACH:
+            raise NoScore(f"the smallest distance is at the edge ({sync.offset} frames): no offset to trust")
+        return torch.tensor([[self.number(sync)]], dtype=torch.float64)
+
+    @abstractmethod
+    def number(self, sync: Sync) -> float: ...
+
+
+@METRICS.register("av_offset")
+class AvOffset(SyncMetric):
+    """Frames by which the sound is early (below 0: late) where SyncNet finds lips and sound nearest."""
+
+    unit = "frames"
+    higher_is_better = None
+    ideal = 0.0
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(weights, sha256)
+
+    def number(self, sync: Sync) -> float:
+        return float(sync.offset)
+
+
+@METRICS.register("av_offset_abs")
+class AvOffsetAbs(SyncMetric):
+    """Size of the offset in frames: over several clips, early and late ones must not cancel out."""
+
+    unit = "frames"
+    higher_is_better = False
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(weights, sha256)
+
+    def number(self, sync: Sync) -> float:
+        return float(abs(sync.offset))
+
+
+@METRICS.register("lse_c")
+class LseC(SyncMetric):
+    """SyncNet's confidence: how much nearer lips and sound are at the best lag than at the median one."""
+
+    unit = "1"
+    higher_is_better = True
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(weights, sha256)
+
+    def number(self, sync: Sync) -> float:
+        return sync.lse_c
+
+
+@METRICS.register("lse_d")
+class LseD(SyncMetric):
+    """SyncNet's distance of lips and sound at the best lag."""
+
+    unit = "1"
+    higher_is_better = False
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(weights, sha256)
+
+    def number(self, sync: Sync) -> float:
+        return sync.lse_d
+
+
+@METRICS.register("lse_d_at_0")
+class LseDAtZero(SyncMetric):
+    """SyncNet's distance of lips and sound as recorded: a lag shows here, which LSE-D hides."""
+
+    unit = "1"
+    higher_is_better = False
+
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
+        super().__init__(weights, sha256)
+
+    def number(self, sync: Sync) -> float:
+        return sync.at_zero

@@ -1,0 +1,216 @@
+"""GeneFace's variational motion generator (arXiv 2301.13430, 3.1): sound in, one of many fitting motions out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.face import FaceModel
+from visemix.face.layout import MOUTH
+from visemix.motion.base import MOTION, MotionModel
+from visemix.motion.guide import SyncGuide, Trigger, split_halves
+from visemix.motion.lm3d import LM3D
+from visemix.nn.flow import Flow
+from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
+from visemix.nn.wavenet import CONDITION, Condition
+from visemix.ops.sequence import blocks, smooth
+from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
+
+BLOCK = 512  # frames that are streamed together
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "corrected": {
+        "channels": 192, "growth": 1, "rate": "mean", "norm": False, "overlap": True, "identity": "subject",
+        "kl_weight": 0.4, "continuity_weight": 3.0, "sync_weight": 0.01, "sync_start": "average",
+        "sampling": "corrected", "temperature": 0.8, "sigma": 1.0, "mouth_sigma": 0.5,
+    },
+    "paper": {
+        "channels": 192, "growth": 2, "rate": "mean", "norm": True, "overlap": False, "identity": "audio",
+        "kl_weight": 1.0, "continuity_weight": 0.0, "sync_weight": 1.0, "sync_start": "always",
+        "sampling": "corrected", "temperature": 1.0, "sigma": 1.0, "mouth_sigma": 1.0,
+    },
+    "official": {
+        "channels": 256, "growth": 1, "rate": "first", "norm": False, "overlap": False, "identity": "audio",
+        "kl_weight": 0.4, "continuity_weight": 3.0, "sync_weight": 0.01, "sync_start": "validation",
+        "sampling": "official", "temperature": 1.0, "sigma": 0.0, "mouth_sigma": 0.0,
+    },
+}  # fmt: skip
+
+
+@MOTION.register("flow_vae")
+class FlowVAE(MotionModel):
+    """A variational autoencoder over landmarks, with a normalising flow under its prior, that hears the sound.
+
+    Four frames share a latent of 16 numbers. In training it comes from the true motion; at inference from noise, which
+    the flow bends by what is heard. Nothing is autoregressive: any length in one pass, or piece by piece, in bounded
+    memory, with the same result. An option that is None takes its value from `compat`.
+
+    Args:
+        compat: "corrected" (our default), "paper" (the text and its Table 4), "official" (the authors' code, faults
+            included: every second row of sound unheard, shape guessed from the voice, a guidance that forgets in a
+            resumed run that it was on, no smoothing over time).
+        halves: rows of 50 Hz sound side by side in a row of features: 2 with `hubert`'s `align=both`, else 1.
+        rate: how two halves become one row: their "mean", or the "first" alone.
+        channels, encoder_layers, decoder_layers, kernel, latent: sizes.
+        flow: False gives the vanilla VAE of the ablation, whose prior is the standard normal.
+        growth: layer i of every WaveNet is dilated by growth^i.
+        norm: ReLU and layer norm around the strided convolutions.
+        overlap: whether a latent's four frames blend into the next four's.
+        identity: "subject" or "audio", see `LM3D`.
+        kl_weight, continuity_weight, sync_weight: of the losses beside the reconstruction, all in centimetres.
+        sync: False leaves out the sync-expert.
+        sync_start: guidance begins "always" at once; when the running "average" of the training loss has come down to
+            `sync_threshold`, which checkpoints keep; or when that of one "validation" batch has, which they do not.
+        sampling: of the expert's wrong pairs.
+        sync_dim, sync_windows: length of the expert's vectors, other widths follow; pairs of windows drawn for a loss.
+        temperature: spread of the noise at inference; 0 gives the middle of what fits.
+        seed: of that noise: the same seed, the same motion, however the sound is batched or cut. None: anew each time.
+        sigma, mouth_sigma: of a Gaussian over time at inference, in frames; 0 for none.
+    """
+
+    space = Space.LANDMARKS
+
+    def __init__(
+        self,
+        audio_dim: int,
+        face: FaceModel,
+        *,
+        compat: Literal["corrected", "paper", "official"] = "corrected",
+        halves: int = 1,
+        rate: Literal["mean", "first"] | None = None,
+        channels: int | None = None,
+        encoder_layers: int = 8,
+        decoder_layers: int = 4,
+        kernel: int = 5,
+        latent: int = 16,
+        flow: bool = True,
+        growth: int | None = None,
+        norm: bool | None = None,
+        overlap: bool | None = None,
+        identity: Literal["subject", "audio"] | None = None,
+        kl_weight: float | None = None,
+        continuity_weight: float | None = None,
+        sync: bool = True,
+        sync_weight: float | None = None,
+        sync_start: Literal["always", "average", "validation"] | None = None,
+        sync_threshold: float = 0.75,
+        sampling: Literal["corrected", "official"] | None = None,
+        sync_dim: int = 512,
+        sync_windows: int = 1024,
+        temperature: float | None = None,
+        seed: int | None = 0,
+        sigma: float | None = None,
+        mouth_sigma: float | None = None,
+    ) -> None:
+        super().__init__()
+        given = {
+            "rate": rate, "channels": channels, "growth": growth, "norm": norm, "overlap": overlap,
+            "identity": identity, "kl_weight": kl_weight, "continuity_weight": continuity_weight,
+            "sync_weight": sync_weight, "sync_start": sync_start, "sampling": sampling, "temperature": temperature,
+            "sigma": sigma, "mouth_sigma": mouth_sigma,
+        }  # fmt: skip
+        o = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        if halves not in (1, 2) or audio_dim % halves or latent % 2:
+            raise VisemixError(
+                f"motion.halves={halves} is 1, or 2 of {audio_dim} channels; motion.latent={latent} is even"
+            )
+        self.halves, self.rate, self.latent, self.seed = halves, o["rate"], latent, seed
+        self.temperature, self.sigma, self.mouth_sigma = o["temperature"], o["sigma"], o["mouth_sigma"]
+        self.kl_weight, self.continuity_weight = o["kl_weight"], o["continuity_weight"]
+        width, shape = face.width(self.space), {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
+        self.lm3d = LM3D(face, o["identity"])
+        self.condition = Condition(audio_dim // halves)
+        self.slow = nn.Conv1d(
+            CONDITION, CONDITION, 2 * STRIDE, STRIDE, STRIDE // 2
+        )  # the condition at the latents' rate
+        self.posterior = Posterior(width, o["channels"], latent, encoder_layers, **shape)
+        self.decoder = Decoder(width, o["channels"], latent, decoder_layers, overlap=o["overlap"], **shape)
+        self.flow = Flow(latent, CONDITION, growth=o["growth"]) if flow else None
+        about = {"halves": halves, "identity": o["identity"], "sampling": o["sampling"]}
+        self.sync_guide = SyncGuide(audio_dim, face, **about, dim=sync_dim, windows=sync_windows) if sync else None
+        self.trigger = Trigger(o["sync_weight"], o["sync_start"], sync_threshold) if sync else None
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side that a frame hears of, a multiple of 4."""
+        prior = 0 if self.flow is None else self.flow.reach
+        frames = (
+            STRIDE * (prior + 2) + self.decoder.reach + Condition.reach + _radius(max(self.sigma, self.mouth_sigma))
+        )
+        return -(-frames // STRIDE) * STRIDE
+
+    def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        return self.draw(audio, subject, self._seed())
+
+    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        """One of the motions that fit the sound: the one of this seed."""
+        return self.lm3d.unpack(self._speak(audio.values, seed, 0), subject)
+
+    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
+        """Motion piece by piece, without gradients, equal to one pass over all the sound."""
+        seed, done = self._seed(), 0
+        pieces = (piece.values for piece in audio)
+        for rows, first, last in blocks(pieces, BLOCK, self.reach, self.reach, whole=STRIDE):
+            with torch.no_grad():
+                values = self._speak(rows, seed, (done - first) // STRIDE)[:, first:last]
+            done += last - first
+            yield self.lm3d.unpack(values, subject)
+
+    def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        frames = target.values.shape[1]
+        truth = _whole(self.lm3d.pack(target, subject))
+        heard = self.condition(_whole(self._rows(audio.values)).mT)
+        slow = self.slow(heard)
+        z, log_posterior = self.posterior(truth, slow)
+        prior = z if self.flow is None else self.flow(z, slow)
+        made, truth = self.decoder(z, heard)[:, :frames], truth[:, :frames]
+        delta = made - truth
+        steps = (delta.diff(dim=1).square().sum() + delta[:, 0].square().sum()) / delta.numel()
+        losses = {
+            "reconstruction": delta.square().mean(),
+            "kl": self.kl_weight * (log_posterior - log_normal(prior)).mean(),
+        }
+        if self.continuity_weight:
+            losses["continuity"] = self.continuity_weight * steps
+        if self.sync_guide is not None and self.trigger is not None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.trigger.running):
+                sync = self.sync_guide.loss(audio, subject, self.lm3d.unpack(made, subject))
+            losses["sync"] = self.trigger(sync)
+        return losses
+
+    def _speak(self, audio: Tensor, seed: int, first: int) -> Float[Tensor, "B T 204"]:
+        """Rows for this stretch of sound, which begins at latent `first` of the whole."""
+        frames = audio.shape[1]
+        heard = self.condition(_whole(self._rows(audio)).mT)
+        slow = self.slow(heard)
+        z = self.temperature * noise(seed, first, slow.shape[-1], self.latent).to(slow).expand(len(slow), -1, -1)
+        z = z if self.flow is None else self.flow.inverse(z, slow)
+        rows = self.decoder(z, heard)[:, :frames].unflatten(-1, (68, 3))
+        rest = _smoothed(rows[:, :, : MOUTH.start].flatten(2), self.sigma)
+        return torch.cat([rest, _smoothed(rows[:, :, MOUTH].flatten(2), self.mouth_sigma)], 2)
+
+    def _rows(self, values: Tensor) -> Tensor:
+        rows = split_halves(values, self.halves).unflatten(1, (-1, self.halves))
+        return rows.mean(2) if self.rate == "mean" else rows[:, :, 0]
+
+    def _seed(self) -> int:
+        return int(torch.randint(2**31, ())) if self.seed is None else self.seed
+
+
+def _whole(rows: Float[Tensor, "B T C"]) -> Float[Tensor, "B W C"]:
+    """As many rows as whole latents need, the last one repeated."""
+    return F.pad(rows.mT, (0, -rows.shape[1] % STRIDE), mode="replicate").mT
+
+
+def _smoothed(rows: Float[Tensor, "B T C"], sigma: float) -> Float[Tensor, "B T C"]:
+    return smooth(rows, sigma, _radius(sigma)) if sigma > 0 else rows
+
+
+def _radius(sigma: float) -> int:
+    return math.ceil(3 * sigma)

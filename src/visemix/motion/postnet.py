@@ -1,0 +1,143 @@
+"""GeneFace's domain-adaptive post-net (arXiv 2301.13430, 3.2): any model's motion, in one person's manner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from visemix.face import FaceModel
+from visemix.motion.base import MOTION, MotionModel, stream
+from visemix.motion.guide import SyncGuide
+from visemix.motion.lm3d import LM3D
+from visemix.nn.adapt import FrameCritic, Refiner
+from visemix.nn.critic import least_squares_critic, least_squares_generator
+from visemix.ops.sequence import blocks
+from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
+
+BLOCK = 512  # frames that are streamed together
+Heard = tuple[AudioFeatures, Subject, Motion]  # sound, who speaks, and their true motion
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "corrected": {"identity": "subject", "norm": "row", "slope": 0.2, "widths": (128, 256), "still": True},
+    "paper": {"identity": "audio", "norm": "batch", "slope": 0.0, "widths": (256, 256), "still": False},
+    "official": {"identity": "audio", "norm": "batch", "slope": 0.2, "widths": (128, 256), "still": False},
+}
+
+
+@MOTION.register("postnet")
+class PostNet(MotionModel):
+    """Another model's motion, moved into one person's domain by a net that a critic of single frames trains.
+
+    The `motion` stage trains the base by its own loss; the `postnet` stage then trains this on many speakers' sound,
+    which has no true answer, and on the person's, which has. Base and sync-expert are frozen then, in eval mode.
+
+    Args:
+        base: the motion model, as under `motion` in an experiment.
+        compat: "corrected" (our default; starts as the identity, no statistic over batch or time), "paper" (ReLU,
+            256 wide), "official" (the authors' code, whose batch norm mixes both domains).
+        identity: "subject" or "audio", see `LM3D`; None leaves it to `compat`.
+        adversarial_weight, sync_weight, mse_weight: of the losses. Without sync there is no expert.
+        halves, sync_dim, sync_windows: of the sync-expert, where the base brings none; see `flow_vae`.
+    """
+
+    space = Space.LANDMARKS
+
+    def __init__(
+        self,
+        audio_dim: int,
+        face: FaceModel,
+        *,
+        base: dict[str, Any],
+        compat: Literal["corrected", "paper", "official"] = "corrected",
+        identity: Literal["subject", "audio"] | None = None,
+        adversarial_weight: float = 0.85,
+        sync_weight: float = 0.1,
+        mse_weight: float = 0.05,
+        halves: int = 1,
+        sync_dim: int = 512,
+        sync_windows: int = 1024,
+    ) -> None:
+        super().__init__()
+        o = PRESETS[compat] | ({} if identity is None else {"identity": identity})
+        self.weights = {"adversarial": adversarial_weight, "sync": sync_weight, "mse": mse_weight}
+        self.base = MOTION.build(base, audio_dim, face)
+        self.face, self.lm3d = face, LM3D(face, o["identity"])
+        if sync_weight and not _guides(self.base):
+            about = {"halves": halves, "identity": o["identity"], "dim": sync_dim, "windows": sync_windows}
+            self.sync_guide = SyncGuide(audio_dim, face, **about)
+        width = face.width(self.space)
+        self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], o["still"])
+        self.postnet_critic = FrameCritic(width, relu=compat == "paper")
+        for net in (self.postnet, self.postnet_critic):
+            net.requires_grad_(False)  # but for the stage that trains it
+
+    def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        return self._refined(self.base(audio, subject), subject)
+
+    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        return self._refined(self.base.draw(audio, subject, seed), subject)
+
+    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
+        """Motion piece by piece, 7 frames later than the base's, equal to one pass over all of it."""
+        pieces = (self.lm3d.pack(motion, subject) for motion in stream(self.base, audio, subject))
+        for rows, first, last in blocks(pieces, BLOCK, Refiner.reach, Refiner.reach):
+            with torch.no_grad():
+                values = self.postnet(rows)[:, first:last]
+            yield self.lm3d.unpack(values, subject)
+
+    def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        return self.base.loss(audio, subject, self.face.convert(target, self.base.space, subject))
+
+    def adapt(self, many: Heard, person: Heard) -> Losses:
+        """What this net minimises: look like the person on anyone's sound, stay in sync, be right on the person's."""
+        audio, subject, _ = many
+        made = self._rows(audio, subject)
+        losses = {
+            "adversarial": least_squares_generator(self.postnet_critic(made)),
+            "mse": F.mse_loss(self._rows(*person[:2]), self.lm3d.pack(person[2], person[1])),
+        }
+        guide = _guides(self)
+        if guide:
+            losses["sync"] = guide[0].loss(audio, subject, self.lm3d.unpack(made, subject))
+        return {name: self.weights[name] * loss for name, loss in losses.items()}
+
+    def judged(self, many: Heard, person: Heard) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
+        """The critic's scores of the person's true frames, and of those made from the others' sound."""
+        with torch.no_grad():
+            made = self._rows(*many[:2])
+        return self.postnet_critic(self.lm3d.pack(person[2], person[1])), self.postnet_critic(made)
+
+    def critic_loss(self, real: Tensor, fake: Tensor) -> Losses:
+        return {"critic": least_squares_critic(real, fake)}
+
+    @torch.no_grad()
+    def measure(self, many: Heard, person: Heard) -> dict[str, Tensor]:
+        """Rows to judge a held-out batch by: made from others' sound, from the person's, and the person's own."""
+        return {
+            "before": self.lm3d.pack(self._base(*many[:2]), many[1]),
+            "after": self._rows(*many[:2]),
+            "spoken": self._rows(*person[:2]),
+            "truth": self.lm3d.pack(person[2], person[1]),
+        }
+
+    def _rows(self, audio: AudioFeatures, subject: Subject) -> Float[Tensor, "B T 204"]:
+        with torch.no_grad():
+            rows = self.lm3d.pack(self._base(audio, subject), subject)
+        return self.postnet(rows)
+
+    def _base(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """In training another of the fitting motions every time, else always the same."""
+        seed = int(torch.randint(2**31, ())) if self.training else 0
+        return self.face.convert(self.base.draw(audio, subject, seed), self.space, subject)
+
+    def _refined(self, motion: Motion, subject: Subject) -> Motion:
+        return self.lm3d.unpack(self.postnet(self.lm3d.pack(motion, subject)), subject)
+
+
+def _guides(model: MotionModel) -> list[SyncGuide]:
+    return [module for module in model.modules() if isinstance(module, SyncGuide)]

@@ -1,0 +1,99 @@
+"""Encoder and decoder of a variational autoencoder over time, and the noise that stands for what is not heard."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visemix.nn.wavenet import CONDITION, WaveNet
+
+STRIDE = 4  # frames to a latent: 6.25 of them a second
+CHUNK = 64  # latents whose noise is drawn at once
+
+
+class Posterior(nn.Module):
+    """True motion and condition → a latent every four frames, and its log-density under the distribution it is of."""
+
+    def __init__(
+        self, width: int, channels: int, latent: int, layers: int, *, kernel: int, growth: int, norm: bool
+    ) -> None:
+        super().__init__()
+        self.before = nn.Conv1d(width, channels, 2 * STRIDE, STRIDE, STRIDE // 2)
+        self.norm = Normed(channels) if norm else nn.Identity()
+        self.net = WaveNet(channels, CONDITION, layers, kernel, growth)
+        self.after = nn.Conv1d(channels, 2 * latent, 1)
+
+    def forward(
+        self, rows: Float[Tensor, "B T C"], condition: Float[Tensor, "B G R"]
+    ) -> tuple[Float[Tensor, "B L R"], Float[Tensor, "B L R"]]:
+        """One draw from torch's global generator; T = 4 R."""
+        mean, log_std = self.after(self.net(self.norm(self.before(rows.mT)), condition)).chunk(2, 1)
+        noise = torch.randn_like(mean)
+        return mean + noise * log_std.exp(), log_normal(noise) - log_std
+
+
+class Decoder(nn.Module):
+    """Latents and condition → rows of motion.
+
+    `overlap` blends the four frames of a latent into those of its neighbours; without, they are glued (k4 s4).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        channels: int,
+        latent: int,
+        layers: int,
+        *,
+        kernel: int,
+        growth: int,
+        norm: bool,
+        overlap: bool,
+    ) -> None:
+        super().__init__()
+        size = (2 * STRIDE, STRIDE, STRIDE // 2) if overlap else (STRIDE, STRIDE, 0)
+        self.before = nn.ConvTranspose1d(latent, channels, *size)
+        self.norm = Normed(channels) if norm else nn.Identity()
+        self.net = WaveNet(channels, CONDITION, layers, kernel, growth)
+        self.after = nn.Conv1d(channels, width, 1)
+
+    @property
+    def reach(self) -> int:
+        """Frames of the condition to either side that a frame depends on."""
+        return self.net.reach
+
+    def forward(self, z: Float[Tensor, "B L R"], condition: Float[Tensor, "B G T"]) -> Float[Tensor, "B T C"]:
+        return self.after(self.net(self.norm(self.before(z)), condition)).mT
+
+
+class Normed(nn.Module):
+    """ReLU, then layer norm over the channels of each row."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Float[Tensor, "B C R"]) -> Float[Tensor, "B C R"]:
+        return self.norm(x.relu().mT).mT
+
+
+def log_normal(x: Tensor) -> Tensor:
+    """Log-density of the standard normal, entry by entry.
+
+    >>> log_normal(torch.zeros(1))
+    tensor([-0.9189])
+    """
+    return -0.5 * (x.square() + math.log(2 * math.pi))
+
+
+def noise(seed: int, first: int, count: int, latent: int) -> Float[Tensor, "1 L R"]:
+    """Standard normal noise of the latents `first` … `first + count − 1`, the same whatever else is asked for."""
+    chunks = range(first // CHUNK, (first + count - 1) // CHUNK + 1)
+    drawn = [
+        torch.randn(latent, CHUNK, generator=torch.Generator().manual_seed((seed << 24) + chunk)) for chunk in chunks
+    ]
+    start = first - chunks.start * CHUNK
+    return torch.cat(drawn, 1)[None, :, start : start + count]

@@ -1,0 +1,124 @@
+"""What drives a field: landmarks, and their neighbours in time, as one vector a frame (GeneFace, appendix A)."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAK = 0.02
+
+
+class Moments(nn.Module):
+    """Mean and spread of each channel over all that training has shown, and its range; saved with the model."""
+
+    mean: Tensor
+    square: Tensor
+    count: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("square", torch.zeros(channels))
+        self.register_buffer("low", torch.zeros(channels))
+        self.register_buffer("high", torch.zeros(channels))
+
+    @torch.no_grad()
+    def see(self, values: Float[Tensor, "*b C"]) -> None:
+        rows = values.reshape(-1, values.shape[-1]).float()
+        low, high = rows.amin(0), rows.amax(0)
+        if self.count:
+            low, high = torch.minimum(low, self.low), torch.maximum(high, self.high)
+        self.low.copy_(low)
+        self.high.copy_(high)
+        self.count += len(rows)
+        share = len(rows) / self.count
+        self.mean.lerp_(rows.mean(0), share)
+        self.square.lerp_(rows.square().mean(0), share)
+
+    @property
+    def spread(self) -> Float[Tensor, " C"]:
+        """Standard deviation; 1 before anything was seen."""
+        if not self.count:
+            return torch.ones_like(self.mean)
+        return (self.square - self.mean.square()).clamp(min=0).sqrt()
+
+
+class LandmarkEncoder(nn.Module):
+    """68 landmarks → 64 numbers.
+
+    `convolutions` is the official stack, whose kernels of three see a sequence of length one: 49 600 parameters, two
+    thirds of its convolutions' idle. Else three plain layers of 128, as the paper's table says.
+    """
+
+    def __init__(self, inputs: int = 204, dim: int = 64, *, convolutions: bool = False) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+        if convolutions:
+            widths = (inputs, 32, 32, 64, 64)
+            self.first = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+            self.last = nn.Sequential(nn.Linear(64, 64), nn.LeakyReLU(LEAK), nn.Linear(64, dim))
+        else:
+            self.first = nn.ModuleList([nn.Linear(inputs, 128), nn.Linear(128, 128)])
+            self.last = nn.Sequential(nn.Linear(128, dim))
+
+    def forward(self, values: Float[Tensor, "B T C"]) -> Float[Tensor, "B T D"]:
+        x = values.flatten(0, 1)
+        if self.convolutions:
+            x = x.unsqueeze(-1)
+        for layer in self.first:
+            x = F.leaky_relu(layer(x), LEAK)
+        return self.last(x.squeeze(-1) if self.convolutions else x).unflatten(0, values.shape[:2])
+
+
+class Neighbours(nn.Module):
+    """A frame's vector as a weighted mean over `window` frames around it; the weights look at all of them.
+
+    3 643 parameters for 64 numbers and five frames.
+    """
+
+    def __init__(self, dim: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        widths = (dim, 16, 8, 4, 2, 1)
+        self.look = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        self.weigh = nn.Linear(window, window)
+
+    def forward(self, values: Float[Tensor, "B N D"]) -> Float[Tensor, "B T D"]:
+        """N = T + window − 1 frames, of which the outer ones are surroundings."""
+        around = values.unfold(1, self.window, 1)  # B, T, D, window
+        x = around.flatten(0, 1)
+        for layer in self.look:
+            x = F.leaky_relu(layer(x), LEAK)
+        weights = self.weigh(x.squeeze(1)).softmax(-1).unflatten(0, around.shape[:2])
+        return (around * weights[:, :, None]).sum(-1)
+
+
+class Driver(nn.Module):
+    """Landmarks, or audio features, over time → what drives a field, one vector a frame."""
+
+    def __init__(self, inputs: int, dim: int, window: int, convolutions: bool) -> None:
+        super().__init__()
+        self.context = window // 2
+        self.moments = Moments(inputs)
+        self.encoder = LandmarkEncoder(inputs, dim, convolutions=convolutions)
+        self.neighbours = Neighbours(dim, window) if window > 1 else None
+
+    def forward(self, values: Float[Tensor, "B N C"], frames: int) -> Float[Tensor, "B T D"]:
+        """`frames` T, and N = T or as many as the window needs around them. Normalised point by point."""
+        normed = (values - self.moments.mean) / (self.moments.spread + 1e-3)
+        codes = self.encoder(surrounded(normed, frames, self.context))
+        return codes if self.neighbours is None else self.neighbours(codes)
+
+
+def surrounded(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:
+    """`frames` frames and `context` more on either side: as they come, or else the first and last ones repeated."""
+    if values.shape[1] == frames + 2 * context:
+        return values
+    return F.pad(values.mT, (context, context), mode="replicate").mT

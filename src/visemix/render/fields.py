@@ -1,0 +1,147 @@
+"""What a point of a head looks like: a density and a colour, for a driven face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.ops.encoding import sphere, waves
+from visemix.ops.hashgrid import HashGrid
+from visemix.ops.planes import read_planes
+
+SKIP = 4  # vanilla: the input comes in again after this layer
+THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
+AXES = ([0, 0, 1], [1, 2, 2])  # the planes xy, xz and yz
+
+
+@dataclass(frozen=True)
+class Points:
+    """The answer of a field at F × R × S places: frames, rays, samples."""
+
+    density: Float[Tensor, "F R S"]  # per decimetre
+    colour: Float[Tensor, "F R S 3"]  # RGB in [0, 1]
+    ambient: Float[Tensor, "F R S A"] | None = None  # where the landmarks have moved the point to
+
+
+class Vanilla(nn.Module):
+    """NeRF's network as AD-NeRF and GeneFace print it: 8 + 3 layers, 595 844 parameters at a condition of 64.
+
+    σ's last layer reads the eighth layer, and so do the three of the colour, with the direction.
+    """
+
+    def __init__(self, condition: int, *, width: int = 256) -> None:
+        super().__init__()
+        inside, outside = 63 + condition, 27
+        widths = [inside] + [width] * (SKIP) + [width + inside] + [width] * (7 - SKIP - 1)
+        self.trunk = nn.ModuleList(nn.Linear(w, width) for w in widths)
+        self.density = nn.Linear(width, 1)
+        half = width // 2
+        self.view = nn.ModuleList([nn.Linear(width + outside, half), nn.Linear(half, half), nn.Linear(half, half)])
+        self.colour = nn.Linear(half, 3)
+
+    def forward(
+        self,
+        points: Float[Tensor, "F R S 3"],
+        directions: Float[Tensor, "F R 3"],
+        condition: Float[Tensor, "F R C"] | Float[Tensor, "F 1 C"],
+    ) -> Points:
+        frames, rays, samples = points.shape[:3]
+        driven = condition[:, :, None].expand(frames, rays, samples, -1)
+        start = torch.cat([waves(points, 10), driven], -1)
+        x = start
+        for index, layer in enumerate(self.trunk):
+            x = F.relu(layer(x))
+            if index == SKIP:
+                x = torch.cat([start, x], -1)
+        seen_from = waves(directions, 4)[:, :, None].expand(-1, -1, samples, -1)
+        y = torch.cat([x, seen_from], -1)
+        for layer in self.view:
+            y = F.relu(layer(y))
+        return Points(F.relu(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
+
+
+class Tables(nn.Module):
+    """Planes of features at several resolutions, read side by side. They learn faster than the networks behind them."""
+
+    lr_scale = 5.0
+
+    def __init__(self, planes: int, levels: list[int], channels: int, spread: float = 1e-3) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList(
+            nn.Parameter(spread * torch.randn(planes, side, side, channels)) for side in levels
+        )
+        self.dim = planes * channels * len(levels)
+
+    def forward(self, places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+        return torch.cat([read_planes(table, places).flatten(1) for table in self.tables], -1)
+
+
+class Planes(nn.Module):
+    """Features of a place in [-1, 1]³ from three planes at several resolutions.
+
+    In place of a volume of hashed cells: a look-up costs a processor a tenth of the time (see `ops.planes`).
+    """
+
+    def __init__(self, levels: list[int], channels: int) -> None:
+        super().__init__()
+        self.tables = Tables(3, levels, channels)
+        self.dim = self.tables.dim
+
+    def forward(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N D"]:
+        return self.tables(torch.stack([points[:, axis] for axis in AXES], -1))
+
+
+def encoding_of(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
+    """Features of a place by name: "planes", or "hash" with RAD-NeRF's own sizes."""
+    return Planes(levels, channels) if name == "planes" else HashGrid(3, backend=backend)
+
+
+class Grid(nn.Module):
+    """Features of the place, and of where the landmarks have moved it to, through small networks (RAD-NeRF).
+
+    What differs from frame to frame, and from ray to ray, enters the networks as an offset that is worked out once.
+    """
+
+    def __init__(self, condition: int, encoding: nn.Module, width: int, ambient: int, channels: int) -> None:
+        super().__init__()
+        dim = int(encoding.dim)  # type: ignore[arg-type]
+        self.encoding = encoding
+        self.place = nn.Linear(dim, width // 2, bias=False)
+        self.driven = nn.Linear(condition, width // 2)
+        self.moved = nn.Linear(width // 2, 2, bias=False)
+        self.ambient = Tables(1, [ambient], channels, spread=0.1)
+        self.body = nn.Sequential(
+            nn.Linear(dim + channels, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, 1 + width // 2),
+        )
+        self.view = nn.Linear(9, width // 2)
+        self.colour = nn.Linear(width // 2, 3)
+
+    def inside(self, points: Float[Tensor, "F M 3"], condition: Float[Tensor, "F C"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Density (F, M), features for the colour (F, M, ·) and ambient coordinates (F, M, 2)."""
+        frames, count = points.shape[:2]
+        features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
+        hidden = F.relu(self.place(features) + self.driven(condition)[:, None])
+        ambient = torch.tanh(self.moved(hidden).float())
+        surroundings = self.ambient(ambient.view(-1, 1, 2)).view(frames, count, -1)
+        out = self.body(torch.cat([features, surroundings.to(features)], -1))
+        return (out[..., 0].float() - THIN).clamp(-15, 12).exp(), out[..., 1:], ambient
+
+    def forward(
+        self,
+        points: Float[Tensor, "F R S 3"],
+        directions: Float[Tensor, "F R 3"],
+        condition: Float[Tensor, "F C"],
+    ) -> Points:
+        grid = points.shape[1:3]
+        density, features, ambient = self.inside(points.flatten(1, 2), condition)
+        view = self.view(sphere(directions))[:, :, None]
+        colour = self.colour(F.relu(features.unflatten(1, grid) + view)).float().sigmoid()
+        return Points(density.unflatten(1, grid), colour, ambient.unflatten(1, grid))

@@ -1,0 +1,192 @@
+"""From rays to what they see of a head: samples where there is something, composited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.ops.volume import box_range, render_weights, stretches
+from visemix.render.fields import Grid, Points, Vanilla
+
+BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
+PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
+EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
+DOUBT = 0.05  # share of the samples that go where nothing is known to be
+LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What F × R rays see, over nothing."""
+
+    colour: Float[Tensor, "F R 3"]  # RGB, premultiplied by the opacity
+    opacity: Float[Tensor, "F R"]
+    ambient: Float[Tensor, "F R"] | None = None  # how far its points were moved, weighted by what is seen
+    weights: Float[Tensor, "F R S"] | None = None  # how much of each sample is seen
+    places: Float[Tensor, "F R S"] | None = None  # decimetres from the camera to each sample
+
+
+class Box(nn.Module):
+    """Where a head may be, in its own frame."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.tensor(BOX[0]), persistent=False)
+        self.register_buffer("high", torch.tensor(BOX[1]), persistent=False)
+
+    def inside(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+        """Decimetres → [-1, 1]."""
+        return (points - self.low) / (self.high - self.low) * 2 - 1
+
+    def crossed(self, origins: Tensor, directions: Float[Tensor, "F R 3"]) -> tuple[Tensor, Tensor]:
+        return box_range(origins[:, None].expand_as(directions), directions, self.low, self.high)
+
+
+class Occupancy(nn.Module):
+    """How dense each cell of the box has lately been: says where along a ray to look, and never what is seen there."""
+
+    density: Tensor
+    looks: Tensor
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.register_buffer("density", torch.ones(side**3))
+        self.register_buffer("looks", torch.zeros((), dtype=torch.long))
+
+    def along(
+        self, box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
+    ) -> Float[Tensor, "N S"]:
+        """What is seen of each of `steps` equal parts of N rays, as far as the cells know."""
+        scale = self.side / (box.high - box.low)
+        start, slope = (origins - box.low) * scale, directions * scale
+        size = (far - near) / steps
+        at = near[:, None] + size[:, None] * (torch.arange(steps, device=near.device) + 0.5)
+        x, y, z = (
+            torch.addcmul(start[:, k, None], slope[:, k, None], at).clamp_(0, self.side - 1e-3).int() for k in range(3)
+        )
+        cell = (x * self.side + y) * self.side + z
+        found = self.density.index_select(0, cell.flatten()).view_as(at)
+        return render_weights(found, size[:, None].expand_as(found))
+
+    @torch.no_grad()
+    def refresh(self, field: Grid, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
+        """Look at a random place in some of the cells; what was found there before counts for `decay`."""
+        cells = torch.randint(len(self.density), (int(share * len(self.density)),), device=self.density.device)
+        place = torch.stack([cells // self.side**2, cells // self.side % self.side, cells % self.side], -1)
+        points = (place + torch.rand(len(place), 3, device=place.device)) / self.side * 2 - 1
+        density = field.inside(points[None], condition)[0][0]
+        self.density[cells] = torch.lerp(density, self.density[cells], decay)
+
+
+class GridHead(nn.Module):
+    """A grid field, looked at `samples` times along each ray that hits something."""
+
+    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int) -> None:
+        super().__init__()
+        self.field, self.samples, self.steps = field, samples, steps
+        self.box, self.occupancy = Box(), Occupancy(cells)
+        self.bytes_per_ray = 48 * steps + 64 * samples
+
+    def look_around(self, condition: Float[Tensor, "1 C"]) -> None:
+        """Once a training step: every so often, look where the head is now."""
+        if self.occupancy.looks % EVERY == 0:
+            self.occupancy.refresh(self.field, condition, SHARE, REMEMBERED)
+        self.occupancy.looks += 1
+
+    def forward(
+        self, origins: Float[Tensor, "F 3"], directions: Float[Tensor, "F R 3"], condition: Float[Tensor, "F C"]
+    ) -> list[Seen]:
+        near, far = self.box.crossed(origins, directions)
+        with torch.no_grad():
+            mass = self._mass(origins, directions, near, far)
+        if self.training:
+            return [self._look(origins, directions, near, far, mass, condition)]
+        colour, opacity = torch.zeros_like(directions), torch.zeros_like(near)
+        for f in range(len(directions)):  # each frame has other rays that hit
+            one = slice(f, f + 1)
+            hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
+            for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
+                view = (origins[one], directions[one, some], near[one, some], far[one, some], mass[one, some])
+                seen = self._look(*view, condition[one])
+                colour[f, some], opacity[f, some] = seen.colour[0], seen.opacity[0]
+        return [Seen(colour, opacity)]
+
+    def _mass(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> Float[Tensor, "F R S"]:
+        flat = (origins[:, None].expand_as(directions).reshape(-1, 3), directions.reshape(-1, 3))
+        seen = self.occupancy.along(self.box, *flat, near.flatten(), far.flatten(), self.steps)
+        wider = F.max_pool1d(seen[:, None], 3, stride=1, padding=1)[:, 0]
+        return wider.view(*near.shape, -1)
+
+    def _look(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
+    ) -> Seen:
+        grid = near.shape
+        spread = mass + DOUBT / self.steps
+        places, length = stretches(
+            spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training
+        )
+        points = origins[:, None, None] + directions[:, :, None] * places.view(*grid, -1, 1)
+        found = self.field(self.box.inside(points), directions, condition)
+        return composite(found, length.view(*grid, -1), places.view(*grid, -1))
+
+
+class VanillaHead(nn.Module):
+    """Two of the paper's networks: 64 samples everywhere, then 128 more where the first saw something."""
+
+    def __init__(self, condition: int, *, width: int, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.coarse, self.fine = Vanilla(condition, width=width), Vanilla(condition, width=width)
+        self.first, self.second = coarse, fine
+        self.box = Box()
+        self.bytes_per_ray = 16 * width * (2 * coarse + fine)
+
+    def forward(
+        self,
+        origins: Float[Tensor, "F 3"],
+        directions: Float[Tensor, "F R 3"],
+        condition: Float[Tensor, "F C"] | Float[Tensor, "F R C"],
+    ) -> list[Seen]:
+        """What the coarse network sees, and the fine one."""
+        per_ray = condition if condition.ndim == 3 else condition[:, None]
+        near, far = self.box.crossed(origins, directions)
+        length = ((far - near) / self.first)[..., None].expand(*near.shape, self.first)
+        offset = torch.rand_like(length) if self.training else torch.full_like(length, 0.5)
+        where = near[..., None] + length * (torch.arange(self.first, device=near.device) + offset)
+        rough = self._at(self.coarse, origins, directions, where, per_ray)
+        with torch.no_grad():
+            mass = render_weights(rough.density, length) + 1e-5
+            extra, _ = stretches(mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training)
+            every = torch.cat([where, extra.view(*near.shape, -1)], -1).sort(-1).values
+        ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
+        good = self._at(self.fine, origins, directions, every, per_ray)
+        return [composite(rough, length, where), composite(good, ends.diff(dim=-1), every)]
+
+    def _at(self, field: Vanilla, origins: Tensor, directions: Tensor, where: Tensor, condition: Tensor) -> Points:
+        points = origins[:, None, None] + directions[:, :, None] * where[..., None]
+        return field(self.box.inside(points), directions, condition)
+
+
+def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
+    """The colour where something else stands behind."""
+    return seen.colour + (1 - seen.opacity)[..., None] * behind
+
+
+def composite(found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"]) -> Seen:
+    weights = render_weights(found.density, length)
+    colour = (weights[..., None] * found.colour).sum(-2)
+    ambient = None if found.ambient is None else (weights * found.ambient.abs().sum(-1)).sum(-1)
+    return Seen(colour, weights.sum(-1), ambient, weights, places)
+
+
+def astray(seen: Seen, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
+    """How far from a known surface (decimetres from the camera) each ray sees something, beyond a slack."""
+    assert seen.weights is not None and seen.places is not None
+    return (seen.weights * ((seen.places - surface[..., None]).abs() - slack).clamp(min=0)).sum(-1)

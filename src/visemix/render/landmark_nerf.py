@@ -1,0 +1,286 @@
+"""GeneFace's renderer: a head in three dimensions that landmarks drive, and a torso that follows it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from visemix.face import FaceModel
+from visemix.nn.perceptual import PerceptualLoss
+from visemix.ops.device import in_pieces
+from visemix.ops.volume import camera_rays, entropy
+from visemix.render.base import RENDER, Renderer
+from visemix.render.conditions import Driver, Moments
+from visemix.render.fields import Grid, encoding_of
+from visemix.render.heads import GridHead, Seen, VanillaHead, astray, over
+from visemix.render.rays import Regions, draw_pixels, mouth_patch, pixel_centres
+from visemix.render.torso import FlatTorso, VanillaTorso
+from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
+
+log = logging.getLogger(__name__)
+
+# What a preset decides, and nothing else does. Two defects of the official code are not reproduced: samples that are
+# drawn at random in use (its vanilla field), and a coin that hides the head from the torso in use (its grid field).
+PRESETS: dict[str, dict[str, Any]] = {
+    "corrected": {"field": "grid", "window": 3, "convolutions": False},
+    "paper": {"field": "vanilla", "window": 3, "convolutions": False},
+    "official": {"field": "vanilla", "window": 5, "convolutions": True},
+}
+CODE = 64  # numbers that drive a field
+HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
+SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
+
+
+@RENDER.register("landmark_nerf")
+class LandmarkNeRF(Renderer):
+    """A NeRF of one person, driven by landmarks (GeneFace, sections 3.3 and 3.4). Wants clips with labels.
+
+    An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `PRESETS`.
+
+    The head: `field` is "grid" (feature planes and small networks, made for use) or "vanilla" (the paper's two networks
+    of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
+    an occupancy grid of `cells`³, walked in `steps`; `encoding` is "planes" of `levels` points a side with `channels`
+    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed).
+
+    The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
+    with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
+
+    The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
+
+    The losses, of `rays` pixels a step, most of them on the head and a fifth of them around the mouth: squared error of
+    head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels, `surface_weight` · how
+    far from the fitted skin a face is seen (a frontal video says little about depth), `entropy_weight` against fog,
+    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
+    pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
+
+    The work: `memory` bounds, in MB, what a frame in the making takes.
+    """
+
+    def __init__(
+        self,
+        face: FaceModel,
+        *,
+        compat: Literal["corrected", "paper", "official"] = "corrected",
+        field: Literal["grid", "vanilla"] | None = None,
+        condition: Literal["landmarks", "audio"] = "landmarks",
+        window: int | None = None,
+        convolutions: bool | None = None,
+        head_aware: bool = True,
+        learn: Literal["both", "head", "torso"] = "both",
+        samples: int = 8,
+        steps: int = 64,
+        cells: int = 64,
+        encoding: Literal["planes", "hash"] = "planes",
+        backend: Literal["auto", "torch", "tinycudann"] = "auto",
+        levels: list[int] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
+        channels: int = 8,
+        width: int = 64,
+        ambient: int = 64,
+        torso_levels: list[int] = [32, 128],  # noqa: B006
+        torso_width: int = 64,
+        vanilla_width: int = 256,
+        coarse: int = 64,
+        fine: int = 128,
+        rays: int = 2048,
+        mask_weight: float = 0.1,
+        surface_weight: float = 0.1,
+        entropy_weight: float = 1e-4,
+        ambient_weight: float = 1e-3,
+        patch: int = 32,
+        patch_weight: float = 0.0,
+        vgg: str | None = None,
+        memory: int = 1024,
+    ) -> None:
+        super().__init__()
+        given = {"field": field, "window": window, "convolutions": convolutions}
+        options = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        if options["window"] % 2 == 0 or options["window"] < 1:
+            raise VisemixError(f"render.window={options['window']} has no middle frame; give an odd number")
+        if patch_weight and vgg is None:
+            raise VisemixError("render.patch_weight looks through VGG-19; name its weights in render.vgg, or say 0")
+        self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
+        self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
+        self.context = options["window"] // 2
+        self.learn = learn
+        self._driver = (options["window"], options["convolutions"])
+        if condition == "landmarks":
+            self.hear(face.width(Space.LANDMARKS))
+        self.poses = Moments(6)
+        self.head: GridHead | VanillaHead
+        self.torso: FlatTorso | VanillaTorso
+        if options["field"] == "grid":
+            grid = Grid(CODE, encoding_of(encoding, levels, channels, backend), width, ambient, channels)
+            self.head = GridHead(grid, samples=samples, cells=cells, steps=steps)
+            self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
+        else:
+            self.head = VanillaHead(CODE, width=vanilla_width, coarse=coarse, fine=fine)
+            self.torso = VanillaTorso(CODE, width=vanilla_width, coarse=coarse, fine=fine, head_aware=head_aware)
+        if learn == "head":
+            self.torso.requires_grad_(False)
+        elif learn == "torso":
+            self.head.requires_grad_(False)
+        self.weights = {
+            "mask": mask_weight,
+            "surface": surface_weight,
+            "entropy": entropy_weight,
+            "ambient": ambient_weight,
+            "patch": patch_weight,
+        }
+        self.carried = {"vgg": None, "patch_weight": 0.0, "learn": "both"}  # a checkpoint is not trained on
+        self.perceptual = PerceptualLoss(vgg, scales=1) if vgg and patch_weight else None
+        self._said: set[str] = set()
+
+    def hear(self, dim: int) -> None:
+        self.driver = Driver(dim, CODE, *self._driver)
+        if self.learn == "torso":
+            self.driver.requires_grad_(False)
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        plates = self._plates(subject)
+        codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
+        poses = self._within(subject.pose, self.poses, "head pose").flatten(0, 1)
+        cameras = each_frame(subject.camera, subject.frames)
+        height, width = plates.shape[-2:]
+        pixels = pixel_centres(height, width, plates.device)
+        frames = []
+        for f in range(len(codes)):
+            one = slice(f, f + 1)
+            plate = plates[one].flatten(2).mT
+
+            def paint(at: Int[Tensor, " n"], one: slice = one, plate: Tensor = plate) -> Tensor:
+                view = (pixels[None, at], codes[one], poses[one], cameras[one])
+                head = self.head(*camera_rays(view[0], *view[2:]), view[1])[-1]
+                torso = self._torso(*view, plate[:, at], head, (height, width))[-1]
+                return over(head, over(torso, plate[:, at]))[0]
+
+            painted = in_pieces(paint, len(pixels), self._rays_at_once(), pixels.device)
+            frames.append(painted.mT.reshape(3, height, width))
+        return Video(torch.stack(frames).unflatten(0, subject.pose.shape[:2]).clamp(0, 1))
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
+        if motion.values.shape[1] == subject.frames > 2 * self.context:
+            inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)
+            subject, target = subject.at(inner), Video(target.frames[:, inner])
+        plates = self._plates(subject)
+        if subject.labels is None:
+            raise no_scene(subject)
+        if self.training:
+            self.driver.moments.see(motion.values)
+            self.poses.see(subject.pose)
+        codes = self.driver(motion.values, subject.frames).flatten(0, 1)
+        poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
+        if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
+            self.head.look_around(codes[:1])
+        regions = Regions.of(self.face, subject, subject.labels)
+        pixels, index = draw_pixels(regions, max(1, self.rays // len(codes)))
+        truth, plate = at_pixels(target.frames.flatten(0, 1), index), at_pixels(plates, index)
+        label = subject.labels.flatten(0, 1).flatten(1).gather(1, index)
+        on_head, on_torso = (label == 2).float(), (label == 1).float()
+        seen = self.head(*camera_rays(pixels, poses, cameras), codes)
+        wanted = torch.lerp(plate, truth, on_head[..., None])
+        losses = {
+            "head": total((over(head, plate) - wanted).square().mean() for head in seen),
+            "mask": total(cross_entropy(head.opacity, on_head) for head in seen),
+            "entropy": entropy(seen[-1].opacity).mean(),
+        }
+        if self.weights["surface"] and seen[-1].weights is not None:  # in use nobody asks a grid where its samples are
+            surface = regions.surface.flatten(1).gather(1, index)
+            known = on_head * (surface > 0)
+            losses["surface"] = total((known * astray(head, surface, SLACK)).mean() for head in seen)
+        if seen[-1].ambient is not None:
+            still = 1 - regions.face.flatten(1).gather(1, index).float()
+            losses["ambient"] = (seen[-1].ambient * still).mean()
+        if self.learn == "torso":
+            losses = {}
+        if self.learn != "head":
+            best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
+            torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, size_of(plates))
+            losses["torso"] = total((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
+            sure = 1 - (1 - HIDDEN) * on_head
+            losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, sure) for torso in torsos)
+        if self.perceptual is not None and self.learn != "torso":
+            losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
+        weigh = {"head": 1.0, "torso": 1.0, "torso_mask": self.weights["mask"]} | self.weights
+        return {name: weigh[name] * value for name, value in losses.items() if weigh[name]}
+
+    def _torso(
+        self,
+        pixels: Float[Tensor, "F M 2"],
+        codes: Tensor,
+        poses: Tensor,
+        cameras: Tensor,
+        plate: Float[Tensor, "F M 3"],
+        head: Seen,
+        size: tuple[int, int],
+    ) -> list[Seen]:
+        centred = poses - self.poses.mean
+        if isinstance(self.torso, FlatTorso):
+            places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
+            return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
+        return self.torso(pixels, cameras, self.poses.mean, centred, codes, over(head, plate))
+
+    def _patch(
+        self, codes: Tensor, poses: Tensor, cameras: Tensor, plates: Tensor, subject: Subject, target: Video
+    ) -> Tensor:
+        """The perceptual distance of a square around the first frame's mouth."""
+        assert self.perceptual is not None
+        pixels, index = mouth_patch(self.face, subject, self.patch, size_of(plates))
+        head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
+        drawn, truth = over(head, at_pixels(plates, index)), at_pixels(target.frames[:1, 0], index)
+        square = (1, self.patch, self.patch, 3)
+        ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
+        return self.perceptual(ours, theirs)[0]
+
+    def _within(self, values: Tensor, seen: Moments, what: str) -> Tensor:
+        """Kept inside the range that training has shown; said once if that changes anything."""
+        if not seen.count:
+            return values
+        kept = values.clamp(seen.low, seen.high)
+        if what not in self._said and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
+            self._said.add(what)
+            log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
+        return kept
+
+    def _rays_at_once(self) -> int:
+        return max(256, self.memory * 2**20 // self.head.bytes_per_ray)
+
+    @staticmethod
+    def _plates(subject: Subject) -> Float[Tensor, "F 3 H W"]:
+        if subject.background is None:
+            raise no_scene(subject)
+        return each_frame(subject.background, subject.frames)
+
+
+def no_scene(subject: Subject) -> VisemixError:
+    return VisemixError(
+        f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
+        "without; prepare it again with --scene mediapipe --overwrite"
+    )
+
+
+def each_frame(values: Tensor, frames: int) -> Tensor:
+    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
+    return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
+
+
+def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
+    return pictures.shape[-2], pictures.shape[-1]
+
+
+def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
+    return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
+
+
+def cross_entropy(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
+    with torch.autocast(opacity.device.type, enabled=False):
+        return F.binary_cross_entropy(opacity.float().clamp(1e-4, 1 - 1e-4), wanted, weight)
+
+
+def total(values: Any) -> Tensor:
+    return torch.stack(list(values)).sum()

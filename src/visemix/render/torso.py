@@ -1,0 +1,81 @@
+"""Neck and shoulders: they follow the head without being part of it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.ops.encoding import waves
+from visemix.ops.volume import camera_rays
+from visemix.render.conditions import LEAK
+from visemix.render.fields import Tables
+from visemix.render.heads import Seen, VanillaHead
+
+
+class HeadColour(nn.Sequential):
+    """The head at a pixel, its colour and with `inputs` = 4 its opacity, as 16 numbers."""
+
+    def __init__(self, inputs: int) -> None:
+        act = nn.LeakyReLU(LEAK)
+        super().__init__(nn.Linear(inputs, 16), act, nn.Linear(16, 32), act, nn.Linear(32, 16))
+
+
+class FlatTorso(nn.Module):
+    """A picture that the head's pose bends (RAD-NeRF): position → displaced position → features → colour and opacity.
+
+    `head_aware`: both networks also see the head at the pixel, so that the two meet (GeneFace, section 3.3).
+    """
+
+    def __init__(self, *, levels: list[int], channels: int, width: int, head_aware: bool) -> None:
+        super().__init__()
+        aware = 16 if head_aware else 0
+        self.colours = HeadColour(4) if head_aware else None
+        self.pose = nn.Linear(54, width)
+        self.bend = nn.Linear(42 + aware, width)
+        self.shift = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2, bias=False))
+        self.tables = Tables(1, levels, channels)
+        self.pose_again = nn.Linear(54, width)
+        self.body = nn.Linear(self.tables.dim + aware, width)
+        self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+
+    def forward(self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]) -> Seen:
+        """`places` in [-1, 1] of the picture, `pose` less its mean, `head` premultiplied colour and opacity."""
+        posed = waves(pose, 4)
+        extra = [] if self.colours is None else [self.colours(head)]
+        hidden = F.relu(self.bend(torch.cat([waves(places, 10), *extra], -1)) + self.pose(posed)[:, None])
+        bent = (places + 0.1 * self.shift(hidden)).clamp(-1, 1).float()
+        features = self.tables(bent.flatten(0, 1)[:, None]).view(*places.shape[:2], -1)
+        hidden = F.relu(self.body(torch.cat([features, *extra], -1)) + self.pose_again(posed)[:, None])
+        out = self.paint(hidden).float().sigmoid()
+        return Seen(out[..., :3] * out[..., 3:], out[..., 3])
+
+
+class VanillaTorso(nn.Module):
+    """The paper's second NeRF: rays of one standing camera, driven by landmarks, head pose and the head's colour.
+
+    158 numbers of condition: 64 of the landmarks, twice 39 of the pose's waves, 16 of the head at the pixel.
+    """
+
+    def __init__(self, condition: int, *, width: int, coarse: int, fine: int, head_aware: bool) -> None:
+        super().__init__()
+        self.colours = HeadColour(3) if head_aware else None
+        self.nerf = VanillaHead(condition + 78 + (16 if head_aware else 0), width=width, coarse=coarse, fine=fine)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "F M 2"],
+        camera: Float[Tensor, "F 3"],
+        still: Float[Tensor, "6"],
+        pose: Float[Tensor, "F 6"],
+        condition: Float[Tensor, "F C"],
+        head: Float[Tensor, "F M 3"],
+    ) -> list[Seen]:
+        """`still` is the pose whose camera all frames are seen from; `head` the head's colour over the background."""
+        origins, directions = camera_rays(pixels, still.expand(len(pixels), 6), camera)
+        posed = torch.cat([waves(pose[:, :3], 6), waves(pose[:, 3:], 6)], -1)
+        driven = torch.cat([condition, posed], -1)[:, None].expand(-1, pixels.shape[1], -1)
+        if self.colours is not None:
+            driven = torch.cat([driven, self.colours(head)], -1)
+        return self.nerf(origins, directions, driven)

@@ -1,0 +1,19 @@
+from visemix.report.charts import Number, Points, chart, scatter, smooth
+from visemix.report.page import heading, inline, page, paragraph, picture, png, row, table, video
+
+__all__ = [
+    "Number",
+    "Points",
+    "chart",
+    "heading",
+    "inline",
+    "page",
+    "paragraph",
+    "picture",
+    "png",
+    "row",
+    "scatter",
+    "smooth",
+    "table",
+    "video",
+]

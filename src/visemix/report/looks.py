@@ -1,0 +1,109 @@
+"""One pass over a clip's videos for everything that is looked at: frames, errors, mouths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from visemix.data.pairs import rgb_frames
+from visemix.face.track import Tracker
+from visemix.metrics import Take, View
+from visemix.metrics.articulation import mouth_opening
+from visemix.metrics.landmarks import eye_distance
+from visemix.metrics.region import MOUTH, crop, mouth_box
+from visemix.scoring import landmarks, read_take
+
+COLUMNS = 6  # frames on a contact sheet
+MARGIN = 0.35  # around a mouth, of its longer side
+HOTTEST = 64.0  # of 255: mean absolute difference that is drawn in the brightest colour
+# Black, violet, red, orange, pale yellow: lightness grows evenly, so it also reads in grey.
+HEAT = np.array([[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]], float)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one video of a clip shows."""
+
+    sheet: UInt8[np.ndarray, "k H W 3"]  # frames evenly spread over time
+    errors: Float[np.ndarray, "k H W"] | None  # mean absolute difference to the recording in these frames
+    mean_error: Float[np.ndarray, "H W"] | None  # and over all frames
+    take: Take  # landmarks and sound, where they could be had
+
+
+def look(videos: Mapping[str, Path], frames: int, fps: float, track: Tracker | None) -> dict[str, Look]:
+    """The first `frames` frames of a recording (the first of `videos`) and of what was generated for it, streamed."""
+    (recorded, real), *others = videos.items()
+    places = set(np.linspace(0, frames - 1, COLUMNS + 2)[1:-1].round().astype(int).tolist())
+    sheet = [picture for k, picture in enumerate(islice(rgb_frames(real), frames)) if k in places]
+    looks = {recorded: Look(np.stack(sheet), None, None, _take(real, frames, fps, track))}
+    for name, fake in others:
+        sheet, errors, total, count = [], [], np.zeros(sheet[0].shape[:2]), 0
+        for k, (one, other) in enumerate(islice(zip(rgb_frames(fake), rgb_frames(real), strict=False), frames)):
+            apart = difference(one, other)
+            total, count = total + apart, count + 1
+            if k in places:
+                sheet.append(one)
+                errors.append(apart)
+        looks[name] = Look(np.stack(sheet), np.stack(errors), total / count, _take(fake, frames, fps, track))
+    return looks
+
+
+def difference(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W"]:
+    """Mean over the colours of how far two pictures are apart, in levels of 255."""
+    return np.abs(one.astype(np.int16) - other).mean(2)
+
+
+def heat(values: Float[np.ndarray, "*n"], hottest: float = HOTTEST) -> UInt8[np.ndarray, "*n 3"]:
+    """Values from 0 to `hottest` as colours from black to pale yellow.
+
+    >>> heat(np.array([0.0, 64.0, 200.0])).tolist()
+    [[0, 0, 4], [252, 255, 164], [252, 255, 164]]
+    """
+    at = np.clip(np.asarray(values, float) / hottest, 0, 1)
+    stops = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(at, stops, HEAT[:, c]) for c in range(3)], -1).round().astype(np.uint8)
+
+
+def strip(frames: UInt8[np.ndarray, "k H W 3"]) -> UInt8[np.ndarray, "H L 3"]:
+    """Frames side by side."""
+    return np.concatenate(list(frames), 1)
+
+
+def mouth_strip(frames: UInt8[np.ndarray, "k H W 3"], recorded: Take) -> UInt8[np.ndarray, "h L 3"] | None:
+    """The mouths of some frames side by side, cut to the box that holds the recorded mouth all along."""
+    if recorded.landmarks is None or recorded.landmarks.isnan().all():
+        return None
+    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    box = mouth_box(recorded.landmarks, MARGIN, *pictures.shape[-2:])
+    return strip(crop(View(pictures), box).frames.permute(0, 2, 3, 1).numpy())
+
+
+def openings(take: Take) -> Float[np.ndarray, " T"]:
+    """How far the lips are apart, in per cent of the distance between the outer eye corners; empty where unknown."""
+    return np.empty(0) if take.landmarks is None else 100 * mouth_opening(take.landmarks.double()).numpy()
+
+
+def mouths(take: Take) -> Float[np.ndarray, "n 40"]:
+    """Shapes of the mouth, free of place and size, of the frames in which one was found."""
+    if take.landmarks is None:
+        return np.empty((0, 40))
+    found = take.landmarks[~take.landmarks.isnan().flatten(1).any(1)].double()
+    points = found[:, MOUTH]
+    centred = points - points.mean(1, keepdim=True)
+    return (centred / eye_distance(found)[:, None, None]).flatten(1).numpy()
+
+
+def evenly(rows: Float[np.ndarray, "n D"], count: int) -> Float[np.ndarray, "m D"]:
+    """At most `count` of them, evenly spread."""
+    return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
+
+
+def _take(path: Path, frames: int, fps: float, track: Tracker | None) -> Take:
+    points = None if track is None else landmarks(track, path)[0]
+    return read_take(path, fps, frames, points, frozenset({"sound"}), {})

@@ -1,0 +1,96 @@
+"""`visemix report`: runs beside what was recorded and what the papers print, as one page that opens anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from visemix import __version__
+from visemix.ops.store import write_text
+from visemix.report.formats import check_files, html
+from visemix.report.page import heading, page, paragraph
+from visemix.report.page import table as plain_table
+from visemix.report.player import SCRIPT
+from visemix.report.quoted import DETAILS
+from visemix.report.results import HEADLINES, check_together, comparison, variants, write_comparison
+from visemix.report.sections import clip_section, cloud
+from visemix.report.sources import Method, method, named
+from visemix.report.tables import Table
+from visemix.scoring import make_tracker
+from visemix.types import VisemixError
+
+
+def report(
+    sources: Sequence[str],
+    out: str | Path,
+    *,
+    tables: Sequence[Path] = (),
+    clips: str | Path | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Write the page about runs (evaluated first where they were not yet) or evaluations, and answer its path.
+
+    Args:
+        sources: each a run folder, or the JSON that `visemix evaluate --out` wrote, perhaps as `name=path`.
+        tables: files to write the scores to as well: the page's table as `.md` or `.tex`, every metric as `.csv` or
+            `.json`.
+        clips: where the runs' clips are now, if not where they were in training.
+
+    Raises:
+        VisemixError: `out` exists, an unreadable source, or methods scored against different recordings.
+    """
+    out = Path(out)
+    if out.exists() and not overwrite:
+        raise VisemixError(f"{out} exists and is kept; choose another --out or pass --overwrite")
+    check_files(tables, overwrite)
+    methods = [method(name, path, clips, progress) for name, path in named(sources)]
+    results = {one.name: one.result for one in methods}
+    check_together(results)
+    table = comparison(results, only=HEADLINES)
+    write_text(out, page("Visemix report", blocks(methods, table, progress), script=SCRIPT))
+    write_comparison(tables, results)
+    return out
+
+
+def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[str]:
+    """The page, piece by piece."""
+    results = {one.name: one.result for one in methods}
+    yield paragraph(
+        f"{_listed(results)} beside what was recorded, on the same clips and by the same code, and the papers' own "
+        "tables for orientation."
+    )
+    yield heading("Scores")
+    yield html(table)
+    keys = [column.key for column in table.columns]
+    groups = [group for quoted in DETAILS if (group := quoted.group(keys)) is not None]
+    if groups:
+        used = {key for group in groups for line in group.rows for key in line.cells}
+        more = Table("", [column for column in table.columns if column.key in used], groups)
+        yield f"<details><summary>More of the papers' tables</summary>{html(more)}</details>"
+    seen: dict[str, list[np.ndarray]] = {}
+    track, reason = make_tracker()
+    everything = {clip: None for result in results.values() for clip in result["clips"]}
+    with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
+        for clip in bar.track(everything, description="report"):
+            yield from clip_section(clip, results, track, seen)
+    yield from cloud(seen, reason)
+    yield heading("Every metric")
+    yield html(comparison(results, quoted=()), metrics_down=True)
+    yield "<details><summary>How each was measured</summary>"
+    yield plain_table(["metric", "unit", "region", "convention"], variants(results)) + "</details>"
+    yield heading("What was compared")
+    yield plain_table(["name", ""], [[one.name, one.about] for one in methods])
+    for name, result in results.items():
+        said = [*result.get("notes", []), *(f"{c}: {n}" for c, a in result["clips"].items() for n in a["notes"])]
+        yield from (paragraph(f"{name}: {words}", note=True) for words in said)
+    yield paragraph(f"visemix {__version__}", note=True)
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    words = list(names)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

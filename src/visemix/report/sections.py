@@ -1,0 +1,125 @@
+"""Pieces of the report that show a clip: videos, curves, frames, errors; and all clips' mouths in one cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visemix.face.track import Tracker
+from visemix.metrics import NoScore, avproxy
+from visemix.report.charts import Points, chart, scatter
+from visemix.report.embedding import tsne
+from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip
+from visemix.report.page import heading, paragraph, picture
+from visemix.report.player import player
+from visemix.report.results import RECORDED, Result, frames_of
+from visemix.types import VisemixError
+
+EMBEDDED = 600  # points that t-SNE is given, all methods together
+FRAMEWISE = {"psnr": "PSNR (dB)", "psnr_face": "PSNR over the face (dB)"}
+
+
+def clip_section(
+    clip: str, results: Mapping[str, Result], track: Tracker | None, seen: dict[str, list[np.ndarray]]
+) -> Iterator[str]:
+    """One recording and what every method made of it."""
+    there = {name: result for name, result in results.items() if clip in result["clips"]}
+    about = next(iter(there.values()))["clips"][clip]
+    videos = {RECORDED: Path(about["real"])} | {n: Path(r["clips"][clip]["fake"]) for n, r in there.items()}
+    gone = next((path for path in videos.values() if not path.is_file()), None)
+    if gone is not None:
+        raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
+    frames = min(result["clips"][clip]["frames"] for result in there.values())
+    looks = look(videos, frames, about["fps"], track)
+    yield f'<section id="{_anchor(clip)}">{heading(clip)}{player(videos)}'
+    yield from curves(looks, there, clip, about["fps"])
+    yield "</section>"
+    yield from lags(looks)
+    yield "<h3>Frames, evenly spread over time</h3>"
+    for name, found in looks.items():
+        yield picture(strip(found.sheet), name)
+    for name, found in looks.items():
+        cut = mouth_strip(found.sheet, looks[RECORDED].take)
+        if cut is not None:
+            yield picture(cut, f"{name}, mouth")
+    yield "<h3>Where the pictures differ</h3>"
+    yield paragraph(
+        f"Mean absolute difference to the recording: black is none, pale yellow {HOTTEST:g} of 255 levels or more. "
+        "First over all frames, then in the frames above.",
+        note=True,
+    )
+    for name, found in looks.items():
+        if found.mean_error is not None and found.errors is not None:
+            yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), f"{name}, difference")
+        seen.setdefault(name, []).append(mouths(found.take))
+
+
+def curves(looks: Mapping[str, Look], there: Mapping[str, Result], clip: str, fps: float) -> Iterator[str]:
+    """How far the mouth opens, how near the pictures are, and how sound and lips lie in time."""
+
+    def over_time(values: Sequence[float] | np.ndarray) -> Points:
+        return [(k / fps, float(value)) for k, value in enumerate(values)]
+
+    opened = {name: over_time(openings(found.take)) for name, found in looks.items()}
+    yield from _drawn(opened, "seconds", "mouth opening (% of eye distance)", clock=True)
+    for metric, words in FRAMEWISE.items():
+        values: dict[str, Points] = {RECORDED: []}
+        values |= {name: over_time(frames_of(result, clip, metric)) for name, result in there.items()}
+        yield from _drawn(values, "seconds", words, clock=True)
+
+
+def lags(looks: Mapping[str, Look]) -> Iterator[str]:
+    """How much the mouth moves as the sound foretells when the sound is moved: the peak shows the offset."""
+    drawn: dict[str, Points] = {}
+    reasons = {}
+    for name, found in looks.items():
+        drawn[name] = []
+        if found.take.landmarks is None or found.take.sound is None:
+            continue
+        try:
+            lag = avproxy.detect(found.take, looks[RECORDED].take)
+        except NoScore as error:
+            reasons[name] = str(error)
+            continue
+        drawn[name] = [(k - avproxy.REACH, float(value)) for k, value in enumerate(lag.correlations)]
+    yield from _drawn(drawn, "sound early by (frames)", "correlation of sound and mouth")
+    if any(drawn.values()):
+        yield paragraph(
+            "The lag detector's correlation of the mouth with what the sound foretells of it. The place of the peak "
+            "is the offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
+            note=True,
+        )
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name in reasons if reasons[name] == reason)
+        yield paragraph(f"No offset curve of {names}: {reason}.", note=True)
+
+
+def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
+    """Mouth shapes of all clips in two dimensions: do the generated ones lie where the recorded ones do?"""
+    yield heading("Mouth shapes")
+    shapes = {name: evenly(np.concatenate(rows), EMBEDDED // len(seen)) for name, rows in seen.items()}
+    points = np.concatenate(list(shapes.values())) if shapes else np.zeros((0, 2))
+    if len(points) < 4:
+        yield paragraph(f"No mouths to compare: {reason or 'no face was found'}.", note=True)
+        return
+    at = np.split(tsne(points), np.cumsum([len(rows) for rows in shapes.values()])[:-1])
+    clouds = {name: [(float(x), float(y)) for x, y in rows] for name, rows in zip(shapes, at, strict=True)}
+    yield scatter(clouds, "t-SNE of mouth shapes")
+    yield paragraph(
+        "t-SNE of the 20 mouth landmarks, free of place and size, a dot a frame (as in Fig. 10 of GeneFace, there over "
+        "3D landmarks). Dots that lie among the recorded ones are mouths this speaker makes; distances between islands "
+        "mean nothing.",
+        note=True,
+    )
+
+
+def _drawn(curves: Mapping[str, Points], across: str, up: str, *, clock: bool = False) -> Iterator[str]:
+    """The chart, where there is anything to draw."""
+    if any(np.isfinite(y) for curve in curves.values() for _, y in curve):
+        yield f"<figure>{chart(curves, across, up, clock=clock)}</figure>"
+
+
+def _anchor(clip: str) -> str:
+    return "clip-" + "".join(sign if sign.isalnum() else "-" for sign in clip)

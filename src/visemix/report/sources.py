@@ -1,0 +1,49 @@
+"""What is compared: runs and evaluations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
+from visemix.report.results import RECORDED, Result, read_result
+from visemix.types import VisemixError
+
+
+@dataclass(frozen=True)
+class Method:
+    """One of the things compared: its name on the page, its scores, and what it is."""
+
+    name: str
+    result: Result
+    about: str
+
+
+def named(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list[tuple[str, Path]]:
+    """`name=path`, or a path under its own last name. Two of one name are refused, and the `reserved`.
+
+    >>> named(["runs/mine/12ab", "other=runs/x/34cd", "c.json"])
+    [('12ab', PosixPath('runs/mine/12ab')), ('other', PosixPath('runs/x/34cd')), ('c', PosixPath('c.json'))]
+    """
+    pairs = [source.partition("=") if "=" in source else ("", "", source) for source in sources]
+    found = [(name or Path(path).stem, Path(path)) for name, _, path in pairs]
+    names = [name for name, _ in found]
+    twice = next((name for name in names if names.count(name) > 1 or name in reserved), None)
+    if twice is not None:
+        path = found[names.index(twice)][1]
+        raise VisemixError(f"'{twice}' names two things; give each a name of its own, as in mine={path}")
+    return found
+
+
+def method(name: str, path: Path, clips: str | Path | None = None, progress: bool = False) -> Method:
+    """A run's held-out scores, or those in a file."""
+    if is_run(path):
+        cfg = read_config(path)
+        scores = path / FOLDER / SCORES
+        result = read_result(scores) if scores.is_file() else evaluate_run(path, clips=clips, progress=progress)
+        parts = f"{cfg.audio.name} → {cfg.motion.name} → {cfg.render.name}, face model {cfg.face.name}"
+        return Method(name, result, f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
+    if path.is_dir():
+        raise VisemixError(f"{path} is no run folder (it has no config.yaml); give one, or an evaluation's JSON")
+    return Method(name, read_result(path), f"evaluation {path.name}")

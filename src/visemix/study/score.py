@@ -1,0 +1,140 @@
+"""Raters' answers and the key of their study, as the table that a paper prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visemix.report.intervals import LEVEL, student
+from visemix.report.results import RECORDED
+from visemix.report.tables import Cell, Column, Group, Row, Table
+from visemix.study.protocols import PROTOCOLS, Protocol
+from visemix.types import VisemixError
+
+
+@dataclass(frozen=True)
+class Rating:
+    """What one rater said of one video."""
+
+    rater: str
+    item: str
+    scores: dict[str, int]
+
+
+def score_study(answers: Sequence[Path], key: Path) -> Table:
+    """Each method's mean over raters, with Student's 95 % interval, and under it the paper's own study.
+
+    A rater's answers about one method hang together, so the interval is over the raters' means, not over all answers.
+
+    Raises:
+        VisemixError: a file that is no answers, answers of another study, a score outside the scale, or a rater twice.
+    """
+    about = read_key(key)
+    protocol = PROTOCOLS[about["protocol"]]
+    ratings: dict[tuple[str, str], tuple[Rating, Path]] = {}
+    for path in answers:
+        for rating in read_answers(path, about, protocol):
+            earlier = ratings.setdefault((rating.rater, rating.item), (rating, path))
+            if earlier[0] is not rating:
+                raise VisemixError(
+                    f"{path}: rater '{rating.rater}' rates video {rating.item} again (first in {earlier[1]}); "
+                    "give one file a rater, and raters names of their own"
+                )
+    return tabulate([rating for rating, _ in ratings.values()], about, protocol)
+
+
+def tabulate(ratings: Sequence[Rating], about: dict[str, Any], protocol: Protocol) -> Table:
+    """The means of some ratings under the key that says whose videos they are of."""
+    items = about["items"]
+    raters = sorted({rating.rater for rating in ratings})
+    methods = list(dict.fromkeys(item["method"] for item in items.values()))
+    rows = []
+    for method in methods:
+        of_it = [rating for rating in ratings if items[rating.item]["method"] == method]
+        cells = {question: _mean(of_it, question) for question in protocol.questions}
+        rows.append(Row(method, cells, competes=method != RECORDED))
+    clips = len({item["clip"] for item in items.values()})
+    low, high = (f"{end}".replace("-", "−") for end in (min(protocol.scale), max(protocol.scale)))
+    title = f"this study, {len(raters)} raters, {clips} clips, {low} to {high}"
+    columns = [Column(key, "", "higher", 2, key.replace("_", " ")) for key in protocol.questions]
+    notes = [f"± {LEVEL:.0%} interval of the mean over raters (Student), each rater's answers averaged first."]
+    unfinished = {r: n for r in raters if (n := sum(rating.rater == r for rating in ratings)) < len(items)}
+    if unfinished:
+        named = ", ".join(f"{rater} ({count} of {len(items)})" for rater, count in unfinished.items())
+        notes.append(f"Unfinished answers are in it: {named}.")
+    if len(raters) < 2:
+        notes.append("One rater alone has no interval.")
+    quoted = protocol.quoted.group(list(protocol.questions))
+    return Table("", columns, [Group(title, rows), *([quoted] if quoted else [])], notes, plus_minus=True)
+
+
+def read_key(path: Path) -> dict[str, Any]:
+    try:
+        key: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = key["protocol"] in PROTOCOLS and isinstance(key["study"], str)
+        whole = all({"method", "clip"} <= set(item) for item in key["items"].values())
+    except OSError as error:
+        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known = whole = False
+    if not (known and whole):
+        raise VisemixError(
+            f"{path} is no key of a study; it is the key.json that `visemix study` wrote beside the page"
+        )
+    return key
+
+
+def read_answers(path: Path, key: dict[str, Any], protocol: Protocol) -> list[Rating]:
+    """The rows of one file, every one of them checked."""
+    header = ["study", "rater", "item", "position", *protocol.questions]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except OSError as error:
+        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise VisemixError(f"{path} is no CSV that the study's page saved ({error})") from error
+    if not rows or rows[0] != header:
+        raise VisemixError(f"{path} is no answers file of this protocol: its first line must be {','.join(header)}")
+    ratings = [_rating(path, line, row, header, key, protocol) for line, row in enumerate(rows[1:], 2) if row]
+    if not ratings:
+        raise VisemixError(f"{path} holds no answers; leave it out, or ask the rater to save again")
+    return ratings
+
+
+def _rating(
+    path: Path, line: int, row: list[str], header: list[str], key: dict[str, Any], protocol: Protocol
+) -> Rating:
+    where = f"{path}, line {line}"
+    if len(row) != len(header):
+        raise VisemixError(
+            f"{where} has {len(row)} fields, not {len(header)}; it is cut off or edited: ask the rater again"
+        )
+    study, rater, item, _, *given = row
+    if study != key["study"]:
+        raise VisemixError(f"{where} answers another study ({study}); this key is for {key['study']}")
+    if item not in key["items"]:
+        raise VisemixError(
+            f"{where} rates a video '{item}' that this study does not have; it was edited: ask the rater again"
+        )
+    if not rater.strip():
+        raise VisemixError(f"{where} does not say who rates; put the rater's name or code in")
+    scale = {str(value): value for value in protocol.scale}
+    wrong = next((score for score in given if score not in scale), None)
+    if wrong is not None:
+        raise VisemixError(f"{where}: '{wrong}' is no score; the scale is {', '.join(scale)}")
+    return Rating(rater, item, dict(zip(protocol.questions, (scale[score] for score in given), strict=True)))
+
+
+def _mean(ratings: Sequence[Rating], question: str) -> Cell:
+    by_rater: dict[str, list[int]] = {}
+    for rating in ratings:
+        by_rater.setdefault(rating.rater, []).append(rating.scores[question])
+    if not by_rater:
+        return Cell(None, reason="nobody rated a video of this method")
+    means = [sum(scores) / len(scores) for scores in by_rater.values()]
+    return Cell(sum(means) / len(means), student(means))

@@ -1,0 +1,154 @@
+"""Thin: a step asks a part of the one pipeline for its losses, and reports them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from visemix.pipeline import TalkingFace, bare
+from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
+from visemix.training.steps import step_seed
+from visemix.types import Adversarial, Losses, Video, VisemixError
+
+
+class StageModule(L.LightningModule, ABC):
+    """Trains one stage of a `TalkingFace`; everything else is frozen and stays in eval mode.
+
+    A stage with a `critic` is trained adversarially: `losses` moves everything but the critic, then
+    `critic_losses` moves the critic alone.
+    """
+
+    trains: str  # the stage's name
+    owns: tuple[str, ...]  # the parts it trains, by their names in the pipeline; of two names the longer one counts
+    needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
+    frees = False  # whether its weights are frozen but for this stage
+
+    def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
+        super().__init__()
+        self.model, self.options, self.seed = model, options or StageOptions(), seed
+        for name, parameter in model.named_parameters():
+            ours = owner(name) == self.trains
+            parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
+        for part in model.stages().values():
+            part.train(any(parameter.requires_grad for parameter in part.parameters()))
+            rest_frozen(part)
+        self.automatic_optimization = False  # one loop for stages with and without a critic
+
+    @property
+    @abstractmethod
+    def stage(self) -> nn.Module:
+        """The part whose losses are asked for."""
+
+    @property
+    def critic(self) -> nn.Module | None:
+        return self.stage.critic if isinstance(self.stage, Adversarial) else None
+
+    @abstractmethod
+    def losses(self, batch: Any) -> Losses: ...
+
+    def critic_losses(self, batch: Any) -> Losses:
+        raise VisemixError(f"the {self.trains} stage has no critic")
+
+    def measures(self, batch: Any) -> dict[str, Tensor]:
+        """What validation reports besides the losses."""
+        return {}
+
+    @abstractmethod
+    def picture(self, batch: Any) -> Tensor:
+        """The stage's work on a batch as one picture (3, H, W)."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Every draw of a step follows from the seed and the step: a resumed run draws what it would have drawn."""
+        torch.manual_seed(step_seed(self.seed, batch_idx))
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        torch.manual_seed(step_seed(self.seed, batch_idx))
+
+    def training_step(self, batch: Any, step: int) -> None:
+        optimisers, schedulers = _listed(self.optimizers()), _listed(self.lr_schedulers())
+        self._move(optimisers[0], self.losses, batch, step)
+        for critic in optimisers[1:]:  # unwrapped, as Lightning would count its moves as steps of the run
+            self._move(critic.optimizer, self.critic_losses, batch, step)
+        for scheduler in schedulers:
+            scheduler.step()
+
+    def validation_step(self, batch: Any, _: int) -> None:
+        self._report(self.losses(batch), "val", batch)
+        measured = {f"val/{name}": value for name, value in self.measures(batch).items()}
+        self.log_dict(measured, batch_size=len(batch.subject.speaker))
+
+    def predict_step(self, batch: Any, _: int) -> Video:
+        return self.model(batch.speech, batch.subject)
+
+    def configure_optimizers(self) -> Any:
+        critic = self.critic
+        if critic is not None:
+            critic.requires_grad_(False)
+        groups = parameter_groups(self.model, self.options)
+        if not groups:
+            raise VisemixError(f"nothing in the {self.trains} stage can be trained; leave it out of `fit`")
+        optimisers = [optimiser(groups, self.options)]
+        if critic is not None:
+            critic.requires_grad_(True)
+            groups = parameter_groups(critic, self.options, lr=self.options.critic_lr)
+            optimisers.append(optimiser(groups, self.options))
+        return optimisers, [schedule(o, self.options) for o in optimisers]
+
+    def _move(self, optim: Any, losses: Callable[[Any], Losses], batch: Any, step: int) -> None:
+        self.toggle_optimizer(optim)
+        total = self._report(losses(batch), "train", batch)
+        if step % self.options.log_every == 0 and not total.isfinite():
+            raise VisemixError(f"the {self.trains} loss is {total.item()} at step {step}; lower train.{self.trains}.lr")
+        optim.zero_grad()
+        self.manual_backward(total)
+        self.clip_gradients(optim, self.options.clip_norm, "norm")
+        optim.step()
+        self.untoggle_optimizer(optim)
+
+    def _report(self, losses: Losses, split: str, batch: Any) -> Tensor:
+        total = torch.stack(list(losses.values())).sum()
+        values = {name: value.detach() for name, value in losses.items()} | {"total": total.detach()}
+        size = len(batch.subject.speaker)
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, batch_size=size)
+        if split == "train":
+            self.log("loss", total.detach(), prog_bar=True, logger=False, batch_size=size)
+        return total
+
+
+STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
+
+
+def owner(name: str) -> str | None:
+    """The stage that trains the weight of this name in the pipeline."""
+    name = bare(name)
+    claims = [(len(part), stage) for stage, module in STAGES.items() for part in module.owns if _inside(name, part)]
+    return max(claims, default=(0, None))[1]
+
+
+def present(model: TalkingFace) -> list[str]:
+    """The stages that a model has something to train for, in order."""
+    owners = {owner(name) for name, parameter in model.named_parameters()}
+    return [stage for stage in STAGES if stage in owners]
+
+
+def _inside(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
+def rest_frozen(part: nn.Module) -> None:
+    """Put to eval what cannot learn inside a part that can: a wrapped base, the features a loss looks through."""
+    for module in part.children():
+        weights = list(module.parameters())
+        if weights and not any(p.requires_grad for p in weights):
+            module.eval()
+        else:
+            rest_frozen(module)
+
+
+def _listed(one_or_more: Any) -> list[Any]:
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]

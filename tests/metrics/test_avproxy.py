@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from visemix.data.media import probe
+from visemix.data.sound import read_sound
+from visemix.metrics import METRICS, NoScore, Take, avproxy
+from visemix.ops.store import sha256
+from visemix.scoring import landmarks, make_tracker
+
+
+@pytest.fixture(scope="module")
+def talk(assets):
+    """A real clip: where its mouth is, and its sound."""
+    tracker, reason = make_tracker()
+    if tracker is None:
+        pytest.skip(reason)
+    path = assets / "clips/WDA_KatieHill_000.mp4"
+    return Take(probe(path).fps, landmarks(tracker, path)[0], read_sound(path), source=sha256(path))
+
+
+def offset(take, sound=None):
+    metric = METRICS.build({"name": "avproxy_offset"})
+    metric.update(Take(take.fps, take.landmarks, take.sound if sound is None else sound, source=take.source), take)
+    return metric.compute().item()
+
+
+@pytest.mark.parametrize("frames", [2, 5, 8, -2, -5, -8])
+def test_moving_the_sound_of_a_real_clip_moves_the_offset_as_far_the_other_way(talk, frames):
+    late = F.pad(talk.sound, (640 * frames, 0)) if frames > 0 else talk.sound[-640 * frames :]
+    assert offset(talk, late) == offset(talk) - frames
+
+
+def test_a_clip_that_was_fitted_on_is_judged_by_a_fit_without_it(talk):
+    matrices, notes = avproxy.card()
+    assert talk.source in notes["clips"].values()
+    own, all_of_them = matrices[talk.source], matrices["all"]
+    sound, mouth = avproxy.heard(talk.sound, 200), avproxy.seen(talk)
+    correlation = METRICS.build({"name": "avproxy_corr@0"})
+    correlation.update(talk, talk)
+    fair, flattered = (avproxy.compare(sound @ m.double().numpy(), mouth) for m in (own, all_of_them))
+    assert correlation.compute().item() == pytest.approx(fair.at_zero, abs=1e-12)
+    assert flattered.correlations.max() > fair.correlations.max()
+
+
+def test_a_foreign_sound_stands_out_less_than_the_clips_own(talk, assets):
+    foreign = read_sound(assets / "speech/RD_Radio31_000.wav")[: len(talk.sound)]
+    values = []
+    for sound in (talk.sound, foreign):
+        metric = METRICS.build({"name": "avproxy_peak_z"})
+        metric.update(Take(talk.fps, talk.landmarks, sound), talk)
+        values.append(metric.compute().item())
+    assert values[0] > 3 > values[1]
+
+
+def test_a_fit_finds_back_the_lag_it_is_given():
+    r = np.random.default_rng(0)
+    sound = r.standard_normal((400, 6))
+    mouth = np.roll(sound[:, :3] @ r.standard_normal((3, 3)), 4, axis=0)  # the mouth moves four frames after
+    matrix = avproxy.fit([(sound, mouth, 4)])
+    assert avproxy.compare(sound @ matrix, mouth).offset == 4
+    assert avproxy.compare(sound @ matrix, mouth).correlations[19] > 0.9
+
+
+def test_other_frame_rates_are_brought_to_25(talk):
+    slow = Take(12.5, talk.landmarks[::2], talk.sound, source=talk.source)
+    assert abs(offset(slow) - offset(talk)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: (t.landmarks[:99], t.sound), "99 frames with sound"),
+        (lambda t: (t.landmarks, t.sound[:32_000]), "50 frames with sound"),
+        (lambda t: (t.landmarks, torch.zeros_like(t.sound)), "silence"),
+        (lambda t: (t.landmarks[:1].expand(200, 68, 2), t.sound), "mouth does not move"),
+    ],
+)
+def test_clips_that_cannot_be_judged_are_refused(talk, change, reason):
+    points, sound = change(talk)
+    with pytest.raises(NoScore, match=reason):
+        offset(Take(25.0, points, sound))

@@ -1,0 +1,96 @@
+"""Expected values: SyncNet's own scoring code on features from a formula, and with weights from a recipe."""
+
+import numpy as np
+import pytest
+import torch
+from oracles import settle
+
+from visemix.metrics import METRICS, NoScore, Suite, Take
+from visemix.metrics.sync import compare, crop_face, face_boxes
+from visemix.nn.lipsync import SyncNet
+
+CASES = {-4: (0.13264524936676025, 2.4341959953308105), 3: (0.10227260738611221, 2.4915101528167725)}
+CASES[0] = (2.8284268864808837e-06, 2.599433660507202)
+ZEROS_WIN = (15, 22063.501953125, 6.59375)  # untrained: the picture's embedding is far longer than the sound's
+
+
+def features():
+    i, j = torch.arange(80)[:, None].double(), torch.arange(8)[None].double()
+    return torch.sin(0.7 * i * (1 + 0.13 * j) + j).float()
+
+
+@pytest.mark.parametrize("early", CASES)
+def test_offset_distance_and_confidence_are_the_published_ones(early):
+    sync = compare(features()[10:70], features()[10 + early : 70 + early])
+    distance, confidence = CASES[early]
+    assert sync.offset == early
+    assert sync.lse_d == pytest.approx(distance, rel=1e-4)
+    assert sync.lse_c == pytest.approx(confidence, rel=1e-4)
+
+
+@torch.inference_mode()
+def test_the_whole_way_with_untrained_weights_has_the_published_answer():
+    net = settle(SyncNet())
+    r = np.random.default_rng(300)
+    frames = torch.from_numpy(r.integers(0, 256, (60, 224, 224, 3)).astype(np.float32)).permute(3, 0, 1, 2)
+    rows = torch.from_numpy(r.standard_normal((13, 240)).astype(np.float32) * 10)
+    seen = torch.cat([net.see(frames[:, start : start + 15]) for start in range(0, 55, 11)])
+    heard = net.hear(rows.unfold(1, 20, 4).permute(1, 0, 2).unsqueeze(1)[:55])
+    sync = compare(seen, heard)
+    offset, distance, confidence = ZEROS_WIN
+    assert sync.offset == offset
+    assert sync.lse_d == pytest.approx(distance, rel=1e-4)
+    assert sync.lse_c == pytest.approx(confidence, abs=0.1)
+
+
+def face(x, y, half):
+    points = torch.zeros(68, 2)
+    points[:, 0], points[:, 1] = torch.linspace(x - half, x + half, 68), torch.linspace(y - half, y + half, 68)
+    return points
+
+
+def test_a_jump_of_one_frame_does_not_move_the_box_and_a_gap_is_bridged():
+    landmarks = torch.stack([face(100, 120, 40)] * 20)
+    landmarks[7] += 30
+    landmarks[12] = torch.nan
+    boxes = face_boxes(landmarks)
+    np.testing.assert_allclose(boxes, np.tile([100, 120 - 0.15 * 80, 0.65 * 80], (20, 1)), atol=1e-4)
+
+
+def test_the_crop_keeps_the_top_of_the_box_and_is_grey_beyond_the_picture():
+    picture = np.zeros((200, 300, 3), np.uint8)
+    picture[..., 0] = 200  # red
+    crop = crop_face(picture, np.array([150.0, 100.0, 50.0]))
+    assert crop.shape == (3, 224, 224)
+    assert crop[:, 100, 112].tolist() == [0, 0, 200]  # blue, green, red
+    corner = crop_face(picture, np.array([10.0, 10.0, 50.0]))
+    assert corner[:, 0, 0].tolist() == [110, 110, 110]
+    assert corner[:, -1, -1].tolist() == [0, 0, 200]
+
+
+def take(frames, fps=25.0, seconds=None):
+    points = torch.stack([face(64, 64, 20)] * frames)
+    points[:, 66, 1] += torch.arange(frames) % 7
+    sound = torch.randn(round(16_000 * (frames / fps if seconds is None else seconds)))
+    return Take(fps, points, sound, pictures=lambda: iter([]))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (take(99), "99 frames with sound"),
+        (take(200, seconds=2), "50 frames with sound"),
+        (take(200, 30.0), "30 frames a"),
+    ],
+)
+def test_clips_that_syncnet_cannot_judge_are_refused(bad, reason):
+    metric = METRICS.build({"name": "lse_d", "weights": "random"})
+    with pytest.raises(NoScore, match=reason):
+        metric.measure(bad, bad)
+
+
+def test_a_clip_without_sound_says_so():
+    suite = Suite([{"name": "lse_c", "weights": "random"}])
+    silent = Take(landmarks=torch.rand(120, 68, 2), pictures=lambda: iter([]))
+    score = suite.finish_clip(silent, silent, {"sound": "x.mp4 has no sound track; give a file that has one"})["lse_c"]
+    assert (score.status, score.reason) == ("unavailable", "x.mp4 has no sound track; give a file that has one")

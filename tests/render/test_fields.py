@@ -1,0 +1,60 @@
+import torch
+
+from visemix.render.conditions import LandmarkEncoder, Moments, Neighbours, surrounded
+from visemix.render.fields import Grid, Planes, Vanilla
+from visemix.render.torso import VanillaTorso
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_the_printed_sizes():
+    assert count(Vanilla(64)) == 595_844
+    assert count(LandmarkEncoder(convolutions=True)) == 49_600
+    assert count(Neighbours(64, 5)) == 3_643
+    assert 2 * count(Vanilla(64)) + 49_600 + 3_643 == 1_244_931
+
+
+def test_the_printed_torso_is_conditioned_by_158_numbers():
+    torso = VanillaTorso(64, width=256, coarse=64, fine=128, head_aware=True)
+    assert torso.nerf.fine.trunk[0].in_features == 63 + 158
+
+
+def field():
+    torch.manual_seed(0)
+    return Grid(8, Planes([4, 8], 2), 16, 8, 2)
+
+
+def test_a_grid_answers_for_every_sample():
+    found = field()(torch.rand(2, 3, 5, 3), torch.randn(2, 3, 3), torch.randn(2, 8))
+    assert found.density.shape == (2, 3, 5) and found.density.min() > 0
+    assert found.colour.shape == (2, 3, 5, 3) and found.colour.min() >= 0 and found.colour.max() <= 1
+    assert found.ambient.shape == (2, 3, 5, 2)
+
+
+def test_landmarks_move_a_grids_points():
+    points, directions = torch.rand(1, 3, 5, 3), torch.randn(1, 3, 3)
+    one, other = (field()(points, directions, condition) for condition in (torch.zeros(1, 8), torch.ones(1, 8)))
+    assert (one.ambient - other.ambient).abs().max() > 1e-3
+
+
+def test_moments_are_those_of_all_that_was_seen():
+    torch.manual_seed(0)
+    rows, moments = torch.randn(30, 4) * 3 + 1, Moments(4)
+    for piece in rows.split(7):
+        moments.see(piece)
+    torch.testing.assert_close(moments.mean, rows.mean(0))
+    torch.testing.assert_close(moments.spread, rows.std(0, unbiased=False))
+    assert torch.equal(moments.low, rows.amin(0)) and torch.equal(moments.high, rows.amax(0))
+
+
+def test_at_the_ends_the_first_and_last_frames_stand_still():
+    assert surrounded(torch.tensor([[[1.0], [2.0]]]), 2, 1).flatten().tolist() == [1, 1, 2, 2]
+    assert surrounded(torch.tensor([[[0.0], [1.0], [2.0], [3.0]]]), 2, 1).flatten().tolist() == [0, 1, 2, 3]
+
+
+def test_neighbours_are_a_weighted_mean_of_the_frames_around():
+    torch.manual_seed(0)
+    mean = Neighbours(64, 3)(torch.full((1, 6, 64), 0.7))
+    torch.testing.assert_close(mean, torch.full((1, 4, 64), 0.7))

@@ -1,0 +1,217 @@
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from visemix.audio import AUDIO
+from visemix.ops import device
+from visemix.pipeline import TalkingFace
+from visemix.render import RENDER
+from visemix.render.heads import Occupancy, Seen, astray, over
+from visemix.render.rays import Regions, draw_pixels, mouth_patch
+from visemix.types import AudioFeatures, Motion, Space, Speech, Video, VisemixError
+
+TINY = {"samples": 4, "cells": 8, "steps": 16, "levels": [8], "width": 16, "torso_levels": [8], "rays": 128}
+VANILLA = {"compat": "paper", "vanilla_width": 8, "coarse": 4, "fine": 4, "rays": 64}
+
+
+def nerf(face, **options):
+    torch.manual_seed(0)
+    return RENDER.build({"name": "landmark_nerf"} | TINY | options, face)
+
+
+def driven(face, clip, frames=2, start=0):
+    few = clip.subject.at(torch.arange(start, start + frames))
+    motion = Motion(clip.motion.values[:, start : start + frames], clip.motion.space)
+    return face.convert(motion, Space.LANDMARKS, few), few, Video(clip.video.frames[:, start : start + frames])
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"head_aware": False}, {"encoding": "hash"}, VANILLA, VANILLA | {"compat": "official"}]
+)
+def test_every_form_of_it_draws_a_frame(options, face, clip):
+    render = nerf(face, **options).eval()
+    motion, subject, _ = driven(face, clip, 1)
+    with torch.inference_mode():
+        frames = render(motion, subject).frames
+    assert frames.shape == (2, 1, 3, 64, 64) and frames.isfinite().all()
+
+
+def test_the_same_frame_is_the_same_twice_and_alone_or_in_company(face, clip):
+    render = nerf(face, window=1).eval()
+    motion, subject, _ = driven(face, clip)
+    with torch.inference_mode():
+        once, twice = (render(motion, subject).frames for _ in range(2))
+        alone = render(Motion(motion.values[:, 1:], motion.space), subject.at(torch.tensor([1]))).frames
+    assert torch.equal(once, twice)
+    torch.testing.assert_close(alone, once[:, 1:])
+
+
+def test_little_memory_changes_nothing_but_the_time(face, clip):
+    render = nerf(face).eval()
+    motion, subject, _ = driven(face, clip, 1)
+    with torch.inference_mode():
+        whole = render(motion, subject).frames
+        render.memory = 0
+        torch.testing.assert_close(render(motion, subject).frames, whole)
+
+
+def test_too_little_memory_is_tried_once_more_and_then_said():
+    sizes = []
+
+    def greedy(at):
+        sizes.append(len(at))
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    with pytest.raises(VisemixError, match="not enough memory on cpu for 8 rays"):
+        device.in_pieces(greedy, 100, 64, torch.device("cpu"))
+    assert sizes == [64, 8]
+
+
+def test_what_is_no_want_of_memory_is_not_hidden():
+    def broken(at):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        device.in_pieces(broken, 4, 4, torch.device("cpu"))
+
+
+def test_a_few_steps_bring_it_nearer_to_the_picture(face, clip):
+    render = nerf(face).train()
+    motion, subject, video = driven(face, clip, 1)
+    still = Video(torch.full_like(video.frames, 0.2))
+    optim = torch.optim.Adam(render.parameters(), 1e-2)
+    history = []
+    for _ in range(30):
+        loss = render.loss(motion, subject, still)["head"]
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        history.append(loss.item())
+    assert history[-1] < 0.3 * history[0]
+
+
+def test_validation_scores_it_as_it_is_used(face, clip):
+    render = nerf(face).eval()
+    with torch.no_grad():
+        losses = render.loss(*driven(face, clip))
+    assert {"head", "mask", "torso"} <= set(losses) and all(value.isfinite() for value in losses.values())
+
+
+def test_a_clip_without_labels_is_refused_in_a_sentence(face, clip):
+    motion, subject, video = driven(face, clip)
+    with pytest.raises(VisemixError, match="prepare it again with --scene mediapipe"):
+        nerf(face).loss(motion, replace(subject, labels=None), video)
+    with pytest.raises(VisemixError, match="prepare it again with --scene mediapipe"):
+        nerf(face)(motion, replace(subject, background=None))
+
+
+def test_a_pose_beyond_training_is_kept_inside_and_said_once(face, clip, caplog):
+    render = nerf(face)
+    motion, subject, video = driven(face, clip, 1)
+    render.train().loss(motion, subject, video)
+    render.eval()
+    turned = replace(subject, pose=subject.pose + 0.5)
+    with caplog.at_level(logging.WARNING), torch.inference_mode():
+        render(motion, turned)
+        render(motion, turned)
+        inside = render(motion, subject).frames
+    assert inside.isfinite().all()
+    assert [record.message for record in caplog.records] == [
+        "the head pose goes beyond what this NeRF was trained on, and is kept inside it"
+    ]
+
+
+def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):
+    places, pose = torch.rand(1, 9, 2) * 2 - 1, torch.zeros(1, 6)
+    heads = (torch.zeros(1, 9, 4), torch.ones(1, 9, 4))
+    for aware in (True, False):
+        torso = nerf(face, head_aware=aware).torso
+        one, other = (torso(places, pose, head).colour for head in heads)
+        assert torch.equal(one, other) is not aware
+
+
+@pytest.mark.parametrize(("learn", "still"), [("head", "torso"), ("torso", "head")])
+def test_one_part_learns_while_the_other_rests(learn, still, face, clip):
+    render = nerf(face, learn=learn).train()
+    sum(render.loss(*driven(face, clip, 1)).values()).backward()
+    moved = {name.split(".")[0] for name, p in render.named_parameters() if p.grad is not None}
+    assert learn in moved and still not in moved
+
+
+def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip):
+    _, subject, _ = driven(face, clip)
+    labels = torch.zeros_like(subject.labels)
+    labels[..., 16:48, 20:44] = 2
+    labels[..., 52:, :] = 1
+    regions = Regions.of(face, subject, labels)
+    assert (regions.mouth & ~regions.face).sum() == 0 and regions.mouth.any()
+    pixels, index = draw_pixels(regions, 2000)
+    on = {
+        name: getattr(regions, name).flatten(1).gather(1, index).float().mean() for name in ("head", "mouth", "torso")
+    }
+    assert on["head"] > 0.45 and on["mouth"] > 0.2 and on["torso"] > 0.15
+    torch.testing.assert_close(pixels[..., 0].floor() + 64 * pixels[..., 1].floor(), index.float())
+
+
+def test_the_patch_has_the_mouth_in_its_middle(face, clip):
+    _, subject, _ = driven(face, clip)
+    regions = Regions.of(face, subject, subject.labels)
+    pixels, _ = mouth_patch(face, subject, 16, (64, 64))
+    mouth = regions.mouth[0].nonzero().flip(1).float().mean(0) + 0.5
+    assert (pixels.mean(1)[0] - mouth).abs().max() < 2
+
+
+def test_what_is_seen_off_the_surface_costs_its_distance():
+    seen = Seen(
+        torch.zeros(1, 1, 3), torch.ones(1, 1), None, torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[2.0, 4.0]]])
+    )
+    torch.testing.assert_close(astray(seen, torch.tensor([[3.0]]), 0.5), torch.tensor([[0.5]]))
+
+
+def test_what_stands_behind_shows_through():
+    half = Seen(torch.full((1, 1, 3), 0.25), torch.tensor([[0.5]]))
+    torch.testing.assert_close(over(half, torch.ones(1, 1, 3)), torch.full((1, 1, 3), 0.75))
+
+
+def test_an_occupied_cell_is_found_along_a_ray(face):
+    head = nerf(face).head
+    occupancy = Occupancy(8)
+    occupancy.density.zero_()
+    occupancy.density[(4 * 8 + 4) * 8 + 6] = 100.0
+    middle = (head.box.low + head.box.high) / 2 + (head.box.high - head.box.low) / 16
+    origin = torch.tensor([[middle[0], middle[1], 10.0]])
+    direction = torch.tensor([[0.0, 0.0, -1.0]])
+    near, far = 10 - head.box.high[2:], 10 - head.box.low[2:]
+    mass = occupancy.along(head.box, origin, direction, near, far, 16)[0]
+    assert mass.argmax() == 2 and mass[2:4].sum() > 0.99
+
+
+def test_it_streams_with_the_neighbours_that_one_pass_sees(face, clip):
+    torch.manual_seed(0)
+    cfg = {"face": {"name": "toy"}, "audio": {"name": "mel"}, "motion": {"name": "regression", "hidden": 8}}
+    model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf"} | TINY}).eval()
+    model.render.driver.moments.see(torch.randn(50, 204) * 0.1)
+
+    class Loop:
+        def subject(self, frames, footage=True):
+            one = clip.subject.map(lambda t: t[:1])
+            return replace(one, speaker=one.speaker[:1]).at(frames)
+
+    speech = Speech(clip.speech.wave[:1, : 5 * 640])
+    with torch.inference_mode():
+        whole = model(speech, Loop().subject(torch.arange(5))).frames
+    pieces = torch.cat([video.frames for video in model.stream(speech, Loop(), batch=2)], 1)
+    torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_it_listens_to_features_with_no_motion_between(face, clip):
+    cfg = {"face": {"name": "toy"}, "audio": {"name": "mel"}, "motion": {"name": "regression", "hidden": 8}}
+    model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf", "condition": "audio"} | TINY}).eval()
+    assert model.render.driver.moments.mean.shape == (AUDIO.build({"name": "mel"}).dim,)
+    features = model.audio(clip.speech)
+    moved = model.move(AudioFeatures(features.values[:, :2]), clip.subject)
+    assert moved.space is Space.FEATURES and torch.equal(moved.values, features.values[:, :2])
+    with torch.inference_mode():
+        assert model.draw(moved, clip.subject.at(torch.arange(2))).frames.shape == (2, 2, 3, 64, 64)

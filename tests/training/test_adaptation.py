@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from visemix.training.adaptation import Choice
+from visemix.training.pictures import domain_map, offset_curves
+
+
+def settled(**changes):
+    choice = Choice(real=0.5, fake=0.48, lowest_sync=0.4, last_error=0.2)
+    for name, value in changes.items():
+        setattr(choice, name, value)
+    return choice
+
+
+def test_the_first_checkpoint_at_which_all_is_settled_is_taken():
+    assert settled().objections(sync=0.43, spread=0.85, error=0.19) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "values", "why"),
+    [
+        ({"fake": 0.44}, (0.41, 0.9, 0.19), r"not at rest (scores 0.50 of true frames, 0.44 of made ones)"),
+        ({"real": 0.33, "fake": 0.31}, (0.41, 0.9, 0.19), "critic is not at rest"),  # it has not begun to learn
+        ({"real": None, "fake": None}, (0.41, 0.9, 0.19), "critic"),
+        ({}, (0.45, 0.9, 0.19), "sync loss 0.450 is above its lowest, 0.400"),
+        ({}, (0.41, 0.79, 0.19), "spreads 0.79 times"),
+        ({}, (0.41, 0.9, 0.15), "error still falls, to 0.15"),
+        ({"last_error": float("inf")}, (0.41, 0.9, 0.15), "error still falls"),  # the first validation never ends it
+    ],
+)
+def test_each_of_the_conditions_can_object(changes, values, why):
+    (objection,) = settled(**changes).objections(*values)
+    assert why in objection
+
+
+def test_the_lowest_sync_loss_is_remembered():
+    choice = settled()
+    choice.objections(0.2, 1.0, 0.2)
+    assert choice.lowest_sync == 0.2 and choice.objections(0.23, 1.0, 0.2)
+
+
+def test_the_critics_scores_are_running_means():
+    choice = Choice()
+    choice.judged(1.0, 0.0)
+    choice.judged(0.0, 1.0)
+    assert (choice.real, choice.fake) == (pytest.approx(0.98), pytest.approx(0.02))
+
+
+def test_a_map_has_a_dot_for_every_frame_in_its_colour():
+    g = torch.Generator().manual_seed(0)
+    rows = {name: torch.randn(9, 6, generator=g) + 30 * k for k, name in enumerate(("before", "after", "truth"))}
+    picture = domain_map(rows, side=240)
+    assert picture.shape == (3, 240, 240)
+    colours = {tuple(round(c, 2) for c in colour) for colour in picture.flatten(1).T.tolist()}
+    assert colours == {(1.0, 1.0, 1.0), (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)}
+
+
+def test_offset_curves_are_drawn_with_their_mean_on_top():
+    curves = torch.stack([torch.arange(31.0), torch.arange(31.0)])
+    picture = offset_curves(curves)
+    assert picture.shape == (3, 160, 248)
+    assert picture[:, 80].min(1).values.tolist() == pytest.approx([0.85, 0.1, 0.1])  # equal curves: red covers grey
