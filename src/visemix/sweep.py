@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from visemix.config import compose, points
 from visemix.engines import ENGINES, Task, Work
 from visemix.heldout import FOLDER, SCORES, evaluate_run
-from visemix.pipeline import WEIGHTS, plain, read_checkpoint
+from visemix.pipeline import WEIGHTS, plain, read_checkpoint, without_advice
 from visemix.registry import nearest
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.formats import WRITERS, write_tables
@@ -190,7 +190,8 @@ def _join(cell: Cell, failed: Mapping[str, str]) -> Outcome:
         if folder in failed:
             return Outcome(cell, None, failed[folder])
         load |= dict.fromkeys(read_checkpoint(folder)[1]["trained"], folder)
-    return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
+    with without_advice():  # each stage's own run has given it
+        return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
 
 
 def _bar(shown: bool) -> Progress:
