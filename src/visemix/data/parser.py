@@ -14,6 +14,7 @@ from scipy.ndimage import binary_fill_holes, label
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
+from visemix.face.track import quiet
 from visemix.registry import Registry
 from visemix.types import VisemixError
 
@@ -51,7 +52,10 @@ class MediapipeParser(Parser):
     def __call__(
         self, pictures: Iterable[UInt8[Tensor, "3 H W"]], landmarks: Float[Tensor, "T 68 2"]
     ) -> Iterator[UInt8[Tensor, "H W"]]:
-        with self.open(model_selection=0) as graph:
+        with quiet():
+            opened = self.open(model_selection=0)
+            opened.process(np.zeros((64, 64, 3), np.uint8))  # it speaks up at its first picture
+        with opened as graph:
             for picture, points in zip(pictures, landmarks, strict=True):
                 image = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
                 sure = graph.process(image).segmentation_mask

@@ -154,7 +154,7 @@ class _Mesh:
     def __init__(self, faces: int, confidence: float, static: bool) -> None:
         face_mesh, face_detection = _solutions()
         options: dict[str, Any] = {"refine_landmarks": True, "min_detection_confidence": confidence}
-        with _quiet():
+        with quiet():
             self.whole = face_mesh.FaceMesh(static_image_mode=static, max_num_faces=faces, **options)
             self.window = face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, **options)
             self.detector = face_detection.FaceDetection(model_selection=1, min_detection_confidence=confidence)
@@ -171,7 +171,7 @@ class _Mesh:
 
     def faces(self, picture: Picture) -> list[Points]:
         """The points of each face in a picture."""
-        with nullcontext() if self.silent else _quiet():
+        with nullcontext() if self.silent else quiet():
             found = _landmarks(self.whole, picture) or self._small(picture)
         self.silent |= bool(found)  # and once more at its first face
         return found
@@ -239,7 +239,7 @@ def _solutions() -> tuple[Any, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """mediapipe's C++ side writes to file descriptor 2 before any logging flag is heard."""
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
