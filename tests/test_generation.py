@@ -7,7 +7,7 @@ import torch
 
 from visemix.data import write_clip
 from visemix.face import FACE
-from visemix.generation import Loop, generate
+from visemix.generation import Loop, generate, warn_of_untrained
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -161,3 +161,12 @@ def test_a_clip_of_another_face_model_is_refused(run, clip, tmp_path):
     (other / "meta.yaml").write_text(meta.replace("name: toy", "name: bfm"))
     with pytest.raises(VisemixError, match=r"fitted with the face model 'bfm'"):
         generate(run, speech(tmp_path, 3200), other, tmp_path / "out.mp4", progress=False)
+
+
+def test_only_stages_that_the_parts_have_are_called_untrained(run, caplog):
+    model = TalkingFace.from_checkpoint(run)
+    warn_of_untrained(model)
+    assert not caplog.text
+    model.notes = {"trained": ["motion"]}
+    warn_of_untrained(model)
+    assert [record.args for record in caplog.records] == [("render",)]

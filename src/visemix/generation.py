@@ -20,6 +20,7 @@ from visemix.ops.store import sha256
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
+from visemix.training.stage import present
 from visemix.types import FPS, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 
 def warn_of_untrained(model: TalkingFace) -> None:
     learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
-    for stage in STAGES:
+    for stage in present(model):
         if stage not in learnt:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
