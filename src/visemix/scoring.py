@@ -22,6 +22,7 @@ from visemix.face import FACE
 from visemix.face.track import TRACKER, Tracker
 from visemix.metrics import Suite, Take, View
 from visemix.metrics.suite import Score
+from visemix.ops.device import sharing_cores
 from visemix.ops.store import read_tensors, sha256
 from visemix.types import SAMPLE_RATE, Space, VisemixError
 
@@ -55,7 +56,7 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
                 points[path], said = landmarks(tracker, path, tick)
                 notes += [f"{side}: {note}" for note in said]
     counts = {"real": 0, "fake": 0}
-    with ThreadPoolExecutor(1) as other_core:
+    with sharing_cores(2), ThreadPoolExecutor(1) as other_core:
         for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
             counts["real"] += one is not None
             counts["fake"] += other is not None

@@ -47,3 +47,17 @@ def test_kept_memory_is_not_faulted_in_again():
         pytest.skip("this libc has no mallopt")
     assert plain > 20_000  # 40 MiB four times over, in pages of 4 KiB
     assert ours < plain / 10
+
+
+def test_cores_are_shared_for_as_long_as_it_takes():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        with pytest.raises(KeyError), device.sharing_cores(2):
+            assert torch.get_num_threads() == 2
+            raise KeyError
+        assert torch.get_num_threads() == 4
+        with device.sharing_cores(8):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

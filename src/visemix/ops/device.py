@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -33,6 +34,17 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         return False
     has = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
+@contextmanager
+def sharing_cores(ways: int) -> Iterator[None]:
+    """Torch with its share of the cores, where as many threads of ours compute at once: more would only wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // ways))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_memory() -> bool:
