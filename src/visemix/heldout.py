@@ -102,7 +102,7 @@ def write_held_out(
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
         files = [real, fake, real.with_suffix(FIT), fake.with_suffix(FIT)]
-        if not overwrite and all(_younger(path, run / WEIGHTS) for path in files):
+        if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
             continue
         sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
         with VideoWriter(real, sound=sound, overwrite=True) as writer:
@@ -170,5 +170,5 @@ def _learnt(model: TalkingFace) -> list[str]:
     return [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
 
 
-def _younger(path: Path, than: Path) -> bool:
+def younger(path: Path, than: Path) -> bool:
     return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime

@@ -107,6 +107,8 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     folder = folder_of(cfg)
     begun = (folder / WEIGHTS).is_file()
     trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
+    if begun and {*cfg.fit} <= {*trained}:
+        return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
     wanted = [stage for stage in present(model) if stage in cfg.fit]

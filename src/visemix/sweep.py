@@ -15,11 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from visemix.config import compose, points
 from visemix.engines import ENGINES, Task, Work
-from visemix.heldout import FOLDER, SCORES, evaluate_run
+from visemix.heldout import FOLDER, SCORES, evaluate_run, younger
+from visemix.ops.store import write_text
 from visemix.pipeline import WEIGHTS, plain, read_checkpoint, without_advice
 from visemix.registry import nearest
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
-from visemix.report.formats import WRITERS, write_tables
+from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import Result, read_result
 from visemix.run import complete, fit, folder_of, load_experiment
@@ -63,10 +64,11 @@ def sweep(
     named by what can change it, so that points of this and other sweeps share it; a point's run joins them.
 
     Raises:
-        VisemixError: an unknown engine, or a point that is no valid config, said with its row.
+        VisemixError: an unknown engine or paper's table, or a point that is no valid config, said with its row.
     """
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
+    _quoted(experiment)
     cells = plan(experiment, overrides)
     stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
     with _bar(progress) as shown:
@@ -94,9 +96,10 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     files = [beside / f"table{suffix}" for suffix in WRITERS]
     write_tables(files, table)
     failures = "".join(f"\n- {one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason)
-    with (beside / "table.md").open("a") as file:
-        file.write(f"\n{verdict_table(verdicts(rows, quoted))}" if quoted else "")
-        file.write(f"\nPoints that failed:\n{failures}\n" if failures else "")
+    text = markdown(table)
+    text += f"\n{verdict_table(verdicts(rows, quoted))}" if quoted else ""
+    text += f"\nPoints that failed:\n{failures}\n" if failures else ""
+    write_text(beside / "table.md", text)
     return files
 
 
@@ -145,8 +148,7 @@ def train(config: dict[str, Any]) -> str:
 def score(task: dict[str, Any]) -> str:
     """Score a point's run on what its data holds out, unless it was. Answers why it failed, or nothing."""
     run = Path(task["run"])
-    scores = run / FOLDER / SCORES
-    if scores.is_file() and scores.stat().st_mtime >= (run / WEIGHTS).stat().st_mtime:
+    if younger(run / FOLDER / SCORES, run / WEIGHTS):
         return ""
     return _told(run, lambda: evaluate_run(run, progress=False))
 

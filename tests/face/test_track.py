@@ -107,6 +107,6 @@ def test_pictures_that_are_not_uint8_rgb_are_refused(katie):
 
 
 def test_a_missing_mediapipe_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions", None)
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_mesh", None)
     with pytest.raises(VisemixError, match=r"pip install 'visemix\[prepare\]'"):
         TRACKER.build({"name": "mediapipe"})([])

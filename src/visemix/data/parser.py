@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +12,8 @@ from scipy.ndimage import binary_fill_holes, label
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
-from visemix.face.track import quiet
+from visemix.face.track import quiet, solutions
 from visemix.registry import Registry
-from visemix.types import VisemixError
 
 BACKGROUND, TORSO, HEAD = 0, 1, 2
 
@@ -47,7 +44,8 @@ class MediapipeParser(Parser):
 
     def __init__(self, *, threshold: float = 0.5) -> None:
         self.threshold = threshold
-        self.open = segmenter()
+        (found,) = solutions("scene parser", "selfie_segmentation")
+        self.open = found.SelfieSegmentation
 
     def __call__(
         self, pictures: Iterable[UInt8[Tensor, "3 H W"]], landmarks: Float[Tensor, "T 68 2"]
@@ -103,16 +101,3 @@ def largest(mask: np.ndarray) -> np.ndarray:
     if count < 2:
         return mask
     return parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-
-
-def segmenter() -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-    except ImportError as error:
-        raise VisemixError(
-            "the scene parser 'mediapipe' needs mediapipe 0.10.21 (Python below 3.13): "
-            f"pip install 'visemix[prepare]', or name another parser ({error})"
-        ) from error
-    return SelfieSegmentation

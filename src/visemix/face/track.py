@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,7 +153,7 @@ class _Mesh:
     """mediapipe's graphs, opened once: the mesh over whole frames, and detector + mesh over windows for small faces."""
 
     def __init__(self, faces: int, confidence: float, static: bool) -> None:
-        face_mesh, face_detection = _solutions()
+        face_mesh, face_detection = solutions("face tracker", "face_mesh", "face_detection")
         options: dict[str, Any] = {"refine_landmarks": True, "min_detection_confidence": confidence}
         with quiet():
             self.whole = face_mesh.FaceMesh(static_image_mode=static, max_num_faces=faces, **options)
@@ -225,17 +226,17 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
             yield min(x, width - side), min(y, height - side), side
 
 
-def _solutions() -> tuple[Any, Any]:
+def solutions(part: str, *names: str) -> list[Any]:
+    """Modules of mediapipe's, quiet from the start; `part` ("face tracker") is named where they are missing."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from mediapipe.python.solutions import face_detection, face_mesh
+        return [import_module(f"mediapipe.python.solutions.{name}") for name in names]
     except ImportError as error:
         raise VisemixError(
-            "the face tracker 'mediapipe' needs mediapipe 0.10.21 (Python below 3.13): "
-            f"pip install 'visemix[prepare]', or name another tracker ({error})"
+            f"the {part} 'mediapipe' needs mediapipe 0.10.21 (Python below 3.13): "
+            f"pip install 'visemix[prepare]', or name another {part.split()[-1]} ({error})"
         ) from error
-    return face_mesh, face_detection
 
 
 @contextmanager

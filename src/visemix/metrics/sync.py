@@ -140,7 +140,7 @@ class SyncMetric(WeighedMetric):
     region = "face"
     needs = frozenset({"landmarks", "sound", "pictures"})
 
-    def __init__(self, weights: str | None, sha256: str | None) -> None:
+    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
         self.weights = Weights(RELEASED, weights, sha256)
         self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, crop=mediapipe"
@@ -163,9 +163,6 @@ class AvOffset(SyncMetric):
     higher_is_better = None
     ideal = 0.0
 
-    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
-        super().__init__(weights, sha256)
-
     def number(self, sync: Sync) -> float:
         return float(sync.offset)
 
@@ -176,9 +173,6 @@ class AvOffsetAbs(SyncMetric):
 
     unit = "frames"
     higher_is_better = False
-
-    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
-        super().__init__(weights, sha256)
 
     def number(self, sync: Sync) -> float:
         return float(abs(sync.offset))
@@ -191,9 +185,6 @@ class LseC(SyncMetric):
     unit = "1"
     higher_is_better = True
 
-    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
-        super().__init__(weights, sha256)
-
     def number(self, sync: Sync) -> float:
         return sync.lse_c
 
@@ -205,9 +196,6 @@ class LseD(SyncMetric):
     unit = "1"
     higher_is_better = False
 
-    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
-        super().__init__(weights, sha256)
-
     def number(self, sync: Sync) -> float:
         return sync.lse_d
 
@@ -218,9 +206,6 @@ class LseDAtZero(SyncMetric):
 
     unit = "1"
     higher_is_better = False
-
-    def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
-        super().__init__(weights, sha256)
 
     def number(self, sync: Sync) -> float:
         return sync.at_zero
