@@ -61,6 +61,8 @@ class LandmarkNeRF(Renderer):
     The work: `memory` bounds, in MB, what a frame in the making takes.
     """
 
+    scene = True
+
     def __init__(
         self,
         face: FaceModel,

@@ -1,0 +1,55 @@
+"""The landmark NeRF through `fit`, `generate` and `evaluate`: its experiments, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from clip_maker import make
+
+from visemix.data.corpus import corpus
+from visemix.generation import generate
+from visemix.heldout import evaluate_run
+from visemix.pipeline import read_checkpoint
+from visemix.run import fit, load_experiment
+from visemix.types import VisemixError
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments/geneface"
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    root = tmp_path_factory.mktemp("target")
+    corpus(root, speakers=1, minutes=0.05, size=64, synthesiser="formants", seed=1)
+    return root
+
+
+def tiny(name, root, out, *more):
+    here = [f"data.root={root}", f"out={out}", "use.scale=tiny", "data.holdout=0.4", "render.rays=64"]
+    short = [f"train.render.{option}" for option in ("steps=4", "val_every=4", "val_batches=1")]
+    return load_experiment(EXPERIMENTS / f"{name}.yaml", here + short + list(more))
+
+
+def test_a_field_that_listens_is_trained_generates_and_is_scored(person, tmp_path):
+    run = fit(tiny("audio", person, tmp_path))
+    state, notes = read_checkpoint(run)
+    assert notes["trained"] == ["render"] and notes["config"]["render"]["condition"] == "audio"
+    assert (
+        state["render.driver.encoder.first.0.weight"].shape[1] == 4 * 80
+    )  # what it hears
+    sound = tmp_path / "speech.wav"
+    soundfile.write(sound, 0.1 * torch.randn(16_000 // 2).numpy(), 16_000)
+    (clip,) = person.glob("*/meta.yaml")
+    video = generate(run, sound, clip.parent, tmp_path / "out.mp4", progress=False)
+    assert video.is_file()
+    scores = evaluate_run(run, ["psnr"], progress=False)
+    assert scores["summary"]["psnr"]["status"] == "ok"
+    assert json.loads((run / "held_out/scores.json").read_text())["clips"]
+
+
+def test_a_clip_without_labels_is_refused_before_any_stage_trains(person, face, tmp_path, capsys):
+    clip = make(tmp_path / "bare" / "anna_000", face, frames=60)
+    with pytest.raises(VisemixError, match=r"anna_000 does not say what is head, torso and background in it"):
+        fit(tiny("render", clip.path, tmp_path / "runs", "fit=[motion,render]"))
+    assert "training" not in capsys.readouterr().err and not (tmp_path / "runs").exists()
