@@ -35,9 +35,7 @@ def test_a_field_that_listens_is_trained_generates_and_is_scored(person, tmp_pat
     run = fit(tiny("audio", person, tmp_path))
     state, notes = read_checkpoint(run)
     assert notes["trained"] == ["render"] and notes["config"]["render"]["condition"] == "audio"
-    assert (
-        state["render.driver.encoder.first.0.weight"].shape[1] == 4 * 80
-    )  # what it hears
+    assert state["render.driver.encoder.first.0.weight"].shape[1] == 4 * 80  # what it hears
     sound = tmp_path / "speech.wav"
     soundfile.write(sound, 0.1 * torch.randn(16_000 // 2).numpy(), 16_000)
     (clip,) = person.glob("*/meta.yaml")

@@ -1,4 +1,5 @@
 import logging
+import math
 from dataclasses import replace
 
 import pytest
@@ -6,6 +7,8 @@ import torch
 
 from visemix.audio import AUDIO
 from visemix.ops import device
+from visemix.ops.camera import square_camera
+from visemix.ops.volume import camera_rays, render_weights
 from visemix.pipeline import TalkingFace
 from visemix.render import RENDER
 from visemix.render.heads import Occupancy, Seen, astray, over
@@ -179,13 +182,14 @@ def test_an_occupied_cell_is_found_along_a_ray(face):
     head = nerf(face).head
     occupancy = Occupancy(8)
     occupancy.density.zero_()
-    occupancy.density[(4 * 8 + 4) * 8 + 6] = 100.0
+    occupancy.density[(4 * 8 + 4) * 8 + 6] = 100.0  # counts as 12: a cell is 0.34 dm deep
     middle = (head.box.low + head.box.high) / 2 + (head.box.high - head.box.low) / 16
     origin = torch.tensor([[middle[0], middle[1], 10.0]])
     direction = torch.tensor([[0.0, 0.0, -1.0]])
     near, far = 10 - head.box.high[2:], 10 - head.box.low[2:]
     mass = occupancy.along(head.box, origin, direction, near, far, 16)[0]
-    assert mass.argmax() == 2 and mass[2:4].sum() > 0.99
+    torch.testing.assert_close(mass[2:4].sum(), torch.tensor(1 - math.exp(-12 * 2.7 / 8)))
+    assert mass.argmax() == 2 and mass[:2].sum() == mass[4:].sum() == 0
 
 
 def test_it_streams_with_the_neighbours_that_one_pass_sees(face, clip):
@@ -215,3 +219,77 @@ def test_it_listens_to_features_with_no_motion_between(face, clip):
     assert moved.space is Space.FEATURES and torch.equal(moved.values, features.values[:, :2])
     with torch.inference_mode():
         assert model.draw(moved, clip.subject.at(torch.arange(2))).frames.shape == (2, 2, 3, 64, 64)
+
+
+def test_rays_past_the_head_are_skipped_and_the_others_are_those_of_a_walk_in_small_steps(face):
+    head = nerf(face, cells=16, steps=32).head
+    head.occupancy.density.zero_()
+    head.occupancy.density.view(16, 16, 16)[5:9, 6:10, 7:9] = 3.0
+    pixels = torch.rand(1, 400, 2) * 64
+    origins, directions = camera_rays(pixels, torch.zeros(1, 6), square_camera(64)[None])
+    near, far = head.box.crossed(origins, directions)
+    mass = head.occupancy.along(head.box, origins.expand(400, 3), directions[0], near[0], far[0], 32)
+    size = (far - near)[0] / 32
+    at = near[0, :, None] + size[:, None] * (torch.arange(32) + 0.5)
+    cell = ((head.box.inside(origins + directions[0, :, None] * at[..., None]) + 1) * 8).long().clamp(0, 15)
+    density = head.occupancy.density.view(16, 16, 16)[cell.unbind(-1)]
+    torch.testing.assert_close(mass, render_weights(density, size[:, None].expand(400, 32)), atol=1e-5, rtol=1e-5)
+    assert 0.02 < (mass.sum(-1) > 0).float().mean() < 0.9
+
+
+def test_a_ray_that_is_stopped_half_way_is_seen_as_by_all_of_its_samples(face):
+    head = nerf(face, samples=6, steps=16).head.eval()
+    with torch.no_grad():
+        head.field.body[-1].weight[0] *= 60  # opaque here, empty there
+        head.field.body[-1].bias[0] = 4.0
+        head.field.encoding.tables.tables[0].normal_(std=2.0)
+        code = torch.randn(1, 64)
+        head.occupancy.refresh(head.field, code, 50.0, 0.0)
+        pixels = torch.rand(1, 300, 2) * 64
+        origins, directions = camera_rays(pixels, torch.zeros(1, 6), square_camera(64)[None])
+        near, far = head.box.crossed(origins, directions)
+        mass = head._mass(origins, directions, near, far)
+        whole = head._look(origins, directions, near, far, mass, code)
+        asked, field = [], head.field.forward
+        head.field.forward = lambda points, *rest: asked.append(points.shape[1:3]) or field(points, *rest)
+        colour, opacity = head._glance(origins, directions, near, far, mass, code)
+    going_on = int((whole.weights[..., :3].sum(-1) < 1 - 1e-3).sum())
+    assert 30 < going_on < 270 and asked == [(300, 3), (going_on, 3)]
+    torch.testing.assert_close(opacity, whole.opacity[0], atol=1.1e-3, rtol=0)
+    torch.testing.assert_close(colour, whole.colour[0], atol=1.1e-3, rtol=0)
+
+
+def test_a_torso_behind_an_opaque_head_is_not_asked(face, clip):
+    render = nerf(face).eval()
+    motion, subject, _ = driven(face, clip, 1)
+    asked = []
+    look, draw = render.head.forward, render._torso
+
+    def opaque(origins, directions, codes):
+        (seen,) = look(origins, directions, codes)
+        left = directions[..., 0] < 0
+        return [Seen(torch.where(left[..., None], 0.5, seen.colour), torch.where(left, 1.0, seen.opacity * 0.5))]
+
+    def torso(pixels, *rest):
+        asked.append(pixels)
+        return draw(pixels, *rest)
+
+    render.head.forward, render._torso = opaque, torso
+    with torch.inference_mode():
+        frames = render(motion, subject).frames
+    assert torch.equal(frames[..., :30], torch.full_like(frames[..., :30], 0.5))
+    assert torch.cat(asked, 1)[..., 0].min() > 30
+
+
+def test_head_poses_are_calmed_over_time_and_each_number_by_itself(face, clip):
+    cfg = {"face": {"name": "toy"}, "audio": {"name": "mel"}, "motion": {"name": "regression", "hidden": 8}}
+    model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf", "steady": 1.0} | TINY})
+    pose = torch.zeros(2, 10, 6)
+    pose[0, 5, 2] = 1.0
+    calm = model.steadied(replace(clip.subject, pose=pose)).pose
+    expected = torch.tensor([0.0, 0.0, 0.0044, 0.0540, 0.2420, 0.3991, 0.2420, 0.0540, 0.0044, 0.0])
+    torch.testing.assert_close(calm[0, :, 2], expected, atol=2e-4, rtol=0)
+    calm[0, :, 2] = 0
+    assert not calm.any()
+    model.render.steady = 0.0
+    assert model.steadied(clip.subject) is clip.subject

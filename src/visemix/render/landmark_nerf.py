@@ -17,7 +17,7 @@ from visemix.ops.volume import camera_rays, entropy
 from visemix.render.base import RENDER, Renderer
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
-from visemix.render.heads import GridHead, Seen, VanillaHead, astray, over
+from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, astray, over
 from visemix.render.rays import Regions, draw_pixels, mouth_patch, pixel_centres
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
@@ -58,7 +58,8 @@ class LandmarkNeRF(Renderer):
     `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
     pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
 
-    The work: `memory` bounds, in MB, what a frame in the making takes.
+    In use, head poses are calmed over time by a Gaussian of `steady` frames. `memory` bounds, in MB, what a frame in the
+    making takes.
     """
 
     scene = True
@@ -74,6 +75,7 @@ class LandmarkNeRF(Renderer):
         convolutions: bool | None = None,
         head_aware: bool = True,
         learn: Literal["both", "head", "torso"] = "both",
+        steady: float = 0.5,
         samples: int = 8,
         steps: int = 64,
         cells: int = 64,
@@ -108,7 +110,7 @@ class LandmarkNeRF(Renderer):
         self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
         self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
         self.context = options["window"] // 2
-        self.learn = learn
+        self.learn, self.steady = learn, steady
         self._driver = (options["window"], options["convolutions"])
         if condition == "landmarks":
             self.hear(face.width(Space.LANDMARKS))
@@ -155,10 +157,14 @@ class LandmarkNeRF(Renderer):
             plate = plates[one].flatten(2).mT
 
             def paint(at: Int[Tensor, " n"], one: slice = one, plate: Tensor = plate) -> Tensor:
-                view = (pixels[None, at], codes[one], poses[one], cameras[one])
-                head = self.head(*camera_rays(view[0], *view[2:]), view[1])[-1]
-                torso = self._torso(*view, plate[:, at], head, (height, width))[-1]
-                return over(head, over(torso, plate[:, at]))[0]
+                view, behind = (codes[one], poses[one], cameras[one]), plate[:, at]
+                head = self.head(*camera_rays(pixels[None, at], *view[1:]), view[0])[-1]
+                open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
+                if len(open_):
+                    few = Seen(head.colour[:, open_], head.opacity[:, open_])
+                    torso = self._torso(pixels[None, at[open_]], *view, behind[:, open_], few, (height, width))[-1]
+                    behind[:, open_] = over(torso, behind[:, open_])
+                return over(head, behind)[0]
 
             painted = in_pieces(paint, len(pixels), self._rays_at_once(), pixels.device)
             frames.append(painted.mT.reshape(3, height, width))
