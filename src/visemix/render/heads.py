@@ -107,9 +107,9 @@ class Occupancy(nn.Module):
 class GridHead(nn.Module):
     """A grid field, looked at `samples` times along each ray that hits something."""
 
-    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int) -> None:
+    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int, compositing: str = "torch") -> None:
         super().__init__()
-        self.field, self.samples, self.steps = field, samples, steps
+        self.field, self.samples, self.steps, self.compositing = field, samples, steps, compositing
         self.box, self.occupancy = Box(), Occupancy(cells)
         self.bytes_per_ray = 48 * steps + 64 * samples
 
@@ -171,7 +171,8 @@ class GridHead(nn.Module):
 
     def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, condition: Tensor) -> Seen:
         points = origins[:, None, None] + directions[:, :, None] * places[..., None]
-        return composite(self.field(self.box.inside(points), directions, condition), length, places)
+        found = self.field(self.box.inside(points), directions, condition)
+        return composite(found, length, places, self.compositing)
 
 
 class VanillaHead(nn.Module):
@@ -215,8 +216,10 @@ def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
     return seen.colour + (1 - seen.opacity)[..., None] * behind
 
 
-def composite(found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"]) -> Seen:
-    weights = render_weights(found.density, length)
+def composite(
+    found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"], backend: str = "torch"
+) -> Seen:
+    weights = render_weights(found.density, length, backend)
     colour = (weights[..., None] * found.colour).sum(-2)
     ambient = None if found.ambient is None else (weights * found.ambient.abs().sum(-1)).sum(-1)
     return Seen(colour, weights.sum(-1), ambient, weights, places)

@@ -46,6 +46,7 @@ class LandmarkNeRF(Renderer):
     of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
     an occupancy grid of `cells`³, walked in `steps`; `encoding` is "planes" of `levels` points a side with `channels`
     numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed).
+    `compositing` names who adds samples up, torch or "nerfacc".
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
     with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
@@ -81,6 +82,7 @@ class LandmarkNeRF(Renderer):
         cells: int = 64,
         encoding: Literal["planes", "hash"] = "planes",
         backend: Literal["auto", "torch", "tinycudann"] = "auto",
+        compositing: Literal["auto", "torch", "nerfacc"] = "auto",
         levels: list[int] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
         channels: int = 8,
         width: int = 64,
@@ -119,7 +121,7 @@ class LandmarkNeRF(Renderer):
         self.torso: FlatTorso | VanillaTorso
         if options["field"] == "grid":
             grid = Grid(CODE, encoding_of(encoding, levels, channels, backend), width, ambient, channels)
-            self.head = GridHead(grid, samples=samples, cells=cells, steps=steps)
+            self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
             self.head = VanillaHead(CODE, width=vanilla_width, coarse=coarse, fine=fine)
