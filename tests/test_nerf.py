@@ -51,3 +51,19 @@ def test_a_clip_without_labels_is_refused_before_any_stage_trains(person, face, 
     with pytest.raises(VisemixError, match=r"anna_000 does not say what is head, torso and background in it"):
         fit(tiny("render", clip.path, tmp_path / "runs", "fit=[motion,render]"))
     assert "training" not in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+def test_a_head_is_trained_and_then_a_torso_for_it_with_pictures_on_the_way(person, tmp_path):
+    head = fit(tiny("head", person, tmp_path))
+    torso = fit(tiny("torso", person, tmp_path, f"load.render={head}"))
+    assert (head / "samples/render_000004.png").is_file() and (torso / "samples/render_000004.png").is_file()
+    before, after = read_checkpoint(head)[0], read_checkpoint(torso)[0]
+    moved = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"torso"}
+
+
+def test_a_checkpoint_of_another_field_is_refused(person, tmp_path):
+    grid = fit(tiny("render", person, tmp_path))
+    other = ["render.field=vanilla", "render.vanilla_width=8", f"load.render={grid}"]
+    with pytest.raises(VisemixError, match=r"belong to other parts or sizes \('render\.head\.\S+' does not fit\)"):
+        fit(tiny("render", person, tmp_path, *other))

@@ -21,6 +21,13 @@ def test_a_ray_goes_through_the_points_that_are_projected_on_its_pixel():
     torch.testing.assert_close(pose_points(origins[:, None], pose)[:, 0], torch.tensor([[0.0, 0.0, DISTANCE]] * 3))
 
 
+def test_rays_are_as_exact_where_networks_run_in_bfloat16():
+    pixels, pose, camera = torch.rand(1, 9, 2) * 512, torch.full((1, 6), 0.2), square_camera(512)[None]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = camera_rays(pixels, pose, camera)
+    assert all(torch.equal(a, b) for a, b in zip(half, camera_rays(pixels, pose, camera), strict=True))
+
+
 def test_a_ray_enters_and_leaves_a_box_where_it_should_and_a_miss_is_empty():
     low, high = torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([1.0, 1.0, 1.0])
     origins = torch.tensor([[0.0, 0.0, 5.0], [0.0, 3.0, 5.0], [0.0, 0.0, 0.0]])

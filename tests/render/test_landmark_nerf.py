@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from visemix.audio import AUDIO
+from visemix.face.layout import MOUTH
+from visemix.face.shading import landmarks_2d
 from visemix.ops import device
 from visemix.ops.camera import square_camera
 from visemix.ops.volume import camera_rays, render_weights
@@ -138,6 +140,7 @@ def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):
 @pytest.mark.parametrize(("learn", "still"), [("head", "torso"), ("torso", "head")])
 def test_one_part_learns_while_the_other_rests(learn, still, face, clip):
     render = nerf(face, learn=learn).train()
+    render.poses.see(torch.randn(3, 6))
     sum(render.loss(*driven(face, clip, 1)).values()).backward()
     moved = {name.split(".")[0] for name, p in render.named_parameters() if p.grad is not None}
     assert learn in moved and still not in moved
@@ -156,6 +159,95 @@ def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip
     }
     assert on["head"] > 0.45 and on["mouth"] > 0.2 and on["torso"] > 0.15
     torch.testing.assert_close(pixels[..., 0].floor() + 64 * pixels[..., 1].floor(), index.float())
+
+
+def test_the_boxes_hold_every_landmark_of_face_and_mouth(face, clip):
+    _, subject, _ = driven(face, clip)
+    regions = Regions.of(face, subject, subject.labels)
+    spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1).long()
+    frames = torch.arange(len(spots))[:, None]
+    assert regions.face[frames, spots[..., 1], spots[..., 0]].all()
+    assert regions.mouth[frames, spots[:, MOUTH, 1], spots[:, MOUTH, 0]].all()
+    assert regions.mouth.float().mean() < 0.3 * regions.face.float().mean()
+
+
+def test_motion_of_points_costs_outside_the_face_only(face, clip, monkeypatch):
+    render = nerf(face, ambient_weight=1.0).train()
+    motion, subject, video = driven(face, clip, 1)
+    inside = torch.ones(2, 64, 64, dtype=torch.bool)
+    for box, costs in ((inside, False), (~inside, True)):
+        regions = replace(Regions.of(face, subject, subject.labels), face=box)
+        monkeypatch.setattr(Regions, "of", lambda *_, regions=regions: regions)
+        assert bool(render.loss(motion, subject, video)["ambient"] > 0) is costs
+
+
+def test_fog_costs_and_what_is_solid_or_empty_does_not(face, clip, monkeypatch):
+    render = nerf(face, entropy_weight=1.0)
+    motion, subject, video = driven(face, clip, 1)
+
+    def seeing(opacity):
+        def look(origins, directions, codes):
+            return [Seen(torch.zeros_like(directions), torch.full(directions.shape[:2], opacity))]
+
+        monkeypatch.setattr(render.head, "forward", look)
+        return render.loss(motion, subject, video)["entropy"].item()
+
+    assert seeing(0.5) == pytest.approx(1.0) and max(seeing(0.0), seeing(1.0)) < 1e-3
+
+
+def test_the_perceptual_loss_looks_at_the_heads_pixels_around_the_mouth(face, clip):
+    render = nerf(face, patch=16, patch_weight=0.5, vgg="random").train()
+    motion, subject, video = driven(face, clip, 1)
+    losses = render.loss(motion, subject, video)
+    losses["patch"].backward()
+    moved = {name.split(".")[0] for name, p in render.named_parameters() if p.grad is not None and p.grad.abs().sum()}
+    assert moved == {"head", "driver"}
+    background = subject.background[:, None].clone()
+    nobody = replace(subject, labels=torch.zeros_like(subject.labels))
+    render.head.forward = lambda o, d, c: [Seen(torch.zeros_like(d), torch.zeros(d.shape[:2]))]
+    assert render.loss(motion, nobody, video)["patch"] < 1e-4  # the plate is what is wanted where no head is
+    assert render.loss(motion, subject, Video(background))["patch"] < 1e-4
+    assert render.loss(motion, subject, video)["patch"] > 0.1
+
+
+def test_bfloat16_where_it_is_safe_trains_like_float32(face, clip):
+    motion, subject, video = driven(face, clip, 1)
+    totals = []
+    for half in (False, True):
+        render = nerf(face).train()
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            losses = render.loss(motion, subject, video)
+        total = sum(losses.values())
+        total.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in render.parameters())
+        totals.append(total.item())
+    assert totals[1] == pytest.approx(totals[0], rel=0.03) and totals[1] != totals[0]
+
+
+def test_a_person_who_has_left_the_picture_is_trained_on_and_not_drawn(face, clip):
+    render = nerf(face).train()
+    motion, subject, video = driven(face, clip, 1)
+    away = subject.pose.clone()
+    away[..., 3] += 20
+    gone = replace(subject, pose=away, labels=torch.zeros_like(subject.labels))
+    losses = render.loss(motion, gone, video)
+    assert all(value.isfinite() for value in losses.values())
+    render.torso.paint[-1].bias.data[3] = -40  # nothing learnt: no torso
+    with torch.inference_mode():
+        frames = render.eval()(motion, gone).frames
+    torch.testing.assert_close(frames[:, 0], subject.background)
+
+
+def test_a_torso_without_a_head_is_refused_and_leaves_a_heads_memory_alone(face, clip):
+    render = nerf(face, learn="torso").train()
+    motion, subject, video = driven(face, clip, 1)
+    with pytest.raises(VisemixError, match=r"builds on a head: name the run that trained it in load\.render"):
+        render.loss(motion, subject, video)
+    render.poses.see(torch.zeros(3, 6))
+    before = {name: value.clone() for name, value in render.named_buffers()}
+    render.loss(motion, subject, video)
+    assert all(torch.equal(value, before[name]) for name, value in render.named_buffers())
 
 
 def test_the_patch_has_the_mouth_in_its_middle(face, clip):
@@ -288,7 +380,7 @@ def test_head_poses_are_calmed_over_time_and_each_number_by_itself(face, clip):
     pose[0, 5, 2] = 1.0
     calm = model.steadied(replace(clip.subject, pose=pose)).pose
     expected = torch.tensor([0.0, 0.0, 0.0044, 0.0540, 0.2420, 0.3991, 0.2420, 0.0540, 0.0044, 0.0])
-    torch.testing.assert_close(calm[0, :, 2], expected, atol=2e-4, rtol=0)
+    torch.testing.assert_close(calm[0, :, 2], expected, atol=4e-4, rtol=0)  # 3 σ beyond the ends
     calm[0, :, 2] = 0
     assert not calm.any()
     model.render.steady = 0.0

@@ -22,10 +22,11 @@ def camera_rays(
     focal, centre = camera[:, :1], camera[:, 1:]
     across = (pixels - centre[:, None]) / focal[:, None]
     towards = torch.stack([across[..., 0], -across[..., 1], -torch.ones_like(across[..., 0])], -1)
-    rotation = matrix(pose[:, :3])
-    place = pose.new_tensor([0.0, 0.0, DISTANCE]) - pose[:, 3:]
-    directions = towards @ rotation
-    return (place[:, None] @ rotation)[:, 0], directions / directions.norm(dim=-1, keepdim=True)
+    with torch.autocast(pose.device.type, enabled=False):  # bfloat16 would look a pixel beside
+        rotation = matrix(pose[:, :3])
+        place = pose.new_tensor([0.0, 0.0, DISTANCE]) - pose[:, 3:]
+        directions = towards @ rotation
+        return (place[:, None] @ rotation)[:, 0], directions / directions.norm(dim=-1, keepdim=True)
 
 
 def box_range(

@@ -81,7 +81,13 @@ class Occupancy(nn.Module):
 
     @staticmethod
     def _walk(
-        cells: Float[Tensor, "X Y Z"], box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
+        cells: Float[Tensor, "X Y Z"],
+        box: Box,
+        origins: Tensor,
+        directions: Tensor,
+        near: Tensor,
+        far: Tensor,
+        steps: int,
     ) -> Float[Tensor, "N S"]:
         """The density of the cell in the middle of each of `steps` equal parts of N rays."""
         side = len(cells)

@@ -59,8 +59,8 @@ class LandmarkNeRF(Renderer):
     `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
     pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
 
-    In use, head poses are calmed over time by a Gaussian of `steady` frames. `memory` bounds, in MB, what a frame in the
-    making takes.
+    In use, head poses are calmed over time by a Gaussian of `steady` frames. `memory` bounds, in MB, what a frame in
+    the making takes.
     """
 
     scene = True
@@ -180,7 +180,9 @@ class LandmarkNeRF(Renderer):
         plates = self._plates(subject)
         if subject.labels is None:
             raise no_scene(subject)
-        if self.training:
+        if self.learn == "torso" and not self.poses.count:
+            raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
+        if self.training and self.learn != "torso":  # what the head stands on is left to it
             self.driver.moments.see(motion.values)
             self.poses.see(subject.pose)
         codes = self.driver(motion.values, subject.frames).flatten(0, 1)
@@ -242,7 +244,10 @@ class LandmarkNeRF(Renderer):
         assert self.perceptual is not None
         pixels, index = mouth_patch(self.face, subject, self.patch, size_of(plates))
         head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
-        drawn, truth = over(head, at_pixels(plates, index)), at_pixels(target.frames[:1, 0], index)
+        assert subject.labels is not None
+        plate, truth = at_pixels(plates, index), at_pixels(target.frames[:1, 0], index)
+        on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == 2
+        drawn, truth = over(head, plate), torch.where(on_head[..., None], truth, plate)
         square = (1, self.patch, self.patch, 3)
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
         return self.perceptual(ours, theirs)[0]
