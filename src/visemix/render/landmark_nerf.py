@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -18,7 +19,7 @@ from visemix.render.base import RENDER, Renderer
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
 from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, astray, over
-from visemix.render.rays import Regions, draw_pixels, mouth_patch, pixel_centres
+from visemix.render.rays import Regions, at_pixels, draw_pixels, each_frame, mouth_patch, pixel_centres, size_of
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -45,8 +46,8 @@ class LandmarkNeRF(Renderer):
     The head: `field` is "grid" (feature planes and small networks, made for use) or "vanilla" (the paper's two networks
     of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
     an occupancy grid of `cells`³, walked in `steps`; `encoding` is "planes" of `levels` points a side with `channels`
-    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed).
-    `compositing` names who adds samples up, torch or "nerfacc".
+    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed);
+    `compositing` "nerfacc" lets that package add samples up.
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
     with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
@@ -56,11 +57,10 @@ class LandmarkNeRF(Renderer):
     The losses, of `rays` pixels a step, most of them on the head and a fifth of them around the mouth: squared error of
     head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels, `surface_weight` · how
     far from the fitted skin a face is seen (a frontal video says little about depth), `entropy_weight` against fog,
-    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
-    pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
+    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`² pixels around the
+    mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
 
-    In use, head poses are calmed over time by a Gaussian of `steady` frames. `memory` bounds, in MB, what a frame in
-    the making takes.
+    In use, `steady` frames wide is the Gaussian that calms head poses; `memory` bounds, in MB, what a frame takes.
     """
 
     scene = True
@@ -147,30 +147,42 @@ class LandmarkNeRF(Renderer):
             self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
+        height, width = size_of(self._plates(subject))
+        seen = self.glimpse(motion, subject, torch.arange(height * width, device=subject.pose.device))
+        return Video(seen.mT.reshape(*subject.pose.shape[:2], 3, height, width).clamp(0, 1))
+
+    def glimpse(self, motion: Motion, subject: Subject, at: Int[Tensor, " M"]) -> Float[Tensor, "F M 3"]:
+        """Some pixels of each frame, named by their numbers, row by row."""
         plates = self._plates(subject)
         codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
         poses = self._within(subject.pose, self.poses, "head pose").flatten(0, 1)
-        cameras = each_frame(subject.camera, subject.frames)
-        height, width = plates.shape[-2:]
-        pixels = pixel_centres(height, width, plates.device)
+        cameras, size = each_frame(subject.camera, subject.frames), size_of(plates)
+        places = pixel_centres(*size, plates.device)[at]
         frames = []
         for f in range(len(codes)):
             one = slice(f, f + 1)
-            plate = plates[one].flatten(2).mT
+            view = (codes[one], poses[one], cameras[one], plates[one].flatten(2).mT[:, at], size)
+            frames.append(in_pieces(partial(self._paint, places, *view), len(at), self._rays_at_once(), at.device))
+        return torch.stack(frames)
 
-            def paint(at: Int[Tensor, " n"], one: slice = one, plate: Tensor = plate) -> Tensor:
-                view, behind = (codes[one], poses[one], cameras[one]), plate[:, at]
-                head = self.head(*camera_rays(pixels[None, at], *view[1:]), view[0])[-1]
-                open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
-                if len(open_):
-                    few = Seen(head.colour[:, open_], head.opacity[:, open_])
-                    torso = self._torso(pixels[None, at[open_]], *view, behind[:, open_], few, (height, width))[-1]
-                    behind[:, open_] = over(torso, behind[:, open_])
-                return over(head, behind)[0]
-
-            painted = in_pieces(paint, len(pixels), self._rays_at_once(), pixels.device)
-            frames.append(painted.mT.reshape(3, height, width))
-        return Video(torch.stack(frames).unflatten(0, subject.pose.shape[:2]).clamp(0, 1))
+    def _paint(
+        self,
+        places: Float[Tensor, "M 2"],
+        code: Tensor,
+        pose: Tensor,
+        camera: Tensor,
+        plate: Float[Tensor, "1 M 3"],
+        size: tuple[int, int],
+        some: Int[Tensor, " n"],
+    ) -> Float[Tensor, "n 3"]:
+        pixels, behind = places[None, some], plate[:, some]
+        head = self.head(*camera_rays(pixels, pose, camera), code)[-1]
+        open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
+        if len(open_):
+            few = Seen(head.colour[:, open_], head.opacity[:, open_])
+            torso = self._torso(pixels[:, open_], code, pose, camera, behind[:, open_], few, size)[-1]
+            behind[:, open_] = over(torso, behind[:, open_])
+        return over(head, behind)[0]
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
@@ -277,19 +289,6 @@ def no_scene(subject: Subject) -> VisemixError:
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
         "without; prepare it again with --scene mediapipe --overwrite"
     )
-
-
-def each_frame(values: Tensor, frames: int) -> Tensor:
-    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
-    return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
-
-
-def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
-    return pictures.shape[-2], pictures.shape[-1]
-
-
-def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
-    return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
 
 
 def cross_entropy(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
