@@ -13,6 +13,7 @@ from visemix.generation import generate
 from visemix.heldout import evaluate_run
 from visemix.pipeline import read_checkpoint
 from visemix.run import fit, load_experiment
+from visemix.sweep import stage_configs
 from visemix.types import VisemixError
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments/geneface"
@@ -31,19 +32,40 @@ def tiny(name, root, out, *more):
     return load_experiment(EXPERIMENTS / f"{name}.yaml", here + short + list(more))
 
 
-def test_a_field_that_listens_is_trained_generates_and_is_scored(person, tmp_path):
-    run = fit(tiny("audio", person, tmp_path))
-    state, notes = read_checkpoint(run)
+@pytest.fixture(scope="module")
+def listening(person, tmp_path_factory):
+    return fit(tiny("audio", person, tmp_path_factory.mktemp("runs")))
+
+
+@pytest.fixture
+def sound(tmp_path):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, 0.1 * torch.randn(16_000 // 4).numpy(), 16_000)
+    return path
+
+
+def test_a_field_that_listens_is_trained_generates_and_is_scored(listening, person, sound, tmp_path, caplog):
+    state, notes = read_checkpoint(listening)
     assert notes["trained"] == ["render"] and notes["config"]["render"]["condition"] == "audio"
     assert state["render.driver.encoder.first.0.weight"].shape[1] == 4 * 80  # what it hears
-    sound = tmp_path / "speech.wav"
-    soundfile.write(sound, 0.1 * torch.randn(16_000 // 2).numpy(), 16_000)
     (clip,) = person.glob("*/meta.yaml")
-    video = generate(run, sound, clip.parent, tmp_path / "out.mp4", progress=False)
-    assert video.is_file()
-    scores = evaluate_run(run, ["psnr"], progress=False)
+    assert generate(listening, sound, clip.parent, tmp_path / "out.mp4", progress=False).is_file()
+    assert "never trained" not in caplog.text  # there is no motion stage that could be missed
+    scores = evaluate_run(listening, ["psnr"], progress=False)
     assert scores["summary"]["psnr"]["status"] == "ok"
-    assert json.loads((run / "held_out/scores.json").read_text())["clips"]
+    assert json.loads((listening / "held_out/scores.json").read_text())["clips"]
+
+
+def test_a_sweep_keeps_the_sound_that_a_field_listens_to(person, tmp_path):
+    (alone,) = stage_configs(tiny("audio", person, tmp_path))
+    assert alone.audio.learned is False and alone.render.condition == "audio"
+
+
+def test_a_target_without_a_background_is_refused_before_anything_is_drawn(listening, sound, face, tmp_path):
+    bare = make(tmp_path / "anna_000", face, frames=20)
+    with pytest.raises(VisemixError, match=r"anna_000 does not say what is head.*prepare it again with --scene"):
+        generate(listening, sound, bare.path, tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_a_clip_without_labels_is_refused_before_any_stage_trains(person, face, tmp_path, capsys):
