@@ -117,7 +117,7 @@ class GridHead(nn.Module):
         super().__init__()
         self.field, self.samples, self.steps, self.compositing = field, samples, steps, compositing
         self.box, self.occupancy = Box(), Occupancy(cells)
-        self.bytes_per_ray = 48 * steps + 64 * samples
+        self.bytes_per_ray = 64 * (steps + samples) + 2560  # the walk, the samples, a torso's layers
 
     def look_around(self, condition: Float[Tensor, "1 C"]) -> None:
         """Once a training step: every so often, look where the head is now."""
