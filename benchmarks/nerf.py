@@ -1,101 +1,231 @@
 """The landmark NeRF: how well a run shows its clip's held-out end, how fast, and how much faster than the paper's.
 
-    python benchmarks/nerf.py RUN CLIP [--without RUN] [--seconds 2] [--rounds 5] [--share 1024] [--sheet sheet.png]
+    python benchmarks/nerf.py [RUN CLIP] [--without RUN] [--minutes 1.5] [--rounds 3] [--share 1024] [--sheet DIR]
 
-Quality: PSNR and SSIM of the last seconds, which training did not see, of the frame, of a box around the 68 landmarks
-(`face`) and of the band of `BAND` of the picture's side around the edge between head and torso (`seam`), the latter
-also in the quarter of the frames whose head pose is farthest from the mean (`seam, large pose`). `--without` names a
-run with `head_aware: false` to compare.
+Without RUN and CLIP a person of the corpus is made (20 s, 128²), and the grid trained on it for `--minutes`.
 
-Speed: one whole frame, head and torso, of the run's own grid; the vanilla networks at the paper's sizes on every
-`share`-th ray of the same frame, times `share`: a whole frame of theirs takes ten minutes.
+quality: PSNR and SSIM of the last two seconds, which training did not see: of the frame, of a box around the 68
+landmarks (`face`), of the head, and of the band of `BAND` of the picture's side around the edge between head and torso
+(`seam`), the latter also in the quarter of the frames whose head pose is farthest from the mean (`seam, large pose`).
+`--without` names a run with `head_aware: false`; else one is trained for `--minutes`, and one with it as long.
+race: the grid and the paper's vanilla networks, each trained for `--minutes` on this machine; PSNR of both on every
+`PIXELS`-th pixel of some held-out frames.
+speed: frames at 128² and 512², head and torso, through the run's own grid; the vanilla networks at the paper's sizes on
+every `share`-th ray of the same 512² frame, times `share`: a whole frame of theirs takes ten minutes.
+memory: the largest resident set of a process that paints a few 512² frames, and of one that paints many.
+
+`--sheet` writes held-out frames under their originals, and the neck at the largest pose with and without.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from _report import measure, report
 from skimage.io import imsave
 from torch import Tensor
+from torch.nn import functional as F
 
-from visemix.data import ClipFolder
+from visemix.data import ClipFolder, find_clips
+from visemix.data.corpus import corpus
+from visemix.data.windows import Span, TrainingWindows
+from visemix.face import FACE, FaceModel
+from visemix.generation import Loop
 from visemix.metrics.base import View
 from visemix.metrics.image import Ssim
+from visemix.ops.device import keep_memory
 from visemix.ops.image import dilate
-from visemix.ops.volume import camera_rays
 from visemix.pipeline import TalkingFace
-from visemix.render.heads import Seen
+from visemix.render import RENDER
 from visemix.render.landmark_nerf import LandmarkNeRF
-from visemix.render.rays import box_of, pixel_centres
+from visemix.render.rays import box_of
+from visemix.training.optim import StageOptions, optimiser, parameter_groups
 from visemix.types import FPS, Motion, Space, Subject
 
 BAND = 0.03
+HELD = 2 * FPS  # frames at the clip's end
+PIXELS = 37
+OPTIONS = {"grid": {"rays": 1024}, "without": {"rays": 1024, "head_aware": False}, "vanilla": {"rays": 256}}
+RATES = {"grid": 2e-3, "without": 2e-3, "vanilla": 5e-4}
+LENGTHS = (3, 15)  # frames
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("clip", type=Path, nargs="?")
+    parser.add_argument("--without", type=Path)
+    parser.add_argument("--minutes", type=float, default=1.5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--share", type=int, default=1024)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peak:
+        sys.stdout.write(str(paint(args.run, args.clip, args.peak)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run, clip = args.run or Path(folder), args.clip
+        if clip is None:
+            corpus(Path(folder) / "clips", speakers=1, minutes=1 / 3)
+            (clip,) = find_clips(Path(folder) / "clips")
+        face = FACE.build({"name": ClipFolder(clip).meta["face"]["name"]})
+        footage = ClipFolder(clip, face)
+        made = {name: train(face, footage, name, args.minutes) for name in ("grid", "vanilla")}
+        if args.without is None:
+            made["without"] = train(face, footage, "without", args.minutes)
+        if args.run is None:
+            whole(face, made["grid"][0]).save(run / "model.safetensors")
+        model = TalkingFace.from_checkpoint(run)
+        compared = {} if args.run is None else {"run": own(model)}
+        if args.without is None:  # only equally long trainings say anything
+            compared |= {"head-aware": made["grid"][0], "without": made["without"][0]}
+        else:
+            compared["without"] = own(TalkingFace.from_checkpoint(args.without))
+        rows: list[dict[str, Any]] = race(face, footage, made, args.minutes)
+        rows += quality(face, compared, footage, args.sheet)
+        rows += speed(model, footage, args.rounds, args.share)
+        rows += memory(run, clip)
+    notes = {"clip": footage.name, "size": footage.size, "minutes": args.minutes, "share": args.share}
+    report("nerf", rows, **notes, run=args.run.name if args.run else "made here")
+
+
+def train(face: FaceModel, clip: ClipFolder, name: str, minutes: float) -> tuple[LandmarkNeRF, int]:
+    """A renderer trained on all but the clip's end for so long, and in how many steps; the rate falls as a cosine."""
+    torch.manual_seed(0)
+    field = "vanilla" if name == "vanilla" else "grid"
+    render = RENDER.build({"name": "landmark_nerf", "field": field, **OPTIONS[name]}, face).train()
+    assert isinstance(render, LandmarkNeRF)
+    options = StageOptions(lr=RATES[name], betas=(0.9, 0.99), eps=1e-12)
+    optim = optimiser(parameter_groups(render, options), options)
+    rates = [group["lr"] for group in optim.param_groups]
+    windows = TrainingWindows([Span(clip, 0, clip.frames - HELD)], 3, 10, frames=True)
+    steps, began = 0, time.monotonic()
+    while (done := (time.monotonic() - began) / (60 * minutes)) < 1:
+        example = windows[steps % len(windows)]
+        assert example.video is not None
+        motion = face.convert(example.motion, Space.LANDMARKS, example.subject)
+        for group, rate in zip(optim.param_groups, rates, strict=True):
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done))
+        optim.zero_grad()
+        torch.stack(list(render.loss(motion, example.subject, example.video).values())).sum().backward()
+        optim.step()
+        steps += 1
+    return render.eval(), steps
+
+
+def whole(face: FaceModel, render: LandmarkNeRF) -> TalkingFace:
+    """The renderer in a pipeline that can be saved."""
+    aware = getattr(render.torso, "colours", None) is not None
+    parts: dict[str, Any] = {"audio": {"name": "mel"}, "motion": {"name": "regression"}}
+    model = TalkingFace.from_config(
+        parts | {"face": {"name": face.name}, "render": {"name": "landmark_nerf", "head_aware": aware}}
+    )
+    model.render.load_state_dict(render.state_dict())
+    return model.eval()
+
+
+def own(model: TalkingFace) -> LandmarkNeRF:
+    assert isinstance(model.render, LandmarkNeRF)
+    return model.render
+
+
+def scene(
+    render: LandmarkNeRF, face: FaceModel, clip: ClipFolder, frame: int, size: int | None = None
+) -> tuple[Motion, Subject]:
+    """A frame of the footage and the recorded motion around it, in a picture of another size where asked."""
+    around = [min(max(k, 0), clip.frames - 1) for k in range(frame - render.context, frame + render.context + 1)]
+    near, subject = clip.subject(around, footage=False), clip.subject([frame])
+    motion = face.convert(Motion(near.expression, Space.EXPRESSION), Space.LANDMARKS, near)
+    return motion, subject if size is None else resized(subject, size)
+
+
+def resized(subject: Subject, size: int) -> Subject:
+    assert subject.background is not None
+    factor = size / subject.background.shape[-1]
+    plate = F.interpolate(subject.background, (size, size), mode="bilinear", antialias=True)
+    return replace(subject, camera=subject.camera * factor, background=plate, labels=None, footage=None)
 
 
 @torch.inference_mode()
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("run", type=Path)
-    parser.add_argument("clip", type=Path)
-    parser.add_argument("--without", type=Path)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--share", type=int, default=1024)
-    parser.add_argument("--sheet", type=Path)
-    args = parser.parse_args()
-    model = TalkingFace.from_checkpoint(args.run)
-    clip = ClipFolder(args.clip, model.face)
-    last = list(range(clip.frames - round(args.seconds * FPS), clip.frames))
-    subject = clip.subject(last)
-    rows = quality("head-aware" if args.without else "run", model, subject, clip, last, args.sheet)
-    if args.without:
-        rows += quality("without", TalkingFace.from_checkpoint(args.without), subject, clip, last, None)
-    rows += speed(model, subject.at(torch.tensor([0])), args.rounds, args.share)
-    notes = {"clip": clip.name, "size": clip.size, "frames": len(last), "share": args.share}
-    report("nerf", rows, **notes, run=args.run.parent.name)
+def race(
+    face: FaceModel, clip: ClipFolder, made: dict[str, tuple[LandmarkNeRF, int]], minutes: float
+) -> list[dict[str, Any]]:
+    at = torch.arange(PIXELS // 2, clip.size**2, PIXELS * (clip.size // 128) ** 2)
+    rows = []
+    for name in ("grid", "vanilla"):
+        render, steps = made[name]
+        errors = []
+        for frame in range(clip.frames - HELD, clip.frames, HELD // 5):
+            motion, subject = scene(render, face, clip, frame)
+            assert subject.footage is not None
+            errors.append(
+                (render.glimpse(motion, subject, at)[0] - subject.footage[0, 0].flatten(1)[:, at].mT).square()
+            )
+        error = torch.stack(errors).mean()
+        rows.append(
+            {"what": f"{name}, {minutes:g} min of training", "steps": steps, "psnr": float(-10 * error.log10())}
+        )
+    return rows
 
 
+@torch.inference_mode()
 def quality(
-    name: str, model: TalkingFace, subject: Subject, clip: ClipFolder, last: list[int], sheet: Path | None
-) -> list[dict[str, object]]:
+    face: FaceModel, renders: dict[str, LandmarkNeRF], clip: ClipFolder, sheet: Path | None
+) -> list[dict[str, Any]]:
+    last = list(range(clip.frames - HELD, clip.frames, max(1, clip.size // 128)))
+    subject = clip.subject(last)
     assert subject.footage is not None and subject.labels is not None
-    made = torch.cat(
-        [
-            model.draw(Motion(subject.expression[:, at], Space.EXPRESSION), subject.at(at)).frames[0]
-            for at in torch.arange(len(last)).split(4)
-        ]
-    )
-    truth, labels = subject.footage[0], subject.labels[0]
-    error = (made - truth).square().mean(1)
-    size = (clip.size, clip.size)
-    face = box_of(clip.tensor("landmarks")[last], size, 0.05)
-    seam = seams(labels, clip.size)
+    truth, labels, size = subject.footage[0], subject.labels[0], (clip.size, clip.size)
+    box, seam = box_of(clip.tensor("landmarks")[last], size, 0.05), seams(labels, clip.size)
     away = (subject.pose[0] - subject.pose[0].mean(0))[:, :3].norm(dim=-1)
     far = away >= away.quantile(0.75)
-    ssim = Ssim()
-    for a, b in zip(made, truth, strict=True):
-        ssim.update(*(View(x[None].mul(255).round().to(torch.uint8)) for x in (a, b)))
-    if sheet:
-        chosen = torch.linspace(0, len(last) - 1, 5).long()
-        both = torch.cat([torch.cat(list(x[chosen]), -1) for x in (truth, made)], -2)
-        imsave(sheet, both.mul(255).round().byte().permute(1, 2, 0).numpy(), check_contrast=False)
-    everywhere = torch.ones_like(face)
     regions = {
-        "frame": everywhere,
-        "face": face,
+        "frame": torch.ones_like(box),
+        "face": box,
         "head": labels == 2,
         "seam": seam,
         "seam, large pose": seam & far[:, None, None],
     }
-    rows: list[dict[str, object]] = [
-        {"what": name, "region": region, "psnr": psnr(error, where)} for region, where in regions.items()
-    ]
-    rows[0]["ssim"] = float(ssim.compute())
+    rows: list[dict[str, Any]] = []
+    drawn = {}
+    for name, render in renders.items():
+        drawn[name] = made = torch.cat([render(*scene(render, face, clip, frame)).frames[0] for frame in last])
+        error = (made - truth).square().mean(1)
+        rows += [{"what": name, "region": region, "psnr": psnr(error, where)} for region, where in regions.items()]
+        rows[-len(regions)]["ssim"] = ssim(made, truth)
+    if sheet:
+        sheet.mkdir(parents=True, exist_ok=True)
+        columns = torch.linspace(0, len(last) - 1, 5).long()
+        picture(sheet / "frames.png", [truth[columns], *(made[columns] for made in drawn.values())])
+        at = int(away.argmax())
+        y = int(seam[at].nonzero()[:, 0].float().mean()) if seam[at].any() else clip.size // 2
+        top = min(max(0, y - clip.size // 6), clip.size - clip.size // 3)
+        necks = [frames[at : at + 1, :, top : top + clip.size // 3] for frames in (truth, *drawn.values())]
+        picture(sheet / "neck.png", [F.interpolate(neck, scale_factor=4) for neck in necks])
     return rows
+
+
+def picture(path: Path, rows: list[Tensor]) -> None:
+    sheet = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
+    imsave(path, sheet.mul(255).round().byte().permute(1, 2, 0).numpy(), check_contrast=False)
+
+
+def ssim(made: Tensor, truth: Tensor) -> float:
+    metric = Ssim()
+    for a, b in zip(made, truth, strict=True):
+        metric.update(*(View(x[None].mul(255).round().to(torch.uint8)) for x in (a, b)))
+    return float(metric.compute())
 
 
 def psnr(error: Tensor, where: Tensor) -> float:
@@ -112,27 +242,51 @@ def seams(labels: Tensor, size: int) -> Tensor:
     return head & torso
 
 
-def speed(model: TalkingFace, subject: Subject, rounds: int, share: int) -> list[dict[str, object]]:
-    own = model.render
-    assert isinstance(own, LandmarkNeRF) and subject.background is not None
-    motion = model.face.convert(Motion(subject.expression, Space.EXPRESSION), Space.LANDMARKS, subject)
-    vanilla = LandmarkNeRF(model.face, compat="paper").eval()
-    height, width = subject.background.shape[-2:]
-    pixels = pixel_centres(height, width, subject.pose.device)[None, share // 2 :: share]
-    plate = subject.background.flatten(2).mT[:, share // 2 :: share]
-    code, pose = torch.zeros(1, 64), subject.pose[0]
-
-    def few_rays() -> Seen:
-        head = vanilla.head(*camera_rays(pixels, pose, subject.camera), code)[-1]
-        return vanilla._torso(pixels, code, pose, subject.camera, plate, head, (height, width))[-1]
-
-    samples = measure({"grid": lambda: own(motion, subject), "vanilla": few_rays}, rounds=rounds, warmup=1)
-    factor = samples["vanilla"].over(samples["grid"]) * height * width / pixels.shape[1]
+@torch.inference_mode()
+def speed(model: TalkingFace, clip: ClipFolder, rounds: int, share: int) -> list[dict[str, Any]]:
+    keep_memory()
+    grid, vanilla = own(model), LandmarkNeRF(model.face, compat="paper").eval()
+    small, large = (scene(grid, model.face, clip, clip.frames - 1, size) for size in (128, 512))
+    at = torch.arange(share // 2, 512**2, share)
+    work = {
+        "small": lambda: grid(*small),
+        "large": lambda: grid(*large),
+        "vanilla": lambda: vanilla.glimpse(*large, at),
+    }
+    samples = measure(work, rounds=rounds, warmup=1)
     return [
-        {"what": "grid, one frame", **samples["grid"].row()},
-        {"what": f"vanilla, {pixels.shape[1]} rays", **samples["vanilla"].row()},
-        {"what": "vanilla frame / grid frame", "ratio": factor},
+        {"what": "grid, a frame of 128²", **samples["small"].row(), "frames/s": 1 / samples["small"].median},
+        {"what": "grid, a frame of 512²", **samples["large"].row(), "frames/s": 1 / samples["large"].median},
+        {"what": f"vanilla, {len(at)} rays of 512²", **samples["vanilla"].row()},
+        {"what": "vanilla frame / grid frame, 512²", "ratio": samples["vanilla"].over(samples["large"]) * share},
     ]
+
+
+def memory(run: Path, clip: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, __file__, str(run), str(clip), "--peak"]
+    peaks = {n: int(subprocess.run([*command, str(n)], capture_output=True, check=True).stdout) for n in LENGTHS}
+    return [{"what": f"peak memory, {n} frames of 512²", "MiB": peak / 1024} for n, peak in peaks.items()]
+
+
+class Large(Loop):
+    """The clip's footage, in pictures of 512²."""
+
+    def subject(self, frames: Tensor, *, footage: bool = True) -> Subject:
+        subject = super().subject(frames, footage=footage)
+        return resized(subject, 512) if footage else subject
+
+
+@torch.inference_mode()
+def paint(run: Path, path: Path, frames: int) -> int:
+    """Paint so many frames as `generate` does, and answer this process's largest resident set, in KiB."""
+    model = TalkingFace.from_checkpoint(run)
+    clip = ClipFolder(path, model.face)
+    keep_memory()
+    target = Large(clip, frames)
+    still = target.subject(torch.arange(frames), footage=False)
+    for _ in model.paint([still.expression], Space.EXPRESSION, still, target):
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def prepare(
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
     scene: Annotated[
-        str, typer.Option(help="Who tells head, torso and background apart; none leaves it.")
+        str, typer.Option(help="Who tells head, torso and background apart: mediapipe, bisenet or none.")
     ] = "mediapipe",
     overwrite: Overwrite = False,
     plugin: Plugins = None,

@@ -14,6 +14,7 @@ from rich.text import Text
 from torch import Tensor
 
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
+from visemix.data.clips import PARSE
 from visemix.data.footage import full_frames, pingpong
 from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
@@ -87,6 +88,8 @@ def generate(
     check_style(model, style)
     reseed(model, seed)
     clip = as_clip(target, model, Path(run), size)
+    if model.render.scene and not clip.has_background:
+        raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
     loop = Loop(clip, speech.frames, start=first_frame(clip, start), style=style)
     loop.device = next(model.face.buffers()).device
     keep_memory()
@@ -117,7 +120,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 def warn_of_untrained(model: TalkingFace) -> None:
     learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
     for stage in present(model):
-        if stage not in learnt:
+        if stage not in learnt and not (model.listening and stage != "render"):
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 

@@ -101,7 +101,7 @@ def write_held_out(
     for span in held_out(cfg, model, spoken, clips):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
-        files = [real, fake, real.with_suffix(FIT), fake.with_suffix(FIT)]
+        files = [real, fake, real.with_suffix(FIT)]
         if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
             continue
         sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
@@ -111,9 +111,11 @@ def write_held_out(
         loop = Loop(span.clip, len(span), start=span.start)
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
-        motion = driven(model, span, loop) if spoken else true
+        motion = driven(model, span, loop) if spoken or model.listening else true
         person = loop.subject(torch.tensor([0]), footage=False)
         for path, of_it in ((real, true), (fake, motion)):
+            if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
+                continue
             offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
             write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, {})
         with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
@@ -128,7 +130,7 @@ def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Pat
     """The stretches that the run's data keeps for validation."""
     about = plain(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
-    data.window, data.frames, data.speech = 1, True, spoken
+    data.window, data.frames, data.speech, data.scene = 1, True, spoken or model.listening, model.render.scene
     data.setup()
     spans: list[Span] = getattr(data, "val_spans", [])
     if not spans:
@@ -145,16 +147,19 @@ def recorded(span: Span) -> Motion:
 def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
     """What the model hears in a stretch's sound: the whole motion, which is small."""
     speech = span.clip.speech(span.start, len(span)).to(loop.device)
+    heard = model.listen(speech)
+    if model.listening:
+        return Motion(torch.cat([piece.values for piece in heard], 1), Space.FEATURES)
     still = loop.subject(torch.arange(len(span)), footage=False)
-    pieces = list(stream(model.motion, model.listen(speech), still))
+    pieces = list(stream(model.motion, heard, still))
     return Motion(torch.cat([piece.values for piece in pieces], 1), model.motion.space)
 
 
 @torch.inference_mode()
 def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterator[Video]:
     """Pictures of a motion over the footage, `batch` frames at a time."""
-    for frames in torch.arange(motion.values.shape[1]).split(batch):
-        yield model.draw(Motion(motion.values[:, frames.to(loop.device)], motion.space), loop.subject(frames))
+    still = loop.subject(torch.arange(motion.values.shape[1]), footage=False)
+    yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
 
 
 def read_config(run: Path) -> DictConfig:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +21,7 @@ from visemix.audio import AUDIO, AudioEncoder
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
-from visemix.ops.sequence import blocks
+from visemix.ops.sequence import blocks, smooth
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
@@ -68,11 +70,22 @@ class TalkingFace(nn.Module):
     def forward(self, speech: Speech, subject: Subject) -> Video:
         features: AudioFeatures = self.audio(speech)  # (B, T, C)
         motion: Motion = self.move(features, subject)  # (B, T, D)
-        return self.draw(motion, subject)  # (B, T, 3, H, W)
+        return self.draw(motion, self.steadied(subject))  # (B, T, 3, H, W)
+
+    @property
+    def listening(self) -> bool:
+        """Whether the renderer is driven by sound itself, and the motion model has no part in it."""
+        return self.render.space is Space.FEATURES
+
+    def steadied(self, subject: Subject) -> Subject:
+        """With head poses as calm over time as the renderer wants them in use."""
+        if not self.render.steady:
+            return subject
+        return replace(subject, pose=smooth(subject.pose, self.render.steady, math.ceil(3 * self.render.steady)))
 
     def move(self, features: AudioFeatures, subject: Subject) -> Motion:
         """What drives the renderer: the motion model's answer, or the features themselves where it listens to them."""
-        if self.render.space is Space.FEATURES:
+        if self.listening:
             return Motion(features.values, Space.FEATURES)
         return self.motion(features, subject)
 
@@ -85,15 +98,23 @@ class TalkingFace(nn.Module):
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
         heard = self.listen(speech)
-        listens = self.render.space is Space.FEATURES
-        space = Space.FEATURES if listens else self.motion.space
-        spoken = (piece.values for piece in (heard if listens else stream(self.motion, heard, still)))
-        done, around = 0, self.render.context
-        for rows, first, last in blocks(spoken, batch, around, around):
+        if self.listening:
+            yield from self.paint((piece.values for piece in heard), Space.FEATURES, still, target, batch=batch)
+        else:
+            spoken = (piece.values for piece in stream(self.motion, heard, still))
+            yield from self.paint(spoken, self.motion.space, still, target, batch=batch)
+
+    def paint(
+        self, pieces: Iterable[Tensor], space: Space, still: Subject, target: Target, *, batch: int = 4
+    ) -> Iterator[Video]:
+        """Pictures of a motion that comes in pieces (B, n, D); `still` is the target for as long, without footage."""
+        poses, done, around = self.steadied(still).pose, 0, self.render.context
+        for rows, first, last in blocks(pieces, batch, around, around):
             frames = torch.arange(done, done + last - first)
             ends = (around - first, around - (rows.shape[1] - last))  # the first and the last frames stand still
             motion = F.pad(rows.mT, ends, mode="replicate").mT if any(ends) else rows
-            yield self.draw(Motion(motion, space), target.subject(frames))
+            subject = target.subject(frames)
+            yield self.draw(Motion(motion, space), replace(subject, pose=poses[:, frames]))
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:

@@ -121,6 +121,7 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         join(model, stage, source)
     loaded = [stage for stage in cfg.load if stage not in wanted]
     _refuse_gaps(model, wanted, [*cfg.load])
+    data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
     if not missing:
@@ -128,17 +129,26 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])
-        data: Any = DATA.build(cfg.data, model.face)
-        data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
-        data.frames, data.paired = stage == "render", stage == "postnet"
-        data.speech = getattr(data, "speech", True) and stage != "render"  # a silent clip can still be painted
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
-        fit_stage(model, stage, options, data, folder, **about)
+        fit_stage(model, stage, options, data[stage], folder, **about)
         trained.append(stage)
         model.save(folder / WEIGHTS, trained=trained, loaded=loaded)
         state_file(folder, stage).unlink(missing_ok=True)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
+
+
+def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
+    """What a stage is trained on, looked through: a clip that does not do is said here."""
+    options = stage_options(stage, cfg.train[stage])
+    data: Any = DATA.build(cfg.data, model.face)
+    data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
+    data.frames, data.paired = stage == "render", stage == "postnet"
+    data.scene = data.frames and model.render.scene
+    mute = stage == "render" and not model.listening  # a silent clip can still be painted
+    data.speech = getattr(data, "speech", True) and not mute
+    data.setup("fit")
+    return data
 
 
 def join(model: TalkingFace, stage: str, source: str | Path) -> None:
@@ -149,7 +159,7 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     learnt = notes.get("trained", list(STAGES)) + notes.get("loaded", [])
     if stage and stage not in learnt:
         raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(learnt)})")
-    if stage and stage != "render":
+    if stage and (stage != "render" or model.listening):
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:
             raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")

@@ -123,21 +123,22 @@ def stage_configs(cfg: DictConfig) -> list[DictConfig]:
     """
     together: dict[tuple[str, ...], list[str]] = {}
     for stage in cfg.fit:
-        together.setdefault(parts_behind(stage), []).append(stage)
+        together.setdefault(parts_behind(stage, cfg), []).append(stage)
     whole, configs = plain(cfg), []
     for owned, stages in together.items():
         alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in owned}
         alone |= {"name": SHARED, "fit": stages}
         alone["train"] = {key: value for key, value in whole["train"].items() if key in ("name", *stages)}
-        alone["load"] = {stage: source for stage, source in whole["load"].items() if parts_behind(stage) == owned}
+        alone["load"] = {stage: source for stage, source in whole["load"].items() if parts_behind(stage, cfg) == owned}
         configs.append(complete(alone))
     return configs
 
 
-def parts_behind(stage: str) -> tuple[str, ...]:
+def parts_behind(stage: str, cfg: Mapping[str, Any]) -> tuple[str, ...]:
     """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
     part = STAGES[stage].owns[-1].split(".")[0]
-    return ("audio", "motion") if part == "motion" else (part,)
+    listens = part == "motion" or cfg["render"].get("condition") == "audio"
+    return ("audio", part) if listens else (part,)
 
 
 def train(config: dict[str, Any]) -> str:

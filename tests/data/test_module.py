@@ -166,8 +166,21 @@ def test_a_clip_too_short_for_a_window_is_left_out_by_name(face, root, caplog):
     assert "short_000 is left out: it is too short: 13 frames, 10 held out, for a window of 4" in caplog.text
 
 
+def test_a_renderer_that_wants_a_scene_gets_no_clip_without_one(face, root, caplog):
+    make(root / "cara_000", face, frames=24, labels=torch.zeros(24, 32, 32, dtype=torch.uint8))
+    wants = DATA.build({"name": "clips", "root": str(root), "window": 4, "holdout": 0.4}, face)
+    wants.scene = True
+    with caplog.at_level(logging.WARNING):
+        wants.setup("fit")
+    assert wants.speakers == ["cara"] and "anna_000 is left out: it does not say what is head" in caplog.text
+    alone = DATA.build({"name": "clips", "root": str(root), "clips": ["anna_000"], "window": 4, "holdout": 0.4}, face)
+    alone.scene = True
+    with pytest.raises(VisemixError, match=r"anna_000 does not say what is head.*prepare it again with --scene"):
+        alone.setup("fit")
+
+
 def test_nothing_left_to_train_on_is_an_error(face, root):
-    with pytest.raises(VisemixError, match=r"no clip in .* can be trained on"):
+    with pytest.raises(VisemixError, match=r"no clip in .* can be trained on: bert_000 is too short: 24 frames"):
         module(face, root, window=1000)
 
 

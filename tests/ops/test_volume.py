@@ -1,8 +1,11 @@
+import pytest
 import torch
 
+from visemix.ops.backends import available
 from visemix.ops.camera import DISTANCE, project, square_camera
 from visemix.ops.rotation import pose_points
 from visemix.ops.volume import box_range, camera_rays, entropy, render_weights, stretches
+from visemix.types import VisemixError
 
 
 def test_a_ray_goes_through_the_points_that_are_projected_on_its_pixel():
@@ -16,6 +19,13 @@ def test_a_ray_goes_through_the_points_that_are_projected_on_its_pixel():
     missed = along - (along * directions).sum(-1, keepdim=True) * directions
     assert missed.norm(dim=-1).max() < 1e-4
     torch.testing.assert_close(pose_points(origins[:, None], pose)[:, 0], torch.tensor([[0.0, 0.0, DISTANCE]] * 3))
+
+
+def test_rays_are_as_exact_where_networks_run_in_bfloat16():
+    pixels, pose, camera = torch.rand(1, 9, 2) * 512, torch.full((1, 6), 0.2), square_camera(512)[None]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = camera_rays(pixels, pose, camera)
+    assert all(torch.equal(a, b) for a, b in zip(half, camera_rays(pixels, pose, camera), strict=True))
 
 
 def test_a_ray_enters_and_leaves_a_box_where_it_should_and_a_miss_is_empty():
@@ -37,6 +47,20 @@ def test_weights_are_those_of_the_integral_summed_step_by_step():
         expected.append(passed * share)
         passed *= 1 - share
     torch.testing.assert_close(render_weights(density, length), torch.tensor(expected))
+
+
+@pytest.mark.skipif(not available("nerfacc"), reason="nerfacc is not installed")
+def test_nerfacc_agrees():
+    g = torch.Generator().manual_seed(0)
+    density, length = 5 * torch.rand(3, 4, 7, generator=g), torch.rand(3, 4, 7, generator=g)
+    torch.testing.assert_close(render_weights(density, length, "nerfacc"), render_weights(density, length))
+
+
+def test_a_named_package_that_is_missing_is_said():
+    if available("nerfacc"):
+        pytest.skip("nerfacc is installed")
+    with pytest.raises(VisemixError, match="'nerfacc' is not installed: pip install nerfacc"):
+        render_weights(torch.ones(1), torch.ones(1), "nerfacc")
 
 
 def test_a_stretch_cut_in_two_is_seen_as_much_as_the_whole():

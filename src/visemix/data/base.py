@@ -13,6 +13,7 @@ class DataModule(LightningDataModule):
     window: int  # frames in an example
     batch: int  # examples in a batch
     frames: bool  # whether pictures are loaded
+    scene: bool  # whether every clip must say what is head, torso and background in it
     workers: int  # processes that load
 
 

@@ -33,6 +33,7 @@ FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
 BACKGROUND = "background.png"
+PARSE = "prepare it again with --scene mediapipe --overwrite"
 
 
 class ClipFolder:
@@ -129,7 +130,7 @@ class ClipFolder:
         if not self.has_labels:
             raise VisemixError(
                 f"{self.path} has no {LABELS}: nobody has told head, torso and background apart in it; "
-                "prepare it again with --scene mediapipe --overwrite (clips of visemix corpus have them)"
+                f"{PARSE} (clips of visemix corpus have them)"
             )
         return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from visemix.data.base import DATA, DataModule
-from visemix.data.clips import ClipFolder, find_clips
+from visemix.data.clips import PARSE, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
@@ -90,6 +90,7 @@ class ClipsModule(DataModule):
         self.workers, self.held, self.val_speakers = workers, round(holdout * FPS), list(val_speakers)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
+        self.scene = False
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
@@ -134,7 +135,8 @@ class ClipsModule(DataModule):
                 if self.held:
                     val.append(Span(clip, cut, clip.frames))
         if not train:
-            raise VisemixError(f"no clip in {root} can be trained on; prepare longer ones, or ones with speech")
+            why = reason or "is held out (data.val_speakers)"
+            raise VisemixError(f"no clip in {root} can be trained on: {clips[-1].name} {why}")
         return train, val
 
     def _unfit(self, clip: ClipFolder) -> str:
@@ -143,6 +145,8 @@ class ClipsModule(DataModule):
         if needs_speech and clip.audio != "speech":
             sound = "has no sound track" if clip.audio == "none" else "is silent"
             return f"{sound}: good as a target to render, not to learn motion from (data.speech=false takes it)"
+        if self.scene and not (clip.has_labels and clip.has_background):
+            return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         held = 0 if clip.speaker in self.val_speakers else self.held
         if clip.frames - held < self.window:
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from visemix.data import bisenet  # noqa: F401 – registers its parser
 from visemix.data.bars import Bars, listen, show_bars
 from visemix.data.clips import describe_face, read_meta
 from visemix.data.extract import Tell, extract

@@ -10,6 +10,7 @@ from visemix.types import VisemixError
 
 INSTALL = {
     "pytorch3d": "build it for your torch and CUDA as github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md says",
+    "nerfacc": "pip install nerfacc",
     "tinycudann": "build it with github.com/NVlabs/tiny-cuda-nn's pip command",
 }
 

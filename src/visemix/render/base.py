@@ -12,6 +12,8 @@ class Renderer(nn.Module, ABC):
     """Motion of a subject's face, over the subject's footage → video."""
 
     space: Space  # what it wants to be driven by; the pipeline converts
+    scene: bool = False  # whether it wants the footage's labels and the place without the person
+    steady: float = 0.0  # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
 
     def hear(self, dim: int) -> None:

@@ -17,6 +17,9 @@ PIECE = 16384  # samples that go through the networks at once: what a processor'
 EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
 DOUBT = 0.05  # share of the samples that go where nothing is known to be
 LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
+SURE = 12.0  # per decimetre: no cell counts for more, as the surface may lie behind its first corner
+ROUGH = 4  # steps in one of a first walk, in which most rays are found to meet nothing
+STOP = 1e-3  # light that has to be left for the second half of a ray's samples to be looked at
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,37 @@ class Occupancy(nn.Module):
         self, box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
     ) -> Float[Tensor, "N S"]:
         """What is seen of each of `steps` equal parts of N rays, as far as the cells know."""
-        scale = self.side / (box.high - box.low)
+        cells = self.density.clamp(max=SURE).view(*[self.side] * 3)
+        wide = F.max_pool3d(F.max_pool3d(cells[None, None], 2, ceil_mode=True), 3, 1, 1)[0, 0]
+        rough = self._walk(wide, box, origins, directions, near, far, max(1, steps // ROUGH))
+        some = (rough.amax(-1) * (far - near) > LEAST).nonzero()[:, 0]
+        view = (origins[some], directions[some], near[some], far[some])
+        depth = self._walk(cells, box, *view, steps).mul_(((view[3] - view[2]) / steps)[:, None])
+        through = torch.exp(-depth.cumsum(-1))
+        mass = origins.new_zeros(len(origins), steps)
+        mass[some] = F.pad(through, (1, 0), value=1.0).diff(dim=-1).neg_()
+        return mass
+
+    @staticmethod
+    def _walk(
+        cells: Float[Tensor, "X Y Z"],
+        box: Box,
+        origins: Tensor,
+        directions: Tensor,
+        near: Tensor,
+        far: Tensor,
+        steps: int,
+    ) -> Float[Tensor, "N S"]:
+        """The density of the cell in the middle of each of `steps` equal parts of N rays."""
+        side = len(cells)
+        scale = side / (box.high - box.low)
         start, slope = (origins - box.low) * scale, directions * scale
-        size = (far - near) / steps
-        at = near[:, None] + size[:, None] * (torch.arange(steps, device=near.device) + 0.5)
+        at = near[:, None] + ((far - near) / steps)[:, None] * (torch.arange(steps, device=near.device) + 0.5)
         x, y, z = (
-            torch.addcmul(start[:, k, None], slope[:, k, None], at).clamp_(0, self.side - 1e-3).int() for k in range(3)
+            torch.addcmul(start[:, k, None], slope[:, k, None], at).clamp_(0, side - 1e-3).int() for k in range(3)
         )
-        cell = (x * self.side + y) * self.side + z
-        found = self.density.index_select(0, cell.flatten()).view_as(at)
-        return render_weights(found, size[:, None].expand_as(found))
+        cell = (x * side + y) * side + z
+        return cells.flatten().index_select(0, cell.flatten()).view_as(at)
 
     @torch.no_grad()
     def refresh(self, field: Grid, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
@@ -89,11 +113,11 @@ class Occupancy(nn.Module):
 class GridHead(nn.Module):
     """A grid field, looked at `samples` times along each ray that hits something."""
 
-    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int) -> None:
+    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int, compositing: str = "torch") -> None:
         super().__init__()
-        self.field, self.samples, self.steps = field, samples, steps
+        self.field, self.samples, self.steps, self.compositing = field, samples, steps, compositing
         self.box, self.occupancy = Box(), Occupancy(cells)
-        self.bytes_per_ray = 48 * steps + 64 * samples
+        self.bytes_per_ray = 64 * (steps + samples) + 2560  # the walk, the samples, a torso's layers
 
     def look_around(self, condition: Float[Tensor, "1 C"]) -> None:
         """Once a training step: every so often, look where the head is now."""
@@ -115,8 +139,7 @@ class GridHead(nn.Module):
             hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
             for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
                 view = (origins[one], directions[one, some], near[one, some], far[one, some], mass[one, some])
-                seen = self._look(*view, condition[one])
-                colour[f, some], opacity[f, some] = seen.colour[0], seen.opacity[0]
+                colour[f, some], opacity[f, some] = self._glance(*view, condition[one])
         return [Seen(colour, opacity)]
 
     def _mass(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> Float[Tensor, "F R S"]:
@@ -125,17 +148,37 @@ class GridHead(nn.Module):
         wider = F.max_pool1d(seen[:, None], 3, stride=1, padding=1)[:, 0]
         return wider.view(*near.shape, -1)
 
+    def _cut(self, near: Tensor, far: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+        spread = mass + DOUBT / self.steps
+        cut = stretches(spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training)
+        places, length = (each.view(*near.shape, -1) for each in cut)
+        return places, length
+
     def _look(
         self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
     ) -> Seen:
-        grid = near.shape
-        spread = mass + DOUBT / self.steps
-        places, length = stretches(
-            spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training
-        )
-        points = origins[:, None, None] + directions[:, :, None] * places.view(*grid, -1, 1)
+        return self._at(origins, directions, *self._cut(near, far, mass), condition)
+
+    def _glance(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Colour and opacity of one frame's rays; of those that are stopped half-way, the rest is not looked at."""
+        places, length = self._cut(near, far, mass)
+        half = (self.samples + 1) // 2
+        first = self._at(origins, directions, places[..., :half], length[..., :half], condition)
+        colour, opacity = first.colour[0], first.opacity[0]
+        on = (opacity < 1 - STOP).nonzero()[:, 0]
+        if self.samples > half and len(on):
+            rest = self._at(origins, directions[:, on], places[:, on, half:], length[:, on, half:], condition)
+            left = 1 - opacity[on]
+            colour[on] += left[:, None] * rest.colour[0]
+            opacity[on] += left * rest.opacity[0]
+        return colour, opacity
+
+    def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, condition: Tensor) -> Seen:
+        points = origins[:, None, None] + directions[:, :, None] * places[..., None]
         found = self.field(self.box.inside(points), directions, condition)
-        return composite(found, length.view(*grid, -1), places.view(*grid, -1))
+        return composite(found, length, places, self.compositing)
 
 
 class VanillaHead(nn.Module):
@@ -179,8 +222,10 @@ def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
     return seen.colour + (1 - seen.opacity)[..., None] * behind
 
 
-def composite(found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"]) -> Seen:
-    weights = render_weights(found.density, length)
+def composite(
+    found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"], backend: str = "torch"
+) -> Seen:
+    weights = render_weights(found.density, length, backend)
     colour = (weights[..., None] * found.colour).sum(-2)
     ambient = None if found.ambient is None else (weights * found.ambient.abs().sum(-1)).sum(-1)
     return Seen(colour, weights.sum(-1), ambient, weights, places)

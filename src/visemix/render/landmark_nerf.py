@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -17,8 +18,8 @@ from visemix.ops.volume import camera_rays, entropy
 from visemix.render.base import RENDER, Renderer
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
-from visemix.render.heads import GridHead, Seen, VanillaHead, astray, over
-from visemix.render.rays import Regions, draw_pixels, mouth_patch, pixel_centres
+from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, astray, over
+from visemix.render.rays import Regions, at_pixels, draw_pixels, each_frame, mouth_patch, pixel_centres, size_of
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -45,7 +46,8 @@ class LandmarkNeRF(Renderer):
     The head: `field` is "grid" (feature planes and small networks, made for use) or "vanilla" (the paper's two networks
     of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
     an occupancy grid of `cells`³, walked in `steps`; `encoding` is "planes" of `levels` points a side with `channels`
-    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed).
+    numbers each, or "hash", RAD-NeRF's volume of hashed cells (`backend` "tinycudann" where that is installed);
+    `compositing` "nerfacc" lets that package add samples up.
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
     with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
@@ -55,11 +57,13 @@ class LandmarkNeRF(Renderer):
     The losses, of `rays` pixels a step, most of them on the head and a fifth of them around the mouth: squared error of
     head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels, `surface_weight` · how
     far from the fitted skin a face is seen (a frontal video says little about depth), `entropy_weight` against fog,
-    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`²
-    pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
+    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`² pixels around the
+    mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
 
-    The work: `memory` bounds, in MB, what a frame in the making takes.
+    In use, `steady` frames wide is the Gaussian that calms head poses; `memory` bounds, in MB, what a frame takes.
     """
+
+    scene = True
 
     def __init__(
         self,
@@ -72,11 +76,13 @@ class LandmarkNeRF(Renderer):
         convolutions: bool | None = None,
         head_aware: bool = True,
         learn: Literal["both", "head", "torso"] = "both",
+        steady: float = 0.5,
         samples: int = 8,
         steps: int = 64,
         cells: int = 64,
         encoding: Literal["planes", "hash"] = "planes",
         backend: Literal["auto", "torch", "tinycudann"] = "auto",
+        compositing: Literal["auto", "torch", "nerfacc"] = "auto",
         levels: list[int] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
         channels: int = 8,
         width: int = 64,
@@ -106,7 +112,7 @@ class LandmarkNeRF(Renderer):
         self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
         self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
         self.context = options["window"] // 2
-        self.learn = learn
+        self.learn, self.steady = learn, steady
         self._driver = (options["window"], options["convolutions"])
         if condition == "landmarks":
             self.hear(face.width(Space.LANDMARKS))
@@ -115,7 +121,7 @@ class LandmarkNeRF(Renderer):
         self.torso: FlatTorso | VanillaTorso
         if options["field"] == "grid":
             grid = Grid(CODE, encoding_of(encoding, levels, channels, backend), width, ambient, channels)
-            self.head = GridHead(grid, samples=samples, cells=cells, steps=steps)
+            self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
             self.head = VanillaHead(CODE, width=vanilla_width, coarse=coarse, fine=fine)
@@ -141,26 +147,42 @@ class LandmarkNeRF(Renderer):
             self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
+        height, width = size_of(self._plates(subject))
+        seen = self.glimpse(motion, subject, torch.arange(height * width, device=subject.pose.device))
+        return Video(seen.mT.reshape(*subject.pose.shape[:2], 3, height, width).clamp(0, 1))
+
+    def glimpse(self, motion: Motion, subject: Subject, at: Int[Tensor, " M"]) -> Float[Tensor, "F M 3"]:
+        """Some pixels of each frame, named by their numbers, row by row."""
         plates = self._plates(subject)
         codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
         poses = self._within(subject.pose, self.poses, "head pose").flatten(0, 1)
-        cameras = each_frame(subject.camera, subject.frames)
-        height, width = plates.shape[-2:]
-        pixels = pixel_centres(height, width, plates.device)
+        cameras, size = each_frame(subject.camera, subject.frames), size_of(plates)
+        places = pixel_centres(*size, plates.device)[at]
         frames = []
         for f in range(len(codes)):
             one = slice(f, f + 1)
-            plate = plates[one].flatten(2).mT
+            view = (codes[one], poses[one], cameras[one], plates[one].flatten(2).mT[:, at], size)
+            frames.append(in_pieces(partial(self._paint, places, *view), len(at), self._rays_at_once(), at.device))
+        return torch.stack(frames)
 
-            def paint(at: Int[Tensor, " n"], one: slice = one, plate: Tensor = plate) -> Tensor:
-                view = (pixels[None, at], codes[one], poses[one], cameras[one])
-                head = self.head(*camera_rays(view[0], *view[2:]), view[1])[-1]
-                torso = self._torso(*view, plate[:, at], head, (height, width))[-1]
-                return over(head, over(torso, plate[:, at]))[0]
-
-            painted = in_pieces(paint, len(pixels), self._rays_at_once(), pixels.device)
-            frames.append(painted.mT.reshape(3, height, width))
-        return Video(torch.stack(frames).unflatten(0, subject.pose.shape[:2]).clamp(0, 1))
+    def _paint(
+        self,
+        places: Float[Tensor, "M 2"],
+        code: Tensor,
+        pose: Tensor,
+        camera: Tensor,
+        plate: Float[Tensor, "1 M 3"],
+        size: tuple[int, int],
+        some: Int[Tensor, " n"],
+    ) -> Float[Tensor, "n 3"]:
+        pixels, behind = places[None, some], plate[:, some]
+        head = self.head(*camera_rays(pixels, pose, camera), code)[-1]
+        open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
+        if len(open_):
+            few = Seen(head.colour[:, open_], head.opacity[:, open_])
+            torso = self._torso(pixels[:, open_], code, pose, camera, behind[:, open_], few, size)[-1]
+            behind[:, open_] = over(torso, behind[:, open_])
+        return over(head, behind)[0]
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
@@ -170,7 +192,9 @@ class LandmarkNeRF(Renderer):
         plates = self._plates(subject)
         if subject.labels is None:
             raise no_scene(subject)
-        if self.training:
+        if self.learn == "torso" and not self.poses.count:
+            raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
+        if self.training and self.learn != "torso":  # what the head stands on is left to it
             self.driver.moments.see(motion.values)
             self.poses.see(subject.pose)
         codes = self.driver(motion.values, subject.frames).flatten(0, 1)
@@ -232,7 +256,10 @@ class LandmarkNeRF(Renderer):
         assert self.perceptual is not None
         pixels, index = mouth_patch(self.face, subject, self.patch, size_of(plates))
         head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
-        drawn, truth = over(head, at_pixels(plates, index)), at_pixels(target.frames[:1, 0], index)
+        assert subject.labels is not None
+        plate, truth = at_pixels(plates, index), at_pixels(target.frames[:1, 0], index)
+        on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == 2
+        drawn, truth = over(head, plate), torch.where(on_head[..., None], truth, plate)
         square = (1, self.patch, self.patch, 3)
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
         return self.perceptual(ours, theirs)[0]
@@ -262,19 +289,6 @@ def no_scene(subject: Subject) -> VisemixError:
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
         "without; prepare it again with --scene mediapipe --overwrite"
     )
-
-
-def each_frame(values: Tensor, frames: int) -> Tensor:
-    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
-    return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
-
-
-def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
-    return pictures.shape[-2], pictures.shape[-1]
-
-
-def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
-    return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
 
 
 def cross_entropy(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:

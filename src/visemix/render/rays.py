@@ -83,6 +83,19 @@ def pixel_centres(height: int, width: int, device: torch.device) -> Float[Tensor
     return torch.stack([x, y], -1).view(-1, 2)
 
 
+def each_frame(values: Tensor, frames: int) -> Tensor:
+    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
+    return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
+
+
+def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
+    return pictures.shape[-2], pictures.shape[-1]
+
+
+def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
+    return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
+
+
 def mouth_patch(
     face: FaceModel, subject: Subject, side: int, size: tuple[int, int]
 ) -> tuple[Float[Tensor, "1 M 2"], Int[Tensor, "1 M"]]:

@@ -77,7 +77,7 @@ class RenderModule(StageModule):
 
     def _inputs(self, clip: Clip) -> Any:
         motion = clip.motion
-        if self.model.render.space is Space.FEATURES:
+        if self.model.listening:
             motion = Motion(self.model.audio(clip.speech).values, Space.FEATURES)
         return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 

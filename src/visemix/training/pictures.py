@@ -26,8 +26,7 @@ def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tens
     few = first(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    heard = model.render.space is Space.FEATURES
-    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if heard else few.motion
+    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if model.listening else few.motion
     drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)
