@@ -39,7 +39,7 @@ def mouths(take: Take) -> Float[Tensor, "T 68 2"]:
         reason = f"no face was found in {gone} of {len(take.landmarks)} frames"
         raise NoScore(f"{reason}; at most {MISSING_LIMIT:.0%} may be missing")
     if len(take.landmarks) < 3:
-        raise NoScore(f"{len(take.landmarks)} frames; a movement needs three or more")
+        raise NoScore(f"a movement needs three frames or more, not {len(take.landmarks)}")
     return take.landmarks.double()
 
 

@@ -103,6 +103,16 @@ class Fid(WeighedMetric):
     def pooled(self) -> Float[Tensor, ""]:
         return self.score(dim_zero_cat(self.rows))
 
+    def caution(self) -> str | None:
+        """Of how many frames, and how far apart two halves of the real ones are: no fake can be expected below that."""
+        frames = int(self.scored)
+        if frames < 4:
+            return None
+        one, other = dim_zero_cat(self.rows)[:, FEATURES:].tensor_split(2)
+        words = f"of {frames} frames; the first and the second half of the real ones are {frechet(one, other):.1f} apart"
+        few = f"; below {ENOUGH} frames it tells more of their number than of the pictures"
+        return words + few * (frames < ENOUGH)
+
 
 @METRICS.register("lpips")
 class LpipsDistance(WeighedMetric):

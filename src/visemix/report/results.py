@@ -10,7 +10,7 @@ from typing import Any
 
 from visemix.ops.store import sha256
 from visemix.report.formats import write_tables
-from visemix.report.intervals import LEVEL, bootstrap
+from visemix.ops.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
 from visemix.report.tables import Better, Cell, Column, Group, Row, Table
 from visemix.types import VisemixError
@@ -138,8 +138,10 @@ def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
     clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
     if row["status"] != "ok":
         return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
-    if result["details"].get(key, {}).get("per") == "set":  # a number of all frames together is no mean over clips
-        return Cell(row["value"])
+    details = result["details"].get(key, {})
+    caution = (details.get("caution") or "") if summary == "summary" else ""
+    if details.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(row["value"], reason=caution and f"{key} {caution}")
     return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visemix.report.intervals import LEVEL, student
+from visemix.ops.intervals import LEVEL, student
 from visemix.report.results import RECORDED
 from visemix.report.tables import Cell, Column, Group, Row, Table
 from visemix.study.protocols import PROTOCOLS, Protocol
