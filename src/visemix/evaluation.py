@@ -141,7 +141,9 @@ def table(report: dict[str, Any]) -> Table:
         caution = f"{name} {details['caution']}" if details["caution"] else ""
         value = _cell(row, details["reason"] or caution, reasons)
         over = ["{:.4g} – {:.4g}".format(*details["interval"]) if details["interval"] else ""] if intervals else []
-        view.add_row(name, value, *over, _cell(real, details["truth_reason"], reasons), row["unit"], better, row["region"])
+        view.add_row(
+            name, value, *over, _cell(real, details["truth_reason"], reasons), row["unit"], better, row["region"]
+        )
     footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
     view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
@@ -231,13 +233,14 @@ def _details(
     of_clips = {clip: of[name] for clip, of in made.items()}
     score = suite.over_clips(name, of_clips)
     values = [found.value for found in of_clips.values() if found.value is not None]
+    over = bootstrap(values) if score.value is not None and metric.per != "set" else None
     return {
         "reason": score.reason,
         "truth_reason": over_clips({clip: of[name] for clip, of in truth.items()}).reason,
         "higher_is_better": metric.higher_is_better,
         "ideal": metric.ideal,
         "per": metric.per,
-        "interval": bootstrap(values) if score.value is not None and metric.per != "set" else None,
+        "interval": list(over) if over else None,
         "pooled": suite.pooled(name),
         "frames": int(metric.scored),
         "clips": sum(found.status in ("ok", "inf") for found in of_clips.values()),

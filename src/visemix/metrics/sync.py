@@ -43,7 +43,14 @@ CROP = "crop=mediapipe (box of the 68 landmarks and 0.3 of its height above; not
 
 @dataclass(frozen=True)
 class Sync:
-    """What SyncNet says of a clip."""
+    """What SyncNet says of a clip.
+
+    >>> apart = torch.full((31,), 12.0)
+    >>> apart[18] = 7.5  # nearest with the sound moved by three frames
+    >>> sync = Sync(-3, apart)
+    >>> sync.lse_d, sync.lse_c, sync.at_zero
+    (7.5, 4.5, 12.0)
+    """
 
     offset: int  # frames; above 0 the sound is early
     distances: Float[Tensor, "31"]  # mean distance with the sound moved by −15 to 15 frames
