@@ -105,8 +105,8 @@ class VideoWriter:
         if frames.is_floating_point():
             if frames.isnan().any():
                 raise VisemixError(
-                    f"{self.path} is not written: from its picture {self.frames} on there are values that are no numbers "
-                    "(NaN); what painted them has diverged, train it again with a smaller lr"
+                    f"{self.path} is not written: from its picture {self.frames} on there are values that are no "
+                    "numbers (NaN); what painted them has diverged, train it again with a smaller lr"
                 )
             frames = frames.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
         for picture in frames.reshape(-1, *frames.shape[-3:]):

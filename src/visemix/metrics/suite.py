@@ -91,7 +91,8 @@ class Suite:
         return scores
 
     def _score(self, name: str, takes: tuple[Take, Take], without: Mapping[str, str]) -> Score:
-        metric, rows, lags = self.metrics[name], self._rows[name], ()
+        metric, rows = self.metrics[name], self._rows[name]
+        lags: tuple[float, ...] = ()
         if name in self.missing:
             return Score(None, "unavailable", self.missing[name])
         if metric.per == "clip":

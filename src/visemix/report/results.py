@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visemix.ops.intervals import LEVEL, bootstrap
 from visemix.ops.store import sha256
 from visemix.report.formats import write_tables
-from visemix.ops.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
 from visemix.report.tables import Better, Cell, Column, Group, Row, Table
 from visemix.types import VisemixError

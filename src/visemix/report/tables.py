@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, perhaps infinite, with its confidence interval; `reason` is why there is none, or what to know of it."""
+    """A number, perhaps infinite, with its confidence interval; `reason` says why there is none, or what to know."""
 
     value: float | None
     interval: tuple[float, float] | None = None
