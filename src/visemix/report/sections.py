@@ -44,7 +44,7 @@ def clip_section(
         raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
     frames = min(result["clips"][clip]["frames"] for result in there.values())
     looks = look(videos, frames, about["fps"], track)
-    yield f'<section id="{_anchor(clip)}">{heading(clip)}{player(videos)}'
+    yield f"<section>{heading(clip, name=anchor(clip))}{player(videos)}"
     yield from curves(looks, there, clip, about["fps"])
     yield "</section>"
     yield from lags(clip, there)
@@ -56,10 +56,11 @@ def clip_section(
         if cut is not None:
             yield picture(cut, f"{name}, mouth")
     yield "<h3>Where the pictures differ</h3>"
-    yield paragraph(
-        f"Mean absolute difference to the recording: black is none, pale yellow {HOTTEST:g} of 255 levels or more. "
-        "First over all frames, then in the frames above.",
-        note=True,
+    ramp = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in heat(np.linspace(0, HOTTEST, 9)).tolist())
+    yield (
+        '<p class="note">Mean absolute difference to the recording, first over all frames, then in the frames above. '
+        f'<span class="scale">0 <i class="ramp" style="background: linear-gradient(90deg, {ramp})"></i> '
+        f"{HOTTEST:g} of 255 levels or more</span></p>"
     )
     for name, found in looks.items():
         if found.mean_error is not None and found.errors is not None:
@@ -106,7 +107,7 @@ def _by_offset(values: Sequence[float]) -> Points:
 
 def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
     """Mouth shapes of all clips in two dimensions: do the generated ones lie where the recorded ones do?"""
-    yield heading("Mouth shapes")
+    yield heading("Mouth shapes", name="mouths")
     shapes = {name: evenly(np.concatenate(rows), EMBEDDED // len(seen)) for name, rows in seen.items()}
     points = np.concatenate(list(shapes.values())) if shapes else np.zeros((0, 2))
     if len(points) < 4:
@@ -129,5 +130,5 @@ def _drawn(curves: Mapping[str, Points], across: str, up: str, *, clock: bool = 
         yield f"<figure>{chart(curves, across, up, clock=clock)}</figure>"
 
 
-def _anchor(clip: str) -> str:
+def anchor(clip: str) -> str:
     return "clip-" + "".join(sign if sign.isalnum() else "-" for sign in clip)
