@@ -66,7 +66,9 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
     )
     everything = {clip: None for result in results.values() for clip in result["clips"]}
     clips = {anchor(clip): clip for clip in everything}
-    yield contents({"scores": "Scores", **clips, "mouths": "Mouth shapes", "metrics": "Every metric", "about": "Sources"})
+    yield contents(
+        {"scores": "Scores", **clips, "mouths": "Mouth shapes", "metrics": "Every metric", "about": "Sources"}
+    )
     yield heading("Scores", name="scores")
     yield html(table)
     keys = [column.key for column in table.columns]

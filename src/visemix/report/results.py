@@ -97,7 +97,7 @@ def comparison(
     counts = {name: len(result["clips"]) for name, result in results.items()}
     same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
     each = ", ".join(f"{count} of {name}" for name, count in counts.items())
-    clips = _plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
+    clips = plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
     rows = [method_row(name, result, competes=same) for name, result in results.items()]
     groups = [Group(f"measured here, {clips}", [truth, *rows])]
     groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
@@ -154,5 +154,5 @@ def _reason(clips: Mapping[str, Mapping[str, Any]], status: str) -> str:
     return reason if set(reasons.values()) == {reason} and len(reasons) == len(clips) else f"{name}: {reason}"
 
 
-def _plural(count: int, thing: str) -> str:
+def plural(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
