@@ -53,7 +53,7 @@ def test_its_losses_are_the_weighted_three(face, clip):
     spoken = model.lm3d.pack(model(sound(seed=2), clip.subject), clip.subject)
     truth = model.lm3d.pack(clip.motion, clip.subject)
     torch.testing.assert_close(losses["adversarial"], 0.85 * (1 - model.postnet_critic(made)).square().mean())
-    torch.testing.assert_close(losses["mse"], 0.05 * (spoken - truth).square().mean())
+    torch.testing.assert_close(losses["mse"], 5.0 * (spoken - truth).square().mean())
     every = model.base.sync_guide.loss(sound(), clip.subject, model(sound(), clip.subject))
     torch.testing.assert_close(losses["sync"], 0.1 * every)  # twelve windows are all drawn
 
@@ -102,3 +102,9 @@ def test_smoothing_may_lie_around_it(face, clip, inner):
     model = MOTION.build({"name": "smooth", "base": base}, 6, face).eval()
     assert model(sound(), clip.subject).space is Space.LANDMARKS
     assert isinstance(model.draw(sound(), clip.subject, 3), Motion)
+
+
+@pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 0.05), ("official", 0.05)])
+def test_the_weight_of_the_error_goes_with_what_has_to_be_guessed(face, compat, weight):
+    assert build(face, compat=compat).weights["mse"] == weight
+    assert build(face, compat=compat, mse_weight=1.0).weights["mse"] == 1.0
