@@ -74,6 +74,11 @@ def test_the_report_keeps_its_contract(tmp_path, pictures, tracked):
     assert report["clips"]["b"]["notes"] == ["real has 10 frames and fake 8; the first 8 are compared"]
     assert report["clips"]["a"]["real"] == str(real)
     assert report["summary"]["psnr_face"]["region"] == "face"
+    low, high = report["details"]["ssim"]["interval"]
+    assert low == min(of_clips := [report["clips"][clip]["metrics"]["ssim"]["value"] for clip in ("a", "b")])
+    assert high == max(of_clips) and report["details"]["fid"]["interval"] is None
+    assert report["details"]["psnr"]["truth_reason"].endswith("pictures are equal to the bit")
+    assert report["details"]["psnr"]["caution"] is None
     truth = {name: (row["value"], row["status"]) for name, row in report["truth"].items()}
     assert truth["psnr"] == (None, "inf") and truth["ssim_face"] == (1.0, "ok") and truth["lmd"] == (0.0, "ok")
     assert report["clips"]["b"]["truth"]["ssim"]["frames"] == [1.0] * 8
@@ -119,6 +124,7 @@ def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, 
     assert report["summary"]["lmd"]["status"] == "invalid"
     assert "no face was found in 2 of 20 frames" in report["details"]["lmd"]["reason"]
     assert report["clips"]["real"]["metrics"]["lmd"]["frames"][2:5] == [0.0, None, None]
+    assert report["clips"]["real"]["notes"] == [f"{side}: no face in 2 of 20 frames" for side in ("real", "fake")]
     assert report["summary"]["ssim"]["status"] == "ok"
 
 
@@ -201,3 +207,26 @@ def test_an_option_of_a_metric_that_is_not_measured_is_refused(tmp_path):
         evaluate(tmp_path, tmp_path, ["psnr"], options={"fid": {"sha256": ""}})
     with pytest.raises(VisemixError, match=r"write metric\.option=value"):
         options_of(["sha256"])
+
+
+def test_the_console_says_what_to_know_of_a_number_and_why_the_recording_has_none(tmp_path, pictures):
+    report = evaluate(write(tmp_path / "r.mp4", pictures[:2]), tmp_path / "r.mp4", ["ssim", "lse_d"], progress=False)
+    report["summary"]["lse_d"] |= {"value": -1e-9, "status": "ok"}
+    report["details"]["lse_d"] |= {"reason": "", "caution": "of 2 frames", "truth_reason": "r: the mouth is lost"}
+    report["truth"]["lse_d"] |= {"status": "invalid"}
+    console = Console(file=io.StringIO(), width=160)
+    console.print(table(report))
+    text = console.file.getvalue()
+    assert "0.0000¹" in text and "-0.0000" not in text and "n/a²" in text
+    assert "¹ lse_d of 2 frames" in text and "² invalid: r: the mouth is lost" in text
+
+
+def test_the_console_prints_intervals_over_several_clips(tmp_path, pictures):
+    for name, level in {"a": 3, "b": 9}.items():
+        write(tmp_path / f"real/{name}.mp4", pictures[:2])
+        write(tmp_path / f"fake/{name}.mp4", [frame + level for frame in pictures[:2]])
+    report = evaluate(tmp_path / "real", tmp_path / "fake", ["psnr"], progress=False)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(table(report))
+    values = sorted(clip["metrics"]["psnr"]["value"] for clip in report["clips"].values())
+    assert "{:.4g} – {:.4g}".format(*values) in console.file.getvalue()

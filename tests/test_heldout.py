@@ -11,6 +11,7 @@ from visemix.generation import Loop
 from visemix.heldout import drawn, driven, evaluate_run, held_out, read_config, recorded, write_held_out
 from visemix.pipeline import TalkingFace
 from visemix.run import complete
+from visemix.scoring import read_take
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 FRAMES, HELD = 15, 5
@@ -49,7 +50,7 @@ def write(face, path):
         "error": torch.zeros(FRAMES),
     }
     pictures = [torch.full((3, 64, 64), 10 * k, dtype=torch.uint8) for k in range(FRAMES)]
-    write_clip(path, tensors, pictures, {}, face=face)
+    write_clip(path, tensors, pictures, {"source": {"sha256": "ab12"}}, face=face)
 
 
 def save(folder, trained=("motion", "render"), **changes):
@@ -109,6 +110,13 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
     wanted = 100 * (points[0] - points[1]).norm(dim=-1).mean()  # a decimetre is 100 mm
     assert report["summary"]["lm3d_l2"]["value"] == pytest.approx(float(wanted), rel=1e-3)
     assert report["truth"]["lm3d_l2"]["value"] == 0.0
+
+
+def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
+    (fake,) = write_held_out(run, progress=False)
+    for video in (fake, run / "held_out/real/anna_000.mp4"):
+        take = read_take(video, 25.0, HELD, None, frozenset({"fit"}), {})
+        assert take.source == "ab12" and take.fit.shape == (HELD, 68, 3)
 
 
 def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):

@@ -19,7 +19,8 @@ from visemix.config import part
 from visemix.data.pairs import Pair, find_pairs
 from visemix.data.workers import Workers
 from visemix.metrics import METRICS, Suite
-from visemix.metrics.suite import Score
+from visemix.metrics.suite import Score, over_clips
+from visemix.ops.intervals import bootstrap
 from visemix.ops.store import write_text
 from visemix.scoring import TRACKING, Outcome, score_pair
 from visemix.types import VisemixError
@@ -58,12 +59,14 @@ def evaluate(
             pictures), `invalid` (a face is missing in more than 5 % of a clip's frames, a clip too short, untrained
             or wrong weights) or `unavailable` (no mediapipe, no sound, no weights).
         `truth.<metric>` = the same of the real videos in the fakes' place: what a perfect fake would score.
-        `details.<metric>` = reason, higher_is_better (None where `ideal`, a number, is best), ideal, `pooled` (every
-            frame weighs alike), frames (or clips, that were scored), clips, `per` ("frame", "clip" or "set": what it
-            is a number of), and `weights` (file, sha256, expected_sha256) or None.
+        `details.<metric>` = reason, truth_reason, higher_is_better (None where `ideal`, a number, is best), ideal,
+            `interval` (95 % bootstrap over clips; None for one clip), `pooled` (every frame weighs alike), frames (or
+            clips, that were scored), clips, `per` ("frame", "clip" or "set": what it is a number of), `caution` (what
+            a reader must know beside the number) or None, and `weights` (file, sha256, expected_sha256) or None.
         `clips.<name>` = real, fake, frames, fps, size, notes, and `metrics.<metric>` = value, status, reason, frames:
             a number per frame, null where no face was found, the string "inf" where pictures are equal; empty where
-            only a whole clip has a number. `truth.<metric>` = the same of the real video.
+            only a whole clip has a number; `lags`: of `lse_d` the distance and of `avproxy_corr@0` the correlation for
+            offsets from −15 to 15, else empty. `truth.<metric>` = the same of the real video.
         `notes`, `versions` (of packages).
 
     Raises:
@@ -84,7 +87,7 @@ def evaluate(
     report = {
         "summary": {name: _summary(suite, name, made, sizes) for name in suite.metrics},
         "truth": {name: _summary(truth, name, same, sizes) for name in suite.metrics},
-        "details": {name: _details(suite, name, made) for name in suite.metrics},
+        "details": {name: _details(suite, name, made, same) for name in suite.metrics},
         "clips": {outcome.pair.name: _clip(outcome) for outcome in in_order},
         "notes": notes,
         "versions": {package: _version(package) for package in PACKAGES},
@@ -127,19 +130,20 @@ def table(report: dict[str, Any]) -> Table:
     """The summary for the console; below it why numbers are missing, and what was left out."""
     names = list(report["clips"])
     view = Table(title=names[0] if len(names) == 1 else f"{len(names)} clips", title_justify="left")
-    for column in ("metric", "value", "real", "unit", "better", "region"):
-        view.add_column(column, justify="right" if column in ("value", "real") else "left")
+    intervals = ["95 %"] if len(names) > 1 else []
+    for column in ("metric", "value", *intervals, "real", "unit", "better", "region"):
+        view.add_column(column, justify="right" if column in ("value", "95 %", "real") else "left")
     reasons: list[str] = []
     for name, row in report["summary"].items():
-        details = report["details"][name]
+        details, real = report["details"][name], report["truth"][name]
         nearer = f"nearer {details['ideal'] or 0:g}"
         better = {True: "higher", False: "lower", None: nearer}[details["higher_is_better"]]
-        reason = f"{row['status']}: {details['reason']}"
-        if row["value"] is None and row["status"] != "inf" and reason not in reasons:
-            reasons.append(reason)
-        mark = str(reasons.index(reason) + 1).translate(SUPERSCRIPT) if reason in reasons else ""
-        cells = [_cell(row, mark), _cell(report["truth"][name], mark)]
-        view.add_row(name, *cells, row["unit"], better, row["region"])
+        caution = f"{name} {details['caution']}" if details["caution"] else ""
+        value = _cell(row, details["reason"] or caution, reasons)
+        over = ["{:.4g} – {:.4g}".format(*details["interval"]) if details["interval"] else ""] if intervals else []
+        view.add_row(
+            name, value, *over, _cell(real, details["truth_reason"], reasons), row["unit"], better, row["region"]
+        )
     footnotes = [f"{str(k).translate(SUPERSCRIPT)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in report["clips"].items() for note in clip["notes"]]
     view.caption = "\n".join([*footnotes, *report["notes"], *notes]) or None
@@ -147,8 +151,17 @@ def table(report: dict[str, Any]) -> Table:
     return view
 
 
-def _cell(row: Mapping[str, Any], mark: str) -> str:
-    return f"{row['value']:.4f}" if row["status"] == "ok" else "inf" if row["status"] == "inf" else f"n/a{mark}"
+def _cell(row: Mapping[str, Any], reason: str, reasons: list[str]) -> str:
+    """The number, or why there is none as a footnote; `reasons` has those before, and takes in this one."""
+    if row["status"] == "inf":
+        return "inf"
+    words = f"{round(row['value'], 4) + 0.0:.4f}" if row["status"] == "ok" else "n/a"  # and never −0.0000
+    if not reason:
+        return words
+    said = reason if row["status"] == "ok" else f"{row['status']}: {reason}"
+    if said not in reasons:
+        reasons.append(said)
+    return words + str(reasons.index(said) + 1).translate(SUPERSCRIPT)
 
 
 def _configs(
@@ -213,16 +226,25 @@ def _summary(
     }
 
 
-def _details(suite: Suite, name: str, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
+def _details(
+    suite: Suite, name: str, made: dict[str, dict[str, Score]], truth: dict[str, dict[str, Score]]
+) -> dict[str, Any]:
     metric = suite.metrics[name]
+    of_clips = {clip: of[name] for clip, of in made.items()}
+    score = suite.over_clips(name, of_clips)
+    values = [found.value for found in of_clips.values() if found.value is not None]
+    over = bootstrap(values) if score.value is not None and metric.per != "set" else None
     return {
-        "reason": suite.over_clips(name, {clip: of[name] for clip, of in scores.items()}).reason,
+        "reason": score.reason,
+        "truth_reason": over_clips({clip: of[name] for clip, of in truth.items()}).reason,
         "higher_is_better": metric.higher_is_better,
         "ideal": metric.ideal,
         "per": metric.per,
+        "interval": list(over) if over else None,
         "pooled": suite.pooled(name),
         "frames": int(metric.scored),
-        "clips": sum(of[name].status in ("ok", "inf") for of in scores.values()),
+        "clips": sum(found.status in ("ok", "inf") for found in of_clips.values()),
+        "caution": metric.caution() if score.value is not None else None,
         "weights": metric.about() or None,
     }
 
@@ -243,7 +265,13 @@ def _clip(outcome: Outcome) -> dict[str, Any]:
 
 def _plain_score(score: Score) -> dict[str, Any]:
     frames = [_plain(value) for value in score.frames]
-    return {"value": score.value, "status": score.status, "reason": score.reason, "frames": frames}
+    return {
+        "value": score.value,
+        "status": score.status,
+        "reason": score.reason,
+        "frames": frames,
+        "lags": list(score.lags),
+    }
 
 
 def _plain(value: float) -> float | str | None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -132,7 +133,7 @@ def check_style(model: TalkingFace, style: str | None) -> None:
 
 
 def reseed(model: TalkingFace, seed: int | None) -> None:
-    drawing = [module for module in model.motion.modules() if hasattr(module, "seed")]
+    drawing: list[Any] = [module for module in model.motion.modules() if hasattr(module, "seed")]
     if seed is not None and not drawing:
         name = model.config["motion"]["name"]
         raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")

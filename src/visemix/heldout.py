@@ -117,7 +117,8 @@ def write_held_out(
             if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
                 continue
             offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
-            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, {})
+            notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", "")}
+            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
         with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
             task = shown.add_task(span.clip.name, total=len(span))
             for video in drawn(model, motion, loop, batch):

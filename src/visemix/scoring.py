@@ -26,8 +26,9 @@ from visemix.ops.device import sharing_cores
 from visemix.ops.store import read_tensors, sha256
 from visemix.types import SAMPLE_RATE, Space, VisemixError
 
-TRACKING = {"name": "mediapipe", "mode": "static"}  # each frame by itself: no score depends on the frames before
-FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion, as `Take.fit`
+# Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
+TRACKING: dict[str, Any] = {"name": "mediapipe", "mode": "static", "bridge": 1_000_000}
+FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion, and `source`, as in `Take`
 UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
 
 
@@ -118,7 +119,9 @@ def landmarks(
         found = torch.from_numpy(track.landmarks).float()
         found[~torch.from_numpy(track.present)] = torch.nan
         points[track.start : track.stop] = found
-    return points, [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
+    lost = int(points.isnan().flatten(1).any(1).sum())
+    said = [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
+    return points, said + ([f"no face in {lost} of {count} frames"] if lost else [])
 
 
 def read_take(
@@ -138,9 +141,12 @@ def read_take(
         except VisemixError as error:
             without["fit"] = str(error)
     beside = path.with_suffix(FIT)
-    if "fit" in needs and clip is None and beside.is_file():
-        fit = read_tensors(beside)[0]["fit"][:frames]
-    source = str((clip.meta.get("source") or {}).get("sha256", "")) if clip is not None else sha256(path)
+    if clip is not None:
+        source = str((clip.meta.get("source") or {}).get("sha256", ""))
+    else:
+        tensors, notes = read_tensors(beside) if beside.is_file() else ({}, {})
+        fit = tensors["fit"][:frames] if "fit" in needs and tensors else None
+        source = str(notes.get("source") or sha256(path))
     return Take(
         fps,
         None if points is None else points[:frames],

@@ -59,6 +59,20 @@ def test_floats_are_pictures_in_0_to_1(tmp_path):
     assert numbers(read_video(tmp_path / "a.mp4")) == list(range(8))
 
 
+def test_pictures_that_are_no_numbers_are_refused_and_nothing_is_left(tmp_path):
+    frames = grey(3).float() / 255
+    frames[1, 0, 2, 2] = torch.nan
+    with (
+        pytest.raises(
+            VisemixError, match=r"a\.mp4 is not written: from its picture 2 on there are values that are no num"
+        ),
+        VideoWriter(tmp_path / "a.mp4") as out,
+    ):
+        out.write(grey(2))
+        out.write(frames)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_odd_sizes_gain_a_row_and_a_column(tmp_path):
     picture = torch.full((3, 33, 35), 200, dtype=torch.uint8)
     with VideoWriter(tmp_path / "a.mp4") as out:

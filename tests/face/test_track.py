@@ -5,6 +5,7 @@ import pytest
 
 from visemix.data.media import VideoReader
 from visemix.face.track import TRACKER, Threads
+from visemix.scoring import TRACKING
 from visemix.types import VisemixError
 
 SHAPE = np.random.default_rng(0).random((478, 2)).astype(np.float32)  # a face of about one pixel
@@ -110,3 +111,8 @@ def test_a_missing_mediapipe_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_mesh", None)
     with pytest.raises(VisemixError, match=r"pip install 'visemix\[prepare\]'"):
         TRACKER.build({"name": "mediapipe"})([])
+
+
+def test_for_scores_a_face_that_comes_back_is_the_same_one_however_late():
+    (track,) = tracks([face_at(0, 0)], *[[]] * 300, [face_at(2, 1)], bridge=TRACKING["bridge"])
+    assert track.present.sum() == 2 and len(track.present) == 302

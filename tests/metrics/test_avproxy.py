@@ -81,3 +81,23 @@ def test_clips_that_cannot_be_judged_are_refused(talk, change, reason):
     points, sound = change(talk)
     with pytest.raises(NoScore, match=reason):
         offset(Take(25.0, points, sound))
+
+
+def test_an_offset_is_given_only_where_one_lag_stands_out(talk):
+    noise = 0.1 * torch.randn(len(talk.sound), generator=torch.Generator().manual_seed(0))
+    unsaid = Take(talk.fps, talk.landmarks, noise, source=talk.source)
+    peak = METRICS.build({"name": "avproxy_peak_z"})
+    peak.update(unsaid, talk)
+    assert peak.compute() < 2
+    with pytest.raises(NoScore, match=r"no lag stands out \(z .*, at least 2 is wanted\): is this speech\?"):
+        offset(unsaid)
+
+
+def test_the_correlation_keeps_its_curve_even_where_the_best_is_at_the_edge(talk):
+    metric = METRICS.build({"name": "avproxy_corr@0"})
+    found = metric.lags(talk, talk)
+    assert len(found) == 31 and int(np.argmax(found)) - 15 == offset(talk)
+    late = Take(talk.fps, talk.landmarks, F.pad(talk.sound, (640 * int(15 + offset(talk)), 0)), source=talk.source)
+    assert int(np.argmax(metric.lags(late, talk))) == 0
+    with pytest.raises(NoScore, match="at the edge"):
+        metric.measure(late, talk)

@@ -3,7 +3,25 @@ import copy
 import pytest
 import torch
 
-from visemix.metrics import METRICS, View, as_bytes
+from visemix.metrics import (
+    METRICS,
+    View,
+    articulation,
+    as_bytes,
+    avproxy,
+    cpbd,
+    landmark_distance,
+    learned,
+    lip_vertex_error,
+    mean_squared_error,
+    point_distance,
+    psnr,
+    squared_error,
+    sync,
+)
+from visemix.nn import lpips
+from visemix.ops.frechet import frechet
+from visemix.ops.ssim import ssim
 
 BUILT = {name: METRICS.build({"name": name}) for name in METRICS.names()}
 WEIGHED = [name for name, metric in BUILT.items() if metric.about()]
@@ -28,6 +46,15 @@ def test_a_metric_does_not_depend_on_the_batching(name, pair):
         apart.update(part(fake, slice(t, t + 1)), part(real, slice(t, t + 1)))
     assert whole.scored == 6
     torch.testing.assert_close(whole.compute(), apart.compute(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in WEIGHED if BUILT[name].per != "clip"])
+def test_what_a_network_sees_of_a_frame_does_not_depend_on_the_frames_beside_it(name, pair):
+    metric = METRICS.build({"name": name, "weights": "random"})
+    fake, real = blocky(pair)
+    together = metric.measure(fake, real)
+    apart = torch.cat([metric.measure(part(fake, slice(t, t + 1)), part(real, slice(t, t + 1))) for t in range(6)])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
 def rows_of(name):
@@ -65,6 +92,32 @@ def synced(first, second):
     one = copy.deepcopy(first)
     one.sync(dist_sync_fn=gather, distributed_available=lambda: True)
     return one.pooled()
+
+
+FORMULAS = {  # the pure function that a metric's number comes from; `_face` and `_norm` variants share it
+    "av_offset": sync.compare,
+    "avproxy": avproxy.compare,
+    "cpbd": cpbd,
+    "csim": learned.likeness,
+    "fid": frechet,
+    "jitter": articulation.jitter,
+    "lm3d_l2": point_distance,
+    "lm3d_mse": mean_squared_error,
+    "lmd": landmark_distance,
+    "lpips": lpips.perceptual_distance,
+    "lse": sync.Sync,
+    "lve": lip_vertex_error,
+    "opening_spread": articulation.spread,
+    "psnr": psnr,
+    "psnr_pooled": squared_error,
+    "ssim": ssim,
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_metrics_formula_has_an_example_that_can_be_checked_by_hand(name):
+    formula = FORMULAS[max((key for key in FORMULAS if name.startswith(key)), key=len)]
+    assert ">>>" in formula.__doc__
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from visemix.metrics import METRICS, NoScore, View
-from visemix.metrics.learned import TEMPLATE, align, inception_input
+from visemix.metrics.learned import TEMPLATE, align, inception_input, likeness
 from visemix.nn.arcface import ArcFace
 from visemix.ops.frechet import frechet
 
@@ -61,3 +61,23 @@ def test_arcfaces_weights_have_the_released_number(depth):
     with torch.device("meta"):
         net = ArcFace(depth)
     assert sum(p.numel() for p in net.parameters()) == IRESNET[depth]
+
+
+@pytest.mark.parametrize(("frames", "few"), [(40, True), (2048, False)])
+def test_fid_says_of_how_many_frames_it_is_and_how_far_apart_the_real_halves_are(monkeypatch, frames, few):
+    monkeypatch.setattr("visemix.metrics.learned.FEATURES", 8)
+    rows = torch.randn(frames, 16, generator=torch.Generator().manual_seed(0))
+    metric = METRICS.build({"name": "fid"})
+    metric.add(rows[:30])
+    metric.add(rows[30:])
+    said = metric.caution()
+    halves = frechet(rows[: frames // 2, 8:], rows[frames // 2 :, 8:])
+    assert said.startswith(f"of {frames} frames; ") and f"the real ones are {halves:.1f} apart" in said
+    assert ("below 2048 frames" in said) is few
+    assert METRICS.build({"name": "fid"}).caution() is None
+
+
+def test_likeness_does_not_depend_on_the_length_of_embeddings():
+    one = torch.randn(3, 512, generator=torch.Generator().manual_seed(0))
+    assert likeness(one, 7 * one).tolist() == pytest.approx([1.0] * 3, abs=1e-6)
+    assert likeness(one[:1], -one[:1]).item() == pytest.approx(-1.0, abs=1e-6)

@@ -94,3 +94,16 @@ def test_a_clip_without_sound_says_so():
     silent = Take(landmarks=torch.rand(120, 68, 2), pictures=lambda: iter([]))
     score = suite.finish_clip(silent, silent, {"sound": "x.mp4 has no sound track; give a file that has one"})["lse_c"]
     assert (score.status, score.reason) == ("unavailable", "x.mp4 has no sound track; give a file that has one")
+
+
+def test_the_curve_behind_lse_is_in_the_order_of_offsets():
+    sync = compare(features()[10:70], features()[13:73])
+    judged = Take(memo={"sync": sync})
+    lags = METRICS.build({"name": "lse_d"}).lags(judged, judged)
+    assert len(lags) == 31 and min(range(31), key=lags.__getitem__) - 15 == sync.offset == 3
+    assert lags[15] == sync.at_zero and METRICS.build({"name": "lse_c"}).lags(judged, judged) == ()
+
+
+def test_the_variant_says_that_the_crop_is_not_the_released_codes():
+    assert "crop=mediapipe" in METRICS.build({"name": "lse_d"}).variant
+    assert "not calibrated against S3FD" in METRICS.build({"name": "lse_d"}).variant

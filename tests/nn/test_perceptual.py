@@ -55,10 +55,14 @@ def test_a_file_of_another_network_is_refused_by_the_name_of_the_weight(vgg, tmp
 def test_a_missing_file_a_text_file_and_a_list_are_refused_by_path(tmp_path):
     (tmp_path / "text.pth").write_text("not weights")
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    for name, says in (("none.pth", "no weights at"), ("text.pth", "cannot be read"), ("list.pth", "no state dict")):
+    torch.save({"net": torch.nn.Linear(1, 1)}, tmp_path / "whole.pth")
+    (tmp_path / "noise.pth").write_bytes(bytes(range(1, 200)))
+    cases = {"none.pth": "no weights at", "text.pth": "cannot be read", "list.pth": "no state dict"}
+    cases |= {"whole.pth": "damaged, or holds more than tensors", "noise.pth": "damaged, or holds more than tensors"}
+    for name, says in cases.items():
         with pytest.raises(VisemixError, match=says) as error:
             VGG19(str(tmp_path / name))
-        assert name in str(error.value)
+        assert name in str(error.value) and "weights_only" not in str(error.value)
 
 
 def test_it_cannot_learn_and_is_no_part_of_a_checkpoint_but_gradients_reach_the_picture(vgg):

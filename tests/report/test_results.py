@@ -114,3 +114,12 @@ def test_a_file_that_is_no_evaluation_is_refused(tmp_path, content, said):
     ours = result(tmp_path, [30.0])
     path.write_text(json.dumps(ours))
     assert read_result(path) == ours
+
+
+def test_a_number_of_all_frames_together_brings_its_caution(tmp_path):
+    ours = result(tmp_path, [30.0, 31.0])
+    ours["summary"]["fid"] = row(12.5, unit="1")
+    ours["details"]["fid"] |= {"reason": "", "caution": "of 6 frames; few"}
+    table = comparison({"ours": ours}, quoted=())
+    assert "| ours | 30.500 [30.000, 31.000] | 12.50" in markdown(table)
+    assert "fid of 6 frames; few" in lay(table).footnotes

@@ -58,6 +58,13 @@ def test_missing_infinite_and_unquoted_each_have_a_word_of_their_own(table):
     assert lay(table).footnotes == [WHY]
 
 
+def test_a_number_may_have_a_footnote_too():
+    rows = [Row("a", {"psnr": Cell(-1e-9, reason="of few frames")}), Row("b", {"psnr": Cell(-2.0)})]
+    laid = lay(Table("", COLUMNS[:1], [Group("", rows)]))
+    assert [(text.words, text.mark) for _, texts in laid.groups[0][1] for text in texts] == [("0.0", 1), ("-2.0", None)]
+    assert laid.footnotes == ["of few frames"]
+
+
 def test_equal_reasons_share_a_footnote():
     cells = {"psnr": Cell(None, reason="x"), "lmd": Cell(None, reason="y"), "jitter": Cell(None, reason="x")}
     laid = lay(Table("", COLUMNS, [Group("", [Row("a", cells)])]))

@@ -47,7 +47,7 @@ class VideoWriter:
         overwrite: replace a file that exists.
 
     Raises:
-        VisemixError: the path exists or is no mp4, pictures change size, or the disk is full.
+        VisemixError: the path exists or is no mp4, pictures change size or hold NaN, or the disk is full.
     """
 
     def __init__(
@@ -103,6 +103,11 @@ class VideoWriter:
     def write(self, frames: UInt8[Tensor, "*n 3 H W"] | Float[Tensor, "*n 3 H W"]) -> None:
         """Append one picture or several: RGB, bytes or floats in [0, 1]. Odd sizes gain a row or column."""
         if frames.is_floating_point():
+            if frames.isnan().any():
+                raise VisemixError(
+                    f"{self.path} is not written: from its picture {self.frames} on there are values that are no "
+                    "numbers (NaN); what painted them has diverged, train it again with a smaller lr"
+                )
             frames = frames.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
         for picture in frames.reshape(-1, *frames.shape[-3:]):
             try:

@@ -30,6 +30,25 @@ def centred(points: Float[Tensor, "T P 2"]) -> Float[Tensor, "T P 2"]:
     return points - points.mean(1, keepdim=True)
 
 
+def jitter(mouth: Float[Tensor, "T P 2"]) -> Float[Tensor, ""]:
+    """Mean acceleration of points less their centroid, pixels per frame².
+
+    >>> corners = torch.tensor([[[-1.0, 0.0], [1.0, 0.0]], [[-2.0, 0.0], [2.0, 0.0]], [[-1.0, 0.0], [1.0, 0.0]]])
+    >>> jitter(corners + torch.tensor([[[0.0, 0.0]], [[50.0, 9.0]], [[70.0, 0.0]]]))  # wherever the head goes
+    tensor(2.)
+    """
+    return differences(centred(mouth), 2)
+
+
+def spread(opening: Float[Tensor, " T"]) -> Float[Tensor, ""]:
+    """Standard deviation of a mouth's opening over time; frames without a face (NaN) are left out.
+
+    >>> spread(torch.tensor([0.1, 0.3, torch.nan, 0.1, 0.3]))
+    tensor(0.1000)
+    """
+    return opening[~opening.isnan()].std(unbiased=False)
+
+
 def mouths(take: Take) -> Float[Tensor, "T 68 2"]:
     """The landmarks, float64; refused where too few frames show a face."""
     if take.landmarks is None:
@@ -39,12 +58,18 @@ def mouths(take: Take) -> Float[Tensor, "T 68 2"]:
         reason = f"no face was found in {gone} of {len(take.landmarks)} frames"
         raise NoScore(f"{reason}; at most {MISSING_LIMIT:.0%} may be missing")
     if len(take.landmarks) < 3:
-        raise NoScore(f"{len(take.landmarks)} frames; a movement needs three or more")
+        raise NoScore(f"a movement needs three frames or more, not {len(take.landmarks)}")
     return take.landmarks.double()
 
 
 def mouth_opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
-    """Distance between the inner lips over the distance between the outer corners of the eyes."""
+    """Distance between the inner lips over the distance between the outer corners of the eyes.
+
+    >>> points = torch.zeros(1, 68, 2)
+    >>> points[0, 45, 0], points[0, 66, 1] = 100.0, 20.0  # the eyes' corners 100 px apart, the lips 20
+    >>> mouth_opening(points)
+    tensor([0.2000])
+    """
     upper, lower = INNER_LIPS
     return (landmarks[:, upper] - landmarks[:, lower]).norm(dim=-1) / eye_distance(landmarks)
 
@@ -81,7 +106,7 @@ class Jitter(Ratio):
     variant = "mean |x(t+1) − 2 x(t) + x(t−1)| of landmarks 48 to 67 less their centroid"
 
     def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
-        return differences(centred(landmarks[:, MOUTH]), 2)
+        return jitter(landmarks[:, MOUTH])
 
 
 @METRICS.register("opening_spread")
@@ -91,5 +116,4 @@ class OpeningSpread(Ratio):
     variant = "standard deviation over the clip of the inner lips' distance over the outer eye distance"
 
     def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
-        opening = mouth_opening(landmarks)
-        return opening[~opening.isnan()].std(unbiased=False)
+        return spread(mouth_opening(landmarks))

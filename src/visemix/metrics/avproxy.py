@@ -3,8 +3,8 @@
 A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is, and
 how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted
 on a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
-knows, so its zero is only relative. An offset whose `avproxy_peak_z` is below 2 is a guess. Never average, rank or
-compare it with LSE, and never train a model on it. A clip that it was fitted on is judged by a fit that left it out.
+knows, so its zero is only relative. Never average, rank or compare it with LSE, and never train a model on it. A clip
+that it was fitted on is judged by a fit that left it out.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ DRIFT = 25.0  # frames; slower changes (of pose, of mood) are taken out
 RIDGE = 1.0
 STILL = 1e-3  # of the eye distance, of spread of the mouth's opening
 QUIET = 0.1  # of spread of the log mel bands
+CLEAR = 2.0  # standard deviations that the best lag must stand out by: laughter does by less, every speech by more
 
 Rows = Float[np.ndarray, "_ _"]  # frames × channels
 
@@ -152,10 +153,7 @@ def detect(fake: Take, real: Take) -> Lag:
         raise NoScore(f"{frames} frames with sound; a lag needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
     matrices, _ = card()
     own = next((take.source for take in (real, fake) if take.source in matrices), "all")
-    lag = compare(heard(fake.sound, frames) @ matrices[own].double().numpy(), mouth[:frames])
-    if abs(lag.offset) == REACH:
-        raise NoScore(f"the best lag is at the edge ({lag.offset} frames): nothing to trust")
-    return lag
+    return compare(heard(fake.sound, frames) @ matrices[own].double().numpy(), mouth[:frames])
 
 
 class Proxy(TakeMetric):
@@ -165,8 +163,13 @@ class Proxy(TakeMetric):
     needs = frozenset({"landmarks", "sound"})
     variant = f"ridge from {BANDS} mel bands to the mouth's shape, ±{REACH} frames, not a lip-sync score"
 
+    def judged(self, fake: Take, real: Take) -> Lag:
+        return fake.once("avproxy", lambda: detect(fake, real))
+
     def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
-        lag = fake.once("avproxy", lambda: detect(fake, real))
+        lag = self.judged(fake, real)
+        if abs(lag.offset) == REACH:
+            raise NoScore(f"the best lag is at the edge ({lag.offset} frames): nothing to trust")
         return torch.tensor([[self.number(lag)]], dtype=torch.float64)
 
     @abstractmethod
@@ -175,13 +178,18 @@ class Proxy(TakeMetric):
 
 @METRICS.register("avproxy_offset")
 class ProxyOffset(Proxy):
-    """Frames by which the sound is early (below 0: late), by the lag detector; its zero is only relative."""
+    """Frames by which the sound is early (below 0: late), by the lag detector; its zero is only relative.
+
+    No number where `avproxy_peak_z` is below 2 (no speech, or lips that move to something else): it would be a guess.
+    """
 
     unit = "frames"
     higher_is_better = None
     ideal = 0.0
 
     def number(self, lag: Lag) -> float:
+        if lag.peak_z < CLEAR:
+            raise NoScore(f"no lag stands out (z {lag.peak_z:.1f}, at least {CLEAR:g} is wanted): is this speech?")
         return float(lag.offset)
 
 
@@ -194,6 +202,9 @@ class ProxyCorrelation(Proxy):
 
     def number(self, lag: Lag) -> float:
         return lag.at_zero
+
+    def lags(self, fake: Take, real: Take) -> tuple[float, ...]:
+        return tuple(self.judged(fake, real).correlations.tolist())
 
 
 @METRICS.register("avproxy_peak_z")

@@ -118,9 +118,17 @@ class VideoMetric(Metric, ABC):
         """Why what is measured is no score (untrained weights), or None."""
         return None
 
+    def caution(self) -> str | None:
+        """What a reader must know of the number over all frames so far, or None."""
+        return None
+
     def about(self) -> dict[str, Any]:
         """What else belongs beside the number: the weights' sha256."""
         return {}
+
+    def lags(self, fake: Take, real: Take) -> tuple[float, ...]:
+        """What the number is the best of, where that is a lag: one for every offset from −15 to 15 frames."""
+        return ()
 
     def update(self, fake: Any, real: Any) -> None:
         self.add(self.measure(fake, real))

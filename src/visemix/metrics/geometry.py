@@ -95,7 +95,7 @@ class LipVertexError(FitMetric):
 
     unit = "mm²"
     region = "mouth"
-    variant = "mouth points 48 to 67 of the fitted 68, largest squared distance of each frame, mean over frames"
+    variant = "20 mouth points (48 to 67) of the fitted 68, largest squared distance of a frame, mean over frames"
 
     def distance(self, fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"]) -> Float[Tensor, ""]:
         return lip_vertex_error(MM_PER_DM * fake, MM_PER_DM * real, list(range(MOUTH.start, MOUTH.stop)))

@@ -41,6 +41,10 @@ def psnr(fake: UInt8[Tensor, "*b 3 H W"], real: UInt8[Tensor, "*b 3 H W"]) -> Fl
     """Peak signal-to-noise ratio of each picture, decibels, equal to `skimage.metrics.peak_signal_noise_ratio`.
 
     torchmetrics gives the same in float64, but not the squared error that pooling wants.
+
+    >>> black = torch.zeros(3, 2, 2, dtype=torch.uint8)
+    >>> psnr(black + 1, black), psnr(black, black)  # 10·log10(255² / 1)
+    (tensor(48.1308, dtype=torch.float64), tensor(inf, dtype=torch.float64))
     """
     return decibels(squared_error(fake, real))
 

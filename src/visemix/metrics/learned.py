@@ -103,6 +103,18 @@ class Fid(WeighedMetric):
     def pooled(self) -> Float[Tensor, ""]:
         return self.score(dim_zero_cat(self.rows))
 
+    def caution(self) -> str | None:
+        """Of how many frames, and how far apart two halves of the real ones are: no fake can be expected below that."""
+        frames = int(self.scored)
+        if frames < 4:
+            return None
+        one, other = dim_zero_cat(self.rows)[:, FEATURES:].tensor_split(2)
+        words = (
+            f"of {frames} frames; the first and the second half of the real ones are {frechet(one, other):.1f} apart"
+        )
+        few = f"; below {ENOUGH} frames it tells more of their number than of the pictures"
+        return words + few * (frames < ENOUGH)
+
 
 @METRICS.register("lpips")
 class LpipsDistance(WeighedMetric):
@@ -135,6 +147,15 @@ def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Fl
     return warp_affine(frame.float().unsqueeze(0), matrix, (SIDE, SIDE), align_corners=True)[0] / 127.5 - 1
 
 
+def likeness(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+    """Cosine of two faces' embeddings: 1 is the same person, about 0 are strangers, whatever the embeddings' lengths.
+
+    >>> likeness(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))  # 24 / 25
+    tensor([0.9600])
+    """
+    return F.cosine_similarity(one, other)
+
+
 @METRICS.register("csim")
 class Likeness(WeighedMetric):
     """Cosine of the two faces' ArcFace embeddings, frame by frame: 1 is the same person to the network."""
@@ -152,7 +173,7 @@ class Likeness(WeighedMetric):
 
     @torch.inference_mode()
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        return F.cosine_similarity(self._look(fake), self._look(real)).clone().unsqueeze(1)
+        return likeness(self._look(fake), self._look(real)).clone().unsqueeze(1)
 
     def _look(self, view: View) -> Tensor:
         return view.once(f"arcface {self.depth}", lambda: self._embed(view))

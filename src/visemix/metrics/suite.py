@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -32,6 +32,7 @@ class Score:
     status: Status = "ok"
     reason: str = ""
     frames: tuple[float, ...] = field(default=(), repr=False)  # one a frame; NaN where it could not be scored
+    lags: tuple[float, ...] = field(default=(), repr=False)  # see `VideoMetric.lags`
 
     @classmethod
     def of(cls, value: float, frames: tuple[float, ...] = ()) -> Score:
@@ -91,6 +92,7 @@ class Suite:
 
     def _score(self, name: str, takes: tuple[Take, Take], without: Mapping[str, str]) -> Score:
         metric, rows = self.metrics[name], self._rows[name]
+        lags: tuple[float, ...] = ()
         if name in self.missing:
             return Score(None, "unavailable", self.missing[name])
         if metric.per == "clip":
@@ -98,9 +100,10 @@ class Suite:
                 if any(getattr(take, need) is None for take in takes):
                     return Score(None, "unavailable", without[need])
             try:
+                lags = metric.lags(*takes)
                 rows = [metric.measure(*takes)]
             except (NoScore, VisemixError) as error:
-                return Score(None, "invalid", str(error))
+                return Score(None, "invalid", str(error), lags=lags)
         if name in self._failed:
             return Score(None, "invalid", self._failed[name])
         if not rows:
@@ -110,7 +113,7 @@ class Suite:
         if doubt := metric.doubt():
             return Score(None, "invalid", doubt, score.frames)
         metric.add(together)
-        return score
+        return replace(score, lags=lags)
 
     def merge(self, states: Mapping[str, dict[str, Any]]) -> None:
         """Remember what another suite of the same metrics does."""

@@ -38,14 +38,27 @@ FOREHEAD = 0.3  # of the landmarks' height, to reach up to where a face detector
 BELOW, ACROSS = 1.8, 1.4  # half sides of the box by which a crop reaches under and beside its centre
 GREY = 110  # level of what lies outside the picture
 STEADY = 13  # frames of the median that steadies the box
+CROP = "crop=mediapipe (box of the 68 landmarks and 0.3 of its height above; not calibrated against S3FD)"
 
 
 @dataclass(frozen=True)
 class Sync:
-    """What SyncNet says of a clip."""
+    """What SyncNet says of a clip.
+
+    >>> apart = torch.full((31,), 12.0)
+    >>> apart[18] = 7.5  # nearest with the sound moved by three frames
+    >>> sync = Sync(-3, apart)
+    >>> sync.lse_d, sync.lse_c, sync.at_zero
+    (7.5, 4.5, 12.0)
+    """
 
     offset: int  # frames; above 0 the sound is early
     distances: Float[Tensor, "31"]  # mean distance with the sound moved by −15 to 15 frames
+
+    @property
+    def by_offset(self) -> tuple[float, ...]:
+        """The distances in the order of the offsets that they speak for, from −15 to 15."""
+        return tuple(self.distances.flip(0).tolist())
 
     @property
     def lse_d(self) -> float:
@@ -143,10 +156,13 @@ class SyncMetric(WeighedMetric):
     def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
         self.weights = Weights(RELEASED, weights, sha256)
-        self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, crop=mediapipe"
+        self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, {CROP}"
+
+    def judged(self, fake: Take) -> Sync:
+        return fake.once("sync", lambda: listen(syncnet(self.weights), fake))
 
     def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
-        sync = fake.once("sync", lambda: listen(syncnet(self.weights), fake))
+        sync = self.judged(fake)
         if abs(sync.offset) == REACH:
             raise NoScore(f"the smallest distance is at the edge ({sync.offset} frames): no offset to trust")
         return torch.tensor([[self.number(sync)]], dtype=torch.float64)
@@ -198,6 +214,9 @@ class LseD(SyncMetric):
 
     def number(self, sync: Sync) -> float:
         return sync.lse_d
+
+    def lags(self, fake: Take, real: Take) -> tuple[float, ...]:
+        return self.judged(fake).by_offset
 
 
 @METRICS.register("lse_d_at_0")

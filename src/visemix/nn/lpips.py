@@ -62,8 +62,22 @@ def heads(net: Backbone) -> list[Tensor]:
     return [found[f"lin{layer}.model.1.weight"].flatten() for layer in range(len(TAPS[net]))]
 
 
+def perceptual_distance(a: list[Tensor], b: list[Tensor], weights: list[Tensor]) -> Float[Tensor, " B"]:
+    """Σ over layers of the mean over the picture of Σ w_c (a_c − b_c)², of features of unit length over the channels.
+
+    >>> one, other = torch.eye(2).reshape(2, 1, 2, 1, 1)  # a layer of two channels and one pixel
+    >>> perceptual_distance([one], [other], [torch.tensor([0.2, 0.3])])
+    tensor([0.5000])
+    """
+    layers = [
+        (one - other).square().mul(weight.view(-1, 1, 1)).sum(1).mean((1, 2))
+        for one, other, weight in zip(a, b, weights, strict=True)
+    ]
+    return torch.stack(layers).sum(0)
+
+
 class Lpips(nn.Module):
-    """Σ over layers of the mean over the picture of Σ w_c (â_c − b̂_c)², features of unit length over the channels."""
+    """`perceptual_distance` of what a network sees in two pictures."""
 
     def __init__(self, features: Features, weights: list[Tensor]) -> None:
         super().__init__()
@@ -80,11 +94,7 @@ class Lpips(nn.Module):
 
     def compare(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, " B"]:
         """Distances of pictures by what `embed` said of them."""
-        layers = [
-            (one - other).square().mul(getattr(self, f"head{layer}").view(-1, 1, 1)).sum(1).mean((1, 2))
-            for layer, (one, other) in enumerate(zip(a, b, strict=True))
-        ]
-        return torch.stack(layers).sum(0)
+        return perceptual_distance(a, b, [getattr(self, f"head{layer}") for layer in range(len(a))])
 
     def forward(self, a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, " B"]:
         return self.compare(self.embed(a), self.embed(b))

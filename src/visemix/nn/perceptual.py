@@ -87,7 +87,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise VisemixError(f"there are no weights at {path}; give the path of a state dict") from None
-    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError, UnpicklingError) as error:
+    except UnpicklingError as error:  # torch would advise to run whatever is in it
+        raise VisemixError(
+            f"{path} cannot be read as weights: it is damaged, or holds more than tensors; save `model.state_dict()`"
+        ) from error
+    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__)  # torch adds a page of advice
         raise VisemixError(f"{path} cannot be read as weights: {why}") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -99,8 +99,8 @@ def html(table: Table, *, metrics_down: bool = False) -> str:
     below = [f'<p class="note">{note}</p>' for note in _below(laid, _html_mark, escape)]
     caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
     return (
-        f'<div class="scroll"><table class="scores">{caption}<thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>{''.join(below)}"
+        f'<div class="scroll"><table class="scores{" tall" * metrics_down}">{caption}'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>{''.join(below)}"
     )
 
 

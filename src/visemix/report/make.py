@@ -12,12 +12,12 @@ from rich.progress import Progress
 from visemix import __version__
 from visemix.ops.store import write_text
 from visemix.report.formats import check_files, html
-from visemix.report.page import heading, page, paragraph
+from visemix.report.page import contents, heading, page, paragraph
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT
 from visemix.report.quoted import DETAILS
 from visemix.report.results import HEADLINES, check_together, comparison, variants, write_comparison
-from visemix.report.sections import clip_section, cloud
+from visemix.report.sections import anchor, clip_section, cloud
 from visemix.report.sources import Method, method, named
 from visemix.report.tables import Table
 from visemix.scoring import make_tracker
@@ -64,7 +64,12 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
         f"{_listed(results)} beside what was recorded, on the same clips and by the same code, and the papers' own "
         "tables for orientation."
     )
-    yield heading("Scores")
+    everything = {clip: None for result in results.values() for clip in result["clips"]}
+    clips = {anchor(clip): clip for clip in everything}
+    yield contents(
+        {"scores": "Scores", **clips, "mouths": "Mouth shapes", "metrics": "Every metric", "about": "Sources"}
+    )
+    yield heading("Scores", name="scores")
     yield html(table)
     keys = [column.key for column in table.columns]
     groups = [group for quoted in DETAILS if (group := quoted.group(keys)) is not None]
@@ -74,16 +79,15 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
         yield f"<details><summary>More of the papers' tables</summary>{html(more)}</details>"
     seen: dict[str, list[np.ndarray]] = {}
     track, reason = make_tracker()
-    everything = {clip: None for result in results.values() for clip in result["clips"]}
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
         for clip in bar.track(everything, description="report"):
             yield from clip_section(clip, results, track, seen)
     yield from cloud(seen, reason)
-    yield heading("Every metric")
+    yield heading("Every metric", name="metrics")
     yield html(comparison(results, quoted=()), metrics_down=True)
     yield "<details><summary>How each was measured</summary>"
     yield plain_table(["metric", "unit", "region", "convention"], variants(results)) + "</details>"
-    yield heading("What was compared")
+    yield heading("What was compared", name="about")
     yield plain_table(["name", ""], [[one.name, one.about] for one in methods])
     for name, result in results.items():
         said = [*result.get("notes", []), *(f"{c}: {n}" for c, a in result["clips"].items() for n in a["notes"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from html import escape
 from pathlib import Path
@@ -37,8 +37,15 @@ def page(title: str, blocks: Iterable[str], *, style: str = "", script: str = ""
 """
 
 
-def heading(words: str) -> str:
-    return f"<h2>{escape(words)}</h2>"
+def heading(words: str, *, name: str = "") -> str:
+    """A section's title; `name` is what `contents` leads to."""
+    return f'<h2 id="{escape(name)}">{escape(words)}</h2>' if name else f"<h2>{escape(words)}</h2>"
+
+
+def contents(places: Mapping[str, str]) -> str:
+    """Links to the headings of a long page: name → words."""
+    links = "".join(f'<a href="#{escape(name)}">{escape(words)}</a>' for name, words in places.items())
+    return f'<nav aria-label="Contents">{links}</nav>'
 
 
 def paragraph(words: str, *, note: bool = False) -> str:

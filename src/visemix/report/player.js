@@ -2,7 +2,7 @@
 // One set of controls for several videos of the same speech. The first video leads, the others are held to it.
 
 const FRAME = 1 / 25;
-const APART = 0.2; // seconds: beyond this a follower jumps, below it hurries or waits
+const APART = 0.2; // seconds: beyond this all stop and start anew together, below it a follower hurries or waits
 const NUDGE = 0.1; // how much faster or slower a follower may run to close a gap
 
 class Player {
@@ -58,11 +58,21 @@ class Player {
     }
     for (const video of this.videos.slice(1)) {
       const gap = this.lead.currentTime - video.currentTime;
-      if (Math.abs(gap) > APART) video.currentTime = this.lead.currentTime;
-      else video.playbackRate = this.speed * (1 + Math.max(-NUDGE, Math.min(NUDGE, 2 * gap)));
+      if (Math.abs(gap) > APART) {
+        this.align();
+        return;
+      }
+      video.playbackRate = this.speed * (1 + Math.max(-NUDGE, Math.min(NUDGE, 2 * gap)));
     }
     this.show();
     requestAnimationFrame(() => this.follow());
+  }
+
+  // A follower that jumped alone would land where the others were when it began to: on a slow machine, never beside them.
+  async align() {
+    for (const video of this.videos) video.pause();
+    await this.seek(this.lead.currentTime);
+    if (this.playing) this.play();
   }
 
   // All to the middle of the same frame, so that rounding cannot part them.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from visemix.report.charts import COLOURS
 from visemix.report.media import inline_video
 from visemix.report.page import row
 
@@ -16,7 +17,7 @@ SPEEDS = (0.25, 0.5, 1)
 def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
     """Videos by name, with one play button, a slider that moves them all, single frames, slow motion, and a choice of
     whose sound is heard. The first leads; where lengths differ, the shortest ends it. The page needs `SCRIPT`."""
-    films = row(_film(name, path) for name, path in videos.items())
+    films = row(_film(name, path, k) for k, (name, path) in enumerate(videos.items()))
     speeds = "".join(f'<option value="{s}"{" selected" if s == 1 else ""}>{s:g}×</option>' for s in SPEEDS)
     names = "".join(
         f'<option value="{k}"{" selected" if k == heard else ""}>{escape(name)}</option>'
@@ -34,7 +35,8 @@ def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
     return f'<div class="player">{films}<div class="controls">{controls}</div></div>'
 
 
-def _film(name: str, path: Path) -> str:
-    words = escape(name)
+def _film(name: str, path: Path, number: int) -> str:
+    """With the colour that its curves have."""
+    words, key = escape(name), f'<i class="key c{number % COLOURS}"></i>'
     shown = f'<video aria-label="{words}" muted playsinline preload="auto" src="{inline_video(path)}"></video>'
-    return f"<figure>{shown}<figcaption>{words}</figcaption></figure>"
+    return f"<figure>{shown}<figcaption>{key}{words}</figcaption></figure>"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visemix.ops.intervals import LEVEL, bootstrap
 from visemix.ops.store import sha256
 from visemix.report.formats import write_tables
-from visemix.report.intervals import LEVEL, bootstrap
 from visemix.report.quoted import CAUTION, COMPARISONS, Quoted
 from visemix.report.tables import Better, Cell, Column, Group, Row, Table
 from visemix.types import VisemixError
@@ -97,7 +97,7 @@ def comparison(
     counts = {name: len(result["clips"]) for name, result in results.items()}
     same = len({tuple(sorted(result["clips"])) for result in results.values()}) == 1
     each = ", ".join(f"{count} of {name}" for name, count in counts.items())
-    clips = _plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
+    clips = plural(next(iter(counts.values())), "clip") if same else f"clips: {each}"
     rows = [method_row(name, result, competes=same) for name, result in results.items()]
     groups = [Group(f"measured here, {clips}", [truth, *rows])]
     groups += [g for g in (table.group([column.key for column in chosen]) for table in quoted) if g is not None]
@@ -138,8 +138,10 @@ def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
     clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
     if row["status"] != "ok":
         return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
-    if result["details"].get(key, {}).get("per") == "set":  # a number of all frames together is no mean over clips
-        return Cell(row["value"])
+    details = result["details"].get(key, {})
+    caution = (details.get("caution") or "") if summary == "summary" else ""
+    if details.get("per") == "set":  # a number of all frames together is no mean over clips
+        return Cell(row["value"], reason=caution and f"{key} {caution}")
     return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
 
 
@@ -152,5 +154,5 @@ def _reason(clips: Mapping[str, Mapping[str, Any]], status: str) -> str:
     return reason if set(reasons.values()) == {reason} and len(reasons) == len(clips) else f"{name}: {reason}"
 
 
-def _plural(count: int, thing: str) -> str:
+def plural(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from visemix.face.track import Tracker
-from visemix.metrics import NoScore, avproxy
 from visemix.report.charts import Points, chart, scatter
 from visemix.report.embedding import tsne
 from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip
@@ -19,6 +18,18 @@ from visemix.types import VisemixError
 
 EMBEDDED = 600  # points that t-SNE is given, all methods together
 FRAMEWISE = {"psnr": "PSNR (dB)", "psnr_face": "PSNR over the face (dB)"}
+LAGS = {  # metric whose score keeps a number for each lag → its axis, and how to read it
+    "lse_d": (
+        "distance of lips and sound (SyncNet)",
+        "SyncNet's mean distance with the sound moved. The place of the lowest point is the offset, its height is "
+        "LSE-D, and how far it lies below the middle one is LSE-C.",
+    ),
+    "avproxy_corr@0": (
+        "correlation of mouth and sound",
+        "The lag detector's correlation of the mouth with what the sound foretells of it. The place of the peak is the "
+        "offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
+    ),
+}
 
 
 def clip_section(
@@ -33,10 +44,10 @@ def clip_section(
         raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
     frames = min(result["clips"][clip]["frames"] for result in there.values())
     looks = look(videos, frames, about["fps"], track)
-    yield f'<section id="{_anchor(clip)}">{heading(clip)}{player(videos)}'
+    yield f"<section>{heading(clip, name=anchor(clip))}{player(videos)}"
     yield from curves(looks, there, clip, about["fps"])
     yield "</section>"
-    yield from lags(looks)
+    yield from lags(clip, there)
     yield "<h3>Frames, evenly spread over time</h3>"
     for name, found in looks.items():
         yield picture(strip(found.sheet), name)
@@ -45,10 +56,11 @@ def clip_section(
         if cut is not None:
             yield picture(cut, f"{name}, mouth")
     yield "<h3>Where the pictures differ</h3>"
-    yield paragraph(
-        f"Mean absolute difference to the recording: black is none, pale yellow {HOTTEST:g} of 255 levels or more. "
-        "First over all frames, then in the frames above.",
-        note=True,
+    ramp = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in heat(np.linspace(0, HOTTEST, 9)).tolist())
+    yield (
+        '<p class="note">Mean absolute difference to the recording, first over all frames, then in the frames above. '
+        f'<span class="scale">0 <i class="ramp" style="background: linear-gradient(90deg, {ramp})"></i> '
+        f"{HOTTEST:g} of 255 levels or more</span></p>"
     )
     for name, found in looks.items():
         if found.mean_error is not None and found.errors is not None:
@@ -70,35 +82,32 @@ def curves(looks: Mapping[str, Look], there: Mapping[str, Result], clip: str, fp
         yield from _drawn(values, "seconds", words, clock=True)
 
 
-def lags(looks: Mapping[str, Look]) -> Iterator[str]:
-    """How much the mouth moves as the sound foretells when the sound is moved: the peak shows the offset."""
-    drawn: dict[str, Points] = {}
-    reasons = {}
-    for name, found in looks.items():
-        drawn[name] = []
-        if found.take.landmarks is None or found.take.sound is None:
-            continue
-        try:
-            lag = avproxy.detect(found.take, looks[RECORDED].take)
-        except NoScore as error:
-            reasons[name] = str(error)
-            continue
-        drawn[name] = [(k - avproxy.REACH, float(value)) for k, value in enumerate(lag.correlations)]
-    yield from _drawn(drawn, "sound early by (frames)", "correlation of sound and mouth")
-    if any(drawn.values()):
-        yield paragraph(
-            "The lag detector's correlation of the mouth with what the sound foretells of it. The place of the peak "
-            "is the offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
-            note=True,
-        )
-    for reason in dict.fromkeys(reasons.values()):
-        names = ", ".join(name for name in reasons if reasons[name] == reason)
-        yield paragraph(f"No offset curve of {names}: {reason}.", note=True)
+def lags(clip: str, there: Mapping[str, Result]) -> Iterator[str]:
+    """How well sound and mouth agree when the sound is moved: where the curve is best is the offset."""
+    first = next(iter(there.values()))
+    reasons: dict[str, list[str]] = {}
+    for metric, (words, note) in LAGS.items():
+        found = {RECORDED: first["clips"][clip]["truth"].get(metric, {})}
+        found |= {name: result["clips"][clip]["metrics"].get(metric, {}) for name, result in there.items()}
+        curves = {name: _by_offset(score.get("lags") or []) for name, score in found.items()}
+        yield from _drawn(curves, "offset (frames; above 0 the sound is early)", words)
+        if any(curves.values()):
+            yield paragraph(note, note=True)
+        for name, score in found.items():
+            if not curves[name] and score.get("status") == "invalid":
+                reasons.setdefault(score["reason"], []).append(name)
+    for reason, names in reasons.items():
+        yield paragraph(f"No offset curve of {', '.join(dict.fromkeys(names))}: {reason}.", note=True)
+
+
+def _by_offset(values: Sequence[float]) -> Points:
+    reach = len(values) // 2
+    return [(k - reach, value) for k, value in enumerate(values)]
 
 
 def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
     """Mouth shapes of all clips in two dimensions: do the generated ones lie where the recorded ones do?"""
-    yield heading("Mouth shapes")
+    yield heading("Mouth shapes", name="mouths")
     shapes = {name: evenly(np.concatenate(rows), EMBEDDED // len(seen)) for name, rows in seen.items()}
     points = np.concatenate(list(shapes.values())) if shapes else np.zeros((0, 2))
     if len(points) < 4:
@@ -121,5 +130,5 @@ def _drawn(curves: Mapping[str, Points], across: str, up: str, *, clock: bool = 
         yield f"<figure>{chart(curves, across, up, clock=clock)}</figure>"
 
 
-def _anchor(clip: str) -> str:
+def anchor(clip: str) -> str:
     return "clip-" + "".join(sign if sign.isalnum() else "-" for sign in clip)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
+from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config, younger
+from visemix.pipeline import WEIGHTS
 from visemix.report.results import RECORDED, Result, read_result
 from visemix.types import VisemixError
 
@@ -37,11 +38,14 @@ def named(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list
 
 
 def method(name: str, path: Path, clips: str | Path | None = None, progress: bool = False) -> Method:
-    """A run's held-out scores, or those in a file."""
+    """A run's held-out scores, measured anew where its weights are younger; or those in a file."""
     if is_run(path):
         cfg = read_config(path)
         scores = path / FOLDER / SCORES
-        result = read_result(scores) if scores.is_file() else evaluate_run(path, clips=clips, progress=progress)
+        fresh = scores.is_file() and (not (path / WEIGHTS).is_file() or younger(scores, path / WEIGHTS))
+        result = read_result(scores) if fresh else evaluate_run(path, clips=clips, progress=progress)
+        for clip, found in result["clips"].items():  # a run may have moved since
+            found |= {side: str(path / FOLDER / side / f"{clip}.mp4") for side in ("real", "fake")}
         parts = f"{cfg.audio.name} → {cfg.motion.name} → {cfg.render.name}, face model {cfg.face.name}"
         return Method(name, result, f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
     if path.is_dir():

@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, perhaps infinite, with its confidence interval; or the reason why there is none."""
+    """A number, perhaps infinite, with its confidence interval; `reason` says why there is none, or what to know."""
 
     value: float | None
     interval: tuple[float, float] | None = None
@@ -107,7 +107,7 @@ def lay(table: Table) -> Laid:
                 cell = row.cells.get(column.key)
                 words = _number(cell, column)
                 mark = None
-                if cell is not None and cell.value is None and cell.reason:
+                if cell is not None and cell.reason:
                     if cell.reason not in footnotes:
                         footnotes.append(cell.reason)
                     mark = footnotes.index(cell.reason) + 1
@@ -153,7 +153,8 @@ def _number(cell: Cell | None, column: Column) -> str:
         return UNQUOTED
     if cell.value is None:
         return "n/a"
-    return "inf" if math.isinf(cell.value) else f"{cell.value:.{column.digits}f}"
+    digits = column.digits
+    return "inf" if math.isinf(cell.value) else f"{round(cell.value, digits) + 0.0:.{digits}f}"  # and never −0.000
 
 
 def _interval(cell: Cell | None, column: Column, plus_minus: bool) -> str:

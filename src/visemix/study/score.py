@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visemix.report.intervals import LEVEL, student
-from visemix.report.results import RECORDED
+from visemix.ops.intervals import LEVEL, student
+from visemix.report.results import RECORDED, plural
 from visemix.report.tables import Cell, Column, Group, Row, Table
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
@@ -59,7 +59,7 @@ def tabulate(ratings: Sequence[Rating], about: dict[str, Any], protocol: Protoco
         rows.append(Row(method, cells, competes=method != RECORDED))
     clips = len({item["clip"] for item in items.values()})
     low, high = (f"{end}".replace("-", "−") for end in (min(protocol.scale), max(protocol.scale)))
-    title = f"this study, {len(raters)} raters, {clips} clips, {low} to {high}"
+    title = f"this study, {plural(len(raters), 'rater')}, {plural(clips, 'clip')}, {low} to {high}"
     columns = [Column(key, "", "higher", 2, key.replace("_", " ")) for key in protocol.questions]
     notes = [f"± {LEVEL:.0%} interval of the mean over raters (Student), each rater's answers averaged first."]
     unfinished = {r: n for r in raters if (n := sum(rating.rater == r for rating in ratings)) < len(items)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visemix.report.intervals import bootstrap, student
+from visemix.ops.intervals import bootstrap, student
 
 
 def test_the_bootstrap_interval_is_that_of_a_naive_one():
