@@ -16,6 +16,7 @@ LAYERS = [
     {"run", "generation", "evaluation", "engines"},
     {"heldout"},
     {"report"},
+    {"plan"},
     {"sweep"},
     {"study"},
     {"demo", "catalogue", "corpus_page"},

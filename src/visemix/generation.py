@@ -113,7 +113,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 def warn_of_untrained(model: TalkingFace) -> None:
     learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
     for stage in present(model):
-        if stage not in learnt:
+        if stage not in learnt and not STAGES[stage].again:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 

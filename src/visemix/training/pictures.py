@@ -21,13 +21,14 @@ GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the tr
 MOST = 400  # points of one kind in a map
 
 
-def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tensor, "3 H W"]:
-    """The middle frame of the batch's first clips, and under each what the renderer makes of its motion."""
+def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4, spoken: bool = False) -> Float[Tensor, "3 H W"]:
+    """The middle frame of the batch's first clips, and under each what the renderer makes of its motion: the recorded
+    one, or the one that is `spoken`."""
     few = first(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    heard = model.render.space is Space.FEATURES
-    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if heard else few.motion
+    heard = spoken or model.render.space is Space.FEATURES
+    motion = model.move(model.audio(few.speech), few.subject) if heard else few.motion
     drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)
