@@ -80,8 +80,10 @@ def anatomy(cfg: DictConfig) -> Anatomy:
         stages = to_train(cfg, model)
     except VisemixError as error:
         return Anatomy((), {}, False, str(error))
-    weights = [name for name, _ in model.named_parameters()]
-    depth = {stage: min(_wrappers(name) for name in weights if owner(name) in moved(stage)) for stage in stages}
+    weights = [name for name, _ in model.named_parameters() if name.startswith("motion.")]
+    depth = {
+        stage: min((_wrappers(name) for name in weights if owner(name) in moved(stage)), default=0) for stage in stages
+    }
     return Anatomy(tuple(stages), depth, model.render.space is Space.FEATURES)
 
 
@@ -97,7 +99,8 @@ def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]
         parts = parts_behind(stage, about.listens)
         alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in parts}
         if "motion" in parts:
-            alone["motion"] = _unwrapped(whole["motion"], about.depth[stage], stage)
+            depth = 0 if "render" in parts else about.depth[stage]  # pictures are of what the outermost says
+            alone["motion"] = _unwrapped(whole["motion"], depth, stage)
         before = [s for s in order[: order.index(stage) + 1] if s in sources]
         alone |= {
             "name": SHARED,
