@@ -17,7 +17,7 @@ LAYERS = [
     {"heldout"},
     {"report"},
     {"plan"},
-    {"sweep"},
+    {"sweep", "compare"},
     {"study"},
     {"demo", "catalogue", "corpus_page"},
     {"cli"},

@@ -216,6 +216,20 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    experiment: Experiment,
+    out: Annotated[Path, typer.Option(help="Folder for the tables and scores.")] = Path("comparison"),
+    weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
+    jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score folders of anyone's videos into the papers' tables. The last line printed is the first table."""
+    from visemix.compare import compare
+
+    typer.echo(compare(experiment, out, overwrite=overwrite, weights=weights, jobs=jobs)[0])
+
+
+@app.command()
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="[NAME=]RUN...", help="Runs, or what evaluate --out wrote.")],
     out: Annotated[Path, typer.Option(help="The page to write, .html.")] = Path("report.html"),

@@ -187,4 +187,8 @@ STAND_INS = {  # what is judged by in a direction where the weights of a paper's
 }
 COMPARISONS = (HDTF, PEOPLE)  # stand in every table
 DETAILS = (VOXCELEB, SPEAKERS, ABLATIONS, SETTINGS, GENERATORS)  # folded away below it
+LAYOUTS = {  # printed comparisons: their columns, and whose rows may stand in them
+    "gsmoothface-1": (LIPS, (HDTF, VOXCELEB)),
+    "geneface-1": (FIDELITY, (PEOPLE,)),
+}
 ABLATED = {"gsmoothface-4": ABLATIONS, "geneface-3": SETTINGS, "geneface-5": GENERATORS}  # what a sweep may name

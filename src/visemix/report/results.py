@@ -146,10 +146,12 @@ def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
     row = result[summary][key]
     if row["status"] == "inf":
         return Cell(math.inf)
-    clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
+    clips = {name: clip[of_clip][key] for name, clip in result["clips"].items() if key in clip[of_clip]}
+    about = result["details"].get(key, {})
     if row["status"] != "ok":
-        return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
-    if result["details"].get(key, {}).get("per") == "set":  # a number of all frames together is no mean over clips
+        reason = _reason(clips, row["status"]) if clips else about.get("reason", "no reason is given")
+        return Cell(None, reason=f"{row['status']}: {reason}")
+    if about.get("per") == "set" or not clips:  # a number of all frames together is no mean over clips
         return Cell(row["value"])
     return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
 
