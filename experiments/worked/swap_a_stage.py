@@ -2,10 +2,9 @@
 
     python experiments/worked/swap_a_stage.py CLIPS OUT
 
-CLIPS is a folder that `visemix corpus` or `visemix prepare` wrote. An experiment is a question and a difference; here the
-difference is the one word after `motion:` or `render:`. Options of a part that is swapped away go with it, and because
-every run is named after what can change it, nothing that two runs share needs to be thought about: each has a folder of
-its own, and asking for the same run again answers at once.
+CLIPS is a folder that `visemix corpus` or `visemix prepare` wrote. An experiment is a question and a difference; here
+the difference is the one word after `motion:` or `render:`. Options of a part that is swapped away go with it. Every
+run is named after what can change it, so none overwrites another's, and asking for the same one again answers at once.
 """
 
 from __future__ import annotations

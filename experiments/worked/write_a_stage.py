@@ -2,14 +2,15 @@
 
     python experiments/worked/write_a_stage.py CLIPS OUT
 
-CLIPS is a folder that `visemix corpus` or `visemix prepare` wrote. A part is a class in a registry. What the pipeline hands
-it (here the width of the features and the face model) are its positional parameters; what an experiment may set are its
-keyword-only ones, with their types and defaults: `visemix parts --plugin` lists them, a misspelt one is refused by name,
-and a sweep can run over them. There is no second list of either.
+CLIPS is a folder that `visemix corpus` or `visemix prepare` wrote. A part is a class in a registry. What the pipeline
+hands it (here the width of the features and the face model) are its positional parameters; what an experiment may set
+are its keyword-only ones, with their types and defaults: `visemix parts --plugin` lists them, a misspelt one is refused
+by name, and a sweep can run over them. There is no second list of either.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,17 +59,12 @@ sweep:
 
 
 def main(clips: Path, out: Path) -> None:
-    from visemix.sweep import sweep, write_sweep
-
     out.mkdir(parents=True, exist_ok=True)
     experiment = out / "murmur.yaml"
     experiment.write_text(QUESTION.format(here=Path(__file__).resolve(), clips=clips.resolve(), out=out.resolve()))
 
-    # On the command line: visemix sweep murmur.yaml. The renderer is the same in all rows, so it is trained once.
-    outcomes = sweep(experiment, progress=False)
-    for outcome in outcomes:
-        sys.stdout.write(f"{outcome.cell.row}: {outcome.folder or outcome.reason}\n")
-    sys.stdout.write(f"{write_sweep(experiment, outcomes)[0]}\n")
+    # visemix sweep murmur.yaml: the renderer is the same in all rows and trained once. It prints the path of the table.
+    subprocess.run([sys.executable, "-m", "visemix.cli", "sweep", str(experiment)], check=True)
 
 
 if __name__ == "__main__":
