@@ -3,8 +3,8 @@
 python benchmarks/joint.py PAIR [NAME=]RUN ... [--clips DIR]
 
 Every run is driven by the sound of what its data holds out (the same stretches for all), and its pictures are compared
-with the recorded ones over a box around the recorded mouth: mean absolute error of the 8-bit values, and PSNR. `motion` is
-the error of the motion itself: mm between the inner lips' opening and the recorded one.
+with the recorded ones over a box around the recorded mouth: mean absolute error of 8-bit values, and PSNR. `motion mm`
+is how far the opening of the inner lips is from the recorded one.
 """
 
 from __future__ import annotations
