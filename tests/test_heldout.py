@@ -8,7 +8,17 @@ import visemix.scoring
 from visemix.data import read_video, write_clip
 from visemix.face import FACE
 from visemix.generation import Loop
-from visemix.heldout import drawn, driven, evaluate_run, held_out, read_config, recorded, write_held_out
+from visemix.heldout import (
+    WITHOUT_TRUTH,
+    drawn,
+    driven,
+    evaluate_run,
+    evaluate_speech,
+    held_out,
+    read_config,
+    recorded,
+    write_held_out,
+)
 from visemix.pipeline import TalkingFace
 from visemix.run import complete
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -109,6 +119,28 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
     wanted = 100 * (points[0] - points[1]).norm(dim=-1).mean()  # a decimetre is 100 mm
     assert report["summary"]["lm3d_l2"]["value"] == pytest.approx(float(wanted), rel=1e-3)
     assert report["truth"]["lm3d_l2"]["value"] == 0.0
+
+
+def test_a_run_with_a_target_is_scored_on_the_target(run, tmp_path):
+    write(FACE.build({"name": "toy"}), tmp_path / "person/dora_000")
+    data = {"target": "person", "clips": ["anna_000"], "val_speakers": ["anna"]}
+    assert list(evaluate_run(save(tmp_path / "shown", data=data), ["psnr"], progress=False)["clips"]) == ["dora_000"]
+
+
+def test_the_person_says_what_others_say_and_only_what_needs_no_truth_is_scored(run, tmp_path):
+    for name in ("emil_000", "fay_000"):
+        write(FACE.build({"name": "toy"}), tmp_path / "others" / name)
+    scores = evaluate_speech(run, tmp_path / "others", progress=False)
+    assert {name: clip["frames"] for name, clip in scores["clips"].items()} == {"emil_000": HELD, "fay_000": HELD}
+    assert {*scores["summary"]} == {*WITHOUT_TRUTH} and "psnr" not in WITHOUT_TRUTH
+    own, foreign = (
+        read_video(run / folder).float() for folder in ("foreign/real/fay_000.mp4", "foreign/fake/fay_000.mp4")
+    )
+    assert own.mean((1, 2, 3)).tolist() == pytest.approx([10 * k for k in range(FRAMES - HELD, FRAMES)], abs=1.5)
+    assert own.shape == foreign.shape and not torch.equal(own, foreign)
+    silent = save(tmp_path / "silent", trained=("render",))
+    with pytest.raises(VisemixError, match=r"the motion stage of .* was never trained, so it cannot say what it hears"):
+        evaluate_speech(silent, tmp_path / "others", progress=False)
 
 
 def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from visemix.plan import plan
+from visemix.plan import listing, plan
 from visemix.run import folder_of
 from visemix.types import VisemixError
 
@@ -79,3 +79,12 @@ def test_parts_that_do_not_fit_are_known_before_anything_is_trained(experiment):
     with pytest.raises(VisemixError, match=r"no point of .* can be trained; the first, 'learns on': the sync-expert"):
         experiment.write_text(SWEEP.split("    whole")[0] + "    learns on: [audio.learned=true]\n")
         plan(experiment)
+
+
+def test_a_sweeps_runs_share_a_group_and_the_plan_can_be_read(experiment, tmp_path):
+    experiment.write_text(SWEEP.split("    no flow")[0] + "  seed: [0, 1]\n")
+    cells = plan(experiment, ["log=wandb", f"out={tmp_path}"])
+    assert {config["log"]["group"] for cell in cells for config in (cell.config, *cell.stages)} == {"which"}
+    lines = listing(cells).splitlines()
+    assert len(lines) == 2 * 4 + 1 and lines[-1] == "2 points, 8 stages to train or there"
+    assert lines[0].startswith(f"to train  sync      {tmp_path}/stages/") and lines[0].endswith("seed 0, for whole")

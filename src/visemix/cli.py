@@ -292,10 +292,15 @@ def sweep(
     overrides: Overrides = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    only_plan: Annotated[bool, typer.Option("--plan", help="Only list what would be trained.")] = False,
 ) -> None:
     """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    from visemix.plan import listing, plan
     from visemix.sweep import sweep, write_sweep
 
+    if only_plan:
+        typer.echo(listing(plan(experiment, overrides or [])))
+        return
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
     for outcome in outcomes:
         said = f": {outcome.reason}" if outcome.reason else ""

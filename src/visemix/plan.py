@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.config import compose, points
-from visemix.pipeline import PARTS, TalkingFace, plain, without_advice
+from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
 from visemix.run import complete, folder_of, load_experiment, of_person, to_train
 from visemix.training.modules import STAGES
 from visemix.training.stage import moved, owner
@@ -112,6 +112,22 @@ def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]
         configs.append(plain(complete(alone)))
         sources[stage] = str(folder_of(OmegaConf.create(configs[-1])))
     return tuple(configs)
+
+
+def listing(cells: Sequence[Cell]) -> str:
+    """What a sweep would train, a line for each run: its stages' first, then the points'."""
+    of: dict[str, tuple[str, list[Cell]]] = {}
+    for cell in cells:
+        for stage in cell.stages:
+            of.setdefault(str(folder_of(OmegaConf.create(stage))), (stage["fit"][0], []))[1].append(cell)
+    lines = []
+    for folder, (stage, behind) in of.items():
+        there = "there" if (Path(folder) / WEIGHTS).is_file() else "to train"
+        rows = list(dict.fromkeys(cell.row for cell in behind))
+        lines.append(f"{there:8}  {stage:8}  {folder}  seed {behind[0].seed}, for {', '.join(rows)}")
+    refused = {cell.row: cell.reason for cell in cells if cell.reason}
+    lines += [f"cannot be trained: {row}: {reason}" for row, reason in refused.items()]
+    return "\n".join([*lines, f"{len(cells)} points, {len(of)} stages to train or there"])
 
 
 def parts_behind(stage: str, listens: bool = False) -> set[str]:
