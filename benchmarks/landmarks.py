@@ -1,11 +1,15 @@
 """How good trained landmark models are on what they did not train on: GeneFace's Table 5, its expert and its post-net.
 
 python benchmarks/landmarks.py RUN … [key=value …]     (as in data.root=…; every run reads its own data otherwise)
+
+Beside the table it draws `results/landmarks.png`: for each run the mouth's opening in the held-out speech, true (grey),
+in one motion of the model (red) and the middle of all of its draws (blue): a mean face has small waves.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -20,10 +24,13 @@ from visemix.motion.guide import REACH, SyncGuide
 from visemix.motion.lm3d import LM3D
 from visemix.motion.postnet import PostNet
 from visemix.pipeline import TalkingFace
-from visemix.types import Clip, Motion, Space
+from visemix.training.pictures import BLUE, GREY, RED, plot, write_picture
+from visemix.types import Clip, Motion, Space, collate
 
 DRAWS = 5  # motions drawn for one sound
 WINDOW = 50  # frames: two seconds
+SHOWN = 300  # frames of a curve
+PAIRS = 8192  # of windows that the expert is asked about
 
 
 def main() -> None:
@@ -32,6 +39,7 @@ def main() -> None:
     words = parser.parse_args().runs
     changes = OmegaConf.to_container(OmegaConf.from_dotlist([word for word in words if "=" in word])).get("data", {})
     rows: list[dict[str, Any]] = []
+    strips: list[Tensor] = []
     for run in (word for word in words if "=" not in word):
         model = TalkingFace.from_checkpoint(run)
         config = OmegaConf.to_container(OmegaConf.load(f"{run}/config.yaml"))
@@ -39,10 +47,13 @@ def main() -> None:
         seed = config["seed"]
         post = [m for m in model.motion.modules() if isinstance(m, PostNet)]
         generator = post[0].base if post else model.motion
-        rows.append({"model": named(config["motion"]), "seed": seed, "of": "many", **scores(model, generator, many)})
+        row = scores(model, generator, many) | expert(model, many)
+        rows.append({"model": named(config["motion"]), "seed": seed, "of": "many", **row})
+        strips.append(curves(model, generator, many[: SHOWN // WINDOW]))
         for name, motion in (("without", post[0].base), ("with", post[0])) if post and person else ():
             row = scores(model, motion, person)
             rows.append({"model": f"{name} post-net", "seed": seed, "of": "person", **row})
+    write_picture(Path(__file__).parent / "results" / "landmarks.png", torch.cat(strips, 1))
     report("landmarks", rows, draws=DRAWS, window=WINDOW)
 
 
@@ -96,6 +107,33 @@ def scores(model: TalkingFace, motion: Any, clips: list[Clip]) -> dict[str, floa
         row |= {"score": mean(j[1] for j in judged), "of truth": mean(j[0] for j in judged)}
         row |= {"offset found": mean(f[1] for f in found), "in truth": mean(f[0] for f in found)}
     return row
+
+
+@torch.inference_mode()
+def expert(model: TalkingFace, clips: list[Clip]) -> dict[str, float]:
+    """How often the sync-expert is right, on true and wrong pairs from all held-out windows, other speakers' too."""
+    guides = [m for m in model.motion.modules() if isinstance(m, SyncGuide)]
+    if not guides:
+        return {}
+    guide, all_of_it = guides[0], collate(clips)
+    guide.count = PAIRS
+    torch.manual_seed(0)
+    found = guide.measure(model.audio(all_of_it.speech), all_of_it.subject, all_of_it.motion)
+    return {f"expert: {name}": float(value) for name, value in found.items()}
+
+
+@torch.inference_mode()
+def curves(model: TalkingFace, motion: Any, clips: list[Clip]) -> Tensor:
+    """The mouth's opening, true, in one draw, and the mean of the draws."""
+    lm3d = LM3D(model.face, "subject")
+    true = torch.cat([opening(lm3d.pack(clip.motion, clip.subject))[0] for clip in clips])
+    drawn = [
+        torch.cat(
+            [opening(lm3d.pack(motion.draw(model.audio(c.speech), c.subject, seed), c.subject))[0] for c in clips]
+        )
+        for seed in range(DRAWS)
+    ]
+    return plot([true, torch.stack(drawn).mean(0), drawn[0]], (GREY, BLUE, RED), 120, 4)
 
 
 def opening(rows: Tensor) -> Tensor:

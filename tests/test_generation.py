@@ -7,7 +7,7 @@ import torch
 
 from visemix.data import write_clip
 from visemix.face import FACE
-from visemix.generation import Loop, generate, warn_of_untrained
+from visemix.generation import Loop, generate, reseed, warn_of_untrained
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -127,6 +127,7 @@ def test_only_a_batch_of_frames_is_asked_for_at_a_time(run, clip):
     ("change", "message"),
     [
         ({"style": "bob"}, "no style 'bob'"),
+        ({"seed": 3}, "motion model 'gru' knows one motion for a sound"),
         ({"start": 3.0}, r"lasts 0.24 s; --start 3 lies outside"),
         ({"target": "nobody"}, "no such target: nobody"),
         ({"run": "nowhere"}, "no trained model at nowhere"),
@@ -170,3 +171,13 @@ def test_only_stages_that_the_parts_have_are_called_untrained(run, caplog):
     model.notes = {"trained": ["motion"]}
     warn_of_untrained(model)
     assert [record.args for record in caplog.records] == [("render",)]
+
+
+def test_a_seed_chooses_among_the_motions_inside_a_wrapper_too():
+    inner = {"name": "flow_vae", "channels": 8, "sync": False}
+    config = PARTS | {"motion": {"name": "postnet", "base": inner, "sync_weight": 0.0}}
+    model = TalkingFace.from_config(config)
+    reseed(model, 5)
+    assert model.motion.base.seed == 5
+    reseed(model, None)
+    assert model.motion.base.seed == 5

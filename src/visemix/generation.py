@@ -51,6 +51,7 @@ def generate(
     *,
     overwrite: bool = False,
     style: str | None = None,
+    seed: int | None = None,
     start: float = 0.0,
     batch: int = 4,
     device: str = "auto",
@@ -65,13 +66,15 @@ def generate(
         target: a clip folder that `prepare` wrote; or a video, which is prepared first and kept in the run's folder.
             Speech that is longer than it goes through it there and back again.
         style: the speaker of the training clips whose manner is used; by default the model's choice.
+        seed: of the motion, where the motion model knows more than one that fits; by default the run's `motion.seed`.
         start: seconds into the target at which to begin.
         batch: frames that are painted at a time.
         size: pixels a side to which a video is prepared.
         plugins: Python files that register the third-party parts of the run.
 
     Raises:
-        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style.
+        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style, a seed
+            for a motion model that draws nothing.
     """
     out = Path(out)
     if out.exists() and not overwrite:
@@ -82,6 +85,7 @@ def generate(
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
     warn_of_untrained(model)
     check_style(model, style)
+    reseed(model, seed)
     clip = as_clip(target, model, Path(run), size)
     loop = Loop(clip, speech.frames, start=first_frame(clip, start), style=style)
     loop.device = next(model.face.buffers()).device
@@ -122,6 +126,15 @@ def check_style(model: TalkingFace, style: str | None) -> None:
     if style is not None and style not in known:
         have = ", ".join(known) or "none"
         raise VisemixError(f"this run has no style '{style}'{nearest(style, known)} (have: {have})")
+
+
+def reseed(model: TalkingFace, seed: int | None) -> None:
+    drawing = [module for module in model.motion.modules() if hasattr(module, "seed")]
+    if seed is not None and not drawing:
+        name = model.config["motion"]["name"]
+        raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")
+    for module in drawing if seed is not None else ():
+        module.seed = seed
 
 
 def first_frame(clip: ClipFolder, seconds: float) -> int:
