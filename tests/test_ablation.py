@@ -95,6 +95,12 @@ def test_the_table_has_means_with_their_spread_and_the_papers_rows_below():
     assert text.index("w/o B") < text.index("quoted")
 
 
+def test_a_short_table_has_the_headlines_and_the_papers_columns():
+    rows = {"full": [result(**{"lmd": 1.0, "psnr": 30.0, "lpips": 0.1, "avproxy_corr@0": 0.2})]}
+    keys = {short: [c.key for c in sweep_table("ablation", rows, short=short).columns] for short in (False, True)}
+    assert keys == {False: ["lmd", "psnr", "lpips", "avproxy_corr@0"], True: ["lmd", "psnr", "avproxy_corr@0"]}
+
+
 def test_a_row_without_a_number_says_why():
     rows = {"full": [result(lmd=None)], "none": []}
     text = markdown(sweep_table("ablation", rows))

@@ -81,8 +81,8 @@ def sweep(
 
 
 def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Path]:
-    """The table of a sweep (`.md`, `.csv`, `.tex`, `.json`) beside its runs, a page (`report.html`), and in both what
-    became of each point.
+    """The table of a sweep beside its runs (headlines as `.md` and `.tex`, every metric as `.csv` and `.json`) and a page
+    (`report.html`); in the Markdown and on the page also what became of each point.
 
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
     moves a number in the paper's direction.
@@ -94,9 +94,10 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     name = str(outcomes[0].cell.config["name"])
     beside = _beside(outcomes[0].cell)
     quoted = _quoted(experiment)
-    table = sweep_table(name, rows, quoted)
+    whole, table = (sweep_table(name, rows, quoted, short=short) for short in (False, True))
     files = [beside / f"table{suffix}" for suffix in WRITERS]
-    write_tables(files, table)
+    write_tables([path for path in files if path.suffix != ".tex"], whole)
+    write_tables([beside / "table.tex"], table)
     found = verdicts(rows, quoted) if quoted else []
     failures = [f"{one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason]
     text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")

@@ -13,7 +13,7 @@ from visemix.report.formats import html
 from visemix.report.page import heading, page, paragraph
 from visemix.report.page import table as plain_table
 from visemix.report.quoted import CAUTION, STAND_INS, Quoted
-from visemix.report.results import Result, columns, truth_row
+from visemix.report.results import HEADLINES, Result, columns, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
@@ -33,12 +33,18 @@ class Verdict:
     judgement: Judgement
 
 
-def sweep_table(title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None) -> Table:
-    """A row each, its cells mean ± standard deviation over the results (one a seed); below them the paper's rows."""
+def sweep_table(
+    title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None, *, short: bool = False
+) -> Table:
+    """A row each, its cells mean ± standard deviation over the results (one a seed); below them the paper's rows.
+
+    `short` leaves out what neither the paper prints nor is a headline: for a page.
+    """
     results = {f"{row} {k}": result for row, of in rows.items() for k, result in enumerate(of)}
     if not results:
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
-    shown = columns(results)
+    chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
+    shown = [column for column in columns(results) if column.key in chosen or not short]
     measured = [Row(row, {column.key: _cell(of, column.key) for column in shown}) for row, of in rows.items()]
     groups = [Group("measured here", [truth_row(results.values()), *measured])]
     theirs = quoted.group([column.key for column in shown]) if quoted else None
