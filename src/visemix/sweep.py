@@ -81,7 +81,7 @@ def sweep(
 
 
 def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Path]:
-    """The table of a sweep beside its runs (headlines as `.md` and `.tex`, all metrics as `.csv` and `.json`) and a page
+    """The table of a sweep beside its runs (headlines as `.md`, `.tex`, all metrics as `.csv`, `.json`) and a page
     (`report.html`); in the Markdown and on the page also what became of each point.
 
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
