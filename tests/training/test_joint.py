@@ -124,7 +124,7 @@ def test_a_few_frames_are_painted_and_the_whole_window_is_spoken(clip, monkeypat
     ],
 )
 def test_a_renderer_that_cannot_be_trained_through_says_so(render, message, clip):
-    with pytest.raises(VisemixError, match=f"the joint stage cannot train through renderer {message}"):
+    with pytest.raises(VisemixError, match=f"the joint stage cannot train through {message}"):
         JointModule(TalkingFace.from_config(CFG | {"render": render})).losses(clip)
 
 
