@@ -1,6 +1,6 @@
 import pytest
 
-from visemix.report.ablation import sweep_table, verdict_table, verdicts
+from visemix.report.ablation import sweep_page, sweep_table, verdict_table, verdicts
 from visemix.report.formats import markdown
 from visemix.report.quoted import Quoted
 from visemix.types import VisemixError
@@ -47,8 +47,40 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
     assert (one.ours, one.theirs) == (pytest.approx(1.0), 1.0)
     assert one.doubt == pytest.approx(2 * (2 * 0.02 / 2) ** 0.5)  # variances 0.02 of two seeds each
     text = verdict_table(list(found.values()))
-    assert "Of 3 differences to the full model, 1 have the paper's direction, 1 the other, 1 cannot" in text
+    assert "prints 3 differences to the full model. Here 1 have its direction, 1 the other, 1 cannot be told" in text
+    assert "Of its 2 rows 1 agree wherever they are decided, 1 disagree somewhere, and 0 decide nothing" in text
     assert "| w/o A | lmd | +1 | 0.283 | +1 | agrees |" in text
+    assert "Not as in the paper:\n\n- w/o B, psnr: +4.1 here, -1 in the paper\n" in text
+
+
+def test_what_was_not_measured_here_is_counted_and_shown():
+    found = verdicts({"full": ROWS["full"], "w/o A": []}, PAPER)
+    assert [(v.row, v.metric, v.judgement) for v in found] == [
+        ("w/o A", "lmd", "unmeasured"),
+        ("w/o A", "psnr", "unmeasured"),
+        ("w/o B", "psnr", "unmeasured"),
+    ]
+    text = verdict_table(found)
+    assert "and 3 were not measured" in text and "2 decide nothing" in text
+    assert "| w/o A | lmd | – | – | +1 | unmeasured |" in text
+    assert "Not as in the paper" not in text
+
+
+def test_a_stand_in_is_judged_and_named_where_the_papers_metric_has_no_weights():
+    paper = Quoted("A paper", "Table 9", "somewhere", ("lse_c",), {"w/o A": (5.0,), "full": (6.0,)})
+    rows = {
+        "full": [result(**{"lse_c": None, "avproxy_corr@0": value}) for value in (0.30, 0.31)],
+        "w/o A": [result(**{"lse_c": None, "avproxy_corr@0": value}) for value in (0.10, 0.11)],
+    }
+    (verdict,) = verdicts(rows, paper)
+    assert (verdict.metric, verdict.judgement) == ("avproxy_corr@0 for lse_c", "agrees")
+    with_weights = {name: [result(lse_c=value) for value in (5.0, 5.1)] for name in rows}
+    assert verdicts(with_weights, paper)[0].metric == "lse_c"
+
+
+def test_the_page_says_the_same_as_the_table():
+    text = sweep_page(sweep_table("ablation", ROWS, PAPER), verdicts(ROWS, PAPER), ["wild, seed 0: <nothing>"])
+    assert text.count("<table") == 2 and "Of its 2 rows 1 agree" in text and "wild, seed 0: &lt;nothing&gt;" in text
 
 
 def test_one_seed_decides_nothing():
@@ -61,6 +93,12 @@ def test_the_table_has_means_with_their_spread_and_the_papers_rows_below():
     assert "1.100 ± 0.141" in text and "2.100 ± 0.141" in text
     assert "quoted: A paper, Table 9" in text and "standard deviation over 2 seeds" in text
     assert text.index("w/o B") < text.index("quoted")
+
+
+def test_a_short_table_has_the_headlines_and_the_papers_columns():
+    rows = {"full": [result(**{"lmd": 1.0, "psnr": 30.0, "lpips": 0.1, "avproxy_corr@0": 0.2})]}
+    keys = {short: [c.key for c in sweep_table("ablation", rows, short=short).columns] for short in (False, True)}
+    assert keys == {False: ["lmd", "psnr", "lpips", "avproxy_corr@0"], True: ["lmd", "psnr", "avproxy_corr@0"]}
 
 
 def test_a_row_without_a_number_says_why():

@@ -8,7 +8,17 @@ import visemix.scoring
 from visemix.data import read_video, write_clip
 from visemix.face import FACE
 from visemix.generation import Loop
-from visemix.heldout import drawn, driven, evaluate_run, held_out, read_config, recorded, write_held_out
+from visemix.heldout import (
+    WITHOUT_TRUTH,
+    drawn,
+    driven,
+    evaluate_run,
+    evaluate_speech,
+    held_out,
+    read_config,
+    recorded,
+    write_held_out,
+)
 from visemix.pipeline import TalkingFace
 from visemix.run import complete
 from visemix.scoring import read_take
@@ -117,6 +127,28 @@ def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
     for video in (fake, run / "held_out/real/anna_000.mp4"):
         take = read_take(video, 25.0, HELD, None, frozenset({"fit"}), {})
         assert take.source == "ab12" and take.fit.shape == (HELD, 68, 3)
+
+
+def test_a_run_with_a_target_is_scored_on_the_target(run, tmp_path):
+    write(FACE.build({"name": "toy"}), tmp_path / "person/dora_000")
+    data = {"target": "person", "clips": ["anna_000"], "val_speakers": ["anna"]}
+    assert list(evaluate_run(save(tmp_path / "shown", data=data), ["psnr"], progress=False)["clips"]) == ["dora_000"]
+
+
+def test_the_person_says_what_others_say_and_only_what_needs_no_truth_is_scored(run, tmp_path):
+    for name in ("emil_000", "fay_000"):
+        write(FACE.build({"name": "toy"}), tmp_path / "others" / name)
+    scores = evaluate_speech(run, tmp_path / "others", progress=False)
+    assert {name: clip["frames"] for name, clip in scores["clips"].items()} == {"emil_000": HELD, "fay_000": HELD}
+    assert {*scores["summary"]} == {*WITHOUT_TRUTH} and "psnr" not in WITHOUT_TRUTH
+    own, foreign = (
+        read_video(run / folder).float() for folder in ("foreign/real/fay_000.mp4", "foreign/fake/fay_000.mp4")
+    )
+    assert own.mean((1, 2, 3)).tolist() == pytest.approx([10 * k for k in range(FRAMES - HELD, FRAMES)], abs=1.5)
+    assert own.shape == foreign.shape and not torch.equal(own, foreign)
+    silent = save(tmp_path / "silent", trained=("render",))
+    with pytest.raises(VisemixError, match=r"the motion stage of .* was never trained, so it cannot say what it hears"):
+        evaluate_speech(silent, tmp_path / "others", progress=False)
 
 
 def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from standins import die_of_one
 
 from visemix.engines import DIED, ENGINES
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.sweep import plan, sweep, write_sweep
+from visemix.run import complete, fit, folder_of
+from visemix.sweep import _claim, _join, _told, plan, sweep, write_sweep
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +32,53 @@ def experiment(tmp_path):
         "    wild: [motion.dim=8, train.motion.lr=1e30, train.motion.clip_norm=null]\n"
     )
     return file
+
+
+def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "log.txt").symlink_to("/dev/full")
+    said = "the disk is full; make room, and the same command goes on from there"
+    assert _told(full, lambda: os.write(1, b"")) == ""  # nothing to say, nothing lost
+
+    def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert _told(full, write) == said
+    monkeypatch.setattr("visemix.sweep.fit", write)
+    assert [_join(cell, {}).reason for cell in plan(experiment)[:2]] == [said, said]
+
+
+def test_a_point_whose_run_cannot_be_joined_says_why(experiment):
+    cell = plan(experiment)[0]
+    outcome = _join(cell, {})
+    assert outcome.folder is None and "no trained model at" in outcome.reason
+
+
+def test_a_second_experiment_of_the_same_name_is_refused_and_the_first_goes_on(experiment, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/which.yaml"
+    other.write_text(experiment.read_text().replace(str(os.path.relpath(ROOT, tmp_path)), str(ROOT)))
+    cell = plan(experiment)[0]
+    _claim(experiment, cell)
+    _claim(experiment, cell)
+    with pytest.raises(VisemixError, match=r"two experiments are called 'which'.*another `name`"):
+        _claim(other, cell)
+    experiment.rename(tmp_path / "moved.yaml")
+    _claim(other, cell)
+
+
+def test_a_run_that_was_edited_by_hand_is_refused(tmp_path):
+    parts = {"face": "toy", "audio": "spectrum", "motion": "gru", "render": "dots", "data": "noise"}
+    short = {"steps": 1, "batch": 1, "window": 4}
+    config = {part: {"name": name} for part, name in parts.items()}
+    config |= {"train": {"name": "cpu", "motion": short}, "fit": ["motion"], "out": str(tmp_path)}
+    folder = fit(config)
+    assert folder == folder_of(complete(config)) == fit(config)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("seed: 0", "seed: 1"))
+    with pytest.raises(VisemixError, match=r"config.yaml was changed after the run was named.*delete .* and fit again"):
+        fit(config)
 
 
 def test_equal_stages_of_different_points_have_equal_configs(experiment):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import platform
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ from omegaconf import MISSING as REQUIRED
 
 from visemix import __version__
 from visemix.metrics import METRICS
+from visemix.registry import Registry
 from visemix.run import REGISTRIES
 from visemix.types import VisemixError
 
@@ -24,14 +26,18 @@ OPTIONAL = {
     "pytorch3d": "another rasteriser; see its own page, it is not on the package index",
     "wandb": "logs to Weights & Biases with use: {log: wandb}",
 }
+PAPER = re.compile(  # as docstrings name it: (arXiv 2312.07385, IV-B), (Wang et al. 2004), Chung and Zisserman (2016)
+    r"\(((?:GSmoothFace|GeneFace)[^()]*|[^()]*(?:arXiv \d|[A-Za-z.,] \d{4})[^()]*)\)|([A-Z]\w+ and [A-Z]\w+ \(\d{4}\))"
+)
 UNWANTED = ("torchvision", "torchaudio")
 
 
 def catalogue() -> Catalogue:
-    """Group → part → what it is (`about`), and its options with type and default; a required one has no default."""
+    """Group → part → what it is (`about`), the paper it comes from (`source`, None where it comes from none), and its
+    options with type and default; a required one has no default."""
     groups = REGISTRIES | {"metrics": METRICS}
     return {
-        group: {name: {"about": _about(registry[name]), "options": _options(registry.schema(name))} for name in names}
+        group: {name: _entry(registry, name) for name in names}
         for group, registry in groups.items()
         if (names := registry.names())
     }
@@ -43,11 +49,26 @@ def pages(found: Catalogue) -> str:
     for group, named in found.items():
         lines.append(group)
         for name, part in named.items():
-            lines.append(f"  {name}: {part['about']}")
+            source = f" [{part['source']}]" if part["source"] else ""
+            lines.append(f"  {name}: {part['about']}{source}")
             for option, about in part["options"].items():
                 value = f" = {about['default']}" if "default" in about else " (required)"
                 lines.append(f"      {option}: {about['type']}{value}")
     return "\n".join(lines)
+
+
+def _entry(registry: Registry[Any], name: str) -> dict[str, Any]:
+    part = registry[name]
+    return {"about": _about(part), "source": _source(part), "options": _options(registry.schema(name))}
+
+
+def _source(part: Any) -> str | None:
+    """The first paper that the docstring of a part names, or that of its module."""
+    for text in (part.__doc__, getattr(inspect.getmodule(part), "__doc__", None)):
+        found = PAPER.search(" ".join((text or "").split()))
+        if found:
+            return found[1] or found[2]
+    return None
 
 
 def checks() -> Iterator[tuple[bool, str]]:

@@ -218,6 +218,20 @@ def evaluate(
 
 
 @app.command()
+def compare(
+    experiment: Experiment,
+    out: Annotated[Path, typer.Option(help="Folder for the tables and scores.")] = Path("comparison"),
+    weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
+    jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score folders of anyone's videos into the papers' tables. The last line printed is the first table."""
+    from visemix.compare import compare
+
+    typer.echo(compare(experiment, out, overwrite=overwrite, weights=weights, jobs=jobs)[0])
+
+
+@app.command()
 def report(
     runs: Annotated[list[str], typer.Argument(metavar="[NAME=]RUN...", help="Runs, or what evaluate --out wrote.")],
     out: Annotated[Path, typer.Option(help="The page to write, .html.")] = Path("report.html"),
@@ -280,10 +294,15 @@ def sweep(
     overrides: Overrides = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    only_plan: Annotated[bool, typer.Option("--plan", help="Only list what would be trained.")] = False,
 ) -> None:
     """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    from visemix.plan import listing, plan
     from visemix.sweep import sweep, write_sweep
 
+    if only_plan:
+        typer.echo(listing(plan(experiment, overrides or [])))
+        return
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
     for outcome in outcomes:
         said = f": {outcome.reason}" if outcome.reason else ""

@@ -75,10 +75,12 @@ def points(cfg: DictConfig) -> list[Point]:
     """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
 
     Points that differ in nothing but the seed share a row. Without `sweep` there is one point. `quoted` names the
-    paper's table that the rows are set beside; there, the first row is the full model.
+    paper's table that the rows are set beside; there, the first row is the full model. `ood` names a folder of clips
+    whose speech the points are also scored on.
     """
     grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
-    grid.pop("quoted", None)
+    for key in ("quoted", "ood"):
+        grid.pop(key, None)
     variants = grid.pop("variants", {"": []})
     for key, values in (*grid.items(), *variants.items()):
         if not isinstance(values, list):

@@ -121,7 +121,8 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 def warn_of_untrained(model: TalkingFace) -> None:
     learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
     for stage in present(model):
-        if stage not in learnt and not (model.listening and stage != "render"):
+        beside = STAGES[stage].again or (model.listening and stage != "render")  # nobody misses it
+        if stage not in learnt and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 

@@ -1,4 +1,4 @@
-"""A run on what it was not trained on: its held-out speech and pictures as files, and their scores."""
+"""A run on what it was not trained on: its held-out speech and pictures as files, or foreign speech; and the scores."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from visemix.data import DATA, VideoWriter
+from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
 from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
 from visemix.motion.base import stream
 from visemix.ops.device import keep_memory
 from visemix.ops.store import write_tensors
-from visemix.pipeline import WEIGHTS, TalkingFace, plain
+from visemix.pipeline import WEIGHTS, TalkingFace
 from visemix.registry import load_file
+from visemix.run import of_person, refuse_edited
 from visemix.scoring import FIT
 from visemix.training.modules import STAGES
-from visemix.types import Motion, Space, Video, VisemixError
+from visemix.types import Motion, Space, Speech, Video, VisemixError
 
 log = logging.getLogger(__name__)
 
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
+FOREIGN = "foreign"  # the same, of the person saying what others say
+WITHOUT_TRUTH = ("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
 
 
 def is_run(path: Path) -> bool:
@@ -89,13 +92,8 @@ def write_held_out(
     progress: bool = True,
 ) -> list[Path]:
     """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
-    cfg = read_config(run)
-    for plugin in cfg.plugins:
-        load_file(plugin)
-    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    cfg, model = _opened(run, device)
     spoken = "motion" in _learnt(model)
-    if "render" not in _learnt(model) and next(iter(model.render.parameters()), None) is not None:
-        raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
     made = []
     keep_memory()
     for span in held_out(cfg, model, spoken, clips):
@@ -105,9 +103,7 @@ def write_held_out(
         if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
             continue
         sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
-        with VideoWriter(real, sound=sound, overwrite=True) as writer:
-            for k in range(span.start, span.stop):
-                writer.write(span.clip.footage([k]))
+        _record(real, span, len(span), sound)
         loop = Loop(span.clip, len(span), start=span.start)
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
@@ -127,9 +123,54 @@ def write_held_out(
     return made
 
 
+def evaluate_speech(
+    run: str | Path,
+    speech: str | Path,
+    *,
+    clips: str | Path | None = None,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Let the run's person say what clips of others say (GeneFace's out-of-domain audio), and score the files.
+
+    There is no truth for that, so only what needs none is measured: sync, steadiness, and the distance of the pictures
+    from the person's held-out ones, which lie beside them. Each speaks no longer than the person's own held-out end.
+
+    Args:
+        speech: a folder of clips, as `visemix corpus --split ood` makes.
+        clips, batch, device, options: as for `evaluate_run`.
+
+    Raises:
+        VisemixError: as `evaluate_run`; or a run that was not taught to speak.
+    """
+    run = Path(run)
+    cfg, model = _opened(run, device)
+    if "motion" not in _learnt(model) and not model.listening:
+        raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
+    span = held_out(cfg, model, True, clips)[0]
+    for path in find_clips(Path(speech)):
+        said = ClipFolder(path)
+        frames = min(len(span), said.frames)
+        real, fake = (run / FOREIGN / side / f"{said.name}.mp4" for side in ("real", "fake"))
+        if all(younger(file, run / WEIGHTS) for file in (real, fake)):
+            continue
+        _record(real, span, frames, None)
+        loop = Loop(span.clip, frames, start=span.start)
+        loop.device = next(model.face.buffers()).device
+        heard = said.speech(0, frames)
+        with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:
+            for video in drawn(model, _spoken(model, heard, loop), loop, batch):
+                writer.write(video.frames[0])
+    folder = run / FOREIGN
+    options = options | {"overwrite": True, "progress": progress}
+    return evaluate(folder / "real", folder / "fake", WITHOUT_TRUTH, folder / SCORES, **options)
+
+
 def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None) -> list[Span]:
     """The stretches that the run's data keeps for validation."""
-    about = plain(cfg.data) | ({} if clips is None else {"root": str(clips)})
+    about = of_person(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
     data.window, data.frames, data.speech, data.scene = 1, True, spoken or model.listening, model.render.scene
     data.setup()
@@ -147,11 +188,15 @@ def recorded(span: Span) -> Motion:
 @torch.inference_mode()
 def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
     """What the model hears in a stretch's sound: the whole motion, which is small."""
-    speech = span.clip.speech(span.start, len(span)).to(loop.device)
-    heard = model.listen(speech)
+    return _spoken(model, span.clip.speech(span.start, len(span)), loop)
+
+
+@torch.inference_mode()
+def _spoken(model: TalkingFace, speech: Speech, loop: Loop) -> Motion:
+    heard = model.listen(speech.to(loop.device))
     if model.listening:
         return Motion(torch.cat([piece.values for piece in heard], 1), Space.FEATURES)
-    still = loop.subject(torch.arange(len(span)), footage=False)
+    still = loop.subject(torch.arange(speech.frames), footage=False)
     pieces = list(stream(model.motion, heard, still))
     return Motion(torch.cat([piece.values for piece in pieces], 1), model.motion.space)
 
@@ -163,12 +208,31 @@ def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterato
     yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
 
 
+def _record(path: Path, span: Span, frames: int, sound: Any) -> None:
+    """The recording itself, encoded as what is made will be."""
+    with VideoWriter(path, sound=sound, overwrite=True) as writer:
+        for k in range(span.start, span.start + frames):
+            writer.write(span.clip.footage([k]))
+
+
+def _opened(run: Path, device: str) -> tuple[DictConfig, TalkingFace]:
+    """A run's config and its model, which must be able to draw."""
+    cfg = read_config(run)
+    for plugin in cfg.plugins:
+        load_file(plugin)
+    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    if "render" not in _learnt(model) and next(iter(model.render.parameters()), None) is not None:
+        raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
+    return cfg, model
+
+
 def read_config(run: Path) -> DictConfig:
     path = run / "config.yaml"
     if not path.is_file():
         raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")
     cfg = OmegaConf.load(path)
     assert isinstance(cfg, DictConfig)
+    refuse_edited(run)
     return cfg
 
 

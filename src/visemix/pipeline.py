@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import ModelHubMixin, hf_hub_download
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.audio import AUDIO, AudioEncoder
+from visemix.data import ClipFolder, read_sound, whole_frames
+from visemix.data.footage import pingpong
 from visemix.face import FACE, FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
@@ -38,8 +40,11 @@ class Target(Protocol):
     def subject(self, frames: Tensor, *, footage: bool = True) -> Subject: ...
 
 
-class TalkingFace(nn.Module):
+class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talking-face"]):
     """An audio encoder, a motion model and a renderer over one face model.
+
+    `TalkingFace.from_pretrained(path)("speech.wav", "data/clips/anna").frames` are the pictures of anna saying it;
+    `save_pretrained` and `push_to_hub` share a model.
 
     `config` is what `from_config` was given for each of them: a checkpoint carries it. `notes` is what else the
     checkpoint says that the model came from: `trained` and `loaded` name its stages.
@@ -67,7 +72,11 @@ class TalkingFace(nn.Module):
     def stages(self) -> dict[str, nn.Module]:
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
 
-    def forward(self, speech: Speech, subject: Subject) -> Video:
+    def forward(self, audio: Speech | str | Path, target: Subject | str | Path) -> Video:
+        """The target says what is heard. Either may be a file: any sound, and a clip folder that `prepare` wrote, which
+        is gone through there and back again. All of it is in memory at once: for long speech there is `stream`."""
+        speech = audio if isinstance(audio, Speech) else Speech(whole_frames(read_sound(audio))[None])
+        subject = target if isinstance(target, Subject) else self.footage(target, speech.frames)
         features: AudioFeatures = self.audio(speech)  # (B, T, C)
         motion: Motion = self.move(features, subject)  # (B, T, D)
         return self.draw(motion, self.steadied(subject))  # (B, T, 3, H, W)
@@ -82,6 +91,11 @@ class TalkingFace(nn.Module):
         if not self.render.steady:
             return subject
         return replace(subject, pose=smooth(subject.pose, self.render.steady, math.ceil(3 * self.render.steady)))
+
+    def footage(self, clip: str | Path, frames: int) -> Subject:
+        """So many frames of a prepared clip, there and back again where it is shorter."""
+        folder = ClipFolder(Path(clip), self.face)
+        return folder.subject(pingpong(folder.frames, frames), reference=0)
 
     def move(self, features: AudioFeatures, subject: Subject) -> Motion:
         """What drives the renderer: the motion model's answer, or the features themselves where it listens to them."""
@@ -133,6 +147,10 @@ class TalkingFace(nn.Module):
         config = {part: carried(getattr(self, part), self.config[part]) for part in self.config}
         write_tensors(Path(path), self.state_dict(), {"config": config, "face": self.face.name} | notes)
 
+    def _save_pretrained(self, save_directory: Path) -> None:
+        kept = {key: note for key, note in self.notes.items() if key not in ("config", "face")}
+        self.save(save_directory / WEIGHTS, **kept)
+
     @classmethod
     def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
         """The model in a file that `save` wrote, or in the run folder around it, in eval mode.
@@ -152,12 +170,14 @@ class TalkingFace(nn.Module):
         return model.eval()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
+    def from_pretrained(  # type: ignore[override]  # what a part is built from takes the place of the hub's own options
+        cls, name: str | Path, *, revision: str | None = None, **parts: Mapping[str, Any]
+    ) -> TalkingFace:
         """As `from_checkpoint`, and where no such path exists, from the repository of that name on Hugging Face."""
         if Path(name).exists() or str(name).count("/") != 1:
             return cls.from_checkpoint(name, **parts)
         try:
-            return cls.from_checkpoint(hf_hub_download(str(name), WEIGHTS), **parts)
+            return cls.from_checkpoint(hf_hub_download(str(name), WEIGHTS, revision=revision), **parts)
         except (OSError, ValueError) as error:  # what the hub's client raises derives from these
             reason = str(error).splitlines()[0]
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from visemix.training.fitting import fit_stage, state_file
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
-from visemix.training.stage import owner, present
+from visemix.training.stage import moved, owner, present
 from visemix.types import VisemixError
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -37,7 +38,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
-    "fit": list(STAGES),
+    "fit": [stage for stage, module in STAGES.items() if not module.again],
     "load": {},
     "out": "runs",
     "device": "auto",
@@ -82,7 +83,8 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     _refuse_strangers("an experiment's load", full["load"], STAGES)
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
-    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}
+    used = [stage for stage, module in STAGES.items() if not module.again or stage in full["fit"]]
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in used}
     return OmegaConf.create(full | {"train": {"name": name} | stages})
 
 
@@ -106,21 +108,19 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     cfg = complete(cfg)
     folder = folder_of(cfg)
     begun = (folder / WEIGHTS).is_file()
+    refuse_edited(folder)
     trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
     if begun and {*cfg.fit} <= {*trained}:
         return folder
     L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
-    wanted = [stage for stage in present(model) if stage in cfg.fit]
-    if cfg.fit and not wanted:
-        raise VisemixError(f"nothing in the {' and '.join(cfg.fit)} stage can be trained; leave it out of `fit`")
+    wanted = to_train(cfg, model)
     missing = [stage for stage in wanted if stage not in trained]
     if begun and not missing:
         return folder
     for stage, source in ({"": folder} if begun else dict(cfg.load)).items():
         join(model, stage, source)
     loaded = [stage for stage in cfg.load if stage not in wanted]
-    _refuse_gaps(model, wanted, [*cfg.load])
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
@@ -141,14 +141,47 @@ def fit(cfg: Mapping[str, Any]) -> Path:
 def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     """What a stage is trained on, looked through: a clip that does not do is said here."""
     options = stage_options(stage, cfg.train[stage])
-    data: Any = DATA.build(cfg.data, model.face)
+    data: Any = DATA.build(of_person(cfg.data) if STAGES[stage].personal else cfg.data, model.face)
     data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
-    data.frames, data.paired = stage == "render", stage == "postnet"
+    data.frames, data.paired = stage in ("render", "joint"), stage == "postnet"
     data.scene = data.frames and model.render.scene
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
     data.setup("fit")
     return data
+
+
+def refuse_edited(folder: Path) -> None:
+    """Raises VisemixError where a run's `config.yaml` is no longer the one that its folder is named after."""
+    path = folder / "config.yaml"
+    if not path.is_file() or not re.fullmatch("[0-9a-f]{8}", folder.name):
+        return
+    cfg = OmegaConf.load(path)
+    if not isinstance(cfg, DictConfig) or signature(cfg) != folder.name:
+        raise VisemixError(
+            f"{path} was changed after the run was named after it, so nobody knows what was trained there; "
+            f"undo the change, or delete {folder} and fit again"
+        )
+
+
+def to_train(cfg: Mapping[str, Any], model: TalkingFace) -> list[str]:
+    """The stages of `cfg.fit` that the model has something for, in order.
+
+    Raises:
+        VisemixError: there is none, or one builds on what nobody trained.
+    """
+    wanted = [stage for stage in present(model) if stage in cfg["fit"]]
+    if cfg["fit"] and not wanted:
+        raise VisemixError(f"nothing in the {' and '.join(cfg['fit'])} stage can be trained; leave it out of `fit`")
+    _refuse_gaps(model, wanted, [*cfg["load"]])
+    return wanted
+
+
+def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of the one person who is shown: the target's clips, where the config names a target."""
+    whole = dict(data)
+    person: dict[str, Any] = {"root": whole.get("target"), "target": None, "clips": [], "val_speakers": []}
+    return whole | person if whole.get("target") else whole
 
 
 def join(model: TalkingFace, stage: str, source: str | Path) -> None:
@@ -163,7 +196,7 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:
             raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
-    model.join(weights, source, (lambda name: owner(name) == stage) if stage else (lambda _: True))
+    model.join(weights, source, (lambda name: owner(name) in moved(stage)) if stage else (lambda _: True))
 
 
 def heard(audio: Mapping[str, Any]) -> dict[str, Any]:

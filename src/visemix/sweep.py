@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -9,36 +12,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from visemix.config import compose, points
+from visemix.config import compose, find_experiment
 from visemix.engines import ENGINES, Task, Work
-from visemix.heldout import FOLDER, SCORES, evaluate_run, younger
+from visemix.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config, younger
 from visemix.ops.store import write_text
-from visemix.pipeline import WEIGHTS, plain, read_checkpoint, without_advice
+from visemix.pipeline import WEIGHTS, without_advice
+from visemix.plan import Cell, plan
 from visemix.registry import nearest
-from visemix.report.ablation import sweep_table, verdict_table, verdicts
+from visemix.report.ablation import sweep_page, sweep_table, verdict_table, verdicts
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
-from visemix.report.results import Result, read_result
-from visemix.run import complete, fit, folder_of, load_experiment
-from visemix.training.modules import STAGES
+from visemix.report.results import Result, read_result, with_foreign
+from visemix.run import fit, folder_of
+from visemix.training.logs import publish
 from visemix.types import VisemixError
 
-PLAINEST = {"audio": "mel", "motion": "regression", "render": "mesh"}  # for parts that have no say
-SHARED = "stages"  # name of the runs that hold one trained stage each
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Cell:
-    """A point of the sweep: its whole run, and the shared runs that its stages are trained in."""
-
-    row: str
-    seed: int
-    config: dict[str, Any]
-    stages: tuple[dict[str, Any], ...]
+MARK = "experiment.txt"  # beside a sweep's tables: the file that they come from
 
 
 @dataclass(frozen=True)
@@ -61,84 +56,55 @@ def sweep(
     """Train every point of an experiment's `sweep` that is missing, `jobs` at a time, and answer them in order.
 
     All points are checked before the first is trained. Each stage is trained in a run of its own under `stages/`,
-    named by what can change it, so that points of this and other sweeps share it; a point's run joins them.
+    named by what can change it, so that points of this and other sweeps share it; a point's run joins them. Then each
+    is scored on what its data holds out, and on foreign speech where `sweep.ood` names a folder of clips.
 
     Raises:
-        VisemixError: an unknown engine or paper's table, or a point that is no valid config, said with its row.
+        VisemixError: an unknown engine or paper's table, a point that is no valid config, said with its row, or another
+            experiment's sweep of the same name.
     """
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
     _quoted(experiment)
     cells = plan(experiment, overrides)
-    stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
+    _claim(experiment, cells[0])
+    for cell in cells:
+        if cell.reason:
+            log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
+    speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
     with _bar(progress) as shown:
-        failed = _work(train, stages, "training", engine, jobs, shown)
+        failed = _train_all(cells, engine, jobs, shown)
         outcomes = [_join(cell, failed) for cell in cells]
-        runs = {str(outcome.folder): {"run": str(outcome.folder)} for outcome in outcomes if outcome.folder}
-        failed = _work(score, runs, "scoring", engine, jobs, shown)
+        runs: dict[str, Task] = {str(o.folder): {"run": str(o.folder), "speech": speech} for o in outcomes if o.folder}
+        failed = _work(score, runs, engine, jobs, shown, shown.add_task("scoring", total=len(runs)))
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
 def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Path]:
-    """The table of a sweep (`.md`, `.csv`, `.tex`, `.json`) beside its runs, and what became of each point.
+    """The table of a sweep beside its runs (headlines as `.md`, `.tex`, all metrics as `.csv`, `.json`) and a page
+    (`report.html`); in the Markdown and on the page also what became of each point.
 
-    Where `sweep.quoted` names a paper's table, its rows stand below ours, and the Markdown says of each change whether
-    it moves a number in the paper's direction.
+    Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
+    moves a number in the paper's direction.
     """
     rows: dict[str, list[Result]] = {one.cell.row: [] for one in outcomes}
     for one in outcomes:
         if one.folder is not None and not one.reason:
-            rows[one.cell.row].append(read_result(one.folder / FOLDER / SCORES))
+            rows[one.cell.row].append(_result(one.folder))
     name = str(outcomes[0].cell.config["name"])
-    beside = Path(outcomes[0].cell.config["out"]) / name
+    beside = _beside(outcomes[0].cell)
     quoted = _quoted(experiment)
-    table = sweep_table(name, rows, quoted)
+    whole, table = (sweep_table(name, rows, quoted, short=short) for short in (False, True))
     files = [beside / f"table{suffix}" for suffix in WRITERS]
-    write_tables(files, table)
-    failures = "".join(f"\n- {one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason)
-    text = markdown(table)
-    text += f"\n{verdict_table(verdicts(rows, quoted))}" if quoted else ""
-    text += f"\nPoints that failed:\n{failures}\n" if failures else ""
+    write_tables([path for path in files if path.suffix != ".tex"], whole)
+    write_tables([beside / "table.tex"], table)
+    found = verdicts(rows, quoted) if quoted else []
+    failures = [f"{one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason]
+    text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")
+    text += "\nPoints that failed:\n\n" + "".join(f"- {line}\n" for line in failures) if failures else ""
     write_text(beside / "table.md", text)
-    return files
-
-
-def plan(experiment: str | Path, overrides: Sequence[str] = ()) -> list[Cell]:
-    """Every point of a sweep as complete configs."""
-    cells = []
-    for point in points(compose(experiment, overrides)):
-        try:
-            cfg = load_experiment(experiment, [*point.overrides, *overrides])
-        except VisemixError as error:
-            raise VisemixError(f"point '{point.row}' of {experiment}: {error}") from error
-        cells.append(Cell(point.row, int(cfg.seed), plain(cfg), tuple(plain(own) for own in stage_configs(cfg))))
-    return cells
-
-
-def stage_configs(cfg: DictConfig) -> list[DictConfig]:
-    """For each part that a run trains, the config of a run that trains it alone.
-
-    Stages that move the same part stay together. Parts that have no say in them are replaced by the plainest, so that
-    equal stages of different points have equal configs.
-    """
-    together: dict[tuple[str, ...], list[str]] = {}
-    for stage in cfg.fit:
-        together.setdefault(parts_behind(stage, cfg), []).append(stage)
-    whole, configs = plain(cfg), []
-    for owned, stages in together.items():
-        alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in owned}
-        alone |= {"name": SHARED, "fit": stages}
-        alone["train"] = {key: value for key, value in whole["train"].items() if key in ("name", *stages)}
-        alone["load"] = {stage: source for stage, source in whole["load"].items() if parts_behind(stage, cfg) == owned}
-        configs.append(complete(alone))
-    return configs
-
-
-def parts_behind(stage: str, cfg: Mapping[str, Any]) -> tuple[str, ...]:
-    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
-    part = STAGES[stage].owns[-1].split(".")[0]
-    listens = part == "motion" or cfg["render"].get("condition") == "audio"
-    return ("audio", part) if listens else (part,)
+    write_text(beside / "report.html", sweep_page(table, found, failures))
+    return [*files, beside / "report.html"]
 
 
 def train(config: dict[str, Any]) -> str:
@@ -147,31 +113,72 @@ def train(config: dict[str, Any]) -> str:
 
 
 def score(task: dict[str, Any]) -> str:
-    """Score a point's run on what its data holds out, unless it was. Answers why it failed, or nothing."""
-    run = Path(task["run"])
-    if younger(run / FOLDER / SCORES, run / WEIGHTS):
+    """Score a point's run on what its data holds out, and on foreign speech, unless it was. Answers why it failed."""
+    run, speech = Path(task["run"]), task["speech"]
+    scores = [run / FOLDER / SCORES, *([run / FOREIGN / SCORES] if speech else [])]
+    if all(younger(path, run / WEIGHTS) for path in scores):
         return ""
-    return _told(run, lambda: evaluate_run(run, progress=False))
+
+    def work() -> None:
+        result = evaluate_run(run, progress=False)
+        if speech:
+            evaluate_speech(run, speech, progress=False)
+        cfg = read_config(run)
+        publish(
+            cfg.log, run, f"{cfg.name}/{run.name}", result["summary"], sorted((run / FOLDER / "fake").glob("*.mp4"))
+        )
+
+    return _told(run, work)
+
+
+def _train_all(cells: Sequence[Cell], engine: str, jobs: int, shown: Progress) -> dict[str, str]:
+    """Train the stages of all points, those that others build on first; answers why those failed that did."""
+    runs = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
+    bar = shown.add_task("training", total=len(runs))
+    failed: dict[str, str] = {}
+    done: set[str] = set()
+    while len(done) < len(runs):
+        due = {run: task for run, task in runs.items() if run not in done and not _built_on(task, runs) - done}
+        done |= {*due}
+        for run, task in due.items():
+            if lost := _built_on(task, runs) & {*failed}:
+                failed[run] = failed[lost.pop()]
+        shown.advance(bar, sum(run in failed for run in due))
+        failed |= _work(train, {run: task for run, task in due.items() if run not in failed}, engine, jobs, shown, bar)
+    return failed
+
+
+def _built_on(task: Task, runs: Mapping[str, Task]) -> set[str]:
+    return {str(source) for source in task["load"].values()} & {*runs}
 
 
 def _told(folder: Path, work: Callable[[], object]) -> str:
-    """Do it with everything it says in `log.txt` of the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 — one bad point never stops the others
-            traceback.print_exc()
-            return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
-    return ""
+    """Do it with everything it says in `log.txt` of the folder; answers why it failed, or nothing."""
+    reason = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.txt").open("a") as text, redirect_stdout(text), redirect_stderr(text):
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 — one bad point never stops the others
+                reason = _said(error)
+                traceback.print_exc()
+    except OSError as error:  # the log cannot be written
+        reason = reason or _said(error)
+    return reason
 
 
-def _work(work: Work, tasks: Mapping[str, Task], what: str, engine: str, jobs: int, shown: Progress) -> dict[str, str]:
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; make room, and the same command goes on from there"
+    return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
+
+
+def _work(work: Work, tasks: Mapping[str, Task], engine: str, jobs: int, shown: Progress, bar: Any) -> dict[str, str]:
     """Work off tasks by folder; answers why those failed that did."""
-    bar = shown.add_task(what, total=len(tasks))
     names = {id(task): folder for folder, task in tasks.items()}
     failed = {}
-    for task, reason in ENGINES[engine](work, list(tasks.values()), jobs):
+    for task, reason in ENGINES[engine](work, list(tasks.values()), jobs) if tasks else ():
         if reason:
             failed[names[id(task)]] = reason
         shown.advance(bar)
@@ -185,16 +192,45 @@ def _quoted(experiment: str | Path) -> Quoted | None:
     return ABLATED[name] if name else None
 
 
+def _claim(experiment: str | Path, cell: Cell) -> None:
+    """Mark the folder of the sweep's tables with its file; refuse one that another experiment's sweep has marked."""
+    beside, ours = _beside(cell), find_experiment(experiment).resolve()
+    mark = beside / MARK
+    if mark.is_file():
+        theirs = (beside / mark.read_text(encoding="utf-8").strip()).resolve()
+        if theirs != ours and theirs.is_file():
+            raise VisemixError(
+                f"two experiments are called '{cell.config['name']}': {theirs.name} in {theirs.parent} has its tables "
+                f"in {beside}; give {experiment} another `name`, or another `out`"
+            )
+    write_text(mark, os.path.relpath(ours, beside.resolve()) + "\n")
+
+
+def _beside(cell: Cell) -> Path:
+    return Path(cell.config["out"]) / str(cell.config["name"])
+
+
 def _join(cell: Cell, failed: Mapping[str, str]) -> Outcome:
     """The run of a point, whose stages are taken from the shared runs; or what kept one of them from ending."""
+    if cell.reason:
+        return Outcome(cell, None, cell.reason)
     load = dict(cell.config["load"])
     for alone in cell.stages:
         folder = str(folder_of(OmegaConf.create(alone)))
         if folder in failed:
             return Outcome(cell, None, failed[folder])
-        load |= dict.fromkeys(read_checkpoint(folder)[1]["trained"], folder)
-    with without_advice():  # each stage's own run has given it
-        return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
+        load |= dict.fromkeys(alone["fit"], folder)
+    try:
+        with without_advice():  # each stage's own run has given it
+            return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
+    except Exception as error:  # noqa: BLE001 — a run that cannot be joined never stops the others
+        return Outcome(cell, None, _said(error))
+
+
+def _result(run: Path) -> Result:
+    """A run's scores, those of foreign speech among them."""
+    held, foreign = run / FOLDER / SCORES, run / FOREIGN / SCORES
+    return with_foreign(read_result(held), read_result(foreign)) if foreign.is_file() else read_result(held)
 
 
 def _bar(shown: bool) -> Progress:

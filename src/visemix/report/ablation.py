@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from visemix.report.quoted import CAUTION, Quoted
-from visemix.report.results import Result, columns, truth_row
+from visemix.report.formats import html
+from visemix.report.page import heading, page, paragraph
+from visemix.report.page import table as plain_table
+from visemix.report.quoted import CAUTION, STAND_INS, Quoted
+from visemix.report.results import HEADLINES, Result, columns, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
-Judgement = Literal["agrees", "disagrees", "undecided"]
+Judgement = Literal["agrees", "disagrees", "undecided", "unmeasured"]
 DOUBT = 2.0  # standard errors that a difference must exceed to count
 
 
@@ -24,18 +27,24 @@ class Verdict:
 
     row: str
     metric: str
-    ours: float
+    ours: float  # NaN where it was not measured
     doubt: float  # half the width of the interval around `ours`; NaN for one seed
     theirs: float
     judgement: Judgement
 
 
-def sweep_table(title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None) -> Table:
-    """A row each, its cells mean ± standard deviation over the results (one a seed); below them the paper's rows."""
+def sweep_table(
+    title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None, *, short: bool = False
+) -> Table:
+    """A row each, its cells mean ± standard deviation over the results (one a seed); below them the paper's rows.
+
+    `short` leaves out what neither the paper prints nor is a headline: for a page.
+    """
     results = {f"{row} {k}": result for row, of in rows.items() for k, result in enumerate(of)}
     if not results:
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
-    shown = columns(results)
+    chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
+    shown = [column for column in columns(results) if column.key in chosen or not short]
     measured = [Row(row, {column.key: _cell(of, column.key) for column in shown}) for row, of in rows.items()]
     groups = [Group("measured here", [truth_row(results.values()), *measured])]
     theirs = quoted.group([column.key for column in shown]) if quoted else None
@@ -45,43 +54,80 @@ def sweep_table(title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted
 
 
 def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdict]:
-    """For each row and metric that paper and sweep share. The first row is the full model in ours, whatever its name.
+    """For each row of the paper and each number in it. Our first row is the full model, which the paper must have.
 
-    A difference of ours that two standard errors do not clear, or that comes from a single seed, is undecided.
+    A difference of ours that two standard errors do not clear, or that comes from a single seed, is undecided. Where
+    nothing here has a metric of the paper, and a stand-in for it is known, that is judged.
     """
-    (full, base), *others = rows.items()
+    full = next(iter(rows))
     if full not in quoted.rows:
         raise VisemixError(f"the first variant, '{full}', is none of {quoted.table}'s rows ({', '.join(quoted.rows)})")
+    measured = {metric for metric in {*quoted.columns, *STAND_INS.values()} if _values(rows[full], metric)}
     found = []
-    for row, of in others:
-        for k, metric in enumerate(quoted.columns):
-            printed = (quoted.rows.get(row, ())[k : k + 1] or (None,))[0], quoted.rows[full][k]
-            values = _values(of, metric), _values(base, metric)
-            if None in printed or not all(values):
+    for row in (name for name in quoted.rows if name != full):
+        for metric, changed, whole in zip(quoted.columns, quoted.rows[row], quoted.rows[full], strict=True):
+            if changed is None or whole is None or changed == whole:
                 continue
-            theirs = float(printed[0] or 0.0) - float(printed[1] or 0.0)
-            ours = float(np.mean(values[0]) - np.mean(values[1]))
-            doubt = _doubt(*values)
-            clear = abs(ours) > doubt  # False where the doubt is NaN
-            judgement: Judgement = ("agrees" if ours * theirs > 0 else "disagrees") if clear else "undecided"
-            found.append(Verdict(row, metric, ours, doubt, theirs, judgement))
+            ours = metric if metric in measured else STAND_INS.get(metric, metric)
+            name = metric if ours == metric or ours not in measured else f"{ours} for {metric}"
+            found.append(
+                _judge(row, name, _values(rows.get(row, ()), ours), _values(rows[full], ours), changed - whole)
+            )
     return found
 
 
 def verdict_table(found: Sequence[Verdict]) -> str:
-    """Markdown: a line each, and how many agree."""
-    counts = {word: sum(v.judgement == word for v in found) for word in ("agrees", "disagrees", "undecided")}
-    lines = [
-        f"Of {len(found)} differences to the full model, {counts['agrees']} have the paper's direction, "
-        f"{counts['disagrees']} the other, {counts['undecided']} cannot be told from the seeds' spread.",
-        "",
-        "| row | metric | ours | ± | paper's | direction |",
-        "|---|---|---:|---:|---:|---|",
-    ]
-    for v in found:
-        doubt = "–" if math.isnan(v.doubt) else f"{v.doubt:.3g}"
-        lines.append(f"| {v.row} | {v.metric} | {v.ours:+.3g} | {doubt} | {v.theirs:+.3g} | {v.judgement} |")
+    """Markdown: how many agree, in a sentence each those that do not, and a line for everything."""
+    lines = [*summary(found), ""]
+    against = [v for v in found if v.judgement == "disagrees"]
+    if against:
+        lines += ["Not as in the paper:", ""]
+        lines += [f"- {v.row}, {v.metric}: {v.ours:+.3g} here, {v.theirs:+.3g} in the paper" for v in against] + [""]
+    lines += ["| row | metric | ours | ± | paper's | direction |", "|---|---|---:|---:|---:|---|"]
+    lines += [f"| {' | '.join(_words(v))} |" for v in found]
     return "\n".join(lines) + "\n"
+
+
+def summary(found: Sequence[Verdict]) -> list[str]:
+    """The counts: of differences, and of rows, which agree where every difference that was decided does."""
+    count = {word: sum(v.judgement == word for v in found) for word in get_args(Judgement)}
+    rows: dict[str, set[str]] = {v.row: set() for v in found}
+    for v in found:
+        rows[v.row].add(v.judgement)
+    against = sum("disagrees" in judged for judged in rows.values())
+    agree = sum("agrees" in judged and "disagrees" not in judged for judged in rows.values())
+    return [
+        f"The paper prints {len(found)} differences to the full model. Here {count['agrees']} have its direction, "
+        f"{count['disagrees']} the other, {count['undecided']} cannot be told from the seeds' spread, and "
+        f"{count['unmeasured']} were not measured.",
+        f"Of its {len(rows)} rows {agree} agree wherever they are decided, {against} disagree somewhere, and "
+        f"{len(rows) - agree - against} decide nothing.",
+    ]
+
+
+def sweep_page(table: Table, found: Sequence[Verdict], failures: Sequence[str]) -> str:
+    """The same as a page that opens anywhere."""
+    blocks = [html(table)]
+    if found:
+        blocks += [heading("Directions"), *map(paragraph, summary(found))]
+        blocks.append(plain_table(["row", "metric", "ours", "±", "paper's", "direction"], map(_words, found)))
+    if failures:
+        blocks += [heading("Points that failed"), *map(paragraph, failures)]
+    return page(table.title, blocks)
+
+
+def _judge(row: str, metric: str, ours: Sequence[float], full: Sequence[float], theirs: float) -> Verdict:
+    if not ours or not full:
+        return Verdict(row, metric, math.nan, math.nan, theirs, "unmeasured")
+    difference, doubt = float(np.mean(ours) - np.mean(full)), _doubt(ours, full)
+    clear = abs(difference) > doubt  # False where the doubt is NaN
+    judgement: Judgement = ("agrees" if difference * theirs > 0 else "disagrees") if clear else "undecided"
+    return Verdict(row, metric, difference, doubt, theirs, judgement)
+
+
+def _words(v: Verdict) -> list[str]:
+    ours, doubt = ("–" if math.isnan(value) else f"{value:{sign}.3g}" for value, sign in ((v.ours, "+"), (v.doubt, "")))
+    return [v.row, v.metric, ours, doubt, f"{v.theirs:+.3g}", v.judgement]
 
 
 def _values(of: Sequence[Result], metric: str) -> list[float]:

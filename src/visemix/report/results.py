@@ -23,7 +23,9 @@ HEADLINES = (  # what stands in a table that is to fit a page: the papers' metri
     *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
     *("lse_c", "av_offset_abs", "jitter", "opening_spread"),
 )
-DIGITS = {"fid": 2, "av_offset": 2, "av_offset_abs": 2}  # else 3, as the papers print
+OOD = "_ood"  # of a metric: measured on foreign speech (GeneFace's out-of-domain columns)
+FOREIGN = ("fid", "lse_c", "avproxy_corr@0")  # those of them that stand in a table
+DIGITS = {"fid": 2, "fid_ood": 2, "av_offset": 2, "av_offset_abs": 2}  # else 3, as the papers print
 
 
 def read_result(path: Path) -> Result:
@@ -45,6 +47,15 @@ def read_result(path: Path) -> Result:
     ):
         raise VisemixError(f"{path} is no evaluation ({', '.join(EXPECTED)}); give what `visemix evaluate --out` wrote")
     return found
+
+
+def with_foreign(result: Result, foreign: Result) -> Result:
+    """A result whose means have those of foreign speech beside them, as `fid_ood` and the like."""
+    beside = {
+        part: {f"{key}{OOD}": row for key, row in foreign[part].items() if key in FOREIGN}
+        for part in ("summary", "details")
+    }
+    return result | {part: result[part] | rows for part, rows in beside.items()}
 
 
 def check_together(results: Mapping[str, Result]) -> None:
@@ -135,12 +146,13 @@ def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
     row = result[summary][key]
     if row["status"] == "inf":
         return Cell(math.inf)
-    clips = {name: clip[of_clip].get(key, {}) for name, clip in result["clips"].items()}
+    clips = {name: clip[of_clip][key] for name, clip in result["clips"].items() if key in clip[of_clip]}
+    about = result["details"].get(key, {})
     if row["status"] != "ok":
-        return Cell(None, reason=f"{row['status']}: {_reason(clips, row['status'])}")
-    details = result["details"].get(key, {})
-    caution = (details.get("caution") or "") if summary == "summary" else ""
-    if details.get("per") == "set":  # a number of all frames together is no mean over clips
+        reason = _reason(clips, row["status"]) if clips else about.get("reason", "no reason is given")
+        return Cell(None, reason=f"{row['status']}: {reason}")
+    caution = (about.get("caution") or "") if summary == "summary" else ""
+    if about.get("per") == "set" or not clips:  # a number of all frames together is no mean over clips
         return Cell(row["value"], reason=caution and f"{key} {caution}")
     return Cell(row["value"], bootstrap([clip["value"] for clip in clips.values() if clip.get("value") is not None]))
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import netrc
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from visemix.registry import Registry
+from visemix.types import VisemixError
 
 LOG: Registry[list[Logger]] = Registry("logger")  # built with folder, stage and name of the run
 COLUMNS = ("stage", "step", "name", "value")
@@ -69,8 +73,15 @@ def weights_and_biases(
     project: str = "visemix",
     mode: Literal["offline", "online"] = "offline",
     entity: str | None = None,
+    group: str | None = None,
 ) -> list[Logger]:
-    """Weights & Biases too, a run of its own per stage; offline ones lie in our run's folder for `wandb sync`."""
+    """Weights & Biases too, a run of its own per stage; offline ones lie in our run's folder for `wandb sync`.
+
+    `group` is what its runs are listed under: by default the experiment, for the runs of a sweep the sweep. Under
+    `wandb agent` the agent says which run it is.
+    """
+    if mode == "online" and not _logged_in():
+        raise VisemixError("log.mode=online needs a W&B login: run `wandb login`, or say log.mode=offline")
     return [
         WandbLogger(
             project=project,
@@ -78,7 +89,35 @@ def weights_and_biases(
             save_dir=folder,
             offline=mode == "offline",
             name=f"{run}/{stage}",
+            group=group or run.rpartition("/")[0] or None,
+            job_type=stage,
             id=f"{run}/{stage}".replace("/", "-"),
             resume="allow",
         )
     ]
+
+
+def publish(
+    log: Mapping[str, Any], folder: Path, run: str, scores: Mapping[str, Mapping[str, Any]], videos: Sequence[Path]
+) -> None:
+    """Hand a run's scores, as a table and as its summary, and its videos to the loggers that take them."""
+    for logger in LOG.build(log, folder, "scores", run):
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            numbers = {name: row["value"] for name, row in scores.items() if row["value"] is not None}
+            rows = [[name, row["value"], row["unit"], row["status"]] for name, row in scores.items()]
+            logger.log_table("scores", ["metric", "value", "unit", "status"], rows)
+            logger.experiment.log({video.stem: wandb.Video(str(video), format="mp4") for video in videos} | numbers)
+            logger.experiment.finish()
+
+
+def _logged_in() -> bool:
+    """Whether W&B finds a key: in its variable, or where `wandb login` writes it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return netrc.netrc(path).authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

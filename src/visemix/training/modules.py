@@ -8,11 +8,21 @@ from torch import Tensor, nn
 
 from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
+from visemix.training.joint import JointModule
 from visemix.training.pictures import mouth_curves, offset_curves, repainted
 from visemix.training.stage import STAGES, StageModule
 from visemix.types import Clip, Losses, Motion, Space
 
-__all__ = ["STAGES", "MotionModule", "PostnetModule", "RenderModule", "StageModule", "SyncModule"]
+__all__ = [
+    "STAGES",
+    "FinetuneModule",
+    "JointModule",
+    "MotionModule",
+    "PostnetModule",
+    "RenderModule",
+    "StageModule",
+    "SyncModule",
+]
 
 
 class SyncModule(StageModule):
@@ -34,10 +44,8 @@ class SyncModule(StageModule):
         return offset_curves(self.stage.curves(self.model.audio(clip.speech), clip.subject, clip.motion))
 
 
-class MotionModule(StageModule):
-    """Trains the motion model, and what the audio encoder leaves trainable, on the clips' own motion."""
-
-    trains, owns, needs = "motion", ("audio", "motion"), ("sync",)
+class OnMotion(StageModule):
+    """What trains the motion model by its own loss, on the clips' own motion."""
 
     @property
     def stage(self) -> nn.Module:
@@ -57,10 +65,22 @@ class MotionModule(StageModule):
         return self.model.audio(clip.speech), clip.subject, target
 
 
+class MotionModule(OnMotion):
+    """Trains the motion model, and what the audio encoder leaves trainable."""
+
+    trains, owns, needs = "motion", ("audio", "motion"), ("sync",)
+
+
+class FinetuneModule(OnMotion):
+    """Trains the same on, with the clips of the person who is shown (GeneFace's Table 3, "w. fine-tune")."""
+
+    trains, again, needs, personal = "finetune", ("motion",), ("sync", "motion"), True
+
+
 class RenderModule(StageModule):
     """Trains the renderer to repaint the clips' own frames from their own motion."""
 
-    trains, owns = "render", ("render",)
+    trains, owns, personal = "render", ("render",), True
 
     @property
     def stage(self) -> nn.Module:
@@ -82,4 +102,5 @@ class RenderModule(StageModule):
         return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 
 
-STAGES.update({module.trains: module for module in (SyncModule, MotionModule, PostnetModule, RenderModule)})
+IN_ORDER = (SyncModule, MotionModule, FinetuneModule, PostnetModule, RenderModule, JointModule)
+STAGES.update({module.trains: module for module in IN_ORDER})

@@ -14,19 +14,21 @@ from torch import Tensor
 
 from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
-from visemix.types import Clip, Motion, Space
+from visemix.types import Clip, Motion
 
 UPPER_LIP, LOWER_LIP = 62, 66  # the middles of the inner lips in iBUG-68
 GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the truth, ours, and what it was made from
 MOST = 400  # points of one kind in a map
 
 
-def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4) -> Float[Tensor, "3 H W"]:
-    """The middle frame of the batch's first clips, and under each what the renderer makes of its motion."""
+def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4, spoken: bool = False) -> Float[Tensor, "3 H W"]:
+    """The middle frame of the batch's first clips, and under each what the renderer makes of its motion: the recorded
+    one, or the one that is `spoken`."""
     few = first(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    motion = Motion(model.audio(few.speech).values, Space.FEATURES) if model.listening else few.motion
+    heard = spoken or model.listening
+    motion = model.move(model.audio(few.speech), few.subject) if heard else few.motion
     drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)

@@ -24,15 +24,19 @@ class StageModule(L.LightningModule, ABC):
     """
 
     trains: str  # the stage's name
-    owns: tuple[str, ...]  # the parts it trains, by their names in the pipeline; of two names the longer one counts
+    owns: tuple[
+        str, ...
+    ] = ()  # the parts it trains, by their names in the pipeline; of two names the longer one counts
+    again: tuple[str, ...] = ()  # or the stages whose weights it trains once more: it runs only where `fit` names it
     needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
     frees = False  # whether its weights are frozen but for this stage
+    personal = False  # whether it learns from the person who is shown, where the data names one
 
     def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
         super().__init__()
         self.model, self.options, self.seed = model, options or StageOptions(), seed
         for name, parameter in model.named_parameters():
-            ours = owner(name) == self.trains
+            ours = owner(name) in moved(self.trains)
             parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
         for part in model.stages().values():
             part.train(any(parameter.requires_grad for parameter in part.parameters()))
@@ -130,10 +134,15 @@ def owner(name: str) -> str | None:
     return max(claims, default=(0, None))[1]
 
 
+def moved(stage: str) -> tuple[str, ...]:
+    """The stages whose weights this one trains: its own, or those that it trains once more."""
+    return STAGES[stage].again or (stage,)
+
+
 def present(model: TalkingFace) -> list[str]:
     """The stages that a model has something to train for, in order."""
     owners = {owner(name) for name, parameter in model.named_parameters()}
-    return [stage for stage in STAGES if stage in owners]
+    return [stage for stage in STAGES if owners & {*moved(stage)}]
 
 
 def _inside(name: str, part: str) -> bool:

@@ -1,0 +1,78 @@
+"""Does training end to end lower the error around the mouth? Runs of experiments/mixed/joint.yaml beside their pair.
+
+python benchmarks/joint.py PAIR [NAME=]RUN ... [--clips DIR]
+
+Every run is driven by the sound of what its data holds out (the same stretches for all), and its pictures are compared
+with the recorded ones over a box around the recorded mouth: mean absolute error of 8-bit values, and PSNR. `motion mm`
+is how far the opening of the inner lips is from the recorded one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from _report import report
+from torch import Tensor
+
+from visemix.data.module import Span
+from visemix.generation import Loop
+from visemix.heldout import drawn, driven, held_out, read_config, recorded
+from visemix.metrics.region import landmark_box
+from visemix.pipeline import TalkingFace
+from visemix.types import Motion
+
+MOUTH = slice(48, 68)
+MARGIN = 0.25  # of the mouth's longer side, around it
+UPPER_LIP, LOWER_LIP = 62, 66
+MM = 100  # of a decimetre
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs", nargs="+")
+    parser.add_argument("--clips", type=Path)
+    args = parser.parse_args()
+    rows = []
+    for word in args.runs:
+        name, _, path = word.rpartition("=")
+        run = Path(path)
+        model = TalkingFace.from_checkpoint(run)
+        spans = held_out(read_config(run), model, True, args.clips)
+        per_clip = torch.stack([measured(model, span) for span in spans])
+        error, squared, lips = per_clip.mean(0).tolist()
+        trained = ", ".join(model.notes["trained"])
+        psnr = 10 * torch.log10(torch.tensor(255**2 / squared)).item()
+        rows.append({"run": name or run.name, "trained": trained, "mouth |Δ|": error, "PSNR": psnr, "motion mm": lips})
+    frames = sum(len(span) for span in spans)
+    report("joint", rows, clips=[span.clip.name for span in spans], frames=frames, margin=MARGIN)
+
+
+def measured(model: TalkingFace, span: Span) -> Tensor:
+    """Absolute and squared error of the pixels around the mouth, and the error of its opening, over one stretch."""
+    loop = Loop(span.clip, len(span), start=span.start)
+    spoken, true = driven(model, span, loop), recorded(span)
+    points = span.clip.tensor("landmarks")[span.start : span.stop]
+    pictures = torch.cat([video.frames[0] for video in drawn(model, spoken, loop, 4)]).mul(255).round()
+    errors = []
+    for t, picture in enumerate(pictures):
+        real = span.clip.footage([span.start + t])[0].mul(255).round()
+        box = landmark_box(points[t, MOUTH], MARGIN, *picture.shape[-2:])
+        assert box is not None
+        left, top, right, bottom = box
+        delta = (picture - real)[:, top:bottom, left:right]
+        errors.append(torch.stack([delta.abs().mean(), delta.square().mean()]))
+    person = loop.subject(torch.arange(len(span)), footage=False)
+
+    def opening(motion: Motion) -> Tensor:
+        lips = model.face.landmarks(motion, person)[0]
+        return (lips[:, UPPER_LIP] - lips[:, LOWER_LIP]).norm(dim=-1)
+
+    lips = MM * (opening(spoken) - opening(true)).abs().mean()
+    return torch.cat([torch.stack(errors).mean(0), lips[None]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The points of a sweep, and the runs that train their stages: what points share is one run, trained once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from visemix.config import compose, points
+from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
+from visemix.run import complete, folder_of, load_experiment, of_person, to_train
+from visemix.training.modules import STAGES
+from visemix.training.stage import moved, owner
+from visemix.types import Space, VisemixError
+
+PLAINEST = {"audio": "mel", "motion": "regression", "render": "mesh"}  # for parts that have no say
+SHARED = "stages"  # name of the runs that hold one trained stage each
+EXPERT = {  # options of a motion model that its sync-expert hangs on
+    "flow_vae": ("name", "compat", "halves", "identity", "sampling", "sync_dim", "sync_windows"),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of the sweep: its whole run, and the runs, one for each stage and in order, that train it."""
+
+    row: str
+    seed: int
+    config: dict[str, Any]
+    stages: tuple[dict[str, Any], ...]
+    reason: str = ""  # why its parts cannot be trained together, which then nobody tries
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What a built model says about its training."""
+
+    stages: tuple[str, ...]
+    depth: Mapping[str, int]  # of wrappers around the weights of each stage
+    listens: bool  # whether the renderer hears the sound itself
+    reason: str = ""
+
+
+def plan(experiment: str | Path, overrides: Sequence[str] = ()) -> list[Cell]:
+    """Every point of a sweep as complete configs.
+
+    Each point's parts are built once, so that what does not fit together is known before anything is trained.
+
+    Raises:
+        VisemixError: a point that is no valid config, said with its row; or none that can be trained.
+    """
+    cells: list[Cell] = []
+    known: dict[str, Anatomy] = {}
+    for point in points(compose(experiment, overrides)):
+        try:
+            cfg = load_experiment(experiment, [*point.overrides, *overrides])
+        except VisemixError as error:
+            raise VisemixError(f"point '{point.row}' of {experiment}: {error}") from error
+        if cfg.log.name == "wandb" and cfg.log.group is None:
+            cfg.log.group = cfg.name
+        model = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [*PARTS, "fit", "load"]))
+        if model not in known:
+            known[model] = anatomy(cfg)
+        stages = stage_configs(cfg, known[model])
+        cells.append(Cell(point.row, int(cfg.seed), plain(cfg), stages, known[model].reason))
+    if all(cell.reason for cell in cells):
+        raise VisemixError(f"no point of {experiment} can be trained; the first, '{cells[0].row}': {cells[0].reason}")
+    return cells
+
+
+def anatomy(cfg: DictConfig) -> Anatomy:
+    """Which stages a run has, found by building its parts."""
+    try:
+        with without_advice():  # each stage's own run gives it
+            model = TalkingFace.from_config(cfg)
+        stages = to_train(cfg, model)
+    except VisemixError as error:
+        return Anatomy((), {}, False, str(error))
+    weights = [name for name, _ in model.named_parameters() if name.startswith("motion.")]
+    depth = {
+        stage: min((_wrappers(name) for name in weights if owner(name) in moved(stage)), default=0) for stage in stages
+    }
+    return Anatomy(tuple(stages), depth, model.render.space is Space.FEATURES)
+
+
+def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]:
+    """For each stage of a run, in order, the config of a run that trains it alone, over those before it.
+
+    Whatever has no say in a stage is replaced by the plainest, so that equal stages of different points have equal
+    configs: the other parts, wrappers around the motion model, the data and lengths of other stages.
+    """
+    whole, order = plain(cfg), list(STAGES)
+    sources, configs = dict(whole["load"]), []
+    for stage in about.stages:
+        parts = parts_behind(stage, about.listens)
+        alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in parts}
+        if "motion" in parts:
+            depth = 0 if "render" in parts else about.depth[stage]  # pictures are of what the outermost says
+            alone["motion"] = _unwrapped(whole["motion"], depth, stage)
+        before = [s for s in order[: order.index(stage) + 1] if s in sources]
+        alone |= {
+            "name": SHARED,
+            "fit": [stage],
+            "data": _data_behind(stage, whole["data"]),
+            "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
+            "load": {s: sources[s] for s in before if parts_behind(s, about.listens) <= parts},
+        }
+        configs.append(plain(complete(alone)))
+        sources[stage] = str(folder_of(OmegaConf.create(configs[-1])))
+    return tuple(configs)
+
+
+def listing(cells: Sequence[Cell]) -> str:
+    """What a sweep would train, a line for each run: its stages' first, then the points'."""
+    of: dict[str, tuple[str, list[Cell]]] = {}
+    for cell in cells:
+        for stage in cell.stages:
+            of.setdefault(str(folder_of(OmegaConf.create(stage))), (stage["fit"][0], []))[1].append(cell)
+    lines = []
+    for folder, (trained, behind) in of.items():
+        there = "there" if (Path(folder) / WEIGHTS).is_file() else "to train"
+        rows = list(dict.fromkeys(cell.row for cell in behind))
+        lines.append(f"{there:8}  {trained:8}  {folder}  seed {behind[0].seed}, for {', '.join(rows)}")
+    refused = {cell.row: cell.reason for cell in cells if cell.reason}
+    lines += [f"cannot be trained: {row}: {reason}" for row, reason in refused.items()]
+    return "\n".join([*lines, f"{len(cells)} points, {len(of)} stages to train or there"])
+
+
+def parts_behind(stage: str, listens: bool = False) -> set[str]:
+    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
+    parts = {part.split(".")[0] for one in moved(stage) for part in STAGES[one].owns}
+    return parts | {"audio"} if "motion" in parts or listens else parts
+
+
+def _unwrapped(motion: dict[str, Any], depth: int, stage: str) -> dict[str, Any]:
+    for _ in range(depth):
+        motion = motion["base"]
+    if stage == "sync" and motion["name"] in EXPERT:
+        return {key: value for key, value in motion.items() if key in EXPERT[motion["name"]]}
+    return motion
+
+
+def _data_behind(stage: str, data: dict[str, Any]) -> dict[str, Any]:
+    if STAGES[stage].personal:
+        return of_person(data)
+    return data if stage == "postnet" or "target" not in data else data | {"target": None}
+
+
+def _wrappers(weight: str) -> int:
+    """
+    >>> _wrappers("motion.base.base.head.weight")
+    2
+    """
+    found = re.match(r"motion\.((?:base\.)*)", weight)
+    return found[1].count("base.") if found else 0
