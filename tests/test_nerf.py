@@ -12,8 +12,8 @@ from visemix.data.corpus import corpus
 from visemix.generation import generate
 from visemix.heldout import evaluate_run
 from visemix.pipeline import read_checkpoint
+from visemix.plan import anatomy, stage_configs
 from visemix.run import fit, load_experiment
-from visemix.sweep import stage_configs
 from visemix.types import VisemixError
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments/geneface"
@@ -57,8 +57,9 @@ def test_a_field_that_listens_is_trained_generates_and_is_scored(listening, pers
 
 
 def test_a_sweep_keeps_the_sound_that_a_field_listens_to(person, tmp_path):
-    (alone,) = stage_configs(tiny("audio", person, tmp_path))
-    assert alone.audio.learned is False and alone.render.condition == "audio"
+    cfg = tiny("audio", person, tmp_path)
+    (alone,) = stage_configs(cfg, anatomy(cfg))
+    assert alone["audio"]["learned"] is False and alone["render"]["condition"] == "audio"
 
 
 def test_a_target_without_a_background_is_refused_before_anything_is_drawn(listening, sound, face, tmp_path):
