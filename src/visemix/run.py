@@ -170,7 +170,7 @@ def to_train(cfg: Mapping[str, Any], model: TalkingFace) -> list[str]:
 def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the one person who is shown: the target's clips, where the config names a target."""
     whole = dict(data)
-    person = {"root": whole.get("target"), "target": None, "clips": [], "val_speakers": []}
+    person: dict[str, Any] = {"root": whole.get("target"), "target": None, "clips": [], "val_speakers": []}
     return whole | person if whole.get("target") else whole
 
 
