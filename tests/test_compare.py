@@ -74,7 +74,7 @@ def test_scores_are_kept_until_a_video_is_younger(folders):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": {}}, "no key 'method' here; did you mean 'methods'"),
+        ({"method": {}}, "a comparison knows no 'method'; did you mean 'methods'"),
         ({"tables": ["geneface-2"]}, "no table 'geneface-2'; did you mean 'geneface-1'"),
         ({"real": "nowhere"}, "no recordings at nowhere"),
         ({"methods": {"LSP": "nowhere"}}, r"none of the folders in .*others.yaml is there \(nowhere\)"),
@@ -91,9 +91,9 @@ def test_the_committed_comparison_names_tables_that_are_there():
 
 
 def test_what_the_committed_agent_runs_is_an_experiment_with_those_options():
-    agent = OmegaConf.load(ROOT / "experiments/wandb/agent.yaml")
-    program, command, experiment, *overrides, rest = agent.command
+    agent = OmegaConf.to_container(OmegaConf.load(ROOT / "experiments/wandb/agent.yaml"))
+    program, command, experiment, *overrides, rest = agent["command"]
     assert (program, command, rest) == ("visemix", "fit", "${args_no_hyphens}")
-    point = [f"{key}={about.get('values', [about.get('min')])[0]}" for key, about in agent.parameters.items()]
+    point = [f"{key}={about.get('values', [about.get('min')])[0]}" for key, about in agent["parameters"].items()]
     cfg = complete(compose(ROOT / "experiments" / experiment, [*overrides, *point]))
     assert cfg.log.name == "wandb" and list(cfg.fit) == ["motion"] and cfg.train.motion.lr == 1e-4
