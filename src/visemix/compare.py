@@ -43,7 +43,7 @@ def compare(
     """
     path, out = find_experiment(experiment), Path(out)
     cfg: Any = OmegaConf.load(path)
-    for key in map(str, cfg) if isinstance(cfg, DictConfig) else [type(cfg).__name__]:
+    for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
         if key not in KEYS:
             raise VisemixError(f"{path}: a comparison knows no '{key}'{nearest(key, KEYS)} (has: {', '.join(KEYS)})")
     for table in cfg.tables:

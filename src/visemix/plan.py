@@ -118,8 +118,8 @@ def listing(cells: Sequence[Cell]) -> str:
     """What a sweep would train, a line for each run: its stages' first, then the points'."""
     of: dict[str, tuple[str, list[Cell]]] = {}
     for cell in cells:
-        for stage in cell.stages:
-            of.setdefault(str(folder_of(OmegaConf.create(stage))), (stage["fit"][0], []))[1].append(cell)
+        for run in cell.stages:
+            of.setdefault(str(folder_of(OmegaConf.create(run))), (run["fit"][0], []))[1].append(cell)
     lines = []
     for folder, (trained, behind) in of.items():
         there = "there" if (Path(folder) / WEIGHTS).is_file() else "to train"
