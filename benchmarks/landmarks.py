@@ -59,7 +59,9 @@ def main() -> None:
 
 def named(motion: dict[str, Any]) -> str:
     inner = motion.get("base") or motion
-    return f"{inner['name']}{'' if inner.get('flow', True) else ' without flow'}"
+    weight = inner.get("kl_weight")
+    flow = "" if inner.get("flow", True) else " without flow"
+    return f"{inner['name']}{flow}{'' if weight is None else f', KL weight {weight:g}'}"
 
 
 def windows(model: TalkingFace, options: dict[str, Any]) -> tuple[list[Clip], list[Clip]]:

@@ -158,6 +158,11 @@ def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):
     assert len(write_held_out(run, clips=tmp_path / "elsewhere", progress=False)) == 1
 
 
+def test_motion_alone_is_scored_by_the_mesh_which_draws_untrained(run, tmp_path):
+    scores = evaluate_run(save(tmp_path / "spoken", trained=("motion",)), ["psnr"], progress=False)
+    assert scores["summary"]["psnr"]["status"] == "ok"
+
+
 def test_what_cannot_be_scored_is_said_in_a_sentence(run, tmp_path):
     with pytest.raises(VisemixError, match=r"nowhere is no run folder \(it has no config\.yaml\)"):
         evaluate_run(tmp_path / "nowhere")

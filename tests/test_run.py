@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import standins
 import torch
+import wandb
 from safetensors.torch import load_file
 
 from visemix.pipeline import TalkingFace, read_checkpoint
@@ -153,6 +154,7 @@ def test_weights_and_biases_offline(tmp_path):
     folder = fit(config(tmp_path, fit=["motion"], log={"name": "wandb"}))
     (stored,) = (folder / "wandb").glob("offline-run-*/*.wandb")
     assert stored.stat().st_size > 0
+    assert wandb.run is None  # the next stage gets a run of its own
     assert len(table(folder)) > 6
 
 

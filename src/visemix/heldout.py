@@ -221,7 +221,8 @@ def _opened(run: Path, device: str) -> tuple[DictConfig, TalkingFace]:
     for plugin in cfg.plugins:
         load_file(plugin)
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
-    if "render" not in _learnt(model) and next(iter(model.render.parameters()), None) is not None:
+    learns = next(iter(model.render.parameters()), None) is not None
+    if learns and not model.render.ready and "render" not in _learnt(model):
         raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
     return cfg, model
 

@@ -21,6 +21,7 @@ class Mesh(Renderer):
     """
 
     space = Space.EXPRESSION
+    ready = True
 
     def __init__(self, face: FaceModel, *, over: Literal["footage", "black"] = "footage") -> None:
         super().__init__()

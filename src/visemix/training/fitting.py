@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from visemix.pipeline import TalkingFace
 from visemix.training.callbacks import Average, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
-from visemix.training.logs import LOG, Table
+from visemix.training.logs import LOG, Table, close
 from visemix.training.modules import STAGES
 from visemix.training.optim import StageOptions
 from visemix.training.steps import StepLoader
@@ -83,8 +83,7 @@ def fit_stage(
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C, after it has tidied up
         raise KeyboardInterrupt from stopped
     finally:
-        for logger in loggers:
-            logger.finalize("success")
+        close(loggers)
         for parameter, before in learns:  # what the stage froze, it froze for itself only
             parameter.requires_grad_(before)
     for mean in average:

@@ -97,6 +97,14 @@ def weights_and_biases(
     ]
 
 
+def close(loggers: Sequence[Logger]) -> None:
+    """The stage is over; W&B would write the next one's numbers into its run."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
 def publish(
     log: Mapping[str, Any], folder: Path, run: str, scores: Mapping[str, Mapping[str, Any]], videos: Sequence[Path]
 ) -> None:
@@ -109,7 +117,7 @@ def publish(
             rows = [[name, row["value"], row["unit"], row["status"]] for name, row in scores.items()]
             logger.log_table("scores", ["metric", "value", "unit", "status"], rows)
             logger.experiment.log({video.stem: wandb.Video(str(video), format="mp4") for video in videos} | numbers)
-            logger.experiment.finish()
+            close([logger])
 
 
 def _logged_in() -> bool:
