@@ -117,7 +117,8 @@ def machine() -> dict[str, Any]:
 
 def _short(word: str) -> str:
     """An absolute path says nothing on another machine: its name only."""
-    return Path(word).name if Path(word).is_absolute() else word
+    key, is_given, value = word.rpartition("=")
+    return f"{key}{is_given}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def _wait() -> None:

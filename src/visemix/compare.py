@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from visemix.config import find_experiment
 from visemix.evaluation import evaluate
-from visemix.heldout import WITHOUT_TRUTH, younger
+from visemix.heldout import WITHOUT_TRUTH
+from visemix.ops.store import younger
 from visemix.registry import nearest
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS

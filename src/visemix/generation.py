@@ -22,7 +22,7 @@ from visemix.ops.store import sha256
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
-from visemix.training.stage import present
+from visemix.training.stage import learnt, present
 from visemix.types import FPS, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
@@ -119,10 +119,10 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 
 
 def warn_of_untrained(model: TalkingFace) -> None:
-    learnt = [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
+    known = learnt(model.notes)
     for stage in present(model):
         beside = STAGES[stage].again or (model.listening and stage != "render")  # nobody misses it
-        if stage not in learnt and not beside:
+        if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 
@@ -134,11 +134,13 @@ def check_style(model: TalkingFace, style: str | None) -> None:
 
 
 def reseed(model: TalkingFace, seed: int | None) -> None:
+    if seed is None:
+        return
     drawing: list[Any] = [module for module in model.motion.modules() if hasattr(module, "seed")]
-    if seed is not None and not drawing:
+    if not drawing:
         name = model.config["motion"]["name"]
         raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")
-    for module in drawing if seed is not None else ():
+    for module in drawing:
         module.seed = seed
 
 

@@ -14,14 +14,13 @@ from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
 from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
-from visemix.motion.base import stream
 from visemix.ops.device import keep_memory
-from visemix.ops.store import write_tensors
+from visemix.ops.store import write_tensors, younger
 from visemix.pipeline import WEIGHTS, TalkingFace
 from visemix.registry import load_file
 from visemix.run import of_person, refuse_edited
 from visemix.scoring import FIT
-from visemix.training.modules import STAGES
+from visemix.training.stage import learnt
 from visemix.types import Motion, Space, Speech, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def write_held_out(
 ) -> list[Path]:
     """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
     cfg, model = _opened(run, device)
-    spoken = "motion" in _learnt(model)
+    spoken = "motion" in learnt(model.notes)
     made = []
     keep_memory()
     for span in held_out(cfg, model, spoken, clips):
@@ -147,7 +146,7 @@ def evaluate_speech(
     """
     run = Path(run)
     cfg, model = _opened(run, device)
-    if "motion" not in _learnt(model) and not model.listening:
+    if "motion" not in learnt(model.notes) and not model.listening:
         raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
     span = held_out(cfg, model, True, clips)[0]
     for path in find_clips(Path(speech)):
@@ -193,12 +192,8 @@ def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
 
 @torch.inference_mode()
 def _spoken(model: TalkingFace, speech: Speech, loop: Loop) -> Motion:
-    heard = model.listen(speech.to(loop.device))
-    if model.listening:
-        return Motion(torch.cat([piece.values for piece in heard], 1), Space.FEATURES)
-    still = loop.subject(torch.arange(speech.frames), footage=False)
-    pieces = list(stream(model.motion, heard, still))
-    return Motion(torch.cat([piece.values for piece in pieces], 1), model.motion.space)
+    pieces, space = model.pieces(speech.to(loop.device), loop.subject(torch.arange(speech.frames), footage=False))
+    return Motion(torch.cat(list(pieces), 1), space)
 
 
 @torch.inference_mode()
@@ -222,7 +217,7 @@ def _opened(run: Path, device: str) -> tuple[DictConfig, TalkingFace]:
         load_file(plugin)
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
     learns = next(iter(model.render.parameters()), None) is not None
-    if learns and not model.render.ready and "render" not in _learnt(model):
+    if learns and not model.render.ready and "render" not in learnt(model.notes):
         raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
     return cfg, model
 
@@ -235,11 +230,3 @@ def read_config(run: Path) -> DictConfig:
     assert isinstance(cfg, DictConfig)
     refuse_edited(run)
     return cfg
-
-
-def _learnt(model: TalkingFace) -> list[str]:
-    return [*model.notes.get("trained", STAGES), *model.notes.get("loaded", [])]
-
-
-def younger(path: Path, than: Path) -> bool:
-    return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime

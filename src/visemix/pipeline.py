@@ -111,12 +111,15 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
+        pieces, space = self.pieces(speech, still)
+        yield from self.paint(pieces, space, still, target, batch=batch)
+
+    def pieces(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
+        """What drives the renderer, as `move` answers it but piece by piece (B, n, D), and its space."""
         heard = self.listen(speech)
         if self.listening:
-            yield from self.paint((piece.values for piece in heard), Space.FEATURES, still, target, batch=batch)
-        else:
-            spoken = (piece.values for piece in stream(self.motion, heard, still))
-            yield from self.paint(spoken, self.motion.space, still, target, batch=batch)
+            return (piece.values for piece in heard), Space.FEATURES
+        return (piece.values for piece in stream(self.motion, heard, still)), self.motion.space
 
     def paint(
         self, pieces: Iterable[Tensor], space: Space, still: Subject, target: Target, *, batch: int = 4

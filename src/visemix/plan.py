@@ -15,7 +15,7 @@ from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
 from visemix.run import complete, folder_of, load_experiment, of_person, to_train
 from visemix.training.modules import STAGES
 from visemix.training.stage import moved, owner
-from visemix.types import Space, VisemixError
+from visemix.types import VisemixError
 
 PLAINEST = {"audio": "mel", "motion": "regression", "render": "mesh"}  # for parts that have no say
 SHARED = "stages"  # name of the runs that hold one trained stage each
@@ -84,7 +84,7 @@ def anatomy(cfg: DictConfig) -> Anatomy:
     depth = {
         stage: min((_wrappers(name) for name in weights if owner(name) in moved(stage)), default=0) for stage in stages
     }
-    return Anatomy(tuple(stages), depth, model.render.space is Space.FEATURES)
+    return Anatomy(tuple(stages), depth, model.listening)
 
 
 def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]:

@@ -24,7 +24,7 @@ from visemix.training.fitting import fit_stage, state_file
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
-from visemix.training.stage import moved, owner, present
+from visemix.training.stage import learnt, moved, owner, present
 from visemix.types import VisemixError
 
 REGISTRIES: dict[str, Registry[Any]] = {
@@ -189,9 +189,9 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
     weights, notes = read_checkpoint(source)
     if notes["face"] != model.face.name:
         raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
-    learnt = notes.get("trained", list(STAGES)) + notes.get("loaded", [])
-    if stage and stage not in learnt:
-        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(learnt)})")
+    known = learnt(notes)
+    if stage and stage not in known:
+        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(known)})")
     if stage and (stage != "render" or model.listening):
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:

@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from visemix.config import compose, find_experiment
 from visemix.engines import ENGINES, Task, Work
-from visemix.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config, younger
-from visemix.ops.store import write_text
+from visemix.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
+from visemix.ops.store import write_text, younger
 from visemix.pipeline import WEIGHTS, without_advice
 from visemix.plan import Cell, plan
 from visemix.registry import nearest

@@ -94,6 +94,11 @@ def _stored(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes() // tensor.element_size()
 
 
+def younger(path: Path, than: Path) -> bool:
+    """Whether there is such a file, written after another or with it."""
+    return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
+
+
 def sha256(path: Path) -> str:
     """Of a file's content, in hex; read in pieces."""
     digest = hashlib.sha256()

@@ -10,7 +10,7 @@ from torch import Tensor
 from visemix.render import Renderer
 from visemix.training.pictures import repainted
 from visemix.training.stage import StageModule
-from visemix.types import Clip, Losses, Motion, Space, Video, VisemixError
+from visemix.types import Clip, Losses, Motion, Video, VisemixError
 
 PAINTED = 5  # consecutive frames of each window that are drawn; the motion is spoken for all of it
 
@@ -28,7 +28,7 @@ class JointModule(StageModule):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._flows = False  # whether gradients were seen to come back from the pictures
-        if self.model.render.space is Space.FEATURES:
+        if self.model.listening:
             raise self._refusal("listens to the sound itself, so no motion lies under its pictures")
 
     @property

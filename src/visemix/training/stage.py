@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
@@ -24,9 +24,7 @@ class StageModule(L.LightningModule, ABC):
     """
 
     trains: str  # the stage's name
-    owns: tuple[
-        str, ...
-    ] = ()  # the parts it trains, by their names in the pipeline; of two names the longer one counts
+    owns: tuple[str, ...] = ()  # the parts it trains, named as in the pipeline; of two names the longer one counts
     again: tuple[str, ...] = ()  # or the stages whose weights it trains once more: it runs only where `fit` names it
     needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
     frees = False  # whether its weights are frozen but for this stage
@@ -137,6 +135,11 @@ def owner(name: str) -> str | None:
 def moved(stage: str) -> tuple[str, ...]:
     """The stages whose weights this one trains: its own, or those that it trains once more."""
     return STAGES[stage].again or (stage,)
+
+
+def learnt(notes: Mapping[str, Any]) -> list[str]:
+    """The stages whose weights a checkpoint holds trained; where it does not say, all."""
+    return [*notes.get("trained", STAGES), *notes.get("loaded", [])]
 
 
 def present(model: TalkingFace) -> list[str]:
