@@ -54,7 +54,7 @@ def rows(folder):
 
 
 def test_what_the_parts_need_is_trained_in_order_and_what_they_lack_is_passed_over(trained):
-    assert [stage for stage, module in STAGES.items() if not module.again][:3] == ORDER
+    assert [stage for stage, module in STAGES.items() if not module.asked][:3] == ORDER
     assert read_checkpoint(trained)[1]["trained"] == ORDER
     stages = [row["stage"] for row in rows(trained)]
     assert list(dict.fromkeys(stages)) == ORDER

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.data import ClipFolder, Label, find_clips
-from visemix.data.takes import PHONEMES, read_phonemes
+from visemix.data.clips import PHONEMES
 from visemix.face import FACE, FaceModel
 from visemix.report import heading, page, paragraph, picture, png, table
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space
@@ -97,7 +97,7 @@ def strip(clip: ClipFolder, face: FaceModel) -> str:
     tops = [(i / len(wave) * WIDTH, 26 * float(v) / max(float(wave.max()), 1e-6)) for i, v in enumerate(wave)]
     outline = [*((x, wave_at - y) for x, y in tops), *((x, wave_at + y) for x, y in reversed(tops))]
     parts.append(f'<polygon class="wave" points="{_points(outline)}"/>')
-    for first, last, symbol in read_phonemes(clip):
+    for first, last, symbol in clip.phonemes():
         low, up = max(across(first), 0.0), min(across(last), float(WIDTH))
         if up > low and symbol != "_":
             parts.append(

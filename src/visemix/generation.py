@@ -121,7 +121,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
 def warn_of_untrained(model: TalkingFace) -> None:
     known = learnt(model.notes)
     for stage in present(model):
-        beside = STAGES[stage].again or (model.listening and stage != "render")  # nobody misses it
+        beside = STAGES[stage].asked or (model.listening and stage != "render")  # nobody misses it
         if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 

@@ -38,7 +38,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
-    "fit": [stage for stage, module in STAGES.items() if not module.again],
+    "fit": [stage for stage, module in STAGES.items() if not module.asked],
     "load": {},
     "out": "runs",
     "device": "auto",
@@ -83,7 +83,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     _refuse_strangers("an experiment's load", full["load"], STAGES)
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
-    used = [stage for stage, module in STAGES.items() if not module.again or stage in full["fit"]]
+    used = [stage for stage, module in STAGES.items() if not module.asked or stage in full["fit"]]
     stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in used}
     return OmegaConf.create(full | {"train": {"name": name} | stages})
 
@@ -144,6 +144,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data: Any = DATA.build(of_person(cfg.data) if STAGES[stage].personal else cfg.data, model.face)
     data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
     data.frames, data.paired = stage in ("render", "joint"), stage == "postnet"
+    data.sounds = stage == "recogniser"
     data.scene = data.frames and model.render.scene
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
@@ -185,18 +186,21 @@ def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def join(model: TalkingFace, stage: str, source: str | Path) -> None:
-    """Take over the weights that training `stage` moves (all of them for "") from another run or checkpoint."""
+    """Take over the weights that training `stage` moves (all of them for "") from another run or checkpoint; with what
+    learnt from sound comes the recogniser that it heard through."""
     weights, notes = read_checkpoint(source)
     if notes["face"] != model.face.name:
         raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
     known = learnt(notes)
     if stage and stage not in known:
         raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(known)})")
+    of = {*moved(stage)} if stage else set()
     if stage and (stage != "render" or model.listening):
+        of.add("recogniser")
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:
             raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
-    model.join(weights, source, (lambda name: owner(name) in moved(stage)) if stage else (lambda _: True))
+    model.join(weights, source, (lambda name: owner(name) in of) if stage else (lambda _: True))
 
 
 def heard(audio: Mapping[str, Any]) -> dict[str, Any]:

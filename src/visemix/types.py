@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 SAMPLE_RATE = 16_000  # audio samples per second, mono
@@ -144,6 +144,7 @@ class Clip(TensorStruct):
     motion: Motion
     subject: Subject
     video: Video | None = None  # None where only motion is at stake
+    sounds: Int[Tensor, "B P"] | None = None  # numbers of the speech sounds in it, then 0; None where nobody asked
 
 
 Losses = dict[str, Tensor]  # name → scalar, already weighted; the sum is what is minimised

@@ -12,7 +12,7 @@ from visemix.data import ClipFolder, Label
 from visemix.data.cast import cast
 from visemix.data.corpus import corpus, plan
 from visemix.data.scene import FINER, Scene
-from visemix.data.takes import Recipe, make, read_phonemes
+from visemix.data.takes import Recipe, make
 from visemix.face.shading import landmarks_2d, posed
 from visemix.ops.camera import project
 from visemix.ops.raster import cover
@@ -67,7 +67,7 @@ def test_phonemes_stand_in_a_table_that_covers_the_clip(ada):
     with (ada.path / "phonemes.csv").open(encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["start", "end", "symbol"]
-    spoken = read_phonemes(ada)
+    spoken = ada.phonemes()
     assert spoken[0][0] == 0 and spoken[-1][1] == 6.0
     assert all(one[1] == other[0] for one, other in pairwise(spoken))
     assert len({symbol for *_, symbol in spoken}) > 8
@@ -76,7 +76,7 @@ def test_phonemes_stand_in_a_table_that_covers_the_clip(ada):
 def test_pauses_are_quiet_and_vowels_loud(ada):
     wave = ada.speech().wave[0]
     parts = {"_": [], "a": []}
-    for start, end, symbol in read_phonemes(ada):
+    for start, end, symbol in ada.phonemes():
         kind = "_" if symbol == "_" else "a" if symbol in "aɑæʌɛ" else None
         if kind:
             parts[kind].append(wave[round(start * 16000) : round(end * 16000)])

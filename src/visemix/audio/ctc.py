@@ -3,15 +3,18 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Speech
+from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Losses, Speech
 
 T = TypeVar("T", bound="CTC")
+BLANK = 0  # "<pad>" in the alphabets of `transformers`
 
 
 @AUDIO.register("ctc")
@@ -20,6 +23,10 @@ class CTC(AudioEncoder):
 
     The kind of feature that DeepSpeech gives: what AD-NeRF hears, and GSmoothFace in Table IV's row "w/o TempAud".
     Pairs of its 50 rows a second are averaged.
+
+    Whatever trains a motion model or a renderer leaves it alone. Where no weights are at hand, a stage of its own,
+    `recogniser`, trains all of it, "random" weights on, to name the sounds in clips of `visemix corpus`: its characters
+    are then those of `data.phonemes.NUMBERED`, 58 with the blank.
 
     Args:
         weights: a hub name, a folder in `transformers`' layout, or "random".
@@ -45,20 +52,38 @@ class CTC(AudioEncoder):
         sizes = {
             "vocab_size": characters, "hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": heads,
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7, "num_conv_pos_embedding_groups": heads,
+            "layerdrop": 0.0, "mask_time_prob": 0.0,
         }  # fmt: skip
-        self.model = load(f"{family}ForCTC", weights, architecture or sizes, {})
-        self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.model)}
-        self.dim = self.model.config.vocab_size
-        self.model.requires_grad_(False)
+        self.recogniser = load(f"{family}ForCTC", weights, architecture or sizes, {})
+        self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.recogniser)}
+        self.dim = self.recogniser.config.vocab_size
+        self.recogniser.requires_grad_(False)
         self.train(self.training)
 
     def train(self: T, mode: bool = True) -> T:
         super().train(mode)
-        self.model.eval()
+        self.recogniser.train(mode and any(weight.requires_grad for weight in self.recogniser.parameters()))
         return self
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
+        return AudioFeatures(average_pairs(self.rows(speech)))
+
+    def rows(self, speech: Speech) -> Float[Tensor, "B R C"]:
+        """Log-probabilities at 50 Hz."""
         wave = normalise(speech.wave[:, : speech.frames * SAMPLES_PER_FRAME])
-        rows = self.model(F.pad(wave, (0, FIELD - HOP))).logits.log_softmax(-1)
-        return AudioFeatures(average_pairs(rows))
+        logits: Tensor = self.recogniser(F.pad(wave, (0, FIELD - HOP))).logits
+        return logits.log_softmax(-1)
+
+    def learn(self, speech: Speech, said: Int[Tensor, "B P"]) -> Losses:
+        """Its own training loss (Graves et al. 2006, eq. 14), by what is said: numbers of characters, then blanks."""
+        rows = self.rows(speech)
+        heard = torch.full((len(rows),), rows.shape[1])
+        loss = F.ctc_loss(rows.transpose(0, 1), said, heard, (said != BLANK).sum(1), BLANK, zero_infinity=True)
+        return {"ctc": loss}
+
+    @torch.no_grad()
+    def recognise(self, speech: Speech) -> list[list[int]]:
+        """The most probable character of each row, without repetitions and blanks."""
+        best = self.rows(speech).argmax(-1)
+        return [[n for n in row.unique_consecutive().tolist() if n != BLANK] for row in best]

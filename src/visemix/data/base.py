@@ -14,6 +14,7 @@ class DataModule(LightningDataModule):
     batch: int  # examples in a batch
     frames: bool  # whether pictures are loaded
     scene: bool  # whether every clip must say what is head, torso and background in it
+    sounds: bool  # whether it is told which sounds are spoken
     workers: int  # processes that load
 
 

@@ -6,6 +6,7 @@ sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
 labels.safetensors  which pixels are head, torso and background; only where that is known
 background.png      the place without the person; with the labels
+phonemes.csv        which sounds are spoken when; only where that is known
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from typing import Any
 import soundfile
 import torch
 import yaml
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
+from visemix.data.phonemes import read_phonemes, spoken
 from visemix.data.plate import read_plate
 from visemix.face import FaceModel
-from visemix.types import SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
+from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
 
 FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
-BACKGROUND = "background.png"
+BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
 PARSE = "prepare it again with --scene mediapipe --overwrite"
+UNKNOWN_WORDS = f"has no {PHONEMES}: nobody knows which sounds are spoken in it; take clips of visemix corpus"
 
 
 class ClipFolder:
@@ -65,7 +68,9 @@ class ClipFolder:
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
         self.has_background = (self.path / BACKGROUND).is_file()
+        self.has_phonemes = (self.path / PHONEMES).is_file()
         self._background: Tensor | None = None
+        self._phonemes: list[tuple[float, float, str]] | None = None
 
     def speech(self, start: int = 0, frames: int | None = None) -> Speech:
         """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
@@ -104,8 +109,13 @@ class ClipFolder:
             background=self.background().unsqueeze(0) if footage and self.has_background else None,
         )
 
-    def clip(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Clip:
-        """A window of consecutive frames, with its sound and its own motion: a training example."""
+    def clip(
+        self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None, sounds: bool = False
+    ) -> Clip:
+        """A window of consecutive frames, with its sound and its own motion: a training example.
+
+        With `sounds`, also which are spoken in it.
+        """
         index = self._check_frames(frames)
         if not torch.equal(index, torch.arange(int(index[0]), int(index[0]) + len(index))):
             raise VisemixError(f"a window of {self.path} is consecutive frames, not {list(frames)[:5]} …")
@@ -115,7 +125,7 @@ class ClipFolder:
         for name, values in {"wave": speech.wave, "expression": motion.values, "identity": subject.identity}.items():
             if not values.isfinite().all():
                 raise VisemixError(f"{self.path / TENSORS}: '{name}' is not a number somewhere; prepare the clip again")
-        return Clip(speech, motion, subject, video)
+        return Clip(speech, motion, subject, video, self.sounds(int(index[0]), len(index)) if sounds else None)
 
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
         """Pictures, RGB in [0, 1]."""
@@ -139,6 +149,26 @@ class ClipFolder:
         if self._background is None:
             self._background = read_plate(self.path / BACKGROUND)
         return self._background
+
+    def phonemes(self) -> list[tuple[float, float, str]]:
+        """What is spoken, from the first to the last second: start, end, and an IPA letter or "_" for a pause.
+
+        Raises:
+            VisemixError: nobody knows (`has_phonemes` tells).
+        """
+        if self._phonemes is None:
+            if not self.has_phonemes:
+                raise VisemixError(f"{self.path} {UNKNOWN_WORDS}")
+            self._phonemes = read_phonemes(self.path / PHONEMES)
+        return self._phonemes
+
+    def sounds(self, start: int, frames: int) -> Int[Tensor, "1 P"]:
+        """The sounds whose middle lies in these frames, by their numbers in `phonemes.NUMBERED`, then 0.
+
+        There is room for two in a frame.
+        """
+        said = spoken(self.phonemes(), start / FPS, (start + frames) / FPS)[: 2 * frames]
+        return torch.tensor([said + [0] * (2 * frames - len(said))])
 
     def tensor(self, name: str) -> Tensor:
         """A tensor of the clip by its name on disk: `landmarks` (T, 68, 2) in pixels of the pictures, `error` …"""

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from visemix.data.base import DATA, DataModule
-from visemix.data.clips import PARSE, ClipFolder, find_clips
+from visemix.data.clips import PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
@@ -90,7 +90,7 @@ class ClipsModule(DataModule):
         self.workers, self.held, self.val_speakers = workers, round(holdout * FPS), list(val_speakers)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
-        self.scene = False
+        self.scene = self.sounds = False
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
@@ -147,13 +147,15 @@ class ClipsModule(DataModule):
             return f"{sound}: good as a target to render, not to learn motion from (data.speech=false takes it)"
         if self.scene and not (clip.has_labels and clip.has_background):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
+        if self.sounds and not clip.has_phonemes:
+            return UNKNOWN_WORDS
         held = 0 if clip.speaker in self.val_speakers else self.held
         if clip.frames - held < self.window:
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
         return ""
 
     def train_dataloader(self) -> DataLoader[Any]:
-        windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid)
+        windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds)
         if self.paired:
             person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
             windows = TrainingDomains(windows, person)
@@ -162,7 +164,7 @@ class ClipsModule(DataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         window = min([self.window, *(len(span) for span in [*self.val_spans, *self.person_spans[1]])])
-        windows: Any = ValidationWindows(self.val_spans, window, self.frames)
+        windows: Any = ValidationWindows(self.val_spans, window, self.frames, self.sounds)
         if self.paired:
             windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
         return self._loader(windows, batch_size=1)

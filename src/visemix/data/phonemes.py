@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from visemix.types import VisemixError
@@ -104,6 +106,7 @@ SOUNDS = {
     "j": Sound("glide", 0.055, 0.14, 1.0, spread=0.6),
     PAUSE: Sound("pause", 0.25, 0.0, hold=0.9),
 }
+NUMBERED = (PAUSE, *(symbol for symbol in SOUNDS if symbol != PAUSE))  # a trained recogniser answers in this order
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,38 @@ def lay_out(spelt: Sequence[Spelt], start: float = 0.0, slowness: float = 1.0) -
         phones.append(Phone(sound.symbol, time, time + seconds, sound.stress))
         time += seconds
     return phones
+
+
+def write_phonemes(path: Path, phones: Sequence[Phone]) -> None:
+    """Start and end in seconds, and the sound: an IPA letter, or "_" for a pause."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("start", "end", "symbol"))
+        rows.writerows((f"{phone.start:.4f}", f"{phone.stop:.4f}", phone.symbol) for phone in phones)
+
+
+def read_phonemes(path: Path) -> list[tuple[float, float, str]]:
+    """What `write_phonemes` wrote.
+
+    Raises:
+        VisemixError: a table that is none, or with a letter that is not in `SOUNDS`.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [(float(row["start"]), float(row["end"]), row["symbol"]) for row in csv.DictReader(file)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise VisemixError(f"{path} is damaged; make the clip again with visemix corpus --overwrite") from error
+    for _, _, symbol in rows:
+        if symbol not in SOUNDS:
+            raise VisemixError(f"{path} has '{symbol}', which is no known sound; make the clip again with --overwrite")
+    return rows
+
+
+def spoken(phones: Sequence[tuple[float, float, str]], start: float, stop: float) -> list[int]:
+    """Numbers in `NUMBERED` of the sounds whose middle lies between two times, in order, without pauses.
+
+    >>> spoken([(0.0, 0.4, "_"), (0.4, 0.5, "i"), (0.5, 0.7, "y"), (0.7, 0.8, "i")], 0.46, 0.76)
+    [2, 1]
+    """
+    inside = (symbol for first, last, symbol in phones if start <= (first + last) / 2 < stop)
+    return [NUMBERED.index(symbol) for symbol in inside if symbol != PAUSE]

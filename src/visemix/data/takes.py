@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from torch import Tensor
 
 from visemix.data.acting import act, reconstruction_noise
 from visemix.data.cast import Person, cast
-from visemix.data.clips import FRAMES, LABELS, ClipFolder, describe_face, read_meta
+from visemix.data.clips import FRAMES, LABELS, PHONEMES, describe_face, read_meta
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
-from visemix.data.phonemes import Phone
+from visemix.data.phonemes import write_phonemes
 from visemix.data.scene import PLACE, Scene
 from visemix.data.sentences import languages
 from visemix.data.utterance import Utterance, Voice, utter, voice_for
@@ -29,7 +28,7 @@ from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
-PHONEMES, TRUTH = "phonemes.csv", "truth.safetensors"
+TRUTH = "truth.safetensors"
 REPORT_EVERY = 25  # frames
 CRF = 22
 STEPS = 2**13  # of loudness up to full: finer ones are only noise, and would be a fifth of a clip
@@ -111,27 +110,6 @@ def subject_of(person: Person, expression: Tensor, pose: Tensor, size: int) -> S
         light=person.light.expand(1, len(pose), 27),
         albedo=person.albedo[None],
     )
-
-
-def write_phonemes(path: Path, phones: tuple[Phone, ...]) -> None:
-    """Start and end in seconds, and the sound: an IPA letter, or "_" for a pause."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("start", "end", "symbol"))
-        rows.writerows((f"{phone.start:.4f}", f"{phone.stop:.4f}", phone.symbol) for phone in phones)
-
-
-def read_phonemes(clip: ClipFolder) -> list[tuple[float, float, str]]:
-    """What `write_phonemes` wrote into a clip.
-
-    Raises:
-        VisemixError: the clip has none: it was not made by `visemix corpus`.
-    """
-    path = clip.path / PHONEMES
-    if not path.is_file():
-        raise VisemixError(f"{clip.path} has no {PHONEMES}; clips of visemix corpus do")
-    with path.open(newline="", encoding="utf-8") as file:
-        return [(float(row["start"]), float(row["end"]), row["symbol"]) for row in csv.DictReader(file)]
 
 
 def person_of(recipe: Recipe, take: Take, face: FaceModel) -> Person:

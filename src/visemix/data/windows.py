@@ -39,8 +39,10 @@ class TrainingWindows(Dataset[Clip]):
     a `Draw`'s seed, or from torch's global generator where only a number is asked for.
     """
 
-    def __init__(self, spans: Sequence[Span], window: int, gap: int, frames: bool, grid: int = 1) -> None:
-        self.window, self.gap, self.frames, self.grid = window, gap, frames, grid
+    def __init__(
+        self, spans: Sequence[Span], window: int, gap: int, frames: bool, grid: int = 1, sounds: bool = False
+    ) -> None:
+        self.window, self.gap, self.frames, self.grid, self.sounds = window, gap, frames, grid, sounds
         self.spans = [span for span in spans for _ in range(-(-len(span) // window))]
 
     def __len__(self) -> int:
@@ -53,7 +55,8 @@ class TrainingWindows(Dataset[Clip]):
         places = (len(span) - self.window) // self.grid + 1
         start = span.start + self.grid * int(torch.randint(places, (), generator=g))
         reference = self._reference(span, start, g) if self.frames else None
-        return span.clip.clip(range(start, start + self.window), footage=self.frames, reference=reference)
+        frames = range(start, start + self.window)
+        return span.clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
 
     def _reference(self, span: Span, start: int, g: torch.Generator) -> int:
         before = max(0, start - self.gap - span.start)
@@ -67,8 +70,8 @@ class TrainingWindows(Dataset[Clip]):
 class ValidationWindows(Dataset[Clip]):
     """Windows one after another, the last one ending with its span; the reference is the clip's first frame."""
 
-    def __init__(self, spans: Sequence[Span], window: int, frames: bool) -> None:
-        self.window, self.frames = window, frames
+    def __init__(self, spans: Sequence[Span], window: int, frames: bool, sounds: bool = False) -> None:
+        self.window, self.frames, self.sounds = window, frames, sounds
         self.places = [(span.clip, start) for span in spans for start in _starts(span, window)]
 
     def __len__(self) -> int:
@@ -77,7 +80,8 @@ class ValidationWindows(Dataset[Clip]):
     def __getitem__(self, at: int) -> Clip:
         clip, start = self.places[at]
         reference = 0 if self.frames else None
-        return clip.clip(range(start, start + self.window), footage=self.frames, reference=reference)
+        frames = range(start, start + self.window)
+        return clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
 
 
 def _starts(span: Span, window: int) -> list[int]:

@@ -23,7 +23,8 @@ class JointModule(StageModule):
     face model. Any motion model and any renderer whose pictures follow its motion smoothly.
     """
 
-    trains, again, needs, personal = "joint", ("motion", "render"), ("sync", "motion", "render"), True
+    trains, again, asked, personal = "joint", ("motion", "render"), True, True
+    needs = ("sync", "motion", "render")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from torchmetrics.text import CharErrorRate
 
+from visemix.audio import CTC
+from visemix.data.phonemes import NUMBERED
 from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
-from visemix.training.pictures import mouth_curves, offset_curves, repainted
+from visemix.training.pictures import first, heat_map, mouth_curves, offset_curves, repainted
 from visemix.training.stage import STAGES, StageModule
-from visemix.types import Clip, Losses, Motion, Space
+from visemix.types import Clip, Losses, Motion, Space, VisemixError
 
 __all__ = [
     "STAGES",
@@ -19,10 +22,42 @@ __all__ = [
     "JointModule",
     "MotionModule",
     "PostnetModule",
+    "RecogniserModule",
     "RenderModule",
     "StageModule",
     "SyncModule",
 ]
+
+
+class RecogniserModule(StageModule):
+    """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`."""
+
+    trains, owns, frees, asked = "recogniser", ("audio.recogniser", "audio.base.recogniser"), True, True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.error_rate = CharErrorRate()
+        if self.stage.dim != len(NUMBERED):
+            raise VisemixError(
+                f"the recogniser stage teaches {len(NUMBERED)} characters, the blank and every sound, and this one has "
+                f"{self.stage.dim}; set audio.weights=random audio.characters={len(NUMBERED)}"
+            )
+
+    @property
+    def stage(self) -> CTC:
+        return next(module for module in self.model.audio.modules() if isinstance(module, CTC))
+
+    def losses(self, clip: Clip) -> Losses:
+        return self.stage.learn(clip.speech, clip.sounds)
+
+    def measures(self, clip: Clip) -> dict[str, Any]:
+        """Edits per sound between what is heard and what is said, over all of validation."""
+        said = clip.sounds.tolist()
+        self.error_rate.update([_text(row) for row in self.stage.recognise(clip.speech)], [_text(row) for row in said])
+        return {"phoneme_error_rate": self.error_rate}
+
+    def picture(self, clip: Clip) -> Tensor:
+        return heat_map(self.stage.rows(first(clip, 1).speech)[0].exp().T)
 
 
 class SyncModule(StageModule):
@@ -74,7 +109,8 @@ class MotionModule(OnMotion):
 class FinetuneModule(OnMotion):
     """Trains the same on, with the clips of the person who is shown (GeneFace's Table 3, "w. fine-tune")."""
 
-    trains, again, needs, personal = "finetune", ("motion",), ("sync", "motion"), True
+    trains, again, asked, personal = "finetune", ("motion",), True, True
+    needs = ("sync", "motion")
 
 
 class RenderModule(StageModule):
@@ -102,5 +138,9 @@ class RenderModule(StageModule):
         return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 
 
-IN_ORDER = (SyncModule, MotionModule, FinetuneModule, PostnetModule, RenderModule, JointModule)
+def _text(numbers: list[int]) -> str:
+    return "".join(NUMBERED[number] for number in numbers if number)
+
+
+IN_ORDER = (RecogniserModule, SyncModule, MotionModule, FinetuneModule, PostnetModule, RenderModule, JointModule)
 STAGES.update({module.trains: module for module in IN_ORDER})

@@ -43,6 +43,7 @@ class StageOptions:
 
 # The papers' own settings where they give them: GSmoothFace, sections 2.10 and 3.4 of its fact sheet; GeneFace, 4, 5.
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "recogniser": {"steps": 20_000, "batch": 8, "lr": 1e-3, "schedule": "cosine", "warmup": 500},
     "sync": {"steps": 40_000, "batch": 16, "lr": 5e-4, "schedule": "cosine"},
     "motion": {"eps": 1e-6},
     "finetune": {"steps": 4_000, "eps": 1e-6},

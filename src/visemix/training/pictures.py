@@ -67,6 +67,11 @@ def domain_map(rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: i
     return picture
 
 
+def heat_map(values: Float[Tensor, "rows columns"], *, dot: int = 4) -> Float[Tensor, "3 H W"]:
+    """Numbers from 0 (white) to 1 (black), a square each."""
+    return (1 - values).clamp(0, 1).cpu().repeat_interleave(dot, 0).repeat_interleave(dot, 1).expand(3, -1, -1)
+
+
 def plot(
     curves: Sequence[Tensor], colours: Sequence[tuple[float, float, float]], height: int, step: int
 ) -> Float[Tensor, "3 H W"]:

@@ -25,7 +25,8 @@ class StageModule(L.LightningModule, ABC):
 
     trains: str  # the stage's name
     owns: tuple[str, ...] = ()  # the parts it trains, named as in the pipeline; of two names the longer one counts
-    again: tuple[str, ...] = ()  # or the stages whose weights it trains once more: it runs only where `fit` names it
+    again: tuple[str, ...] = ()  # or the stages whose weights it trains once more
+    asked = False  # whether it runs only where `fit` names it
     needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
     frees = False  # whether its weights are frozen but for this stage
     personal = False  # whether it learns from the person who is shown, where the data names one
