@@ -88,3 +88,23 @@ def test_a_sweeps_runs_share_a_group_and_the_plan_can_be_read(experiment, tmp_pa
     lines = listing(cells).splitlines()
     assert len(lines) == 2 * 4 + 1 and lines[-1] == "2 points, 8 stages to train or there"
     assert lines[0].startswith(f"to train  sync      {tmp_path}/stages/") and lines[0].endswith("seed 0, for whole")
+
+
+def test_a_recogniser_is_trained_once_for_all_that_hear_through_it(tmp_path):
+    (tmp_path / "heard.yaml").write_text("""# By whom?
+use: {face: toy, audio: ctc, motion: regression, render: mesh, data: clips}
+audio: {weights: random, characters: 58, dim: 16, layers: 1, heads: 2, conv_dim: 8}
+data: {root: many}
+fit: [recogniser, motion]
+sweep:
+  variants:
+    narrow: [motion.hidden=8]
+    wide: [motion.hidden=16]
+    deep: [audio.layers=2, motion.hidden=8]
+    deaf: [audio=mel, motion.hidden=8, "fit=[motion]"]
+""")
+    narrow, wide, deep, deaf = plan(tmp_path / "heard.yaml")
+    assert list(stages(narrow)) == ["recogniser", "motion"] and list(stages(deaf)) == ["motion"]
+    assert stages(narrow)["recogniser"] == stages(wide)["recogniser"] != stages(deep)["recogniser"]
+    assert [config["load"] for config in wide.stages] == [{}, {"recogniser": stages(wide)["recogniser"]}]
+    assert "recogniser" not in deaf.stages[0]["train"]  # so that runs without one keep their names

@@ -48,12 +48,14 @@ class RecogniserModule(StageModule):
         return next(module for module in self.model.audio.modules() if isinstance(module, CTC))
 
     def losses(self, clip: Clip) -> Losses:
+        assert clip.sounds is not None
         return self.stage.learn(clip.speech, clip.sounds)
 
     def measures(self, clip: Clip) -> dict[str, Any]:
         """Edits per sound between what is heard and what is said, over all of validation."""
-        said = clip.sounds.tolist()
-        self.error_rate.update([_text(row) for row in self.stage.recognise(clip.speech)], [_text(row) for row in said])
+        assert clip.sounds is not None
+        heard, said = self.stage.recognise(clip.speech), clip.sounds.tolist()
+        self.error_rate.update([_text(row) for row in heard], [_text(row) for row in said])
         return {"phoneme_error_rate": self.error_rate}
 
     def picture(self, clip: Clip) -> Tensor:
