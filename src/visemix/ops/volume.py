@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from visemix.ops.backends import pick
 from visemix.ops.camera import DISTANCE
@@ -94,6 +95,12 @@ def stretches(
     places = near[:, None] + (far - near)[:, None] * (at - 1 + part) / bins
     edges, middle = places.split([count + 1, count], -1)
     return middle, edges.diff(dim=-1)
+
+
+def cross_entropy(opacity: Float[Tensor, "*b"], wanted: Float[Tensor, "*b"], weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of opacities against what they should be, in float32 whatever the precision around it."""
+    with torch.autocast(opacity.device.type, enabled=False):
+        return F.binary_cross_entropy(opacity.float().clamp(1e-4, 1 - 1e-4), wanted, weight)
 
 
 def entropy(opacity: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
