@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -107,8 +107,3 @@ def entropy(opacity: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """Of a ray that is either opaque or not, in bits: what keeps fog away."""
     sure = opacity.clamp(1e-5, 1 - 1e-5)
     return -(sure * sure.log2() + (1 - sure) * (1 - sure).log2())
-
-
-def seen(mass: Float[Tensor, "R S"], least: float) -> Bool[Tensor, " R"]:
-    """Rays on which there is anything to look at."""
-    return mass.sum(-1) > least
