@@ -198,7 +198,7 @@ def _claim(experiment: str | Path, cell: Cell) -> None:
     mark = beside / MARK
     if mark.is_file():
         theirs = (beside / mark.read_text(encoding="utf-8").strip()).resolve()
-        if theirs != ours and theirs.is_file():
+        if theirs.is_file() and theirs.read_bytes() != ours.read_bytes():  # a copy in another checkout is the same
             raise VisemixError(
                 f"two experiments are called '{cell.config['name']}': {theirs.name} in {theirs.parent} has its tables "
                 f"in {beside}; give {experiment} another `name`, or another `out`"

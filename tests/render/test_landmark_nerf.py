@@ -128,6 +128,23 @@ def test_a_pose_beyond_training_is_kept_inside_and_said_once(face, clip, caplog)
     ]
 
 
+def test_a_head_turns_a_little_further_than_was_seen_and_its_torso_does_not(face, clip):
+    render = nerf(face)
+    motion, subject, video = driven(face, clip, 1)
+    render.train().loss(motion, subject, video)
+    render.eval()
+    heads, torsos = [], []
+    render.head.register_forward_hook(lambda _, given, seen: heads.append(given[1]))
+    render.torso.register_forward_hook(lambda _, given, seen: torsos.append(given[1]))
+    with torch.inference_mode():
+        for turn in (0.0, 0.2, 0.3, 0.5):
+            render(motion, replace(subject, pose=subject.pose + turn))
+    straight, turned, far, beyond = heads[::2]
+    assert not torch.allclose(straight, turned, atol=0.01) and not torch.allclose(turned, far, atol=0.01)
+    torch.testing.assert_close(far, beyond)
+    assert all(torch.equal(torso, torsos[0]) for torso in torsos[2::2])
+
+
 def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):
     places, pose = torch.rand(1, 9, 2) * 2 - 1, torch.zeros(1, 6)
     heads = (torch.zeros(1, 9, 4), torch.ones(1, 9, 4))

@@ -26,7 +26,8 @@ class Rollout:
         period: frames to a step of the ALiBi penalty; None for none.
         reset: forget the past every so many frames; 0 for never.
         dropout: on rows and attention weights, in training.
-        dtype: numbers to run in where no gradient is wanted; None for those of the weights.
+        dtype: numbers to step in where no gradient is wanted; None for those of the weights. Only what is read anew for
+            every frame is rounded: what is worked out for many frames at once stays as it is.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Rollout:
         dropout: float = 0.0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.decoder, self.head, self.reset, self.frame = decoder, head, reset, 0
+        self.decoder, self.stepped, self.head, self.reset, self.frame = decoder, decoder, head, reset, 0
         self.dropout = dropout if decoder.training else 0.0
         self.folded = not decoder.training
         self.caches = [Cache(context, period, self.dropout) for _ in decoder.layers]
@@ -51,7 +52,7 @@ class Rollout:
             feedback = torch.cat([feedback, decoder.layers[0].self_attn.in_proj_weight @ feedback])
         if dtype not in (None, self.dtype) and not torch.is_grad_enabled():
             self.dtype = dtype
-            self.decoder, self.head = copy.deepcopy(decoder).to(dtype), copy.deepcopy(head).to(dtype)
+            self.stepped, self.head = copy.deepcopy(decoder).to(dtype), copy.deepcopy(head).to(dtype)
         self.feedback = feedback.to(self.dtype)
 
     def run(
@@ -72,10 +73,10 @@ class Rollout:
             truth: true outputs; each is fed back in place of our own with probability `share`.
         """
         batch, frames, dim = entries.shape
-        entries, layers = entries.to(self.dtype), self.decoder.layers
-        heard = self.decoder.hear(sound.to(self.dtype), past, ahead)
+        heard = self.decoder.hear(sound, past, ahead, self.stepped)
         if self.folded:
-            entries = torch.cat([entries, layers[0].self_attn.project(entries)], -1)
+            entries = torch.cat([entries, self.decoder.layers[0].self_attn.project(entries)], -1)
+        entries = entries.to(self.dtype)
         spoken = []
         for i in range(frames):
             if self.last is None or (self.reset and self.frame % self.reset == 0):
@@ -87,7 +88,7 @@ class Rollout:
                 x, projected = x.split([dim, 3 * dim], -1)
             else:
                 x = F.dropout(x, self.dropout)
-            for layer, cache, said in zip(layers, self.caches, heard, strict=True):
+            for layer, cache, said in zip(self.stepped.layers, self.caches, heard, strict=True):
                 x, projected = layer(x, cache, said.at(first + i), projected), None
             self.last = self.head(x)
             spoken.append(self.last)

@@ -48,14 +48,19 @@ class Heard:
 
     Where that is frame i alone, the softmax over one key is 1 whatever the query, and the attention is a linear map
     of the sound, computed here once for all frames.
+
+    `asker` is the attention that asks, in numbers of its own.
     """
 
-    def __init__(self, attention: Attention, sound: Float[Tensor, "B T D"], past: int, ahead: int) -> None:
-        self.attention, self.past, self.ahead, self.frames = attention, past, ahead, sound.shape[1]
+    def __init__(
+        self, attention: Attention, sound: Float[Tensor, "B T D"], past: int, ahead: int, asker: Attention
+    ) -> None:
+        self.asker, self.past, self.ahead, self.frames = asker, past, ahead, sound.shape[1]
+        dtype = asker.in_proj_weight.dtype
         if (past, ahead) == (0, 1):
-            self.said = attention.out_proj(attention.project(sound, 2, 3))
+            self.said = attention.out_proj(attention.project(sound, 2, 3)).to(dtype)
         else:
-            self.keys, self.values = attention.split(attention.project(sound, 1, 3), 2)
+            self.keys, self.values = attention.split(attention.project(sound, 1, 3).to(dtype), 2)
 
     def at(self, frame: int) -> Listen:
         """What the one row of frame `frame` hears."""
@@ -74,9 +79,9 @@ class Heard:
         return lambda x: self._listen(x, self.keys, self.values, near)
 
     def _listen(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        (queries,) = self.attention.split(self.attention.project(x, 0, 1), 1)
+        (queries,) = self.asker.split(self.asker.project(x, 0, 1), 1)
         heard = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), mask)
-        return self.attention.merge(heard)
+        return self.asker.merge(heard)
 
 
 class DecoderLayer(nn.Module):
@@ -113,9 +118,10 @@ class Decoder(nn.Module):
     def layers(self) -> list[DecoderLayer]:
         return [layer for layer in self._layers if isinstance(layer, DecoderLayer)]
 
-    def hear(self, sound: Float[Tensor, "B T D"], past: int, ahead: int) -> list[Heard]:
-        """What each layer hears in these frames."""
-        return [Heard(layer.multihead_attn, sound, past, ahead) for layer in self.layers]
+    def hear(self, sound: Float[Tensor, "B T D"], past: int, ahead: int, asker: Decoder | None = None) -> list[Heard]:
+        """What each layer hears in these frames; `asker`, if not this decoder, is a copy in other numbers."""
+        pairs = zip(self.layers, (asker or self).layers, strict=True)
+        return [Heard(ours.multihead_attn, sound, past, ahead, theirs.multihead_attn) for ours, theirs in pairs]
 
 
 def attend_all(mask: Tensor | None, dropout: float = 0.0) -> Attend:
@@ -147,7 +153,7 @@ class Cache:
         kept = self._concatenated(k, v) if torch.is_grad_enabled() else self._written(k, v)
         self.count += 1
         mask = None if self.period is None else self._penalty(q, kept.shape[3])
-        return F.scaled_dot_product_attention(q, kept[0], kept[1], mask, self.dropout)
+        return F.scaled_dot_product_attention(q.to(kept), kept[0], kept[1], mask, self.dropout).to(q)
 
     def _concatenated(self, k: Tensor, v: Tensor) -> Tensor:
         new = torch.stack([k, v])
@@ -157,7 +163,8 @@ class Cache:
 
     def _written(self, k: Tensor, v: Tensor) -> Tensor:
         if self.store is None:
-            self.store = k.new_empty(2, *k.shape[:2], self.context or 256, k.shape[3])
+            shape = (2, *k.shape[:2], self.context or 256, k.shape[3])
+            self.store = k.new_empty(shape, dtype=torch.float32)  # one row against a hundred: bfloat16 only costs time
         capacity = self.store.shape[3]
         if self.context is None and self.count == capacity:
             self.store = torch.cat([self.store, torch.empty_like(self.store)], 3)
@@ -170,4 +177,4 @@ class Cache:
         assert self.store is not None and self.period is not None
         slots = torch.arange(keys, device=q.device)
         ages = (self.count - 1 - slots) % self.store.shape[3] if not torch.is_grad_enabled() else keys - 1 - slots
-        return alibi(ages, q.shape[1], self.period).to(q.dtype).unsqueeze(1)
+        return alibi(ages, q.shape[1], self.period).to(self.store.dtype).unsqueeze(1)

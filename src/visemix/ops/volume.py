@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from visemix.ops.backends import pick
 from visemix.ops.camera import DISTANCE
@@ -96,12 +97,13 @@ def stretches(
     return middle, edges.diff(dim=-1)
 
 
+def cross_entropy(opacity: Float[Tensor, "*b"], wanted: Float[Tensor, "*b"], weight: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy of opacities against what they should be, in float32 whatever the precision around it."""
+    with torch.autocast(opacity.device.type, enabled=False):
+        return F.binary_cross_entropy(opacity.float().clamp(1e-4, 1 - 1e-4), wanted, weight)
+
+
 def entropy(opacity: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     """Of a ray that is either opaque or not, in bits: what keeps fog away."""
     sure = opacity.clamp(1e-5, 1 - 1e-5)
     return -(sure * sure.log2() + (1 - sure) * (1 - sure).log2())
-
-
-def seen(mass: Float[Tensor, "R S"], least: float) -> Bool[Tensor, " R"]:
-    """Rays on which there is anything to look at."""
-    return mass.sum(-1) > least

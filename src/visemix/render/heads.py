@@ -28,7 +28,7 @@ class Seen:
 
     colour: Float[Tensor, "F R 3"]  # RGB, premultiplied by the opacity
     opacity: Float[Tensor, "F R"]
-    ambient: Float[Tensor, "F R"] | None = None  # how far its points were moved, weighted by what is seen
+    driven: Float[Tensor, "F R"] | None = None  # how much the landmarks change of it
     weights: Float[Tensor, "F R S"] | None = None  # how much of each sample is seen
     places: Float[Tensor, "F R S"] | None = None  # decimetres from the camera to each sample
 
@@ -227,8 +227,8 @@ def composite(
 ) -> Seen:
     weights = render_weights(found.density, length, backend)
     colour = (weights[..., None] * found.colour).sum(-2)
-    ambient = None if found.ambient is None else (weights * found.ambient.abs().sum(-1)).sum(-1)
-    return Seen(colour, weights.sum(-1), ambient, weights, places)
+    driven = None if found.driven is None else (weights * found.driven.abs().mean(-1)).sum(-1)
+    return Seen(colour, weights.sum(-1), driven, weights, places)
 
 
 def astray(seen: Seen, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:

@@ -9,12 +9,11 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import in_pieces
-from visemix.ops.volume import camera_rays, entropy
+from visemix.ops.volume import camera_rays, cross_entropy, entropy
 from visemix.render.base import RENDER, Renderer
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
@@ -33,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "official": {"field": "vanilla", "window": 5, "convolutions": True},
 }
 CODE = 64  # numbers that drive a field
+LEEWAY = 0.3  # radians, decimetres: a head is the same a little further round than training has shown it
 HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
 SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
 
@@ -50,7 +50,8 @@ class LandmarkNeRF(Renderer):
     `compositing` "nerfacc" lets that package add samples up.
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
-    with no motion model between (AD-NeRF). `convolutions` takes the official encoder.
+    with no motion model between (AD-NeRF). `convolutions` takes the official encoder. It moves a grid's points in an
+    `ambient`² plane (RAD-NeRF), and blends `shapes` sets of planes as fine.
 
     The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
 
@@ -87,6 +88,7 @@ class LandmarkNeRF(Renderer):
         channels: int = 8,
         width: int = 64,
         ambient: int = 64,
+        shapes: int = 8,
         torso_levels: list[int] = [32, 128],  # noqa: B006
         torso_width: int = 64,
         vanilla_width: int = 256,
@@ -96,7 +98,7 @@ class LandmarkNeRF(Renderer):
         mask_weight: float = 0.1,
         surface_weight: float = 0.1,
         entropy_weight: float = 1e-4,
-        ambient_weight: float = 1e-3,
+        ambient_weight: float = 1e-2,
         patch: int = 32,
         patch_weight: float = 0.0,
         vgg: str | None = None,
@@ -120,7 +122,8 @@ class LandmarkNeRF(Renderer):
         self.head: GridHead | VanillaHead
         self.torso: FlatTorso | VanillaTorso
         if options["field"] == "grid":
-            grid = Grid(CODE, encoding_of(encoding, levels, channels, backend), width, ambient, channels)
+            places = encoding_of(encoding, levels, channels, backend)
+            grid = Grid(CODE, places, width, ambient, channels, shapes)
             self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
@@ -155,7 +158,7 @@ class LandmarkNeRF(Renderer):
         """Some pixels of each frame, named by their numbers, row by row."""
         plates = self._plates(subject)
         codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
-        poses = self._within(subject.pose, self.poses, "head pose").flatten(0, 1)
+        poses = self._within(subject.pose, self.poses, "head pose", LEEWAY).flatten(0, 1)
         cameras, size = each_frame(subject.camera, subject.frames), size_of(plates)
         places = pixel_centres(*size, plates.device)[at]
         frames = []
@@ -217,9 +220,9 @@ class LandmarkNeRF(Renderer):
             surface = regions.surface.flatten(1).gather(1, index)
             known = on_head * (surface > 0)
             losses["surface"] = total((known * astray(head, surface, SLACK)).mean() for head in seen)
-        if seen[-1].ambient is not None:
+        if seen[-1].driven is not None:
             still = 1 - regions.face.flatten(1).gather(1, index).float()
-            losses["ambient"] = (seen[-1].ambient * still).mean()
+            losses["ambient"] = (seen[-1].driven * still).mean()
         if self.learn == "torso":
             losses = {}
         if self.learn != "head":
@@ -243,7 +246,8 @@ class LandmarkNeRF(Renderer):
         head: Seen,
         size: tuple[int, int],
     ) -> list[Seen]:
-        centred = poses - self.poses.mean
+        inside = poses.clamp(self.poses.low, self.poses.high) if self.poses.count else poses
+        centred = inside - self.poses.mean  # how a torso follows is learnt, and has no leeway
         if isinstance(self.torso, FlatTorso):
             places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
             return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
@@ -264,11 +268,12 @@ class LandmarkNeRF(Renderer):
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
         return self.perceptual(ours, theirs)[0]
 
-    def _within(self, values: Tensor, seen: Moments, what: str) -> Tensor:
-        """Kept inside the range that training has shown; said once if that changes anything."""
+    def _within(self, values: Tensor, seen: Moments, what: str, leeway: float = 0.0) -> Tensor:
+        """Kept inside the range that training has shown, or no further beyond it than `leeway`; said once where that
+        changes anything."""
         if not seen.count:
             return values
-        kept = values.clamp(seen.low, seen.high)
+        kept = values.clamp(seen.low - leeway, seen.high + leeway)
         if what not in self._said and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
             self._said.add(what)
             log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
@@ -289,11 +294,6 @@ def no_scene(subject: Subject) -> VisemixError:
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
         "without; prepare it again with --scene mediapipe --overwrite"
     )
-
-
-def cross_entropy(opacity: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
-    with torch.autocast(opacity.device.type, enabled=False):
-        return F.binary_cross_entropy(opacity.float().clamp(1e-4, 1 - 1e-4), wanted, weight)
 
 
 def total(values: Any) -> Tensor:

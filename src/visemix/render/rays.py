@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.face.layout import MOUTH
@@ -15,6 +16,7 @@ from visemix.ops.camera import project
 from visemix.ops.raster import rasterise
 from visemix.types import Subject
 
+COARSE = 128  # pixels: the side of a picture that is enough to know where the skin is
 SHARES = {"all": 0.2, "torso": 0.15, "head": 0.45, "mouth": 0.2}  # of the rays
 
 
@@ -40,14 +42,15 @@ class Regions:
 
 
 def skin_distance(face: FaceModel, subject: Subject, size: tuple[int, int]) -> Float[Tensor, "F H W"]:
-    """How far along each pixel's ray the fitted face's skin is, its mouth and eyes closed."""
-    cameras = subject.camera[:, None].expand(-1, subject.frames, 3)
+    """How far along each pixel's ray the fitted face's skin is, its mouth and eyes closed; roughly."""
+    known = (min(size[0], COARSE), min(size[1], COARSE))
+    cameras = subject.camera[:, None].expand(-1, subject.frames, 3) * (known[0] / size[0])
     points = project(posed(face, subject.expression, subject), cameras).flatten(0, 1)
-    depth = rasterise(points, face.closed_skin, points.new_zeros(*points.shape[:2], 0), size).depth[:, 0]
-    focal, centre_x, centre_y = (value[:, None] for value in cameras.flatten(0, 1).unbind(-1))
-    x = (torch.arange(size[1], device=depth.device) + 0.5 - centre_x) / focal
-    y = (torch.arange(size[0], device=depth.device) + 0.5 - centre_y) / focal
-    return depth * (1 + x[:, None].square() + y[:, :, None].square()).sqrt()
+    depth = rasterise(points, face.closed_skin, points.new_zeros(*points.shape[:2], 0), known).depth
+    focal, centre_x, centre_y = (value[:, None, None] for value in cameras.flatten(0, 1).unbind(-1))
+    centres = pixel_centres(*known, depth.device).view(*known, 2)
+    aside = ((centres[..., 0] - centre_x) / focal).square() + ((centres[..., 1] - centre_y) / focal).square()
+    return F.interpolate(depth * (1 + aside[:, None]).sqrt(), size, mode="nearest")[:, 0]
 
 
 def box_of(points: Float[Tensor, "F N 2"], size: tuple[int, int], margin: float) -> Bool[Tensor, "F H W"]:
