@@ -24,7 +24,7 @@ class Points:
 
     density: Float[Tensor, "F R S"]  # per decimetre
     colour: Float[Tensor, "F R S 3"]  # RGB in [0, 1]
-    driven: Float[Tensor, "F R S A"] | None = None  # what the landmarks have changed: nothing, where all are 0
+    driven: Float[Tensor, "F R S A"] | None = None  # in training: what landmarks have changed; nothing, where all are 0
 
 
 class Vanilla(nn.Module):
@@ -148,8 +148,10 @@ class Grid(nn.Module):
         self.view = nn.Linear(9, width // 2)
         self.colour = nn.Linear(width // 2, 3)
 
-    def inside(self, points: Float[Tensor, "F M 3"], condition: Float[Tensor, "F C"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Density (F, M), features for the colour (F, M, ·) and what is driven (F, M, ·)."""
+    def inside(
+        self, points: Float[Tensor, "F M 3"], condition: Float[Tensor, "F C"]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Density (F, M), features for the colour (F, M, ·) and, in training, what is driven (F, M, ·)."""
         frames, count = points.shape[:2]
         features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
         hidden = F.relu(self.place(features) + self.driven(condition)[:, None])
@@ -158,7 +160,7 @@ class Grid(nn.Module):
         shaped = self.shapes(points, condition)
         out = self.body(torch.cat([features, surroundings.to(features), shaped.to(features)], -1))
         density = (out[..., 0].float() - THIN).clamp(-15, 12).exp()
-        return density, out[..., 1:], torch.cat([ambient, shaped], -1)
+        return density, out[..., 1:], torch.cat([ambient, shaped], -1) if self.training else None
 
     def forward(
         self,
@@ -170,4 +172,4 @@ class Grid(nn.Module):
         density, features, driven = self.inside(points.flatten(1, 2), condition)
         view = self.view(sphere(directions))[:, :, None]
         colour = self.colour(F.relu(features.unflatten(1, grid) + view)).float().sigmoid()
-        return Points(density.unflatten(1, grid), colour, driven.unflatten(1, grid))
+        return Points(density.unflatten(1, grid), colour, None if driven is None else driven.unflatten(1, grid))
