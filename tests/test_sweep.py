@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,9 @@ def test_a_second_experiment_of_the_same_name_is_refused_and_the_first_goes_on(e
     _claim(experiment, cell)
     with pytest.raises(VisemixError, match=r"two experiments are called 'which'.*another `name`"):
         _claim(other, cell)
+    (tmp_path / "copy").mkdir()
+    _claim(Path(shutil.copy(experiment, tmp_path / "copy")), cell)
+    _claim(experiment, cell)
     experiment.rename(tmp_path / "moved.yaml")
     _claim(other, cell)
 

@@ -326,8 +326,9 @@ def test_velocity_scores_differences_between_neighbours(face, subject):
     torch.testing.assert_close(velocity, 2 * one_step, rtol=1e-3, atol=0)
 
 
-def test_bfloat16_says_nearly_the_same(face, subject):
-    model, audio = build(face, dim=64), sound(100)
+@pytest.mark.parametrize("window", [{}, {"sigma1": 2, "sigma2": 3}, {"context": 0}, {"alibi": 25}])
+def test_bfloat16_says_nearly_the_same(window, face, subject):
+    model, audio = build(face, dim=64, **window), sound(100)
     with torch.inference_mode():
         exact = model(audio, subject).values
         model.precision = "bfloat16"
