@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -94,3 +96,11 @@ def test_jittered_places_stay_in_their_stretches_and_follow_the_generator():
 def test_a_half_opaque_ray_is_a_bit_of_doubt():
     torch.testing.assert_close(entropy(torch.tensor([0.5])), torch.tensor([1.0]))
     assert entropy(torch.tensor([0.0, 1.0])).max() < 1e-3
+
+
+def test_fog_before_a_wall_is_seen_as_exactly_as_without_it():
+    density, length = torch.tensor([0.5, 0.1, 0.7, 1e6]), torch.tensor([0.3, 0.2, 0.4, 0.5])
+    weights = render_weights(density, length)
+    torch.testing.assert_close(weights[:3], render_weights(density[:3], length[:3]), atol=0, rtol=0)
+    wall = math.exp(-(0.5 * 0.3 + 0.1 * 0.2 + 0.7 * 0.4))
+    torch.testing.assert_close(weights[3].item(), wall, atol=0, rtol=1e-6)

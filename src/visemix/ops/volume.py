@@ -60,7 +60,8 @@ def render_weights(
         ends = length.cumsum(-1)
         return render_weight_from_density(ends - length, ends, density)[0]
     depth = density * length
-    return torch.exp(depth - depth.cumsum(-1)) * -torch.expm1(-depth)
+    before = F.pad(depth[..., :-1].cumsum(-1), (1, 0))  # never a difference: behind a wall it would be rounding
+    return torch.exp(-before) * -torch.expm1(-depth)
 
 
 def stretches(
