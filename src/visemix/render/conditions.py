@@ -42,6 +42,10 @@ class Moments(nn.Module):
         self.mean.lerp_(rows.mean(0), share)
         self.square.lerp_(rows.square().mean(0), share)
 
+    def within(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
+        """Kept inside the range that was seen, or no further beyond it than `leeway`; all of it before anything was."""
+        return values.clamp(self.low - leeway, self.high + leeway) if self.count else values
+
     @property
     def spread(self) -> Float[Tensor, " C"]:
         """Standard deviation; 1 before anything was seen."""

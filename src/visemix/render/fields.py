@@ -80,6 +80,11 @@ class Tables(nn.Module):
         return torch.cat([read_planes(table, places).flatten(1) for table in self.tables], -1)
 
 
+def onto_planes(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 2"]:
+    """A point's place on each of the three planes."""
+    return torch.stack([points[..., axis] for axis in AXES], -1)
+
+
 class Planes(nn.Module):
     """Features of a place in [-1, 1]³ from three planes at several resolutions.
 
@@ -92,7 +97,7 @@ class Planes(nn.Module):
         self.dim = self.tables.dim
 
     def forward(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N D"]:
-        return self.tables(torch.stack([points[:, axis] for axis in AXES], -1))
+        return self.tables(onto_planes(points))
 
 
 def encoding_of(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
@@ -117,8 +122,8 @@ class Shapes(nn.Module):
         weights = self.weigh(condition)
         sets = self.sets.tables[0].unflatten(0, (weights.shape[1], 3))
         blends = torch.einsum("fk,kpyxc->fpyxc", weights, sets)
-        places = torch.stack([points[..., axis] for axis in AXES], -1)
-        return torch.stack([read_planes(*pair).flatten(1) for pair in zip(blends, places, strict=True)])
+        pairs = zip(blends, onto_planes(points), strict=True)
+        return torch.stack([read_planes(*pair).flatten(1) for pair in pairs])
 
 
 class Grid(nn.Module):

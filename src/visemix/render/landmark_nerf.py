@@ -246,8 +246,7 @@ class LandmarkNeRF(Renderer):
         head: Seen,
         size: tuple[int, int],
     ) -> list[Seen]:
-        inside = poses.clamp(self.poses.low, self.poses.high) if self.poses.count else poses
-        centred = inside - self.poses.mean  # how a torso follows is learnt, and has no leeway
+        centred = self.poses.within(poses) - self.poses.mean  # how a torso follows is learnt, and has no leeway
         if isinstance(self.torso, FlatTorso):
             places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
             return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
@@ -271,9 +270,7 @@ class LandmarkNeRF(Renderer):
     def _within(self, values: Tensor, seen: Moments, what: str, leeway: float = 0.0) -> Tensor:
         """Kept inside the range that training has shown, or no further beyond it than `leeway`; said once where that
         changes anything."""
-        if not seen.count:
-            return values
-        kept = values.clamp(seen.low - leeway, seen.high + leeway)
+        kept = seen.within(values, leeway)
         if what not in self._said and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
             self._said.add(what)
             log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
