@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 from typing import Literal
 
 import lightning as L
@@ -187,3 +189,9 @@ def die_of_one(task):
     if task["at"] == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return ""
+
+
+def sleep_long(note):
+    """Work for a process: it notes who it is, and then does not end by itself."""
+    Path(note).write_text(str(os.getpid()))
+    time.sleep(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -19,7 +20,7 @@ class Workers(Generic[Item, Result]):
     """`count` processes, each set up once by `begin(*options)`.
 
     Each has an executor of its own, so that a crash (a decoder's, the kernel's for want of memory) is known to belong
-    to the item in hand, and a fresh process takes the next.
+    to the item in hand, and a fresh process takes the next. None outlives the process that began it, however that ends.
     """
 
     def __init__(self, count: int, begin: Callable[..., None], options: tuple[Any, ...]) -> None:
@@ -41,10 +42,22 @@ class Workers(Generic[Item, Result]):
 
     def _one(self, work: Callable[[Item], Result], item: Item) -> Result | None:
         if getattr(self._mine, "executor", None) is None:
-            self._mine.executor = ProcessPoolExecutor(1, CONTEXT, self.begin, self.options)
+            self._mine.executor = ProcessPoolExecutor(1, CONTEXT, _begin, (self.begin, *self.options))
             self._all.append(self._mine.executor)
         try:
             return self._mine.executor.submit(work, item).result()
         except BrokenProcessPool:
             self._mine.executor = None
             return None
+
+
+def _begin(begin: Callable[..., None], *options: Any) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    begin(*options)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
