@@ -104,6 +104,18 @@ def test_every_point_is_checked_before_anything_is_trained(experiment, tmp_path)
         sweep(experiment, engine="rey")
 
 
+def test_clips_that_are_missing_are_said_before_anything_is_trained(experiment, tmp_path, face):
+    make(tmp_path / "clips/anna_000", face, frames=40)
+    with experiment.open("a") as file:
+        file.write(f"    elsewhere: [data.target={tmp_path / 'nowhere'}]\n")
+    reasons = {cell.row: cell.reason for cell in plan(experiment, with_data=True)}
+    assert "nowhere" in reasons.pop("elsewhere") and not any(reasons.values())
+    shutil.rmtree(tmp_path / "clips")
+    with pytest.raises(VisemixError, match=r"no point of .*which.yaml can be trained; .*clips"):
+        sweep(experiment, progress=False)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(experiment, tmp_path, face):
     make(tmp_path / "clips/anna_000", face, frames=40)
     outcomes = sweep(experiment, jobs=2, progress=False)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from visemix.config import compose, points
 from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
-from visemix.run import complete, folder_of, load_experiment, of_person, to_train
+from visemix.run import complete, data_for, folder_of, load_experiment, of_person, to_train
 from visemix.training.modules import STAGES
 from visemix.training.stage import moved, owner
 from visemix.types import VisemixError
@@ -45,10 +45,11 @@ class Anatomy:
     reason: str = ""
 
 
-def plan(experiment: str | Path, overrides: Sequence[str] = ()) -> list[Cell]:
+def plan(experiment: str | Path, overrides: Sequence[str] = (), *, with_data: bool = False) -> list[Cell]:
     """Every point of a sweep as complete configs.
 
-    Each point's parts are built once, so that what does not fit together is known before anything is trained.
+    Each point's parts are built once, and `with_data` its clips are looked for, so that what does not fit together or
+    is not there is known before anything is trained.
 
     Raises:
         VisemixError: a point that is no valid config, said with its row; or none that can be trained.
@@ -62,9 +63,9 @@ def plan(experiment: str | Path, overrides: Sequence[str] = ()) -> list[Cell]:
             raise VisemixError(f"point '{point.row}' of {experiment}: {error}") from error
         if cfg.log.name == "wandb" and cfg.log.group is None:
             cfg.log.group = cfg.name
-        model = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [*PARTS, "fit", "load"]))
+        model = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [*PARTS, "fit", "load", "data"]))
         if model not in known:
-            known[model] = anatomy(cfg)
+            known[model] = anatomy(cfg, with_data=with_data)
         stages = stage_configs(cfg, known[model])
         cells.append(Cell(point.row, int(cfg.seed), plain(cfg), stages, known[model].reason))
     if all(cell.reason for cell in cells):
@@ -72,12 +73,14 @@ def plan(experiment: str | Path, overrides: Sequence[str] = ()) -> list[Cell]:
     return cells
 
 
-def anatomy(cfg: DictConfig) -> Anatomy:
-    """Which stages a run has, found by building its parts."""
+def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
+    """Which stages a run has, found by building its parts, and `with_data` what each is trained on."""
     try:
         with without_advice():  # each stage's own run gives it
             model = TalkingFace.from_config(cfg)
         stages = to_train(cfg, model)
+        for stage in stages if with_data else ():
+            data_for(cfg, model, stage)
     except VisemixError as error:
         return Anatomy((), {}, False, str(error))
     weights = [name for name, _ in model.named_parameters() if name.startswith("motion.")]

@@ -55,9 +55,9 @@ def sweep(
 ) -> list[Outcome]:
     """Train every point of an experiment's `sweep` that is missing, `jobs` at a time, and answer them in order.
 
-    All points are checked before the first is trained. Each stage is trained in a run of its own under `stages/`,
-    named by what can change it, so that points of this and other sweeps share it; a point's run joins them. Then each
-    is scored on what its data holds out, and on foreign speech where `sweep.ood` names a folder of clips.
+    All points and their clips are checked before the first is trained. Each stage is trained in a run of its own under
+    `stages/`, named by what can change it, so that points of this and other sweeps share it; a point's run joins them.
+    Then each is scored on what its data holds out, and on foreign speech where `sweep.ood` names a folder of clips.
 
     Raises:
         VisemixError: an unknown engine or paper's table, a point that is no valid config, said with its row, or another
@@ -66,7 +66,7 @@ def sweep(
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
     _quoted(experiment)
-    cells = plan(experiment, overrides)
+    cells = plan(experiment, overrides, with_data=True)
     _claim(experiment, cells[0])
     for cell in cells:
         if cell.reason:
