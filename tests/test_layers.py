@@ -20,6 +20,8 @@ LAYERS = [
     {"sweep", "compare"},
     {"study"},
     {"demo", "catalogue", "corpus_page"},
+    {"cli_options"},
+    {"cli_study"},
     {"cli"},
     {"__init__"},
 ]

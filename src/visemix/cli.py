@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-SOME_FAILED, WRONG, BROKEN, STOPPED = 1, 2, 3, 130  # part of a batch; the user's to put right; ours; Ctrl-C
-
-
-class Commands(TyperGroup):
-    """Says errors in one sentence; `--debug`, anywhere on the line, shows where they come from."""
-
-    debug = False
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        self.debug = "--debug" in args
-        return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
-
-    def invoke(self, ctx: Any) -> Any:
-        logging.basicConfig(format="%(message)s", level=logging.INFO if self.debug else logging.WARNING)
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            self.say("stopped; nothing half-written is left, and the same command goes on from here")
-            raise typer.Exit(STOPPED) from None
-        except Exception as error:
-            if self.debug or isinstance(error, (typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
-                raise  # typer's own know what to do
-            if type(error).__name__ == "VisemixError" or isinstance(error, OSError):
-                self.say(str(error))
-                raise typer.Exit(WRONG) from None
-            self.say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
-            raise typer.Exit(BROKEN) from None
-
-    def say(self, sentence: str) -> None:
-        typer.echo(f"visemix: {sentence}", err=True)
-
+from visemix.cli_options import SOME_FAILED, Clips, Commands, Experiment, Overrides, Overwrite, Plugins, Tables
+from visemix.cli_study import study
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
-Tables = Annotated[list[Path] | None, typer.Option(help="Also write the table: .md, .tex, .csv or .json.")]
-Clips = Annotated[Path | None, typer.Option(help="Where a run's clips are now, if they have moved.")]
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file that registers parts.")]
 
 
 @app.callback()
@@ -245,47 +208,7 @@ def report(
     typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite))
 
 
-class Study(TyperGroup):
-    """Takes what is no command of its own as the folders of a new study."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        plain = args and args[0] not in self.commands and args[0] not in ("--help", "-h")
-        return super().parse_args(ctx, ["make", *args] if plain else args)
-
-
-study = typer.Typer(cls=Study, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(study, name="study", help="Ask people: `study NAME=FOLDER…` makes the page, `study score` the table.")
-
-
-@study.command("make")
-def make_study(
-    methods: Annotated[list[str], typer.Argument(metavar="[NAME=]FOLDER...", help="Videos of each method, or a run.")],
-    out: Annotated[Path, typer.Option(help="Folder for study.html and key.json.")],
-    protocol: Annotated[str, typer.Option(help="mos (1 to 5) or gsmoothface (-2 to 2).")] = "mos",
-    seed: Annotated[int | None, typer.Option(help="For a study that comes out the same again.")] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """A page of shuffled videos without names for raters, and the key to keep. `make` may be left out."""
-    from visemix.study import make_study
-
-    typer.echo(make_study(methods, out, protocol=protocol, seed=seed, overwrite=overwrite))
-
-
-@study.command("score")
-def score_study(
-    answers: Annotated[list[Path], typer.Argument(help="CSV files that raters saved.")],
-    key: Annotated[Path, typer.Option(help="The study's key.json.")],
-    table: Tables = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """The table of a study from its raters' answers."""
-    from visemix.report.formats import check_files, markdown, write_tables
-    from visemix.study import score_study
-
-    check_files(table or [], overwrite)
-    found = score_study(answers, key)
-    typer.echo(markdown(found), nl=False)
-    write_tables(table or [], found)
 
 
 @app.command()

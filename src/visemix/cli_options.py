@@ -1,0 +1,49 @@
+"""What all commands have in common: how they end, and the arguments that several take."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+SOME_FAILED, WRONG, BROKEN, STOPPED = 1, 2, 3, 130  # part of a batch; the user's to put right; ours; Ctrl-C
+
+
+class Commands(TyperGroup):
+    """Says errors in one sentence; `--debug`, anywhere on the line, shows where they come from."""
+
+    debug = False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        self.debug = "--debug" in args
+        return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
+
+    def invoke(self, ctx: Any) -> Any:
+        logging.basicConfig(format="%(message)s", level=logging.INFO if self.debug else logging.WARNING)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            self.say("stopped; nothing half-written is left, and the same command goes on from here")
+            raise typer.Exit(STOPPED) from None
+        except Exception as error:
+            if self.debug or isinstance(error, (typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
+                raise  # typer's own know what to do
+            if type(error).__name__ == "VisemixError" or isinstance(error, OSError):
+                self.say(str(error))
+                raise typer.Exit(WRONG) from None
+            self.say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+            raise typer.Exit(BROKEN) from None
+
+    def say(self, sentence: str) -> None:
+        typer.echo(f"visemix: {sentence}", err=True)
+
+
+Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Tables = Annotated[list[Path] | None, typer.Option(help="Also write the table: .md, .tex, .csv or .json.")]
+Clips = Annotated[Path | None, typer.Option(help="Where a run's clips are now, if they have moved.")]
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file that registers parts.")]
