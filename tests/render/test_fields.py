@@ -1,7 +1,7 @@
 import torch
 
 from visemix.ops.planes import read_planes
-from visemix.render.conditions import LandmarkEncoder, Moments, Neighbours, surrounded
+from visemix.render.conditions import Directions, Driver, LandmarkEncoder, Moments, Neighbours, surrounded
 from visemix.render.fields import AXES, Grid, Planes, Shapes, Vanilla
 from visemix.render.torso import VanillaTorso
 
@@ -57,6 +57,33 @@ def test_moments_are_those_of_all_that_was_seen():
     torch.testing.assert_close(moments.mean, rows.mean(0))
     torch.testing.assert_close(moments.spread, rows.std(0, unbiased=False))
     assert torch.equal(moments.low, rows.amin(0)) and torch.equal(moments.high, rows.amax(0))
+
+
+def test_directions_are_the_principal_components_of_all_that_was_seen():
+    torch.manual_seed(0)
+    true = torch.linalg.qr(torch.randn(12, 4))[0]
+    true, aside = true[:, :3], true[:, 3]
+    rows = torch.randn(4000, 3) * torch.tensor([0.5, 0.2, 0.1]) @ true.mT + 0.3
+    directions = Directions(12, 3)
+    assert torch.equal(directions.within(rows), rows)
+    for piece in (rows + 0.002 * torch.randn_like(rows)).split(40):
+        directions.see(piece)
+    assert (directions.basis.mT @ true).abs().diagonal().min() > 0.999
+    far = directions.along(rows)
+    torch.testing.assert_close(far.std(0), torch.tensor([1.0, 0.4, 0.2]), atol=0.02, rtol=0)
+    inner = (far.abs() < 2.9 * far.std(0)).all(1)
+    assert (directions.within(rows) - rows)[inner].abs().max() < 0.01
+    torch.testing.assert_close(directions.along(rows + aside), far, atol=0.02, rtol=0)
+    torch.testing.assert_close(directions.along(rows * 100).abs().amax(0), 3 * far.std(0), atol=0.06, rtol=0)
+
+
+def test_a_few_directions_are_heard_by_a_linear_driver():
+    torch.manual_seed(0)
+    driver, values = Driver(12, 4, 1, False, 2), torch.randn(1, 50, 12)
+    driver.moments.see(values)
+    small = driver.moments.mean + 0.1 * torch.randn(1, 2, 12)
+    middle = driver(small.mean(1, keepdim=True), 1)
+    torch.testing.assert_close(driver(small, 2).mean(1, keepdim=True), middle)
 
 
 def test_at_the_ends_the_first_and_last_frames_stand_still():

@@ -145,6 +145,23 @@ def test_a_head_turns_a_little_further_than_was_seen_and_its_torso_does_not(face
     assert all(torch.equal(torso, torsos[0]) for torso in torsos[2::2])
 
 
+@pytest.mark.parametrize("warp", [True, False])
+def test_a_jaw_beyond_what_was_seen_takes_its_chin_along(face, clip, warp):
+    render = nerf(face, warp=warp).eval()
+    render.driver.moments.see(driven(face, clip, 3)[0].values)
+    middle = render.driver.moments.mean.view(68, 3)
+    open_ = middle.clone()
+    open_[6:11, 1] -= 0.5
+    chin = (face.mean[face.landmark_ids] + open_)[8]
+    asked, encode = [], render.head.field.encoding.forward
+    render.head.field.encoding.forward = lambda points: asked.append(points) or encode(points)
+    with torch.inference_mode():
+        codes = render._codes(Motion(open_.view(1, 1, -1).expand(1, 3, -1), Space.LANDMARKS), 1)
+        render.head.field.inside(render.head.box.inside(chin).view(1, 1, 3), codes)
+    was = render.head.box.inside(chin + torch.tensor([0.0, 0.5, 0.0]) if warp else chin)
+    torch.testing.assert_close(asked[0], was[None], atol=0.04, rtol=0)
+
+
 def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):
     places, pose = torch.rand(1, 9, 2) * 2 - 1, torch.zeros(1, 6)
     heads = (torch.zeros(1, 9, 4), torch.ones(1, 9, 4))

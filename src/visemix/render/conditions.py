@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEAK = 0.02
+FAINT = 1e-3  # decimetres: what varies less is noise
+BEYOND = 3.0  # standard deviations
 
 
 class Moments(nn.Module):
@@ -52,6 +54,48 @@ class Moments(nn.Module):
         if not self.count:
             return torch.ones_like(self.mean)
         return (self.square - self.mean.square()).clamp(min=0).sqrt()
+
+
+class Directions(Moments):
+    """Also the `count` directions in which the channels vary most together, over all that training has shown.
+
+    Their principal components, followed by one step of orthogonal iteration whenever something new is seen. What has no
+    share in them is no part of how this person's face moves: noise of the fit, or somebody else's idea of a mouth.
+    """
+
+    product: Tensor
+    basis: Tensor
+
+    def __init__(self, channels: int, count: int) -> None:
+        super().__init__(channels)
+        self.register_buffer("product", torch.zeros(channels, channels))
+        self.register_buffer("basis", torch.eye(channels, count))
+
+    @torch.no_grad()
+    def see(self, values: Float[Tensor, "*b C"]) -> None:
+        super().see(values)
+        rows = values.reshape(-1, values.shape[-1]).float()
+        self.product.lerp_(rows.mT @ rows / len(rows), len(rows) / self.count)
+        basis, lengths = torch.linalg.qr(self._covariance @ self.basis)
+        self.basis.copy_(torch.where(lengths.diagonal() < 0, -basis, basis))  # a direction keeps its sign
+
+    def along(self, values: Float[Tensor, "*b C"]) -> Float[Tensor, "*b K"]:
+        """How far values lie along each direction, no further than BEYOND; 1 is the spread along the first."""
+        spread = self._spreads
+        far = BEYOND * spread
+        return ((values - self.mean) @ self.basis).clamp(-far, far) / spread[0]
+
+    def within(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
+        """The values that lie as far along, and have nothing beside; all of it before anything was seen."""
+        return self.mean + self.along(values) * self._spreads[0] @ self.basis.mT if self.count else values
+
+    @property
+    def _spreads(self) -> Float[Tensor, " K"]:
+        return (self.basis * (self._covariance @ self.basis)).sum(0).clamp(min=0).sqrt() + FAINT
+
+    @property
+    def _covariance(self) -> Float[Tensor, "C C"]:
+        return self.product - torch.outer(self.mean, self.mean)
 
 
 class LandmarkEncoder(nn.Module):
@@ -105,18 +149,27 @@ class Neighbours(nn.Module):
 
 
 class Driver(nn.Module):
-    """Landmarks, or audio features, over time → what drives a field, one vector a frame."""
+    """Landmarks, or audio features, over time → what drives a field, one vector a frame.
 
-    def __init__(self, inputs: int, dim: int, window: int, convolutions: bool) -> None:
+    With `directions`, a linear map of how far they lie along as many: little that a few seconds of a person could teach
+    wrongly.
+    """
+
+    def __init__(self, inputs: int, dim: int, window: int, convolutions: bool, directions: int | None = None) -> None:
         super().__init__()
         self.context = window // 2
-        self.moments = Moments(inputs)
-        self.encoder = LandmarkEncoder(inputs, dim, convolutions=convolutions)
+        self.moments = Directions(inputs, directions) if directions else Moments(inputs)
+        self.encoder: nn.Module = (
+            nn.Linear(directions, dim) if directions else LandmarkEncoder(inputs, dim, convolutions=convolutions)
+        )
         self.neighbours = Neighbours(dim, window) if window > 1 else None
 
     def forward(self, values: Float[Tensor, "B N C"], frames: int) -> Float[Tensor, "B T D"]:
         """`frames` T, and N = T or as many as the window needs around them. Normalised point by point."""
-        normed = (values - self.moments.mean) / (self.moments.spread + 1e-3)
+        if isinstance(self.moments, Directions):
+            normed = self.moments.along(values)
+        else:
+            normed = (values - self.moments.mean) / (self.moments.spread + FAINT)
         codes = self.encoder(surrounded(normed, frames, self.context))
         return codes if self.neighbours is None else self.neighbours(codes)
 

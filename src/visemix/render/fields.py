@@ -12,10 +12,12 @@ from torch.nn import functional as F
 from visemix.ops.encoding import sphere, waves
 from visemix.ops.hashgrid import HashGrid
 from visemix.ops.planes import read_planes
+from visemix.ops.warp import carried_back
 
 SKIP = 4  # vanilla: the input comes in again after this layer
 THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
 AXES = ([0, 0, 1], [1, 2, 2])  # the planes xy, xz and yz
+SOFT, REACH = 0.04, 0.3  # of half a box (6 mm, 4 cm): how near a point goes with a landmark, how far it goes with any
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ class Shapes(nn.Module):
 class Grid(nn.Module):
     """Features of the place, of where the landmarks have moved it to (RAD-NeRF), and of what they make there.
 
+    The place is taken back first to where it was before the landmarks moved, where `condition` says behind its numbers
+    how far they moved and where they are now (in [-1, 1]³): what is then left to learn from pictures is little.
+
     What differs from frame to frame, and from ray to ray, enters the networks as an offset that is worked out once.
     """
 
@@ -158,6 +163,12 @@ class Grid(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Density (F, M), features for the colour (F, M, ·) and, in training, what is driven (F, M, ·)."""
         frames, count = points.shape[:2]
+        condition, landmarks = condition.split(
+            [self.driven.in_features, condition.shape[1] - self.driven.in_features], 1
+        )
+        if landmarks.shape[1]:
+            moves, spots = landmarks.unflatten(1, (2, -1, 3)).unbind(1)
+            points = carried_back(points, spots, moves, soft=SOFT, reach=REACH)
         features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
         hidden = F.relu(self.place(features) + self.driven(condition)[:, None])
         ambient = torch.tanh(self.moved(hidden).float())

@@ -51,7 +51,10 @@ class LandmarkNeRF(Renderer):
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
     with no motion model between (AD-NeRF). `convolutions` takes the official encoder. It moves a grid's points in an
-    `ambient`² plane (RAD-NeRF), and blends `shapes` sets of planes as fine.
+    `ambient`² plane (RAD-NeRF), and blends `shapes` sets of planes as fine. With `warp`, what is around the landmarks
+    goes with them before any of that: a jaw that opens further than training has shown takes its chin along.
+    `directions` tells the networks no more than how far landmarks lie along that many principal components of the
+    footage's own: for people of whom there are seconds, not minutes.
 
     The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
 
@@ -75,6 +78,8 @@ class LandmarkNeRF(Renderer):
         condition: Literal["landmarks", "audio"] = "landmarks",
         window: int | None = None,
         convolutions: bool | None = None,
+        warp: bool = True,
+        directions: int | None = None,
         head_aware: bool = True,
         learn: Literal["both", "head", "torso"] = "both",
         steady: float = 0.5,
@@ -115,7 +120,8 @@ class LandmarkNeRF(Renderer):
         self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
         self.context = options["window"] // 2
         self.learn, self.steady = learn, steady
-        self._driver = (options["window"], options["convolutions"])
+        self.warp = warp and condition == "landmarks" and options["field"] == "grid"
+        self._driver = (options["window"], options["convolutions"], directions if condition == "landmarks" else None)
         if condition == "landmarks":
             self.hear(face.width(Space.LANDMARKS))
         self.poses = Moments(6)
@@ -157,7 +163,7 @@ class LandmarkNeRF(Renderer):
     def glimpse(self, motion: Motion, subject: Subject, at: Int[Tensor, " M"]) -> Float[Tensor, "F M 3"]:
         """Some pixels of each frame, named by their numbers, row by row."""
         plates = self._plates(subject)
-        codes = self.driver(self._within(motion.values, self.driver.moments, "motion"), subject.frames).flatten(0, 1)
+        codes = self._codes(motion, subject.frames)
         poses = self._within(subject.pose, self.poses, "head pose", LEEWAY).flatten(0, 1)
         cameras, size = each_frame(subject.camera, subject.frames), size_of(plates)
         places = pixel_centres(*size, plates.device)[at]
@@ -200,7 +206,7 @@ class LandmarkNeRF(Renderer):
         if self.training and self.learn != "torso":  # what the head stands on is left to it
             self.driver.moments.see(motion.values)
             self.poses.see(subject.pose)
-        codes = self.driver(motion.values, subject.frames).flatten(0, 1)
+        codes = self._codes(motion, subject.frames)
         poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
         if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
             self.head.look_around(codes[:1])
@@ -235,6 +241,20 @@ class LandmarkNeRF(Renderer):
             losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
         weigh = {"head": 1.0, "torso": 1.0, "torso_mask": self.weights["mask"]} | self.weights
         return {name: weigh[name] * value for name, value in losses.items() if weigh[name]}
+
+    def _codes(self, motion: Motion, frames: int) -> Float[Tensor, "F C"]:
+        """What drives a field, frame by frame; behind it, with `warp`, what its landmarks do."""
+        moments = self.driver.moments
+        heard = motion.values if self.training else self._within(motion.values, moments, "motion")
+        codes = self.driver(heard, frames)
+        if self.warp:
+            values = motion.values[:, (motion.values.shape[1] - frames) // 2 :][:, :frames]
+            rest = self.face.mean[self.face.landmark_ids]
+            box = self.head.box
+            moves = (values - moments.mean).unflatten(-1, (-1, 3)) / ((box.high - box.low) / 2)
+            spots = box.inside(rest + values.unflatten(-1, (-1, 3)))
+            codes = torch.cat([codes, moves.flatten(2), spots.flatten(2)], -1)
+        return codes.flatten(0, 1)
 
     def _torso(
         self,

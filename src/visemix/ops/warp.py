@@ -1,0 +1,32 @@
+"""Space that a few moving spots carry along."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@torch.no_grad()
+def carried_back(
+    points: Float[Tensor, "F M 3"],
+    spots: Float[Tensor, "F N 3"],
+    moves: Float[Tensor, "F N 3"],
+    *,
+    soft: float,
+    reach: float,
+) -> Float[Tensor, "F M 3"]:
+    """Where points were before each of `spots` made its move to where it now is.
+
+    A point is carried by the mean of the moves, weighed by (r² + soft²)⁻² at a distance r (Shepard 1968), against
+    standing still with a weight of reach⁻⁴: within `soft` of a spot it goes with that one, beyond `reach` hardly at
+    all. One step, and no exact inverse. Nothing to learn, so no gradient.
+
+    >>> points, spot = torch.tensor([[[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]]), torch.zeros(1, 1, 3)
+    >>> carried_back(points, spot, torch.tensor([[[0.0, -0.5, 0.0]]]), soft=0.1, reach=1.0).round(decimals=2)
+    tensor([[[0.0000, 0.5000, 0.0000],
+             [9.0000, 0.0000, 0.0000]]])
+    """
+    apart = torch.baddbmm(points.square().sum(-1, keepdim=True), points, spots.mT, alpha=-2)
+    weights = apart.add_(spots.square().sum(-1)[:, None] + soft**2).clamp_(min=soft**2).square_().reciprocal_()
+    return points - weights @ moves / (weights.sum(-1, keepdim=True) + reach**-4)
