@@ -4,7 +4,7 @@
 
 Without SOUND the clip's own motion drives it. What is compared is the distance of the inner lips: of the driving
 landmarks themselves, before any pose, and as a tracker finds it in the rendered frames. A tracker's answer hangs on the
-pose, too: as a head bows by 0.1 rad, it sees an unmoved mouth open by a fifth of what speech does. So there are two
+pose, too: as a head bows by 0.1 rad, it sees an unmoved mouth open by an eighth of what speech does. So there are two
 rows: with the head poses of the footage, and with that of its first frame held. The third is the shaded mesh, driven
 alike and held still: what the instrument itself makes of the motion.
 """
