@@ -163,9 +163,7 @@ class Grid(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Density (F, M), features for the colour (F, M, ·) and, in training, what is driven (F, M, ·)."""
         frames, count = points.shape[:2]
-        condition, landmarks = condition.split(
-            [self.driven.in_features, condition.shape[1] - self.driven.in_features], 1
-        )
+        condition, landmarks = condition.tensor_split([self.driven.in_features], 1)
         if landmarks.shape[1]:
             moves, spots = landmarks.unflatten(1, (2, -1, 3)).unbind(1)
             points = carried_back(points, spots, moves, soft=SOFT, reach=REACH)

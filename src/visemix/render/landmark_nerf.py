@@ -250,9 +250,8 @@ class LandmarkNeRF(Renderer):
         if self.warp:
             values = motion.values[:, (motion.values.shape[1] - frames) // 2 :][:, :frames]
             rest = self.face.mean[self.face.landmark_ids]
-            box = self.head.box
-            moves = (values - moments.mean).unflatten(-1, (-1, 3)) / ((box.high - box.low) / 2)
-            spots = box.inside(rest + values.unflatten(-1, (-1, 3)))
+            spots = self.head.box.inside(rest + values.unflatten(-1, (-1, 3)))
+            moves = spots - self.head.box.inside(rest + moments.mean.view(-1, 3))
             codes = torch.cat([codes, moves.flatten(2), spots.flatten(2)], -1)
         return codes.flatten(0, 1)
 
