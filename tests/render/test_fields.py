@@ -2,7 +2,7 @@ import torch
 
 from visemix.ops.planes import read_planes
 from visemix.render.conditions import Directions, Driver, LandmarkEncoder, Moments, Neighbours, surrounded
-from visemix.render.fields import AXES, Grid, Planes, Shapes, Vanilla
+from visemix.render.fields import Grid, Planes, Shapes, Vanilla, onto_planes
 from visemix.render.torso import VanillaTorso
 
 
@@ -27,8 +27,13 @@ def field():
     return Grid(8, Planes([4, 8], 2), 16, 8, 2, 3)
 
 
+def driven_by(points, directions, condition):
+    grid = field()
+    return grid(points, directions, grid.hear(condition))
+
+
 def test_a_grid_answers_for_every_sample():
-    found = field()(torch.rand(2, 3, 5, 3), torch.randn(2, 3, 3), torch.randn(2, 8))
+    found = driven_by(torch.rand(2, 3, 5, 3), torch.randn(2, 3, 3), torch.randn(2, 8))
     assert found.density.shape == (2, 3, 5) and found.density.min() > 0
     assert found.colour.shape == (2, 3, 5, 3) and found.colour.min() >= 0 and found.colour.max() <= 1
     assert found.driven.shape == (2, 3, 5, 2 + 3)
@@ -36,7 +41,7 @@ def test_a_grid_answers_for_every_sample():
 
 def test_landmarks_move_a_grids_points():
     points, directions = torch.rand(1, 3, 5, 3), torch.randn(1, 3, 3)
-    one, other = (field()(points, directions, condition) for condition in (torch.zeros(1, 8), torch.ones(1, 8)))
+    one, other = (driven_by(points, directions, condition) for condition in (torch.zeros(1, 8), torch.ones(1, 8)))
     assert (one.driven - other.driven).abs().amax((0, 1, 2)).min() > 1e-3
 
 
@@ -44,9 +49,9 @@ def test_shapes_are_blended_as_expressions_are():
     torch.manual_seed(0)
     shapes, points, condition = Shapes(4, 5, 6, 2), torch.rand(2, 7, 3) * 2 - 1, torch.randn(2, 4)
     weights, sets = shapes.weigh(condition), shapes.sets.tables[0].view(5, 3, 6, 6, 2)
-    read = [read_planes(three, points.flatten(0, 1)[:, AXES].mT.contiguous()).view(2, 7, 6) for three in sets]
+    read = [read_planes(three, onto_planes(points.flatten(0, 1))).reshape(2, 7, 6) for three in sets]
     wanted = sum(weights[:, k, None, None] * read[k] for k in range(5))
-    torch.testing.assert_close(shapes(points, condition), wanted)
+    torch.testing.assert_close(shapes(points, shapes.blend(condition)), wanted)
 
 
 def test_moments_are_those_of_all_that_was_seen():

@@ -157,7 +157,7 @@ def test_a_jaw_beyond_what_was_seen_takes_its_chin_along(face, clip, warp):
     render.head.field.encoding.forward = lambda points: asked.append(points) or encode(points)
     with torch.inference_mode():
         codes = render._codes(Motion(open_.view(1, 1, -1).expand(1, 3, -1), Space.LANDMARKS), 1)
-        render.head.field.inside(render.head.box.inside(chin).view(1, 1, 3), codes)
+        render.head.field.inside(render.head.box.inside(chin).view(1, 1, 3), render.head.field.hear(codes))
     was = render.head.box.inside(chin + torch.tensor([0.0, 0.5, 0.0]) if warp else chin)
     torch.testing.assert_close(asked[0], was[None], atol=0.04, rtol=0)
 
@@ -375,10 +375,11 @@ def test_a_ray_that_is_stopped_half_way_is_seen_as_by_all_of_its_samples(face):
         origins, directions = camera_rays(pixels, torch.zeros(1, 6), square_camera(64)[None])
         near, far = head.box.crossed(origins, directions)
         mass = head._mass(origins, directions, near, far)
-        whole = head._look(origins, directions, near, far, mass, code)
+        heard = head.field.hear(code)
+        whole = head._at(origins, directions, *head._cut(near, far, mass), heard)
         asked, field = [], head.field.forward
         head.field.forward = lambda points, *rest: asked.append(points.shape[1:3]) or field(points, *rest)
-        colour, opacity = head._glance(origins, directions, near, far, mass, code)
+        colour, opacity = head._glance(origins, directions, near, far, mass, heard)
     going_on = int((whole.weights[..., :3].sum(-1) < 1 - 1e-3).sum())
     assert 30 < going_on < 270 and asked == [(300, 3), (going_on, 3)]
     torch.testing.assert_close(opacity, whole.opacity[0], atol=1.1e-3, rtol=0)

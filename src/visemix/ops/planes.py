@@ -22,13 +22,15 @@ def read_planes(tables: Float[Tensor, "P R R C"], places: Float[Tensor, "N P 2"]
     tensor([1.0000, 1.5000])
     """
     count, side, _, channels = tables.shape
-    spot = (places.float().clamp(-1, 1) + 1) * (0.5 * (side - 1))
-    corner = spot.detach().floor().clamp(max=side - 2)
-    first = (corner[..., 1] * side + corner[..., 0]).int()
-    first = first + torch.arange(count, device=first.device, dtype=torch.int32) * side**2
-    part = (spot - corner).view(-1, 2)
+    half = 0.5 * (side - 1)
+    x_and_y = places.permute(2, 1, 0).float()  # each in one piece, plane by plane
+    spot = x_and_y.clamp(-1, 1).mul(half).add_(half)
+    corner = spot.detach().floor().clamp_(max=side - 2)
+    first = torch.add(corner[0], corner[1], alpha=side).int()
+    first += torch.arange(count, device=first.device, dtype=torch.int32)[:, None] * side**2
     flat = tables.reshape(-1, channels).float()
-    return _Bilinear.apply(flat, part, first.view(-1), side).view(len(places), count, channels)
+    found = _Bilinear.apply(flat, (spot - corner).view(2, -1), first.view(-1), side)
+    return found.view(count, len(places), channels).transpose(0, 1)
 
 
 class _Bilinear(torch.autograd.Function):
@@ -38,13 +40,13 @@ class _Bilinear(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, part: Tensor, first: Tensor, side: int) -> Tensor:
         ctx.save_for_backward(table, part, first)
         ctx.side = side
-        return _bags(table, _corners(first, side), _shares(*part.unbind(-1)))
+        return _bags(table, _corners(first, side), _shares(*part))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         table, part, first = ctx.saved_tensors
-        corners, (x, y) = _corners(first, ctx.side), part.unbind(-1)
+        corners, (x, y) = _corners(first, ctx.side), part
         to_table = to_part = None
         if ctx.needs_input_grad[0]:
             to_table = torch.zeros_like(table)
@@ -52,7 +54,7 @@ class _Bilinear(torch.autograd.Function):
                 to_table.index_add_(0, rows, share[:, None] * grad)
         if ctx.needs_input_grad[1]:
             slopes = (torch.stack([y - 1, 1 - y, -y, y], -1), torch.stack([x - 1, -x, 1 - x, x], -1))
-            to_part = torch.stack([(_bags(table, corners, slope) * grad).sum(-1) for slope in slopes], -1)
+            to_part = torch.stack([(_bags(table, corners, slope) * grad).sum(-1) for slope in slopes])
         return to_table, to_part, None, None
 
 

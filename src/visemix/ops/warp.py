@@ -27,6 +27,9 @@ def carried_back(
     tensor([[[0.0000, 0.5000, 0.0000],
              [9.0000, 0.0000, 0.0000]]])
     """
-    apart = torch.baddbmm(points.square().sum(-1, keepdim=True), points, spots.mT, alpha=-2)
-    weights = apart.add_(spots.square().sum(-1)[:, None] + soft**2).clamp_(min=soft**2).square_().reciprocal_()
-    return points - weights @ moves / (weights.sum(-1, keepdim=True) + reach**-4)
+    squares = spots.square().sum(-1, keepdim=True) + soft**2
+    one, own = torch.ones_like(spots[..., :1]), points.square().sum(-1, keepdim=True)
+    apart = torch.cat([points, own, torch.ones_like(own)], -1) @ torch.cat([-2 * spots, one, squares], -1).mT
+    weights = apart.clamp_(min=soft**2).pow_(-2)
+    carried = weights @ torch.cat([moves, one], -1)
+    return points - carried[..., :3] / (carried[..., 3:] + reach**-4)

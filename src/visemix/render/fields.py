@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +17,21 @@ from visemix.ops.warp import carried_back
 
 SKIP = 4  # vanilla: the input comes in again after this layer
 THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
-AXES = ([0, 0, 1], [1, 2, 2])  # the planes xy, xz and yz
 SOFT, REACH = 0.04, 0.3  # of half a box (6 mm, 4 cm): how near a point goes with a landmark, how far it goes with any
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What drives a `Grid` for F frames, worked out once for all of their points."""
+
+    offset: Float[Tensor, "F 1 W"]
+    blends: Float[Tensor, "F 3 R R K"]
+    moves: Float[Tensor, "F N 3"]  # of the landmarks, with N = 0 where the points do not go with them
+    spots: Float[Tensor, "F N 3"]
+
+    def of(self, frame: int) -> Heard:
+        one = slice(frame, frame + 1)
+        return Heard(self.offset[one], self.blends[one], self.moves[one], self.spots[one])
 
 
 @dataclass(frozen=True)
@@ -79,12 +93,17 @@ class Tables(nn.Module):
         self.dim = planes * channels * len(levels)
 
     def forward(self, places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
-        return torch.cat([read_planes(table, places).flatten(1) for table in self.tables], -1)
+        return side_by_side(self.tables, places)
+
+
+def side_by_side(tables: Iterable[Float[Tensor, "P R R C"]], places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+    return torch.cat([plane for table in tables for plane in read_planes(table, places).unbind(1)], -1)
 
 
 def onto_planes(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 2"]:
-    """A point's place on each of the three planes."""
-    return torch.stack([points[..., axis] for axis in AXES], -1)
+    """A point's place on each of the planes xy, xz and yz."""
+    x, y, z = points.unbind(-1)
+    return torch.stack([x, x, y, y, z, z]).unflatten(0, (2, 3)).movedim((0, 1), (-1, -2))
 
 
 class Planes(nn.Module):
@@ -120,12 +139,15 @@ class Shapes(nn.Module):
         self.sets = Tables(3 * count, [side], channels, spread=0.1)
         self.dim = 3 * channels
 
-    def forward(self, points: Float[Tensor, "F M 3"], condition: Float[Tensor, "F C"]) -> Float[Tensor, "F M D"]:
+    def blend(self, condition: Float[Tensor, "F C"]) -> Float[Tensor, "F 3 R R K"]:
         weights = self.weigh(condition)
         sets = self.sets.tables[0].unflatten(0, (weights.shape[1], 3))
-        blends = torch.einsum("fk,kpyxc->fpyxc", weights, sets)
-        pairs = zip(blends, onto_planes(points), strict=True)
-        return torch.stack([read_planes(*pair).flatten(1) for pair in pairs])
+        return torch.einsum("fk,kpyxc->fpyxc", weights, sets)
+
+    def forward(self, points: Float[Tensor, "F M 3"], blends: Float[Tensor, "F 3 R R K"]) -> Float[Tensor, "F M D"]:
+        return torch.stack(
+            [side_by_side([blend], onto_planes(some)) for blend, some in zip(blends, points, strict=True)]
+        )
 
 
 class Grid(nn.Module):
@@ -150,28 +172,29 @@ class Grid(nn.Module):
         self.ambient = Tables(1, [ambient], channels, spread=0.1)
         self.body = nn.Sequential(
             nn.Linear(dim + channels + self.shapes.dim, width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(width, width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(width, 1 + width // 2),
         )
         self.view = nn.Linear(9, width // 2)
         self.colour = nn.Linear(width // 2, 3)
 
-    def inside(
-        self, points: Float[Tensor, "F M 3"], condition: Float[Tensor, "F C"]
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def hear(self, condition: Float[Tensor, "F C"]) -> Heard:
+        codes, landmarks = condition.tensor_split([self.driven.in_features], 1)
+        moves, spots = landmarks.view(len(codes), 2, landmarks.shape[1] // 6, 3).unbind(1)
+        return Heard(self.driven(codes)[:, None], self.shapes.blend(codes), moves, spots)
+
+    def inside(self, points: Float[Tensor, "F M 3"], heard: Heard) -> tuple[Tensor, Tensor, Tensor | None]:
         """Density (F, M), features for the colour (F, M, ·) and, in training, what is driven (F, M, ·)."""
         frames, count = points.shape[:2]
-        condition, landmarks = condition.tensor_split([self.driven.in_features], 1)
-        if landmarks.shape[1]:
-            moves, spots = landmarks.unflatten(1, (2, -1, 3)).unbind(1)
-            points = carried_back(points, spots, moves, soft=SOFT, reach=REACH)
+        if heard.spots.shape[1]:
+            points = carried_back(points, heard.spots, heard.moves, soft=SOFT, reach=REACH)
         features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
-        hidden = F.relu(self.place(features) + self.driven(condition)[:, None])
+        hidden = (self.place(features) + heard.offset).relu_()
         ambient = torch.tanh(self.moved(hidden).float())
         surroundings = self.ambient(ambient.view(-1, 1, 2)).view(frames, count, -1)
-        shaped = self.shapes(points, condition)
+        shaped = self.shapes(points, heard.blends)
         out = self.body(torch.cat([features, surroundings.to(features), shaped.to(features)], -1))
         density = (out[..., 0].float() - THIN).clamp(-15, 12).exp()
         return density, out[..., 1:], torch.cat([ambient, shaped], -1) if self.training else None
@@ -180,10 +203,10 @@ class Grid(nn.Module):
         self,
         points: Float[Tensor, "F R S 3"],
         directions: Float[Tensor, "F R 3"],
-        condition: Float[Tensor, "F C"],
+        heard: Heard,
     ) -> Points:
         grid = points.shape[1:3]
-        density, features, driven = self.inside(points.flatten(1, 2), condition)
+        density, features, driven = self.inside(points.flatten(1, 2), heard)
         view = self.view(sphere(directions))[:, :, None]
-        colour = self.colour(F.relu(features.unflatten(1, grid) + view)).float().sigmoid()
+        colour = self.colour((features.unflatten(1, grid) + view).relu_()).float().sigmoid()
         return Points(density.unflatten(1, grid), colour, None if driven is None else driven.unflatten(1, grid))

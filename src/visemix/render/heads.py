@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.ops.volume import box_range, render_weights, stretches
-from visemix.render.fields import Grid, Points, Vanilla
+from visemix.render.fields import Grid, Heard, Points, Vanilla
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
 PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
@@ -106,7 +106,7 @@ class Occupancy(nn.Module):
         cells = torch.randint(len(self.density), (int(share * len(self.density)),), device=self.density.device)
         place = torch.stack([cells // self.side**2, cells // self.side % self.side, cells % self.side], -1)
         points = (place + torch.rand(len(place), 3, device=place.device)) / self.side * 2 - 1
-        density = field.inside(points[None], condition)[0][0]
+        density = field.inside(points[None], field.hear(condition))[0][0]
         self.density[cells] = torch.lerp(density, self.density[cells], decay)
 
 
@@ -131,15 +131,16 @@ class GridHead(nn.Module):
         near, far = self.box.crossed(origins, directions)
         with torch.no_grad():
             mass = self._mass(origins, directions, near, far)
+        heard = self.field.hear(condition)
         if self.training:
-            return [self._look(origins, directions, near, far, mass, condition)]
+            return [self._at(origins, directions, *self._cut(near, far, mass), heard)]
         colour, opacity = torch.zeros_like(directions), torch.zeros_like(near)
         for f in range(len(directions)):  # each frame has other rays that hit
             one = slice(f, f + 1)
             hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
             for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
                 view = (origins[one], directions[one, some], near[one, some], far[one, some], mass[one, some])
-                colour[f, some], opacity[f, some] = self._glance(*view, condition[one])
+                colour[f, some], opacity[f, some] = self._glance(*view, heard.of(f))
         return [Seen(colour, opacity)]
 
     def _mass(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> Float[Tensor, "F R S"]:
@@ -154,30 +155,25 @@ class GridHead(nn.Module):
         places, length = (each.view(*near.shape, -1) for each in cut)
         return places, length
 
-    def _look(
-        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
-    ) -> Seen:
-        return self._at(origins, directions, *self._cut(near, far, mass), condition)
-
     def _glance(
-        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: Tensor
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, heard: Heard
     ) -> tuple[Tensor, Tensor]:
         """Colour and opacity of one frame's rays; of those that are stopped half-way, the rest is not looked at."""
         places, length = self._cut(near, far, mass)
         half = (self.samples + 1) // 2
-        first = self._at(origins, directions, places[..., :half], length[..., :half], condition)
+        first = self._at(origins, directions, places[..., :half], length[..., :half], heard)
         colour, opacity = first.colour[0], first.opacity[0]
         on = (opacity < 1 - STOP).nonzero()[:, 0]
         if self.samples > half and len(on):
-            rest = self._at(origins, directions[:, on], places[:, on, half:], length[:, on, half:], condition)
+            rest = self._at(origins, directions[:, on], places[:, on, half:], length[:, on, half:], heard)
             left = 1 - opacity[on]
             colour[on] += left[:, None] * rest.colour[0]
             opacity[on] += left * rest.opacity[0]
         return colour, opacity
 
-    def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, condition: Tensor) -> Seen:
+    def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, heard: Heard) -> Seen:
         points = origins[:, None, None] + directions[:, :, None] * places[..., None]
-        found = self.field(self.box.inside(points), directions, condition)
+        found = self.field(self.box.inside(points), directions, heard)
         return composite(found, length, places, self.compositing)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visemix.ops.encoding import waves
 from visemix.ops.volume import camera_rays
@@ -34,20 +33,20 @@ class FlatTorso(nn.Module):
         self.colours = HeadColour(4) if head_aware else None
         self.pose = nn.Linear(54, width)
         self.bend = nn.Linear(42 + aware, width)
-        self.shift = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2, bias=False))
+        self.shift = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 2, bias=False))
         self.tables = Tables(1, levels, channels)
         self.pose_again = nn.Linear(54, width)
         self.body = nn.Linear(self.tables.dim + aware, width)
-        self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+        self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 4))
 
     def forward(self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]) -> Seen:
         """`places` in [-1, 1] of the picture, `pose` less its mean, `head` premultiplied colour and opacity."""
         posed = waves(pose, 4)
         extra = [] if self.colours is None else [self.colours(head)]
-        hidden = F.relu(self.bend(torch.cat([waves(places, 10), *extra], -1)) + self.pose(posed)[:, None])
+        hidden = self.bend(torch.cat([waves(places, 10), *extra], -1)).add(self.pose(posed)[:, None]).relu_()
         bent = (places + 0.1 * self.shift(hidden)).clamp(-1, 1).float()
         features = self.tables(bent.flatten(0, 1)[:, None]).view(*places.shape[:2], -1)
-        hidden = F.relu(self.body(torch.cat([features, *extra], -1)) + self.pose_again(posed)[:, None])
+        hidden = self.body(torch.cat([features, *extra], -1)).add(self.pose_again(posed)[:, None]).relu_()
         out = self.paint(hidden).float().sigmoid()
         return Seen(out[..., :3] * out[..., 3:], out[..., 3])
 
