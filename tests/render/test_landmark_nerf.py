@@ -13,7 +13,8 @@ from visemix.ops.camera import square_camera
 from visemix.ops.volume import camera_rays, render_weights
 from visemix.pipeline import TalkingFace
 from visemix.render import RENDER
-from visemix.render.heads import Occupancy, Seen, astray, over
+from visemix.render.heads import Occupancy, Seen, over
+from visemix.render.losses import astray
 from visemix.render.rays import Regions, draw_pixels, mouth_patch
 from visemix.types import AudioFeatures, Motion, Space, Speech, Video, VisemixError
 
@@ -160,6 +161,12 @@ def test_a_jaw_beyond_what_was_seen_takes_its_chin_along(face, clip, warp):
         render.head.field.inside(render.head.box.inside(chin).view(1, 1, 3), render.head.field.hear(codes))
     was = render.head.box.inside(chin + torch.tensor([0.0, 0.5, 0.0]) if warp else chin)
     torch.testing.assert_close(asked[0], was[None], atol=0.04, rtol=0)
+
+
+@pytest.mark.parametrize("count", [0, -1, 205])
+def test_directions_that_landmarks_do_not_have_are_refused(face, count):
+    with pytest.raises(VisemixError, match=rf"render\.directions={count} of 204 landmark coordinates"):
+        nerf(face, directions=count)
 
 
 def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):

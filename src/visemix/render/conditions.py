@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visemix.types import VisemixError
+
 LEAK = 0.02
 FAINT = 1e-3  # decimetres: what varies less is noise
 BEYOND = 3.0  # standard deviations
@@ -157,6 +159,10 @@ class Driver(nn.Module):
 
     def __init__(self, inputs: int, dim: int, window: int, convolutions: bool, directions: int | None = None) -> None:
         super().__init__()
+        if directions is not None and not 1 <= directions <= inputs:
+            raise VisemixError(
+                f"render.directions={directions} of {inputs} landmark coordinates: give 1 to {inputs}, or null"
+            )
         self.context = window // 2
         self.moments = Directions(inputs, directions) if directions else Moments(inputs)
         self.encoder: nn.Module = (

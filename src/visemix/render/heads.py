@@ -225,9 +225,3 @@ def composite(
     colour = (weights[..., None] * found.colour).sum(-2)
     driven = None if found.driven is None else (weights * found.driven.abs().mean(-1)).sum(-1)
     return Seen(colour, weights.sum(-1), driven, weights, places)
-
-
-def astray(seen: Seen, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
-    """How far from a known surface (decimetres from the camera) each ray sees something, beyond a slack."""
-    assert seen.weights is not None and seen.places is not None
-    return (seen.weights * ((seen.places - surface[..., None]).abs() - slack).clamp(min=0)).sum(-1)

@@ -13,12 +13,13 @@ from torch import Tensor
 from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import in_pieces
-from visemix.ops.volume import camera_rays, cross_entropy, entropy
+from visemix.ops.volume import camera_rays
 from visemix.render.base import RENDER, Renderer
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
-from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, astray, over
-from visemix.render.rays import Regions, at_pixels, draw_pixels, each_frame, mouth_patch, pixel_centres, size_of
+from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, over
+from visemix.render.losses import Looked, head_losses, torso_losses
+from visemix.render.rays import at_pixels, each_frame, mouth_patch, pixel_centres, size_of
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -33,8 +34,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 CODE = 64  # numbers that drive a field
 LEEWAY = 0.3  # radians, decimetres: a head is the same a little further round than training has shown it
-HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
-SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
 
 
 @RENDER.register("landmark_nerf")
@@ -140,7 +139,10 @@ class LandmarkNeRF(Renderer):
         elif learn == "torso":
             self.head.requires_grad_(False)
         self.weights = {
+            "head": 1.0,
+            "torso": 1.0,
             "mask": mask_weight,
+            "torso_mask": mask_weight,
             "surface": surface_weight,
             "entropy": entropy_weight,
             "ambient": ambient_weight,
@@ -210,37 +212,16 @@ class LandmarkNeRF(Renderer):
         poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
         if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
             self.head.look_around(codes[:1])
-        regions = Regions.of(self.face, subject, subject.labels)
-        pixels, index = draw_pixels(regions, max(1, self.rays // len(codes)))
-        truth, plate = at_pixels(target.frames.flatten(0, 1), index), at_pixels(plates, index)
-        label = subject.labels.flatten(0, 1).flatten(1).gather(1, index)
-        on_head, on_torso = (label == 2).float(), (label == 1).float()
-        seen = self.head(*camera_rays(pixels, poses, cameras), codes)
-        wanted = torch.lerp(plate, truth, on_head[..., None])
-        losses = {
-            "head": total((over(head, plate) - wanted).square().mean() for head in seen),
-            "mask": total(cross_entropy(head.opacity, on_head) for head in seen),
-            "entropy": entropy(seen[-1].opacity).mean(),
-        }
-        if self.weights["surface"] and seen[-1].weights is not None:  # in use nobody asks a grid where its samples are
-            surface = regions.surface.flatten(1).gather(1, index)
-            known = on_head * (surface > 0)
-            losses["surface"] = total((known * astray(head, surface, SLACK)).mean() for head in seen)
-        if seen[-1].driven is not None:
-            still = 1 - regions.face.flatten(1).gather(1, index).float()
-            losses["ambient"] = (seen[-1].driven * still).mean()
-        if self.learn == "torso":
-            losses = {}
+        at = Looked.of(self.face, subject, target.frames.flatten(0, 1), plates, max(1, self.rays // len(codes)))
+        seen = self.head(*camera_rays(at.pixels, poses, cameras), codes)
+        losses = head_losses(seen, at) if self.learn != "torso" else {}
         if self.learn != "head":
             best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
-            torsos = self._torso(pixels, codes.detach(), poses, cameras, plate, best, size_of(plates))
-            losses["torso"] = total((over(best, over(torso, plate)) - truth).square().mean() for torso in torsos)
-            sure = 1 - (1 - HIDDEN) * on_head
-            losses["torso_mask"] = total(cross_entropy(torso.opacity, on_torso, sure) for torso in torsos)
+            torsos = self._torso(at.pixels, codes.detach(), poses, cameras, at.plate, best, size_of(plates))
+            losses |= torso_losses(torsos, best, at)
         if self.perceptual is not None and self.learn != "torso":
             losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
-        weigh = {"head": 1.0, "torso": 1.0, "torso_mask": self.weights["mask"]} | self.weights
-        return {name: weigh[name] * value for name, value in losses.items() if weigh[name]}
+        return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
 
     def _codes(self, motion: Motion, frames: int) -> Float[Tensor, "F C"]:
         """What drives a field, frame by frame; behind it, with `warp`, what its landmarks do."""
@@ -310,7 +291,3 @@ def no_scene(subject: Subject) -> VisemixError:
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
         "without; prepare it again with --scene mediapipe --overwrite"
     )
-
-
-def total(values: Any) -> Tensor:
-    return torch.stack(list(values)).sum()
