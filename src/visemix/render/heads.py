@@ -13,13 +13,13 @@ from visemix.ops.volume import box_range, render_weights, stretches
 from visemix.render.fields import Grid, Heard, Points, Vanilla
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
-PIECE = 16384  # samples that go through the networks at once: what a processor's cache holds
+PIECE = 2**17  # samples that go through the networks at once: in smaller pieces two threads wait for each other
 EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
 DOUBT = 0.05  # share of the samples that go where nothing is known to be
 LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
 SURE = 12.0  # per decimetre: no cell counts for more, as the surface may lie behind its first corner
 ROUGH = 4  # steps in one of a first walk, in which most rays are found to meet nothing
-STOP = 1e-3  # light that has to be left for the second half of a ray's samples to be looked at
+STOP = 1e-3  # light that has to be left for a ray's further samples to be looked at
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Occupancy(nn.Module):
         self.side = side
         self.register_buffer("density", torch.ones(side**3))
         self.register_buffer("looks", torch.zeros((), dtype=torch.long))
+        self._kept: tuple[tuple[int, int], Tensor, Tensor] | None = None
 
     def along(
         self, box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
     ) -> Float[Tensor, "N S"]:
         """What is seen of each of `steps` equal parts of N rays, as far as the cells know."""
-        cells = self.density.clamp(max=SURE).view(*[self.side] * 3)
-        wide = F.max_pool3d(F.max_pool3d(cells[None, None], 2, ceil_mode=True), 3, 1, 1)[0, 0]
+        cells, wide = self._cells()
         rough = self._walk(wide, box, origins, directions, near, far, max(1, steps // ROUGH))
         some = (rough.amax(-1) * (far - near) > LEAST).nonzero()[:, 0]
         view = (origins[some], directions[some], near[some], far[some])
@@ -78,6 +78,15 @@ class Occupancy(nn.Module):
         mass = origins.new_zeros(len(origins), steps)
         mass[some] = F.pad(through, (1, 0), value=1.0).diff(dim=-1).neg_()
         return mass
+
+    def _cells(self) -> tuple[Float[Tensor, "X Y Z"], Float[Tensor, "x y z"]]:
+        """The cells, and the densest of each block of eight and those around it; kept until a look changes any."""
+        version = (self.density.data_ptr(), self.density._version)
+        if self._kept is None or self._kept[0] != version:
+            cells = self.density.clamp(max=SURE).view(*[self.side] * 3)
+            wide = F.max_pool3d(F.max_pool3d(cells[None, None], 2, ceil_mode=True), 3, 1, 1)[0, 0]
+            self._kept = (version, cells, wide)
+        return self._kept[1:]
 
     @staticmethod
     def _walk(
@@ -158,17 +167,20 @@ class GridHead(nn.Module):
     def _glance(
         self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, heard: Heard
     ) -> tuple[Tensor, Tensor]:
-        """Colour and opacity of one frame's rays; of those that are stopped half-way, the rest is not looked at."""
+        """Colour and opacity of one frame's rays: half of the samples, then a quarter each where light is left."""
         places, length = self._cut(near, far, mass)
-        half = (self.samples + 1) // 2
-        first = self._at(origins, directions, places[..., :half], length[..., :half], heard)
-        colour, opacity = first.colour[0], first.opacity[0]
-        on = (opacity < 1 - STOP).nonzero()[:, 0]
-        if self.samples > half and len(on):
-            rest = self._at(origins, directions[:, on], places[:, on, half:], length[:, on, half:], heard)
+        colour, opacity = torch.zeros_like(directions[0]), torch.zeros_like(near[0])
+        on = torch.arange(len(opacity), device=opacity.device)
+        half, quarter = (self.samples + 1) // 2, (self.samples + 3) // 4
+        for part in ((0, half), (half, half + quarter), (half + quarter, self.samples)):
+            if not len(on) or part[0] >= part[1]:
+                break
+            k = slice(*part)
+            seen = self._at(origins, directions[:, on], places[:, on, k], length[:, on, k], heard)
             left = 1 - opacity[on]
-            colour[on] += left[:, None] * rest.colour[0]
-            opacity[on] += left * rest.opacity[0]
+            colour[on] += left[:, None] * seen.colour[0]
+            opacity[on] += left * seen.opacity[0]
+            on = on[opacity[on] < 1 - STOP]
         return colour, opacity
 
     def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, heard: Heard) -> Seen:
