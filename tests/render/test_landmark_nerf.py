@@ -370,6 +370,16 @@ def test_rays_past_the_head_are_skipped_and_the_others_are_those_of_a_walk_in_sm
     assert 0.02 < (mass.sum(-1) > 0).float().mean() < 0.9
 
 
+@pytest.mark.parametrize("untold", [False, True])
+def test_a_look_at_the_cells_is_seen_at_the_next_walk(untold):
+    with torch.inference_mode(untold):
+        occupancy = Occupancy(4)
+        before = occupancy._cells()[0].clone()
+        occupancy.density[5] = 3.0
+        cells, wide = occupancy._cells()
+    assert before.flatten()[5] == 1.0 and cells.flatten()[5] == 3.0 and wide.max() == 3.0
+
+
 def test_a_ray_that_is_stopped_on_its_way_is_seen_as_by_all_of_its_samples(face):
     head = nerf(face, samples=6, steps=16).head.eval()
     with torch.no_grad():

@@ -81,8 +81,9 @@ class Occupancy(nn.Module):
 
     def _cells(self) -> tuple[Float[Tensor, "X Y Z"], Float[Tensor, "x y z"]]:
         """The cells, and the densest of each block of eight and those around it; kept until a look changes any."""
-        version = (self.density.data_ptr(), self.density._version)
-        if self._kept is None or self._kept[0] != version:
+        untold = self.density.is_inference()  # such tensors do not count their changes
+        version = (self.density.data_ptr(), -1 if untold else self.density._version)
+        if self._kept is None or self._kept[0] != version or untold:
             cells = self.density.clamp(max=SURE).view(*[self.side] * 3)
             wide = F.max_pool3d(F.max_pool3d(cells[None, None], 2, ceil_mode=True), 3, 1, 1)[0, 0]
             self._kept = (version, cells, wide)
