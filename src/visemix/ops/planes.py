@@ -23,7 +23,7 @@ def read_planes(tables: Float[Tensor, "P R R C"], places: Float[Tensor, "N P 2"]
     """
     count, side, _, channels = tables.shape
     half = 0.5 * (side - 1)
-    x_and_y = places.permute(2, 1, 0).float()  # each in one piece, plane by plane
+    x_and_y = places.permute(2, 1, 0).float().contiguous()  # plane by plane
     spot = x_and_y.clamp(-1, 1).mul(half).add_(half)
     corner = spot.detach().floor().clamp_(max=side - 2)
     first = torch.add(corner[0], corner[1], alpha=side).int()
