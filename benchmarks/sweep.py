@@ -6,7 +6,7 @@ python benchmarks/sweep.py [EXPERIMENT] [KEY=VALUE ...] [--bare]
 the overhead. Both are of one run, so that a machine that is now fast, now slow, changes neither's share. Scoring is
 left out: a sweep scores by the same call as `visemix evaluate RUN`. With `--bare` the same stages are first trained by
 `fit`, one after another in this process, to see that they take no longer in a sweep. The default experiment trains for
-about five minutes on a quiet core; the longer the trainings, the smaller the share.
+minutes; the longer the trainings, the smaller the share.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ data: {root: CLIPS, holdout: 1.0}
 train: {motion: {steps: 6000, val_every: 6000}}
 sweep: {motion.hidden: [64, 128, 256]}
 """
-
-
 TOOK = "seconds.txt"
 
 

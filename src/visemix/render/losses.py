@@ -16,7 +16,6 @@ from visemix.types import Losses, Subject
 
 HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
 SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
-Pictures = Float[Tensor, "F 3 H W"]
 
 
 @dataclass(frozen=True)
