@@ -243,4 +243,4 @@ def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
 
 def plain(cfg: Any) -> Any:
     """An OmegaConf node or a mapping as plain dicts and lists."""
-    return OmegaConf.to_container(OmegaConf.create(cfg), resolve=True)
+    return OmegaConf.to_container(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), resolve=True)

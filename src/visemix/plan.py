@@ -112,8 +112,9 @@ def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]
             "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
             "load": {s: sources[s] for s in before if parts_behind(s, about.listens) <= parts},
         }
-        configs.append(plain(complete(alone)))
-        sources[stage] = str(folder_of(OmegaConf.create(configs[-1])))
+        config = complete(alone)
+        configs.append(plain(config))
+        sources[stage] = str(folder_of(config))
     return tuple(configs)
 
 

@@ -12,6 +12,7 @@ import inspect
 import runpy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields, make_dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -62,10 +63,7 @@ class Registry(Generic[T]):
 
     def schema(self, name: str) -> type:
         """The part's keyword-only parameters, as a dataclass that OmegaConf can check against."""
-        part = self[name]
-        hints = get_type_hints(part.__init__ if inspect.isclass(part) else part)
-        options = [p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        return make_dataclass(name, [(p.name, hints[p.name], _default(p)) for p in options])
+        return _schema(self[name], name)
 
     def check(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Fill defaults, convert types, refuse unknown keys."""
@@ -88,10 +86,22 @@ def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, A
                 f"{owner} has no option '{key}'{nearest(key, known)} (has: {', '.join(known) or 'none'})"
             )
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), options)
+        merged = OmegaConf.merge(_defaults(schema), options)
         return dict(vars(OmegaConf.to_object(merged)))
     except OmegaConfBaseException as error:
         raise VisemixError(f"{owner}: {str(error).splitlines()[0]} ({error.full_key})") from error
+
+
+@cache
+def _schema(part: Callable[..., Any], name: str) -> type:
+    hints = get_type_hints(part.__init__ if inspect.isclass(part) else part)
+    options = [p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return make_dataclass(name, [(p.name, hints[p.name], _default(p)) for p in options])
+
+
+@cache
+def _defaults(schema: type) -> Any:
+    return OmegaConf.structured(schema)
 
 
 def _default(p: inspect.Parameter) -> Any:

@@ -26,8 +26,9 @@ class Rollout:
         period: frames to a step of the ALiBi penalty; None for none.
         reset: forget the past every so many frames; 0 for never.
         dropout: on rows and attention weights, in training.
-        dtype: numbers to step in where no gradient is wanted; None for those of the weights. Only what is read anew for
-            every frame is rounded: what is worked out for many frames at once stays as it is.
+        dtype: numbers to step in where no gradient is wanted; None for those of the weights. Only the decoder is
+            rounded, whose weights are read anew for every frame: what is worked out for many frames at once, the
+            feedback and the head stay as they are.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class Rollout:
         self.folded = not decoder.training
         self.caches = [Cache(context, period, self.dropout) for _ in decoder.layers]
         self.last: Tensor | None = None  # (B, 1, E)
-        self.dtype = feedback.dtype
         if self.folded:
             feedback = torch.cat([feedback, decoder.layers[0].self_attn.in_proj_weight @ feedback])
+        self.feedback, self.dtype = feedback, feedback.dtype
         if dtype not in (None, self.dtype) and not torch.is_grad_enabled():
             self.dtype = dtype
-            self.stepped, self.head = copy.deepcopy(decoder).to(dtype), copy.deepcopy(head).to(dtype)
-        self.feedback = feedback.to(self.dtype)
+            rounded = {id(p): nn.Parameter(p.to(dtype), requires_grad=False) for p in decoder.parameters()}
+            self.stepped = copy.deepcopy(decoder, rounded)  # type: ignore[arg-type]
 
     def run(
         self,
@@ -76,7 +77,6 @@ class Rollout:
         heard = self.decoder.hear(sound, past, ahead, self.stepped)
         if self.folded:
             entries = torch.cat([entries, self.decoder.layers[0].self_attn.project(entries)], -1)
-        entries = entries.to(self.dtype)
         spoken = []
         for i in range(frames):
             if self.last is None or (self.reset and self.frame % self.reset == 0):
@@ -88,9 +88,10 @@ class Rollout:
                 x, projected = x.split([dim, 3 * dim], -1)
             else:
                 x = F.dropout(x, self.dropout)
+            x = x.to(self.dtype)
             for layer, cache, said in zip(self.stepped.layers, self.caches, heard, strict=True):
                 x, projected = layer(x, cache, said.at(first + i), projected), None
-            self.last = self.head(x)
+            self.last = self.head(x.to(self.feedback.dtype))
             spoken.append(self.last)
             if truth is not None and share > 0:
                 given = torch.rand(batch, 1, 1, device=entries.device) < share

@@ -101,7 +101,7 @@ class DecoderLayer(nn.Module):
     ) -> Float[Tensor, "B n D"]:
         """`projected`: the self-attention's queries, keys and values of `x`, where the caller has them already."""
         projected = self.self_attn.project(x) if projected is None else projected
-        attended = self.self_attn.merge(attend(*self.self_attn.split(projected, 3)))
+        attended = self.self_attn.merge(attend(*self.self_attn.split(projected, 3)).to(x))
         x = self.norm1(x + self.dropout(attended))
         x = self.norm2(x + self.dropout(listen(x)))
         return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
