@@ -1,3 +1,5 @@
+import shutil
+
 import av
 import numpy as np
 import pytest
@@ -81,6 +83,15 @@ def test_footage_that_is_too_short_is_gone_through_there_and_back(run, clip, tmp
 def test_the_footage_begins_where_it_is_told_to(run, clip, tmp_path):
     out = generate(run, speech(tmp_path, 4 * 640), clip.path, tmp_path / "out.mp4", start=0.12, progress=False)
     assert brightness(out) == [3, 4, 5, 4]
+
+
+def test_footage_stays_where_the_face_is_seen_and_it_is_said(run, clip, tmp_path, caplog):
+    away = tmp_path / "anna_001"
+    shutil.copytree(clip.path, away)
+    (away / "meta.yaml").write_text((away / "meta.yaml").read_text() + "away: [[1, 3]]\n")
+    out = generate(run, speech(tmp_path, 6 * 640), away, tmp_path / "out.mp4", progress=False)
+    assert brightness(out) == [3, 4, 5, 4, 3, 4]
+    assert "the face leaves the picture" in caplog.text and "only 0.12 s to 0.24 s" in caplog.text
 
 
 def test_the_same_command_writes_the_same_bytes_however_many_frames_are_painted_at_a_time(run, clip, tmp_path):

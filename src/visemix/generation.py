@@ -31,11 +31,23 @@ TARGETS = "targets"  # where a run keeps clips that were prepared for it on the 
 
 
 class Loop:
-    """A clip as footage for any length of speech: there and back again, seen by one reference picture."""
+    """A clip as footage for any length of speech: there and back again, seen by one reference picture.
 
-    def __init__(self, clip: ClipFolder, frames: int, *, start: int = 0, style: str | None = None) -> None:
+    `within` a stretch of its frames, by default all.
+    """
+
+    def __init__(
+        self,
+        clip: ClipFolder,
+        frames: int,
+        *,
+        start: int = 0,
+        within: range | None = None,
+        style: str | None = None,
+    ) -> None:
         self.clip, self.style = clip, style
-        self.order = pingpong(clip.frames, frames, start)
+        within = range(clip.frames) if within is None else within
+        self.order = [within[k] for k in pingpong(len(within), frames, start - within.start)]
         self.reference = clip.footage([0])
         self.device = torch.device("cpu")
 
@@ -66,7 +78,8 @@ def generate(
     Args:
         run: a run folder or its `model.safetensors`.
         target: a clip folder that `prepare` wrote; or a video, which is prepared first and kept in the run's folder.
-            Speech that is longer than it goes through it there and back again.
+            Speech that is longer than it goes through it there and back again. Where the face leaves the picture in
+            between, the longest stretch with it is used.
         style: the speaker of the training clips whose manner is used; by default the model's choice.
         seed: of the motion, where the motion model knows more than one that fits; by default the run's `motion.seed`.
         start: seconds into the target at which to begin.
@@ -91,7 +104,8 @@ def generate(
     clip = as_clip(target, model, Path(run), size)
     if model.render.scene and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
-    loop = Loop(clip, speech.frames, start=first_frame(clip, start), style=style)
+    first, stretch = footage_from(clip, start)
+    loop = Loop(clip, speech.frames, start=first, within=stretch, style=style)
     loop.device = next(model.face.buffers()).device
     keep_memory()
     videos = model.stream(speech.to(loop.device), loop, batch=batch)
@@ -144,11 +158,16 @@ def reseed(model: TalkingFace, seed: int | None) -> None:
         module.seed = seed
 
 
-def first_frame(clip: ClipFolder, seconds: float) -> int:
+def footage_from(clip: ClipFolder, seconds: float) -> tuple[int, range]:
+    """The frame to begin with, and those to stay within: where the face is seen for longest from there on."""
     frame = round(seconds * FPS)
     if not 0 <= frame < clip.frames:
         raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
-    return frame
+    stretch = max(clip.seen, key=lambda part: part.stop - max(part.start, frame))
+    if len(clip.seen) > 1:
+        shown = f"{stretch.start / FPS:.2f} s to {stretch.stop / FPS:.2f} s"
+        log.warning("the face leaves the picture in %s; only %s of it are used", clip.path, shown)
+    return max(stretch.start, frame), stretch
 
 
 def pick_device(name: str) -> torch.device:

@@ -142,6 +142,20 @@ def test_a_clip_of_exactly_one_window_gives_one(face, tmp_path):
     assert first_frames(data.train_dataloader()) == [[0]]
 
 
+def test_nothing_is_learned_from_frames_in_which_nobody_was_seen(face, tmp_path):
+    make(tmp_path / "anna_000", face, frames=30, away=[[3, 8], [14, 16]])
+    windows = module(face, tmp_path, holdout=0.4).train_dataloader().dataset
+    drawn = [windows[Draw(seed % len(windows), seed)] for seed in range(200)]
+    trained = {k for clip in drawn for k in clip.subject.pose[0, :, 0].tolist()}
+    assert trained == {8, 9, 10, 11, 12, 13, 16, 17, 18, 19}
+
+
+def test_a_face_that_never_stays_for_a_window_is_left_out_by_name(face, root, caplog):
+    make(root / "carl_000", face, frames=20, away=[[3, 5], [8, 10], [12, 17]])
+    module(face, root)
+    assert "carl_000 is left out: it never shows the face for longer than 3 frames" in caplog.text
+
+
 @pytest.mark.parametrize(("audio", "words"), [("silent", "is silent"), ("none", "has no sound track")])
 def test_motion_leaves_out_clips_without_speech_by_name(face, root, caplog, audio, words):
     make(root / "mute_000", face, frames=24, audio=audio)

@@ -139,7 +139,10 @@ def test_a_face_that_leaves_for_ten_frames_is_bridged_and_it_is_said(tmp_path):
     path = video(tmp_path / "a.mp4", frames=30, away=range(10, 20), sound=beeps(30))
     run([path], tmp_path / "out")
     about = meta(tmp_path / "out", "a")
-    assert about["frames"] == 30 and about["notes"] == ["the face is away for 10 frames, which are interpolated"]
+    assert about["frames"] == 30 and about["notes"] == [
+        "the face is away for 10 frames, which are interpolated and not trained on"
+    ]
+    assert about["away"] == [[10, 20]]
 
 
 def test_a_face_that_leaves_for_longer_gives_its_longest_stretch(tmp_path):

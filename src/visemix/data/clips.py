@@ -65,6 +65,7 @@ class ClipFolder:
         self.size = int(self.meta["size"])
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
+        self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
         self.has_background = (self.path / BACKGROUND).is_file()
@@ -209,6 +210,16 @@ def describe_face(face: FaceModel) -> dict[str, Any]:
     """What a clip remembers of the face model it was fitted with."""
     vertices, identity = face.identity.shape[0], face.identity.shape[-1]
     return {"name": face.name, "identity": identity, "expression": face.expression.shape[-1], "vertices": vertices}
+
+
+def _between(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
+    """What lies between the gaps.
+
+    >>> _between([[3, 5]], 9)
+    [range(0, 3), range(5, 9)]
+    """
+    edges = [0, *(edge for gap in gaps for edge in gap), frames]
+    return [range(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _face_words(face: Mapping[str, Any]) -> str:

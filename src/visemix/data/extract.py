@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from visemix.data.clips import FRAMES, LABELS, speaker_of
@@ -91,6 +91,7 @@ def extract(
             "seconds": (stop - start) / FPS,
             "audio": audio,
             "source": _source(video, start),
+            "away": _away(present),
             "crop": {"x": box.x, "y": box.y, "side": box.side},
             "fit": _quality(fit),
             "notes": notes,
@@ -114,7 +115,7 @@ def _stretch(track: Track, notes: list[str], others: list[Track], total: int) ->
     start, stop = track.start + int(run[0]), track.start + int(run[-1]) + 1
     away = stop - start - len(run)
     if away:
-        notes.append(f"the face is away for {away} frames, which are interpolated")
+        notes.append(f"the face is away for {away} frames, which are interpolated and not trained on")
     if any(other.start < stop and other.stop > start for other in others):
         notes.append(f"{len(others) + 1} faces are seen; the larger is followed")
     if start > BRIDGE or stop < total - BRIDGE or len(runs) > 1:
@@ -123,6 +124,16 @@ def _stretch(track: Track, notes: list[str], others: list[Track], total: int) ->
             "the clip is cut to that"
         )
     return start, stop
+
+
+def _away(present: Bool[np.ndarray, " T"]) -> list[list[int]]:
+    """Each run of frames in which the face was not seen, as its first frame and the one after its last.
+
+    >>> _away(np.array([True, False, False, True, False]))
+    [[1, 3], [4, 5]]
+    """
+    edges = np.flatnonzero(np.diff(~present, prepend=False, append=False))
+    return edges.reshape(-1, 2).tolist()  # type: ignore[no-any-return]
 
 
 def _sound(video: Path, start: int, stop: int, notes: list[str]) -> tuple[Float[Tensor, " S"], str]:

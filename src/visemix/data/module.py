@@ -40,7 +40,8 @@ class Shuffled(Sampler[Draw]):
 class ClipsModule(DataModule):
     """Clips that `visemix prepare` made, in windows of `window` frames, as batches of `types.Clip`.
 
-    Training windows lie anywhere; validation goes through what was held out, one window after another.
+    Training windows lie wherever the face was seen throughout; validation goes through what was held out, one window
+    after another.
 
     Args:
         face: the face model in use; the clips must have been fitted with it.
@@ -131,7 +132,7 @@ class ClipsModule(DataModule):
                 val.append(Span(clip, 0, clip.frames))
             else:
                 cut = clip.frames - self.held
-                train.append(Span(clip, 0, cut))
+                train += [span for span in self._known(clip, cut) if len(span) >= self.window]
                 if self.held:
                     val.append(Span(clip, cut, clip.frames))
         if not train:
@@ -152,7 +153,15 @@ class ClipsModule(DataModule):
         held = 0 if clip.speaker in self.val_speakers else self.held
         if clip.frames - held < self.window:
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
+        longest = max(map(len, self._known(clip, clip.frames - held)))
+        if longest < self.window:
+            return f"never shows the face for longer than {longest} frames, for a window of {self.window} (data.window)"
         return ""
+
+    @staticmethod
+    def _known(clip: ClipFolder, cut: int) -> list[Span]:
+        """The stretches before frame `cut` in which the face was seen; between them its motion is made up."""
+        return [Span(clip, part.start, min(part.stop, cut)) for part in clip.seen if part.start < cut]
 
     def train_dataloader(self) -> DataLoader[Any]:
         windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds)
