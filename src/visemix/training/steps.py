@@ -53,7 +53,7 @@ class Seeded(Dataset[Any]):
     def __getitem__(self, draw: Draw) -> Any:
         seed, index = draw
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return self.base[index]
 
 
