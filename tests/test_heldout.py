@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 import visemix.scoring
 from visemix.data import read_video, write_clip
+from visemix.data.media import probe
 from visemix.face import FACE
 from visemix.generation import Loop
 from visemix.heldout import (
@@ -146,6 +147,8 @@ def test_the_person_says_what_others_say_and_only_what_needs_no_truth_is_scored(
     )
     assert own.mean((1, 2, 3)).tolist() == pytest.approx([10 * k for k in range(FRAMES - HELD, FRAMES)], abs=1.5)
     assert own.shape == foreign.shape and not torch.equal(own, foreign)
+    assert all(probe(run / f"foreign/{side}/fay_000.mp4").sound for side in ("real", "fake"))
+    assert "sound" not in scores["details"]["avproxy_corr@0"]["reason"]
     silent = save(tmp_path / "silent", trained=("render",))
     with pytest.raises(VisemixError, match=r"the motion stage of .* was never trained, so it cannot say what it hears"):
         evaluate_speech(silent, tmp_path / "others", progress=False)

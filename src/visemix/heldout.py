@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
@@ -101,7 +103,7 @@ def write_held_out(
         files = [real, fake, real.with_suffix(FIT)]
         if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
             continue
-        sound = span.clip.speech(span.start, len(span)).wave[0] if span.clip.audio == "speech" else None
+        sound = _heard(span, len(span))
         _record(real, span, len(span), sound)
         loop = Loop(span.clip, len(span), start=span.start)
         loop.device = next(model.face.buffers()).device
@@ -135,7 +137,8 @@ def evaluate_speech(
     """Let the run's person say what clips of others say (GeneFace's out-of-domain audio), and score the files.
 
     There is no truth for that, so only what needs none is measured: sync, steadiness, and the distance of the pictures
-    from the person's held-out ones, which lie beside them. Each speaks no longer than the person's own held-out end.
+    from the person's held-out ones, which lie beside them with what is said in those. Each speaks no longer than the
+    person's own held-out end.
 
     Args:
         speech: a folder of clips, as `visemix corpus --split ood` makes.
@@ -155,7 +158,7 @@ def evaluate_speech(
         real, fake = (run / FOREIGN / side / f"{said.name}.mp4" for side in ("real", "fake"))
         if all(younger(file, run / WEIGHTS) for file in (real, fake)):
             continue
-        _record(real, span, frames, None)
+        _record(real, span, frames, _heard(span, frames))
         loop = Loop(span.clip, frames, start=span.start)
         loop.device = next(model.face.buffers()).device
         heard = said.speech(0, frames)
@@ -203,7 +206,12 @@ def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterato
     yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
 
 
-def _record(path: Path, span: Span, frames: int, sound: Any) -> None:
+def _heard(span: Span, frames: int) -> Float[Tensor, " S"] | None:
+    """What is said in the recording; None where nobody speaks."""
+    return span.clip.speech(span.start, frames).wave[0] if span.clip.audio == "speech" else None
+
+
+def _record(path: Path, span: Span, frames: int, sound: Float[Tensor, " S"] | None) -> None:
     """The recording itself, encoded as what is made will be."""
     with VideoWriter(path, sound=sound, overwrite=True) as writer:
         for k in range(span.start, span.start + frames):
