@@ -139,5 +139,6 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
 def test_a_worker_that_is_killed_takes_only_its_own_run_with_it(engine):
     if engine == "ray":
         pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    ended = {task["at"]: reason for task, reason in ENGINES[engine](die_of_one, [{"at": k} for k in range(3)], 2)}
+    with ENGINES[engine](2) as run:
+        ended = {task["at"]: reason for task, reason in run(die_of_one, [{"at": k} for k in range(3)])}
     assert ended == {0: "", 1: DIED, 2: ""}

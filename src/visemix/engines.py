@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -15,17 +16,26 @@ from visemix.types import VisemixError
 
 Task = dict[str, Any]
 Work = Callable[[Task], str]  # answers why it failed, or nothing
+Run = Callable[[Work, Sequence[Task]], Iterator[tuple[Task, str]]]
+"""Works off tasks: each with why it failed, or nothing, in the order in which they end."""
 DIED = "its process died (out of memory?); the same command goes on from there"
 
 
-def local(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, str]]:
-    """`jobs` processes that share the cores evenly; (task, why it failed or nothing) in the order they end."""
+@contextmanager
+def local(jobs: int) -> Iterator[Run]:
+    """`jobs` processes that share the cores evenly."""
     workers: Workers[Task, str] = Workers(jobs, torch.set_num_threads, (_threads(jobs),))
-    for task, reason in workers.map(work, tasks):
-        yield task, DIED if reason is None else reason
+
+    def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+        for task, reason in workers.map(work, tasks):
+            yield task, DIED if reason is None else reason
+
+    with workers:
+        yield run
 
 
-def on_ray(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, str]]:
+@contextmanager
+def on_ray(jobs: int) -> Iterator[Run]:
     """The same on Ray: on the cluster that `RAY_ADDRESS` names, else on this machine with `jobs` workers."""
     try:
         import ray
@@ -37,7 +47,8 @@ def on_ray(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task,
     else:
         ray.init(num_cpus=jobs, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}, **quiet)
     begin = ray.remote(num_cpus=1, max_retries=0)(_begin)
-    try:
+
+    def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
         waiting = {begin.remote(work, _threads(jobs), task): task for task in tasks}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
@@ -48,6 +59,9 @@ def on_ray(work: Work, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task,
                 yield task, DIED
             except ray.exceptions.RayError as error:
                 yield task, f"Ray: {error}"
+
+    try:
+        yield run
     finally:
         ray.shutdown()
 
@@ -61,7 +75,7 @@ def _threads(jobs: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
-ENGINES: Mapping[str, Callable[[Work, Sequence[Task], int], Iterator[tuple[Task, str]]]] = {
+ENGINES: Mapping[str, Callable[[int], AbstractContextManager[Run]]] = {
     "local": local,
     "ray": on_ray,
 }

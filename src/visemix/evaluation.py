@@ -196,11 +196,12 @@ def _outcomes(
                 yield score_pair(pair, configs, partial(bar.advance, task))
             return
         workers: Workers[Pair, Outcome] = Workers(min(jobs, len(pairs)), _begin, (torch.get_num_threads(), jobs))
-        for pair, outcome in workers.map(partial(score_pair, metrics=configs), pairs):
-            if outcome is None:
-                raise VisemixError(f"the process that measured {pair.name} died; there may be too little memory")
-            bar.advance(task, steps[pair.name])
-            yield outcome
+        with workers:
+            for pair, outcome in workers.map(partial(score_pair, metrics=configs), pairs):
+                if outcome is None:
+                    raise VisemixError(f"the process that measured {pair.name} died; there may be too little memory")
+                bar.advance(task, steps[pair.name])
+                yield outcome
 
 
 def _begin(threads: int, jobs: int) -> None:

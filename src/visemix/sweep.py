@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from visemix.config import compose, find_experiment
-from visemix.engines import ENGINES, Task, Work
+from visemix.engines import ENGINES, Run, Task, Work
 from visemix.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.ops.store import write_text, younger
 from visemix.pipeline import WEIGHTS, without_advice
@@ -72,11 +72,11 @@ def sweep(
         if cell.reason:
             log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
     speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
-    with _bar(progress) as shown:
-        failed = _train_all(cells, engine, jobs, shown)
+    with _bar(progress) as shown, ENGINES[engine](jobs) as run:
+        failed = _train_all(cells, run, shown)
         outcomes = [_join(cell, failed) for cell in cells]
         runs: dict[str, Task] = {str(o.folder): {"run": str(o.folder), "speech": speech} for o in outcomes if o.folder}
-        failed = _work(score, runs, engine, jobs, shown, shown.add_task("scoring", total=len(runs)))
+        failed = _work(score, runs, run, shown, shown.add_task("scoring", total=len(runs)))
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
@@ -131,20 +131,20 @@ def score(task: dict[str, Any]) -> str:
     return _told(run, work)
 
 
-def _train_all(cells: Sequence[Cell], engine: str, jobs: int, shown: Progress) -> dict[str, str]:
+def _train_all(cells: Sequence[Cell], run: Run, shown: Progress) -> dict[str, str]:
     """Train the stages of all points, those that others build on first; answers why those failed that did."""
     runs = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
     bar = shown.add_task("training", total=len(runs))
     failed: dict[str, str] = {}
     done: set[str] = set()
     while len(done) < len(runs):
-        due = {run: task for run, task in runs.items() if run not in done and not _built_on(task, runs) - done}
+        due = {name: task for name, task in runs.items() if name not in done and not _built_on(task, runs) - done}
         done |= {*due}
-        for run, task in due.items():
+        for name, task in due.items():
             if lost := _built_on(task, runs) & {*failed}:
-                failed[run] = failed[lost.pop()]
-        shown.advance(bar, sum(run in failed for run in due))
-        failed |= _work(train, {run: task for run, task in due.items() if run not in failed}, engine, jobs, shown, bar)
+                failed[name] = failed[lost.pop()]
+        shown.advance(bar, sum(name in failed for name in due))
+        failed |= _work(train, {name: task for name, task in due.items() if name not in failed}, run, shown, bar)
     return failed
 
 
@@ -174,11 +174,11 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
 
 
-def _work(work: Work, tasks: Mapping[str, Task], engine: str, jobs: int, shown: Progress, bar: Any) -> dict[str, str]:
+def _work(work: Work, tasks: Mapping[str, Task], run: Run, shown: Progress, bar: Any) -> dict[str, str]:
     """Work off tasks by folder; answers why those failed that did."""
     names = {id(task): folder for folder, task in tasks.items()}
     failed = {}
-    for task, reason in ENGINES[engine](work, list(tasks.values()), jobs) if tasks else ():
+    for task, reason in run(work, list(tasks.values())):
         if reason:
             failed[names[id(task)]] = reason
         shown.advance(bar)

@@ -13,7 +13,8 @@ from standins import sleep_long
 from visemix.data.workers import Workers
 
 if __name__ == "__main__":
-    list(Workers(1, print, ()).map(sleep_long, ["{pid}"]))
+    with Workers(1, print, ()) as workers:
+        list(workers.map(sleep_long, ["{pid}"]))
 """
 
 
@@ -38,7 +39,7 @@ def alive(pid):
     return True
 
 
-def eventually(answer, patience=60):
+def eventually(answer, patience=180):
     end = time.monotonic() + patience
     while not (found := answer()):
         assert time.monotonic() < end, "waited in vain"

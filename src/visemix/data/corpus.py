@@ -152,12 +152,13 @@ def _elsewhere(recipe: Recipe, takes: list[Take], jobs: int, bars: Bars) -> Iter
     listener.start()
     workers: Workers[Take, bool | str] = Workers(min(jobs, len(takes)), _begin, (recipe, reports))
     try:
-        for take, answer in workers.map(_work, takes):
-            if answer is None:
-                raise VisemixError(f"the process that made {take.clip} died; try fewer --jobs")
-            if isinstance(answer, str):
-                raise VisemixError(answer)
-            yield take, answer
+        with workers:
+            for take, answer in workers.map(_work, takes):
+                if answer is None:
+                    raise VisemixError(f"the process that made {take.clip} died; try fewer --jobs")
+                if isinstance(answer, str):
+                    raise VisemixError(answer)
+                yield take, answer
     finally:
         reports.put(None)
         listener.join()

@@ -31,6 +31,7 @@ from visemix.registry import load_file
 from visemix.types import VisemixError
 
 LOG = "prepare.log.jsonl"
+DIED = "its process died; there may be too little memory, try fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -238,8 +239,9 @@ def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> It
     listener.start()
     workers: Workers[Path, Answer] = Workers(min(jobs, len(paths)), _begin, (options, reports))
     try:
-        for path, answer in workers.map(_work, paths):
-            yield path, answer or Answer(reason="its process died; there may be too little memory, try fewer --jobs")
+        with workers:
+            for path, answer in workers.map(_work, paths):
+                yield path, answer or Answer(reason=DIED)
     finally:
         reports.put(None)
         listener.join()

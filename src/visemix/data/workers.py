@@ -17,28 +17,31 @@ CONTEXT = multiprocessing.get_context("spawn")  # torch's threads do not survive
 
 
 class Workers(Generic[Item, Result]):
-    """`count` processes, each set up once by `begin(*options)`.
+    """`count` processes, each set up once by `begin(*options)`: a context, at whose end they end.
 
     Each has an executor of its own, so that a crash (a decoder's, the kernel's for want of memory) is known to belong
     to the item in hand, and a fresh process takes the next. None outlives the process that began it, however that ends.
     """
 
     def __init__(self, count: int, begin: Callable[..., None], options: tuple[Any, ...]) -> None:
-        self.count, self.begin, self.options = count, begin, options
+        self.begin, self.options = begin, options
+        self._threads = ThreadPoolExecutor(count)
         self._mine = threading.local()
         self._all: list[ProcessPoolExecutor] = []
 
+    def __enter__(self) -> Workers[Item, Result]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for executor in self._all:
+            executor.shutdown(wait=False, cancel_futures=True)
+
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | None]]:
         """(item, result) in the order they are done; None where the process died over it."""
-        threads = ThreadPoolExecutor(self.count)
-        try:
-            jobs: dict[Future[Result | None], Item] = {threads.submit(self._one, work, item): item for item in items}
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-            for executor in self._all:
-                executor.shutdown(wait=False, cancel_futures=True)
+        jobs: dict[Future[Result | None], Item] = {self._threads.submit(self._one, work, item): item for item in items}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
 
     def _one(self, work: Callable[[Item], Result], item: Item) -> Result | None:
         if getattr(self._mine, "executor", None) is None:
