@@ -30,7 +30,7 @@ from visemix.sweep import sweep, train
 QUESTION = """# What does a sweep cost?
 use: {scale: small, face: toy, audio: mel, motion: regression, render: mesh, data: clips}
 data: {root: CLIPS, holdout: 1.0}
-train: {motion: {steps: 1500, val_every: 1500}}
+train: {motion: {steps: 3000, val_every: 3000}}
 sweep: {motion.hidden: [64, 128, 256]}
 """
 TOOK = "seconds.txt"
