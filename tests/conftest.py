@@ -9,11 +9,11 @@ from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
 
 SHARED = ("standins", "oracles", "browser", "html_reader", "data/tiny_videos", "data/clip_maker", "study/study_maker")
+collect_ignore = [f"{name}.py" for name in SHARED]  # what tests share, imported by name
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and the processes that they start, share the cores
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
     torch.set_num_threads(share)
-collect_ignore = [f"{name}.py" for name in SHARED]  # what tests share, imported by name
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,12 @@ DIED = "its process died (out of memory?); the same command goes on from there"
 @contextmanager
 def local(jobs: int) -> Iterator[Run]:
     """`jobs` processes that share the cores evenly."""
-    workers: Workers[Task, str] = Workers(jobs, torch.set_num_threads, (_threads(jobs),))
+    with Workers[Task, str](jobs, torch.set_num_threads, (_threads(jobs),)) as workers:
 
-    def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        for task, reason in workers.map(work, tasks):
-            yield task, DIED if reason is None else reason
+        def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
+            for task, reason in workers.map(work, tasks):
+                yield task, DIED if reason is None else reason
 
-    with workers:
         yield run
 
 

@@ -195,8 +195,7 @@ def _outcomes(
                 bar.update(task, description=pair.name)
                 yield score_pair(pair, configs, partial(bar.advance, task))
             return
-        workers: Workers[Pair, Outcome] = Workers(min(jobs, len(pairs)), _begin, (torch.get_num_threads(), jobs))
-        with workers:
+        with Workers[Pair, Outcome](min(jobs, len(pairs)), _begin, (torch.get_num_threads(), jobs)) as workers:
             for pair, outcome in workers.map(partial(score_pair, metrics=configs), pairs):
                 if outcome is None:
                     raise VisemixError(f"the process that measured {pair.name} died; there may be too little memory")

@@ -39,7 +39,7 @@ def alive(pid):
     return True
 
 
-def eventually(answer, patience=180):
+def eventually(answer, patience=60):
     end = time.monotonic() + patience
     while not (found := answer()):
         assert time.monotonic() < end, "waited in vain"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from visemix.data.workers import CONTEXT
 
 
 class Bars:
@@ -36,7 +39,19 @@ def show_bars(console: Console, total: int, what: str = "videos") -> Iterator[Ba
         yield Bars(progress, total, what)
 
 
-def listen(reports: Any, bars: Bars) -> None:
-    """Show what other processes put into a queue as (name, step, done, total), until None comes."""
-    for report in iter(reports.get, None):
-        bars.tell(*report)
+@contextmanager
+def listening(bars: Bars) -> Iterator[Any]:
+    """A queue for other processes: what they put in as (name, step, done, total) is shown till the context ends."""
+    reports: Any = CONTEXT.SimpleQueue()
+
+    def listen() -> None:
+        for report in iter(reports.get, None):
+            bars.tell(*report)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield reports
+    finally:
+        reports.put(None)
+        listener.join()

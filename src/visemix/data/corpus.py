@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
-from visemix.data.bars import Bars, listen, show_bars
+from visemix.data.bars import Bars, listening, show_bars
 from visemix.data.sentences import languages
 from visemix.data.takes import Recipe, Take, make, person_of
 from visemix.data.utterance import voice_for
-from visemix.data.workers import CONTEXT, Workers
+from visemix.data.workers import Workers
 from visemix.face import FACE, FaceModel
 from visemix.types import VisemixError
 
@@ -147,18 +146,11 @@ def _work(take: Take) -> bool | str:
 
 
 def _elsewhere(recipe: Recipe, takes: list[Take], jobs: int, bars: Bars) -> Iterator[tuple[Take, bool]]:
-    reports = CONTEXT.SimpleQueue()
-    listener = threading.Thread(target=listen, args=(reports, bars), daemon=True)
-    listener.start()
-    workers: Workers[Take, bool | str] = Workers(min(jobs, len(takes)), _begin, (recipe, reports))
-    try:
-        with workers:
-            for take, answer in workers.map(_work, takes):
-                if answer is None:
-                    raise VisemixError(f"the process that made {take.clip} died; try fewer --jobs")
-                if isinstance(answer, str):
-                    raise VisemixError(answer)
-                yield take, answer
-    finally:
-        reports.put(None)
-        listener.join()
+    count = min(jobs, len(takes))
+    with listening(bars) as reports, Workers[Take, bool | str](count, _begin, (recipe, reports)) as workers:
+        for take, answer in workers.map(_work, takes):
+            if answer is None:
+                raise VisemixError(f"the process that made {take.clip} died; try fewer --jobs")
+            if isinstance(answer, str):
+                raise VisemixError(answer)
+            yield take, answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,11 @@ import torch
 from rich.console import Console
 
 from visemix.data import bisenet  # noqa: F401 – registers its parser
-from visemix.data.bars import Bars, listen, show_bars
+from visemix.data.bars import Bars, listening, show_bars
 from visemix.data.clips import describe_face, read_meta
 from visemix.data.extract import Tell, extract
 from visemix.data.parser import PARSER
-from visemix.data.workers import CONTEXT, Workers
+from visemix.data.workers import Workers
 from visemix.face import FACE
 from visemix.face.fit import RECONSTRUCT
 from visemix.face.track import TRACKER
@@ -234,17 +233,10 @@ def _work(video: Path) -> Answer:
 
 
 def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> Iterator[tuple[Path, Answer]]:
-    reports = CONTEXT.SimpleQueue()
-    listener = threading.Thread(target=listen, args=(reports, bars), daemon=True)
-    listener.start()
-    workers: Workers[Path, Answer] = Workers(min(jobs, len(paths)), _begin, (options, reports))
-    try:
-        with workers:
-            for path, answer in workers.map(_work, paths):
-                yield path, answer or Answer(reason=DIED)
-    finally:
-        reports.put(None)
-        listener.join()
+    count = min(jobs, len(paths))
+    with listening(bars) as reports, Workers[Path, Answer](count, _begin, (options, reports)) as workers:
+        for path, answer in workers.map(_work, paths):
+            yield path, answer or Answer(reason=DIED)
 
 
 def _note(result: Prepared, out: Path, path: Path, answer: Answer, console: Console) -> None:
