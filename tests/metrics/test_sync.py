@@ -1,5 +1,7 @@
 """Expected values: SyncNet's own scoring code on features from a formula, and with weights from a recipe."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,14 @@ def test_a_clip_without_sound_says_so():
     silent = Take(landmarks=torch.rand(120, 68, 2), pictures=lambda: iter([]))
     score = suite.finish_clip(silent, silent, {"sound": "x.mp4 has no sound track; give a file that has one"})["lse_c"]
     assert (score.status, score.reason) == ("unavailable", "x.mp4 has no sound track; give a file that has one")
+
+
+def test_a_fake_is_judged_though_its_recording_has_no_sound():
+    spoken = replace(take(120), memo={"sync": compare(features()[10:70], features()[13:73])})
+    mute = replace(spoken, sound=None, memo={})
+    suite = Suite([{"name": "lse_c", "weights": "random"}])
+    assert "random" in suite.finish_clip(spoken, mute)["lse_c"].reason  # judged, with weights that mean nothing
+    assert suite.finish_clip(mute, spoken)["lse_c"].status == "unavailable"
 
 
 def test_the_curve_behind_lse_is_in_the_order_of_offsets():

@@ -161,6 +161,7 @@ class Proxy(TakeMetric):
 
     region = "mouth"
     needs = frozenset({"landmarks", "sound"})
+    compares = False
     variant = f"ridge from {BANDS} mel bands to the mouth's shape, ±{REACH} frames, not a lip-sync score"
 
     def judged(self, fake: Take, real: Take) -> Lag:

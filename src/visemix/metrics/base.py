@@ -87,6 +87,7 @@ class VideoMetric(Metric, ABC):
     region: str = "full"
     ideal: float | None = None  # what a perfect fake would score, where that is neither high nor low
     needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures: what a take must have
+    compares: ClassVar[bool] = True  # False: the fake alone must have them, the real video may lack them
     per: ClassVar[Literal["frame", "clip", "set"]] = "frame"  # what it is a number of; of all frames together: a set
     full_state_update = False
 

@@ -97,7 +97,7 @@ class Suite:
             return Score(None, "unavailable", self.missing[name])
         if metric.per == "clip":
             for need in sorted(metric.needs):
-                if any(getattr(take, need) is None for take in takes):
+                if any(getattr(take, need) is None for take in (takes if metric.compares else takes[:1])):
                     return Score(None, "unavailable", without[need])
             try:
                 lags = metric.lags(*takes)

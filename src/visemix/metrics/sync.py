@@ -152,6 +152,7 @@ class SyncMetric(WeighedMetric):
     per = "clip"
     region = "face"
     needs = frozenset({"landmarks", "sound", "pictures"})
+    compares = False
 
     def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
