@@ -1,17 +1,20 @@
 import errno
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from clip_maker import make
+from rich.progress import Progress
 from standins import die_of_one
 
-from visemix.engines import DIED, ENGINES
+from visemix.engines import ENGINES
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import complete, fit, folder_of
-from visemix.sweep import _claim, _join, _told, plan, sweep, write_sweep
+from visemix.sweep import _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
@@ -47,13 +50,12 @@ def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_
 
     assert _told(full, write) == said
     monkeypatch.setattr("visemix.sweep.fit", write)
-    assert [_join(cell, {}).reason for cell in plan(experiment)[:2]] == [said, said]
+    assert [score({"config": _joined(cell), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
 
 
 def test_a_point_whose_run_cannot_be_joined_says_why(experiment):
-    cell = plan(experiment)[0]
-    outcome = _join(cell, {})
-    assert outcome.folder is None and "no trained model at" in outcome.reason
+    config = _joined(plan(experiment)[0])
+    assert "no trained model at" in score({"config": config, "speech": None})
 
 
 def test_a_second_experiment_of_the_same_name_is_refused_and_the_first_goes_on(experiment, tmp_path):
@@ -135,10 +137,26 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
 
 
+def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_has_failed():
+    last = threading.Event()
+
+    def work(task):
+        if task["at"] == "last":
+            last.set()
+        if task["at"] == "slow" and not last.wait(60):
+            return "waited for what it does not build on"
+        return "broke" if task["at"] == "broken" else ""
+
+    sources = {"slow": [], "first": [], "broken": [], "last": ["first"], "lost": ["broken"], "lost too": ["lost"]}
+    tasks = {name: {"at": name, "load": {k: k for k in found}} for name, found in sources.items()}
+    with ThreadPoolExecutor(2) as threads, Progress(disable=True) as shown:
+        failed = _work_off(work, tasks, threads.submit, shown, "training")
+    assert failed == dict.fromkeys(["broken", "lost", "lost too"], "broke")
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_worker_that_is_killed_takes_only_its_own_run_with_it(engine):
     if engine == "ray":
         pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    with ENGINES[engine](2) as run:
-        ended = {task["at"]: reason for task, reason in run(die_of_one, [{"at": k} for k in range(3)])}
-    assert ended == {0: "", 1: DIED, 2: ""}
+    with ENGINES[engine](2) as submit:
+        assert [answer.result() for answer in [submit(die_of_one, {"at": k}) for k in range(3)]] == ["", None, ""]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -16,25 +17,18 @@ from visemix.types import VisemixError
 
 Task = dict[str, Any]
 Work = Callable[[Task], str]  # answers why it failed, or nothing
-Run = Callable[[Work, Sequence[Task]], Iterator[tuple[Task, str]]]
-"""Works off tasks: each with why it failed, or nothing, in the order in which they end."""
-DIED = "its process died (out of memory?); the same command goes on from there"
+Submit = Callable[[Work, Task], Future[str | None]]  # the answer, once its turn has come; None if the process died
 
 
 @contextmanager
-def local(jobs: int) -> Iterator[Run]:
+def local(jobs: int) -> Iterator[Submit]:
     """`jobs` processes that share the cores evenly."""
     with Workers[Task, str](jobs, torch.set_num_threads, (_threads(jobs),)) as workers:
-
-        def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-            for task, reason in workers.map(work, tasks):
-                yield task, DIED if reason is None else reason
-
-        yield run
+        yield workers.submit
 
 
 @contextmanager
-def on_ray(jobs: int) -> Iterator[Run]:
+def on_ray(jobs: int) -> Iterator[Submit]:
     """The same on Ray: on the cluster that `RAY_ADDRESS` names, else on this machine with `jobs` workers."""
     try:
         import ray
@@ -47,20 +41,22 @@ def on_ray(jobs: int) -> Iterator[Run]:
         ray.init(num_cpus=jobs, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}, **quiet)
     begin = ray.remote(num_cpus=1, max_retries=0)(_begin)
 
-    def run(work: Work, tasks: Sequence[Task]) -> Iterator[tuple[Task, str]]:
-        waiting = {begin.remote(work, _threads(jobs), task): task for task in tasks}
-        while waiting:
-            (done,), _ = ray.wait(list(waiting), num_returns=1)
-            task = waiting.pop(done)
+    def submit(work: Work, task: Task) -> Future[str | None]:
+        answer: Future[str | None] = Future()
+
+        def settle(done: Future[str]) -> None:
             try:
-                yield task, ray.get(done)
+                answer.set_result(done.result())
             except ray.exceptions.WorkerCrashedError:
-                yield task, DIED
+                answer.set_result(None)
             except ray.exceptions.RayError as error:
-                yield task, f"Ray: {error}"
+                answer.set_result(f"Ray: {error}")
+
+        begin.remote(work, _threads(jobs), task).future().add_done_callback(settle)
+        return answer
 
     try:
-        yield run
+        yield submit
     finally:
         ray.shutdown()
 
@@ -74,7 +70,7 @@ def _threads(jobs: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // jobs)
 
 
-ENGINES: Mapping[str, Callable[[int], AbstractContextManager[Run]]] = {
+ENGINES: Mapping[str, Callable[[int], AbstractContextManager[Submit]]] = {
     "local": local,
     "ray": on_ray,
 }

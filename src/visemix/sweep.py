@@ -7,8 +7,10 @@ import logging
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from visemix.config import compose, find_experiment
-from visemix.engines import ENGINES, Run, Task, Work
+from visemix.engines import ENGINES, Submit, Task, Work
 from visemix.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.ops.store import write_text, younger
-from visemix.pipeline import WEIGHTS, without_advice
+from visemix.pipeline import WEIGHTS, plain
 from visemix.plan import Cell, plan
 from visemix.registry import nearest
 from visemix.report.ablation import sweep_page, sweep_table, verdict_table, verdicts
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import Result, read_result, with_foreign
-from visemix.run import fit, folder_of
+from visemix.run import complete, fit, folder_of
 from visemix.training.logs import publish
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
 
+DIED = "its process died (out of memory?); the same command goes on from there"
 MARK = "experiment.txt"  # beside a sweep's tables: the file that they come from
 
 
@@ -72,11 +75,12 @@ def sweep(
         if cell.reason:
             log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
     speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
-    with _bar(progress) as shown, ENGINES[engine](jobs) as run:
-        failed = _train_all(cells, run, shown)
-        outcomes = [_join(cell, failed) for cell in cells]
-        runs: dict[str, Task] = {str(o.folder): {"run": str(o.folder), "speech": speech} for o in outcomes if o.folder}
-        failed = _work(score, runs, run, shown, shown.add_task("scoring", total=len(runs)))
+    stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
+    with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
+        failed = _work_off(train, stages, submit, shown, "training")
+        outcomes = [_outcome(cell, failed) for cell in cells]
+        runs = {str(one.folder): {"config": _joined(one.cell), "speech": speech} for one in outcomes if one.folder}
+        failed = _work_off(score, runs, submit, shown, "scoring")
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
@@ -113,13 +117,15 @@ def train(config: dict[str, Any]) -> str:
 
 
 def score(task: dict[str, Any]) -> str:
-    """Score a point's run on what its data holds out, and on foreign speech, unless it was. Answers why it failed."""
-    run, speech = Path(task["run"]), task["speech"]
+    """Join the stages of a point's run and score it on what its data holds out, and on foreign speech, unless that was
+    done. Answers why it failed."""
+    run, speech = folder_of(OmegaConf.create(task["config"])), task["speech"]
     scores = [run / FOLDER / SCORES, *([run / FOREIGN / SCORES] if speech else [])]
     if all(younger(path, run / WEIGHTS) for path in scores):
         return ""
 
     def work() -> None:
+        fit(task["config"])
         result = evaluate_run(run, progress=False)
         if speech:
             evaluate_speech(run, speech, progress=False)
@@ -131,25 +137,34 @@ def score(task: dict[str, Any]) -> str:
     return _told(run, work)
 
 
-def _train_all(cells: Sequence[Cell], run: Run, shown: Progress) -> dict[str, str]:
-    """Train the stages of all points, those that others build on first; answers why those failed that did."""
-    runs = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
-    bar = shown.add_task("training", total=len(runs))
+def _work_off(work: Work, tasks: Mapping[str, Task], submit: Submit, shown: Progress, title: str) -> dict[str, str]:
+    """Work off tasks by folder, each as soon as those are done whose folders it loads; answers why those failed that
+    did, and with them what is built on them."""
+    bar = shown.add_task(title, total=len(tasks))
+    sources = {folder: {*task.get("load", {}).values()} & {*tasks} for folder, task in tasks.items()}
+    order = TopologicalSorter(sources)
+    order.prepare()
+    running: dict[Future[str | None], str] = {}
     failed: dict[str, str] = {}
-    done: set[str] = set()
-    while len(done) < len(runs):
-        due = {name: task for name, task in runs.items() if name not in done and not _built_on(task, runs) - done}
-        done |= {*due}
-        for name, task in due.items():
-            if lost := _built_on(task, runs) & {*failed}:
-                failed[name] = failed[lost.pop()]
-        shown.advance(bar, sum(name in failed for name in due))
-        failed |= _work(train, {name: task for name, task in due.items() if name not in failed}, run, shown, bar)
+    while order.is_active():
+        for folder in order.get_ready():
+            lost = sources[folder] & {*failed}
+            answer = _settled(failed[lost.pop()]) if lost else submit(work, tasks[folder])
+            running[answer] = folder
+        for done in wait(running, return_when=FIRST_COMPLETED).done:
+            folder, reason = running.pop(done), done.result()
+            if reason != "":
+                failed[folder] = DIED if reason is None else reason
+            order.done(folder)
+            shown.advance(bar)
     return failed
 
 
-def _built_on(task: Task, runs: Mapping[str, Task]) -> set[str]:
-    return {str(source) for source in task["load"].values()} & {*runs}
+def _settled(answer: str) -> Future[str | None]:
+    """A future that has come."""
+    future: Future[str | None] = Future()
+    future.set_result(answer)
+    return future
 
 
 def _told(folder: Path, work: Callable[[], object]) -> str:
@@ -172,17 +187,6 @@ def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "the disk is full; make room, and the same command goes on from there"
     return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
-
-
-def _work(work: Work, tasks: Mapping[str, Task], run: Run, shown: Progress, bar: Any) -> dict[str, str]:
-    """Work off tasks by folder; answers why those failed that did."""
-    names = {id(task): folder for folder, task in tasks.items()}
-    failed = {}
-    for task, reason in run(work, list(tasks.values())):
-        if reason:
-            failed[names[id(task)]] = reason
-        shown.advance(bar)
-    return failed
 
 
 def _quoted(experiment: str | Path) -> Quoted | None:
@@ -210,21 +214,22 @@ def _beside(cell: Cell) -> Path:
     return Path(cell.config["out"]) / str(cell.config["name"])
 
 
-def _join(cell: Cell, failed: Mapping[str, str]) -> Outcome:
-    """The run of a point, whose stages are taken from the shared runs; or what kept one of them from ending."""
-    if cell.reason:
-        return Outcome(cell, None, cell.reason)
-    load = dict(cell.config["load"])
-    for alone in cell.stages:
-        folder = str(folder_of(OmegaConf.create(alone)))
-        if folder in failed:
-            return Outcome(cell, None, failed[folder])
-        load |= dict.fromkeys(alone["fit"], folder)
-    try:
-        with without_advice():  # each stage's own run has given it
-            return Outcome(cell, fit(cell.config | {"fit": [], "load": load}))
-    except Exception as error:  # noqa: BLE001 — a run that cannot be joined never stops the others
-        return Outcome(cell, None, _said(error))
+def _outcome(cell: Cell, failed: Mapping[str, str]) -> Outcome:
+    """Where a point's run will be; or what keeps it from being."""
+    lost = [failed[folder] for folder in _trained(cell).values() if folder in failed]
+    if cell.reason or lost:
+        return Outcome(cell, None, cell.reason or lost[0])
+    return Outcome(cell, folder_of(OmegaConf.create(_joined(cell))))
+
+
+def _joined(cell: Cell) -> dict[str, Any]:
+    """The config of a point's run, whose stages are taken from the runs that train them."""
+    return plain(complete(cell.config | {"fit": [], "load": dict(cell.config["load"]) | _trained(cell)}))
+
+
+def _trained(cell: Cell) -> dict[str, str]:
+    """Stage → the folder of the run that trains it."""
+    return {stage: str(folder_of(OmegaConf.create(alone))) for alone in cell.stages for stage in alone["fit"]}
 
 
 def _result(run: Path) -> Result:

@@ -39,9 +39,13 @@ class Workers(Generic[Item, Result]):
 
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[Item, Result | None]]:
         """(item, result) in the order they are done; None where the process died over it."""
-        jobs: dict[Future[Result | None], Item] = {self._threads.submit(self._one, work, item): item for item in items}
+        jobs = {self.submit(work, item): item for item in items}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
+
+    def submit(self, work: Callable[[Item], Result], item: Item) -> Future[Result | None]:
+        """One item's result, once its turn has come; None where the process died over it."""
+        return self._threads.submit(self._one, work, item)
 
     def _one(self, work: Callable[[Item], Result], item: Item) -> Result | None:
         if getattr(self._mine, "executor", None) is None:

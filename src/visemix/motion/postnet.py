@@ -102,8 +102,9 @@ class PostNet(MotionModel):
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         return self.base.loss(audio, subject, self.face.convert(target, self.base.space, subject))
 
-    def adapt(self, many: Heard, person: Heard) -> Losses:
-        """What this net minimises: look like the person on anyone's sound, stay in sync, be right on the person's."""
+    def adapt(self, many: Heard, person: Heard) -> tuple[Losses, Float[Tensor, "B T 204"]]:
+        """What this net minimises: look like the person on anyone's sound, stay in sync, be right on the person's. And
+        what it made of anyone's sound."""
         audio, subject, _ = many
         made = self._rows(audio, subject)
         losses = {
@@ -113,13 +114,13 @@ class PostNet(MotionModel):
         guide = _guides(self)
         if guide:
             losses["sync"] = guide[0].loss(audio, subject, self.lm3d.unpack(made, subject))
-        return {name: self.weights[name] * loss for name, loss in losses.items()}
+        return {name: self.weights[name] * loss for name, loss in losses.items()}, made.detach()
 
-    def judged(self, many: Heard, person: Heard) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
+    def judged(
+        self, made: Float[Tensor, "B T 204"], truth: Motion, person: Subject
+    ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
         """The critic's scores of the person's true frames, and of those made from the others' sound."""
-        with torch.no_grad():
-            made = self._rows(*many[:2])
-        return self.postnet_critic(self.lm3d.pack(person[2], person[1])), self.postnet_critic(made)
+        return self.postnet_critic(self.lm3d.pack(truth, person)), self.postnet_critic(made)
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> Losses:
         return {"critic": least_squares_critic(real, fake)}

@@ -68,6 +68,7 @@ class PostnetModule(StageModule):
         super().__init__(*args, **kwargs)
         self.choice = Choice()
         self._held: list[dict[str, Tensor]] = []
+        self._made: Tensor  # by the step's first half, for the critic in its second
 
     @property
     def stage(self) -> PostNet:
@@ -78,10 +79,11 @@ class PostnetModule(StageModule):
         return self.stage.postnet_critic
 
     def losses(self, batch: Domains) -> Losses:
-        return self.stage.adapt(*self._inputs(batch))
+        losses, self._made = self.stage.adapt(*self._inputs(batch))
+        return losses
 
     def critic_losses(self, batch: Domains) -> Losses:
-        real, fake = self.stage.judged(*self._inputs(batch))
+        real, fake = self.stage.judged(self._made, batch.person.motion, batch.person.subject)
         self.choice.judged(real.mean().item(), fake.mean().item())
         return self.stage.critic_loss(real, fake)
 
@@ -91,7 +93,7 @@ class PostnetModule(StageModule):
 
     def validation_step(self, batch: Domains, step: int) -> None:
         inputs = self._inputs(batch)
-        losses = self.stage.adapt(*inputs)
+        losses, _ = self.stage.adapt(*inputs)
         self._report(losses, "val", batch)
         zero = torch.zeros(())
         self._held.append({**self.stage.measure(*inputs), **{k: losses.get(k, zero) for k in ("sync", "mse")}})

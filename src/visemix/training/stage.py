@@ -104,7 +104,10 @@ class StageModule(L.LightningModule, ABC):
 
     def _move(self, optim: Any, losses: Callable[[Any], Losses], batch: Any, step: int) -> None:
         self.toggle_optimizer(optim)
-        total = self._report(losses(batch), "train", batch)
+        found = losses(batch)
+        total = torch.stack(list(found.values())).sum()
+        if (step + 1) % self.options.log_every == 0:  # each note takes Lightning a millisecond, listened to or not
+            self._report(found, "train", batch)
         if step % self.options.log_every == 0 and not total.isfinite():
             raise VisemixError(f"the {self.trains} loss is {total.item()} at step {step}; lower train.{self.trains}.lr")
         optim.zero_grad()
@@ -113,14 +116,13 @@ class StageModule(L.LightningModule, ABC):
         optim.step()
         self.untoggle_optimizer(optim)
 
-    def _report(self, losses: Losses, split: str, batch: Any) -> Tensor:
-        total = torch.stack(list(losses.values())).sum()
-        values = {name: value.detach() for name, value in losses.items()} | {"total": total.detach()}
+    def _report(self, losses: Losses, split: str, batch: Any) -> None:
+        values = {name: value.detach() for name, value in losses.items()}
+        values["total"] = torch.stack(list(values.values())).sum()
         size = len(batch.subject.speaker)
         self.log_dict({f"{split}/{name}": value for name, value in values.items()}, batch_size=size)
         if split == "train":
-            self.log("loss", total.detach(), prog_bar=True, logger=False, batch_size=size)
-        return total
+            self.log("loss", values["total"], prog_bar=True, logger=False, batch_size=size)
 
 
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
