@@ -14,7 +14,7 @@ from standins import die_of_one
 from visemix.engines import ENGINES
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import complete, fit, folder_of
-from visemix.sweep import _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
+from visemix.sweep import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
@@ -145,13 +145,21 @@ def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_ha
             last.set()
         if task["at"] == "slow" and not last.wait(60):
             return "waited for what it does not build on"
-        return "broke" if task["at"] == "broken" else ""
+        return {"broken": "broke", "dead": None}.get(task["at"], "")
 
-    sources = {"slow": [], "first": [], "broken": [], "last": ["first"], "lost": ["broken"], "lost too": ["lost"]}
+    sources = {
+        "slow": [],
+        "first": [],
+        "broken": [],
+        "last": ["first"],
+        "lost": ["broken"],
+        "lost too": ["lost"],
+        "dead": [],
+    }
     tasks = {name: {"at": name, "load": {k: k for k in found}} for name, found in sources.items()}
     with ThreadPoolExecutor(2) as threads, Progress(disable=True) as shown:
         failed = _work_off(work, tasks, threads.submit, shown, "training")
-    assert failed == dict.fromkeys(["broken", "lost", "lost too"], "broke")
+    assert failed == dict.fromkeys(["broken", "lost", "lost too"], "broke") | {"dead": DIED}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

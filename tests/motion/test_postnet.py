@@ -68,6 +68,10 @@ def test_the_critic_learns_the_persons_frames_from_made_ones(face, clip):
     torch.testing.assert_close(real, model.postnet_critic(model.lm3d.pack(clip.motion, clip.subject)))
     loss = model.critic_loss(real, fake)["critic"]
     torch.testing.assert_close(loss, (real - 1).square().mean() + fake.square().mean())
+    model.postnet_critic.requires_grad_(True)
+    made = model.adapt(heard(clip), heard(clip, 2))[1]
+    model.critic_loss(*model.judged(made, clip.motion, clip.subject))["critic"].backward()
+    assert all(p.grad is None for p in model.postnet.parameters())
 
 
 def test_training_hears_another_draw_each_time_and_judging_the_same(face, clip):
