@@ -49,6 +49,11 @@ def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert _told(full, write) == said
+
+    def save():
+        raise VisemixError("model.safetensors could not be written (I/O error: No space left on device (os error 28))")
+
+    assert _told(full, save) == said
     monkeypatch.setattr("visemix.sweep.fit", write)
     assert [score({"config": _joined(cell), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
 
@@ -132,7 +137,11 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     assert all(f"| {row} |" in text for row in ("small", "plain", "painted"))
     assert "- wild, seed 0: the motion loss is" in text
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
+    edited = outcomes[1].folder / "config.yaml"
+    edited.write_text(edited.read_text().replace("seed: 0", "seed: 1"))
     again = sweep(experiment, jobs=1, progress=False)
+    assert [bool(o.reason) for o in again] == [False, True, False, True]
+    assert "config.yaml was changed after the run was named" in again[1].reason
     assert [o.folder for o in again] == [o.folder for o in outcomes]
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
 

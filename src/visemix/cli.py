@@ -224,7 +224,7 @@ def sweep(
     from visemix.sweep import sweep, write_sweep
 
     if only_plan:
-        typer.echo(listing(plan(experiment, overrides or [])))
+        typer.echo(listing(plan(experiment, overrides or [], progress=True)))
         return
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
     for outcome in outcomes:

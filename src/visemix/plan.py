@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
 
 from visemix.config import compose, points
 from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
@@ -45,7 +47,9 @@ class Anatomy:
     reason: str = ""
 
 
-def plan(experiment: str | Path, overrides: Sequence[str] = (), *, with_data: bool = False) -> list[Cell]:
+def plan(
+    experiment: str | Path, overrides: Sequence[str] = (), *, with_data: bool = False, progress: bool = False
+) -> list[Cell]:
     """Every point of a sweep as complete configs.
 
     Each point's parts are built once, and `with_data` its clips are looked for, so that what does not fit together or
@@ -56,7 +60,8 @@ def plan(experiment: str | Path, overrides: Sequence[str] = (), *, with_data: bo
     """
     cells: list[Cell] = []
     known: dict[str, Anatomy] = {}
-    for point in points(compose(experiment, overrides)):
+    found = points(compose(experiment, overrides))
+    for point in track(found, "planning", console=Console(stderr=True), transient=True, disable=not progress):
         try:
             cfg = load_experiment(experiment, [*point.overrides, *overrides])
         except VisemixError as error:

@@ -69,7 +69,7 @@ def sweep(
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
     _quoted(experiment)
-    cells = plan(experiment, overrides, with_data=True)
+    cells = plan(experiment, overrides, with_data=True, progress=progress)
     _claim(experiment, cells[0])
     for cell in cells:
         if cell.reason:
@@ -121,11 +121,11 @@ def score(task: dict[str, Any]) -> str:
     done. Answers why it failed."""
     run, speech = folder_of(OmegaConf.create(task["config"])), task["speech"]
     scores = [run / FOLDER / SCORES, *([run / FOREIGN / SCORES] if speech else [])]
-    if all(younger(path, run / WEIGHTS) for path in scores):
-        return ""
 
     def work() -> None:
         fit(task["config"])
+        if all(younger(path, run / WEIGHTS) for path in scores):
+            return
         result = evaluate_run(run, progress=False)
         if speech:
             evaluate_speech(run, speech, progress=False)
@@ -184,7 +184,7 @@ def _told(folder: Path, work: Callable[[], object]) -> str:
 
 
 def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if os.strerror(errno.ENOSPC) in str(error):  # whoever wraps it, the system's words are in it
         return "the disk is full; make room, and the same command goes on from there"
     return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
 
