@@ -1,6 +1,14 @@
-import pytest
+from base64 import b64decode
+from io import BytesIO
 
-from visemix.report.ablation import sweep_page, sweep_table, verdict_table, verdicts
+import pytest
+import torch
+from html_reader import Reader
+from skimage.io import imread
+
+from visemix.data import VideoWriter
+from visemix.report.ablation import sweep_table, verdict_table, verdicts
+from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import markdown
 from visemix.report.quoted import Quoted
 from visemix.types import VisemixError
@@ -26,7 +34,7 @@ def result(**values):
 
     summary = {name: row(value) for name, value in values.items()}
     details = {name: {"reason": "no face", "higher_is_better": name == "psnr"} for name in values}
-    return {"summary": summary, "truth": {}, "details": details, "clips": {"a": {}}}
+    return {"summary": summary, "truth": {}, "details": details, "clips": {"a": {"metrics": {}, "truth": {}}}}
 
 
 ROWS = {
@@ -79,8 +87,36 @@ def test_a_stand_in_is_judged_and_named_where_the_papers_metric_has_no_weights()
 
 
 def test_the_page_says_the_same_as_the_table():
-    text = sweep_page(sweep_table("ablation", ROWS, PAPER), verdicts(ROWS, PAPER), ["wild, seed 0: <nothing>"])
+    text = sweep_page(sweep_table("ablation", ROWS, PAPER), ROWS, verdicts(ROWS, PAPER), ["wild, seed 0: <nothing>"])
     assert text.count("<table") == 2 and "Of its 2 rows 1 agree" in text and "wild, seed 0: &lt;nothing&gt;" in text
+
+
+def test_the_page_draws_every_number_beside_the_papers_direction():
+    found = Reader(sweep_page(sweep_table("ablation", ROWS, PAPER), ROWS, verdicts(ROWS, PAPER)))
+    assert len(found.found["svg"]) == 2  # lmd and psnr
+    assert len([c for c in found.found["circle"] if c["class"] == "dot c1"]) == 2 * 6
+    assert [w for w in found.words if w[:1] in "▸◂" and w[1:]] == ["▸ agrees", "◂ undecided", "◂ disagrees"]
+
+
+def test_the_page_shows_what_each_row_painted_of_one_clip(tmp_path):
+    rows = {}
+    for name, level in (("real", 0), ("full", 60), ("w/o A", 120)):
+        with VideoWriter(tmp_path / f"{name.replace('/', '')}.mp4") as writer:
+            for _ in range(8):
+                writer.write(torch.full((3, 32, 32), level, dtype=torch.uint8))
+    for name in ("full", "w/o A", "w/o B"):
+        fake = tmp_path / f"{name.replace('/', '')}.mp4"
+        about = {"real": str(tmp_path / "real.mp4"), "fake": str(fake), "frames": 8, "fps": 25.0}
+        rows[name] = [one | {"clips": {"a": one["clips"]["a"] | about}} for one in ROWS[name]]
+    found = Reader(sweep_page(sweep_table("ablation", rows), rows))
+    assert [video["aria-label"] for video in found.found["video"]] == ["recorded", "full", "w/o A"]  # w/o B's is gone
+    strips = {
+        picture["alt"]: imread(BytesIO(b64decode(picture["src"].split(",")[1]))) for picture in found.found["img"]
+    }
+    assert {name: strip.shape for name, strip in strips.items()} == dict.fromkeys(strips, (32, 7 * 32, 3))
+    assert [int(strip[16, 16].mean().round()) for strip in strips.values()] == pytest.approx([0, 60, 120], abs=3)
+    apart = [strip[16, -16].astype(int).sum() for strip in strips.values()]  # black, dark red, pale yellow
+    assert apart[0] == 4 and apart[0] < apart[1] <= apart[2] and apart[2] == 252 + 255 + 164
 
 
 def test_one_seed_decides_nothing():

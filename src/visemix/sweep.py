@@ -25,10 +25,12 @@ from visemix.ops.store import write_text, younger
 from visemix.pipeline import WEIGHTS, plain
 from visemix.plan import Cell, plan
 from visemix.registry import nearest
-from visemix.report.ablation import sweep_page, sweep_table, verdict_table, verdicts
+from visemix.report.ablation import sweep_table, verdict_table, verdicts
+from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import Result, read_result, with_foreign
+from visemix.report.sources import at_home
 from visemix.run import complete, fit, folder_of
 from visemix.training.logs import publish
 from visemix.types import VisemixError
@@ -107,7 +109,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")
     text += "\nPoints that failed:\n\n" + "".join(f"- {line}\n" for line in failures) if failures else ""
     write_text(beside / "table.md", text)
-    write_text(beside / "report.html", sweep_page(table, found, failures))
+    write_text(beside / "report.html", sweep_page(table, rows, found, failures))
     return [*files, beside / "report.html"]
 
 
@@ -234,8 +236,8 @@ def _trained(cell: Cell) -> dict[str, str]:
 
 def _result(run: Path) -> Result:
     """A run's scores, those of foreign speech among them."""
-    held, foreign = run / FOLDER / SCORES, run / FOREIGN / SCORES
-    return with_foreign(read_result(held), read_result(foreign)) if foreign.is_file() else read_result(held)
+    held, foreign = at_home(read_result(run / FOLDER / SCORES), run), run / FOREIGN / SCORES
+    return with_foreign(held, read_result(foreign)) if foreign.is_file() else held
 
 
 def _bar(shown: bool) -> Progress:

@@ -5,7 +5,7 @@ import pytest
 from html_reader import Reader
 from skimage.io import imread
 
-from visemix.report import chart, heading, page, paragraph, picture, png, row, smooth, table, video
+from visemix.report import chart, dots, heading, page, paragraph, picture, png, row, smooth, table, video
 
 
 def test_a_page_is_one_html_document_without_links_or_scripts(tmp_path):
@@ -57,6 +57,28 @@ def test_a_logarithmic_chart_gives_equal_ratios_equal_heights():
     assert y[1] - y[0] > 50
     with pytest.raises(ValueError, match="have no logarithm"):
         chart({"loss": [(0, 0.0)]}, "step", "loss", log=True)
+
+
+def test_dots_show_every_number_their_mean_and_its_distance_from_the_first_rows():
+    drawn = Reader(dots({"full": [1.0, 3.0], "w/o A": [4.0], "lost": []}, "LMD (px)", beside={"w/o A": "▸ agrees"}))
+    assert {"full", "w/o A", "lost", "LMD (px)", "▸ agrees"} <= set(drawn.words)
+    at = {kind: [float(c["cx"]) for c in drawn.found["circle"] if kind in c["class"]] for kind in ("dot", "mean")}
+    one, three, four = at["dot"]
+    assert 2 * (four - three) == pytest.approx(three - one, rel=0.01)
+    assert at["mean"] == pytest.approx([(one + three) / 2, four], abs=0.11)
+    (whole,) = (line for line in drawn.found["line"] if line["class"] == "now")
+    assert float(whole["x1"]) == float(whole["x2"]) == at["mean"][0]
+    bar = next(line for line in drawn.found["line"] if line["class"] == "curve c2")  # ± 2 ** 0.5 around 2
+    assert float(bar["x2"]) - float(bar["x1"]) == pytest.approx(2**0.5 * (three - one), abs=0.2)
+    with pytest.raises(ValueError, match="nothing to draw for 'x'"):
+        dots({"full": []}, "x")
+
+
+def test_numbers_that_are_equal_but_for_rounding_are_drawn():
+    values = [0.1 + 0.2, 0.3, 0.3]
+    drawn = Reader(dots({"full": values}, "x"))
+    assert len({round(float(circle["cx"])) for circle in drawn.found["circle"]}) == 1
+    chart({"flat": list(enumerate(values))}, "x", "y")
 
 
 @pytest.mark.parametrize("curve", [[(0, 3.0)], [(0, 0.0), (1, 0.0)], [(5, 1e-9), (6, 2e-9)], [(0, -1.0), (9, 1e6)]])

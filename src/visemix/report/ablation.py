@@ -9,11 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from visemix.report.formats import html
-from visemix.report.page import heading, page, paragraph
-from visemix.report.page import table as plain_table
 from visemix.report.quoted import CAUTION, STAND_INS, Quoted
-from visemix.report.results import HEADLINES, Result, columns, truth_row
+from visemix.report.results import HEADLINES, Result, columns, measured, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
@@ -32,6 +29,11 @@ class Verdict:
     theirs: float
     judgement: Judgement
 
+    @property
+    def key(self) -> str:
+        """Our metric's own name, where it stands for another."""
+        return self.metric.partition(" for ")[0]
+
 
 def sweep_table(
     title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None, *, short: bool = False
@@ -45,8 +47,8 @@ def sweep_table(
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
     chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
     shown = [column for column in columns(results) if column.key in chosen or not short]
-    measured = [Row(row, {column.key: _cell(of, column.key) for column in shown}) for row, of in rows.items()]
-    groups = [Group("measured here", [truth_row(results.values()), *measured])]
+    ours = [Row(row, {column.key: _cell(of, column.key) for column in shown}) for row, of in rows.items()]
+    groups = [Group("measured here", [truth_row(results.values()), *ours])]
     theirs = quoted.group([column.key for column in shown]) if quoted else None
     seeds = sorted({len(of) for of in rows.values()})
     notes = [f"± is the standard deviation over {' or '.join(map(str, seeds))} seeds."] if max(seeds) > 1 else []
@@ -62,7 +64,7 @@ def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdi
     full = next(iter(rows))
     if full not in quoted.rows:
         raise VisemixError(f"the first variant, '{full}', is none of {quoted.table}'s rows ({', '.join(quoted.rows)})")
-    measured = {metric for metric in {*quoted.columns, *STAND_INS.values()} if _values(rows[full], metric)}
+    measured = {metric for metric in {*quoted.columns, *STAND_INS.values()} if values(rows[full], metric)}
     found = []
     for row in (name for name in quoted.rows if name != full):
         for metric, changed, whole in zip(quoted.columns, quoted.rows[row], quoted.rows[full], strict=True):
@@ -70,9 +72,7 @@ def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdi
                 continue
             ours = metric if metric in measured else STAND_INS.get(metric, metric)
             name = metric if ours == metric or ours not in measured else f"{ours} for {metric}"
-            found.append(
-                _judge(row, name, _values(rows.get(row, ()), ours), _values(rows[full], ours), changed - whole)
-            )
+            found.append(_judge(row, name, values(rows.get(row, ()), ours), values(rows[full], ours), changed - whole))
     return found
 
 
@@ -84,7 +84,7 @@ def verdict_table(found: Sequence[Verdict]) -> str:
         lines += ["Not as in the paper:", ""]
         lines += [f"- {v.row}, {v.metric}: {v.ours:+.3g} here, {v.theirs:+.3g} in the paper" for v in against] + [""]
     lines += ["| row | metric | ours | ± | paper's | direction |", "|---|---|---:|---:|---:|---|"]
-    lines += [f"| {' | '.join(_words(v))} |" for v in found]
+    lines += [f"| {' | '.join(words(v))} |" for v in found]
     return "\n".join(lines) + "\n"
 
 
@@ -105,17 +105,6 @@ def summary(found: Sequence[Verdict]) -> list[str]:
     ]
 
 
-def sweep_page(table: Table, found: Sequence[Verdict], failures: Sequence[str]) -> str:
-    """The same as a page that opens anywhere."""
-    blocks = [html(table)]
-    if found:
-        blocks += [heading("Directions"), *map(paragraph, summary(found))]
-        blocks.append(plain_table(["row", "metric", "ours", "±", "paper's", "direction"], map(_words, found)))
-    if failures:
-        blocks += [heading("Points that failed"), *map(paragraph, failures)]
-    return page(table.title, blocks)
-
-
 def _judge(row: str, metric: str, ours: Sequence[float], full: Sequence[float], theirs: float) -> Verdict:
     if not ours or not full:
         return Verdict(row, metric, math.nan, math.nan, theirs, "unmeasured")
@@ -125,12 +114,14 @@ def _judge(row: str, metric: str, ours: Sequence[float], full: Sequence[float], 
     return Verdict(row, metric, difference, doubt, theirs, judgement)
 
 
-def _words(v: Verdict) -> list[str]:
+def words(v: Verdict) -> list[str]:
+    """A verdict as the cells of a line."""
     ours, doubt = ("–" if math.isnan(value) else f"{value:{sign}.3g}" for value, sign in ((v.ours, "+"), (v.doubt, "")))
     return [v.row, v.metric, ours, doubt, f"{v.theirs:+.3g}", v.judgement]
 
 
-def _values(of: Sequence[Result], metric: str) -> list[float]:
+def values(of: Sequence[Result], metric: str) -> list[float]:
+    """What each point of a row has, without those that have no number."""
     rows = [result["summary"].get(metric, {}) for result in of]
     return [float(row["value"]) for row in rows if row.get("status") == "ok"]
 
@@ -142,10 +133,10 @@ def _doubt(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _cell(of: Sequence[Result], metric: str) -> Cell:
-    values = _values(of, metric)
-    if not values:
-        about = of[0]["details"].get(metric, {}) if of else {}
-        return Cell(None, reason=about.get("reason") or "no point of this row ended")
-    mean = float(np.mean(values))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    found = values(of, metric)
+    if not found:
+        known = bool(of) and metric in of[0]["summary"]
+        return measured(of[0], metric) if known else Cell(None, reason="no point of this row ended")
+    mean = float(np.mean(found))
+    spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
     return Cell(mean, (mean - spread, mean + spread))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from statistics import fmean, stdev
 
 Number = float | int
 Points = Sequence[tuple[Number, Number]]
 
 COLOURS = 6  # of the page's style; the first is for what was recorded
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 250, 64, 16, 34, 42  # of a chart, in pixels
+DOTTED, PLOT, LINE = 480, 230, 20  # of a chart of dots: its width, its plot's, both at least; the height of a row
 LETTER, KEY, LEGEND = 7, 34, 18  # width of a letter, of a legend's line with its margins, height of its row
 
 
@@ -85,6 +87,48 @@ def scatter(clouds: Mapping[str, Points], label: str, *, height: int = 420) -> s
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
+def dots(rows: Mapping[str, Sequence[Number]], across: str, *, beside: Mapping[str, str] | None = None) -> str:
+    """What each row measured, as SVG: a ring a number, a dot at their mean, a bar over ± one standard deviation, and a
+    line down from the first row's mean. `beside` are words at a row's end; `across` names the axis with its unit.
+
+    Raises:
+        ValueError: no row has a finite number.
+    """
+    finite = {name: [value for value in row if math.isfinite(value)] for name, row in rows.items()}
+    means = {name: fmean(row) for name, row in finite.items() if row}
+    spreads = {name: stdev(row) if len(row) > 1 else 0.0 for name, row in finite.items() if row}
+    ends = [v for row in finite.values() for v in row]
+    ends += [means[name] + side * spread for name, spread in spreads.items() for side in (-1, 1)]
+    if not ends:
+        raise ValueError(f"nothing to draw for '{across}'")
+    ticks = _ticks(min(ends), max(ends))
+    words = beside or {}
+    left, right = (24 + LETTER * max(map(len, texts), default=0) for texts in (rows, words.values()))
+    width, bottom = max(left + PLOT + right, DOTTED), TOP + LINE * len(rows)
+    plot = width - left - right
+
+    def place(value: Number) -> float:
+        return left + plot * (value - ticks[0]) / (ticks[-1] - ticks[0])
+
+    parts = [f'<text x="10" y="16">{escape(across)}</text>']
+    for tick in ticks:
+        at = f"{place(tick):.1f}"
+        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP - 8}" y2="{bottom}"/>')
+        parts.append(f'<text x="{at}" y="{bottom + 16}" text-anchor="middle">{tick:.4g}</text>')
+    whole = next(iter(means.values()))
+    parts.append(f'<line class="now" x1="{place(whole):.1f}" x2="{place(whole):.1f}" y1="{TOP - 8}" y2="{bottom}"/>')
+    for k, name in enumerate(rows):
+        y = TOP + LINE * (k + 0.5)
+        parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<text x="{left + plot + 12}" y="{y + 4}">{escape(words.get(name, ""))}</text>')
+        parts += [f'<circle class="dot c1" cx="{place(value):.1f}" cy="{y}" r="3"/>' for value in finite[name]]
+        if name in means:
+            low, high = (place(means[name] + side * spreads[name]) for side in (-1, 1))
+            parts.append(f'<line class="curve c2" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>')
+            parts.append(f'<circle class="mean c2" cx="{place(means[name]):.1f}" cy="{y}" r="3.4"/>')
+    return f'<svg viewBox="0 0 {width} {bottom + 26}" role="img" aria-label="{escape(across)}">{"".join(parts)}</svg>'
+
+
 def smooth(points: Points, window: int) -> Points:
     """The running mean of a noisy curve over `window` points up to each.
 
@@ -114,7 +158,9 @@ def _pieces(curve: Points) -> list[Points]:
 
 def _ticks(low: Number, high: Number, count: int = 5) -> list[float]:
     """Round numbers that enclose a range."""
-    span = (high - low) or abs(high) or 1.0
+    span = high - low
+    if span <= 1e-9 * abs(high):  # equal, but for rounding
+        span = abs(high) or 1.0
     size = 10.0 ** math.floor(math.log10(span / count))
     step = next(size * k for k in (1, 2, 5, 10) if size * k * count >= span)
     first, last = math.floor(low / step), math.ceil(max(high, low + span * 1e-9) / step)

@@ -89,13 +89,13 @@ def columns(results: Mapping[str, Result]) -> list[Column]:
 
 def method_row(name: str, result: Result, *, competes: bool = True) -> Row:
     """One method's means over clips, with intervals where there are clips enough; reasons where there is no number."""
-    return Row(name, {key: _cell(result, key, "summary", "metrics") for key in result["summary"]}, competes)
+    return Row(name, {key: measured(result, key) for key in result["summary"]}, competes)
 
 
 def truth_row(results: Iterable[Result]) -> Row:
     """The recordings' own scores by the same code: what a perfect method would reach."""
     whole = max(results, key=lambda result: len(result["clips"]))
-    return Row(RECORDED, {key: _cell(whole, key, "truth", "truth") for key in whole["truth"]}, competes=False)
+    return Row(RECORDED, {key: measured(whole, key, "truth", "truth") for key in whole["truth"]}, competes=False)
 
 
 def comparison(
@@ -142,7 +142,8 @@ def frames_of(result: Result, clip: str, metric: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
 
 
-def _cell(result: Result, key: str, summary: str, of_clip: str) -> Cell:
+def measured(result: Result, key: str, summary: str = "summary", of_clip: str = "metrics") -> Cell:
+    """A metric's number with its interval over clips, or why there is none; of the recording with "truth" twice."""
     row = result[summary][key]
     if row["status"] == "inf":
         return Cell(math.inf)

@@ -45,10 +45,15 @@ def method(name: str, path: Path, clips: str | Path | None = None, progress: boo
         scores = path / FOLDER / SCORES
         fresh = scores.is_file() and (not (path / WEIGHTS).is_file() or younger(scores, path / WEIGHTS))
         result = read_result(scores) if fresh else evaluate_run(path, clips=clips, progress=progress)
-        for clip, found in result["clips"].items():  # a run may have moved since
-            found |= {side: str(path / FOLDER / side / f"{clip}.mp4") for side in ("real", "fake")}
         parts = f"{cfg.audio.name} → {cfg.motion.name} → {cfg.render.name}, face model {cfg.face.name}"
-        return Method(name, result, f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
+        return Method(name, at_home(result, path), f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
     if path.is_dir():
         raise VisemixError(f"{path} is no run folder (it has no config.yaml); give one, or an evaluation's JSON")
     return Method(name, read_result(path), f"evaluation {path.name}")
+
+
+def at_home(result: Result, run: Path) -> Result:
+    """A run's scores with its videos where the run is now: it may have moved since."""
+    for clip, found in result["clips"].items():
+        found |= {side: str(run / FOLDER / side / f"{clip}.mp4") for side in ("real", "fake")}
+    return result

@@ -1,0 +1,83 @@
+"""The page of a sweep: its table, its numbers as dots beside the paper's directions, and what each row paints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from visemix.report.ablation import Verdict, summary, values, words
+from visemix.report.charts import dots
+from visemix.report.formats import html
+from visemix.report.looks import HOTTEST, heat, look, mouth_strip, strip
+from visemix.report.page import contents, heading, page, paragraph, picture
+from visemix.report.page import table as plain_table
+from visemix.report.player import SCRIPT, player
+from visemix.report.results import RECORDED, Result
+from visemix.report.tables import Table
+from visemix.scoring import make_tracker
+
+
+def sweep_page(
+    table: Table, rows: Mapping[str, Sequence[Result]], found: Sequence[Verdict] = (), failures: Sequence[str] = ()
+) -> str:
+    """What `sweep_table` and `verdicts` made of `rows`, and the sentences about points that failed, as a page that
+    opens anywhere. Pictures are of the first clip that the first row has, where its videos are still there."""
+    places = {"numbers": "Numbers", "pictures": "Pictures"}
+    places |= {"directions": "Directions"} if found else {}
+    places |= {"failed": "Points that failed"} if failures else {}
+    blocks = [*map(paragraph, summary(found) if found else ()), contents(places), html(replace(table, title=""))]
+    blocks += [*_numbers(table, rows, found), *_pictures(rows)]
+    if found:
+        blocks.append(heading("Directions", name="directions"))
+        blocks.append(plain_table(["row", "metric", "ours", "±", "paper's", "direction"], map(words, found)))
+    if failures:
+        blocks += [heading("Points that failed", name="failed"), *map(paragraph, failures)]
+    return page(table.title, blocks, script=SCRIPT)
+
+
+def _numbers(table: Table, rows: Mapping[str, Sequence[Result]], found: Sequence[Verdict]) -> Iterator[str]:
+    """A chart for each column that has numbers."""
+    yield heading("Numbers", name="numbers")
+    said = "Rings are seeds, the dot is their mean, the bar ± one standard deviation, the line the first row's mean."
+    yield paragraph(said + " Arrows point where the paper's number goes." if found else said, note=True)
+    charts = []
+    for column in table.columns:
+        measured = {row: values(of, column.key) for row, of in rows.items()}
+        if any(measured.values()):
+            judged = {v.row: f"{'▸' if v.theirs > 0 else '◂'} {v.judgement}" for v in found if v.key == column.key}
+            charts.append(f"<figure>{dots(measured, column.heading, beside=judged)}</figure>")
+    yield f'<div class="row charts">{"".join(charts)}</div>'
+
+
+def _pictures(rows: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+    """One clip as every row's first point made it: videos in step, frames, mouths."""
+    yield heading("Pictures", name="pictures")
+    first = {row: of[0]["clips"] for row, of in rows.items() if of}
+    clip = next(iter(next(iter(first.values()))))
+    made = {row: clips[clip] for row, clips in first.items() if Path(clips.get(clip, {}).get("fake", "")).is_file()}
+    real = next((Path(about["real"]) for about in made.values() if Path(about["real"]).is_file()), None)
+    if real is None:
+        yield paragraph("The videos that were scored are gone.", note=True)
+        return
+    videos = {RECORDED: real} | {row: Path(about["fake"]) for row, about in made.items()}
+    yield paragraph(
+        f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
+    )
+    yield f"<section>{player(videos)}</section>"
+    about = next(iter(made.values()))
+    track, _ = make_tracker()
+    recorded = look({RECORDED: real}, about["frames"], about["fps"], track)[RECORDED]
+    looks = look(videos, about["frames"], about["fps"], None)
+    yield paragraph(
+        f"Frames, evenly spread over time; last, the mean absolute difference to the recording over all frames, from "
+        f"black for none to pale yellow for {HOTTEST:g} of 255 levels.",
+        note=True,
+    )
+    for row, seen in looks.items():
+        apart = np.zeros(seen.sheet.shape[1:3]) if seen.mean_error is None else seen.mean_error
+        yield picture(strip(np.concatenate([seen.sheet, heat(apart)[None]])), row)
+    mouths = {row: mouth_strip(seen.sheet, recorded.take) for row, seen in looks.items()}
+    yield from (picture(cut, f"{row}, mouth") for row, cut in mouths.items() if cut is not None)
