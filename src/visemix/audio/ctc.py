@@ -19,7 +19,7 @@ BLANK = 0  # "<pad>" in the alphabets of `transformers`
 
 @AUDIO.register("ctc")
 class CTC(AudioEncoder):
-    """Log-probabilities of characters from a speech recogniser that was trained with CTC, frozen.
+    """Log-probabilities of characters from a speech recogniser that was trained with CTC (Graves et al. 2006), frozen.
 
     The kind of feature that DeepSpeech gives: what AD-NeRF hears, and GSmoothFace in Table IV's row "w/o TempAud".
     Pairs of its 50 rows a second are averaged.

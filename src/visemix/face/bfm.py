@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 @FACE.register("bfm")
 def bfm(*, path: str | None = None) -> FaceModel:
-    """BFM 2009 front: 80 components of identity, 64 of expression, 80 of colour, each per standard deviation.
+    """BFM 2009 front (Paysan et al. 2009): 80 components of identity, 64 of expression, 80 of colour, each per σ.
 
     `path` is a ready `BFM_model_front.mat`, or the folder with it or with the files it is built from (then it is
     written there, once). Without `path`: the folder or file named by `VISEMIX_BFM`.

@@ -45,7 +45,7 @@ Array = NDArray[Any]
 
 @FACE.register("ict")
 def ict(*, path: str | None = None) -> FaceModel:
-    """ICT-FaceKit light: 100 components of identity, 53 named blendshapes in [0, 1], no colour basis.
+    """ICT-FaceKit light (Li et al. 2020): 100 components of identity, 53 named blendshapes in [0, 1], no colour basis.
 
     `path` is a checkout of ICT-FaceKit (its files are gathered in `ict_facekit.npz` there, once), or that file. Without
     `path`: the folder named by `VISEMIX_FACES`, then `VISEMIX_ASSETS/face`. The albedo is a plain one for every part;

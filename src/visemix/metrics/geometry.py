@@ -67,7 +67,7 @@ class FitMetric(TakeMetric):
 
 @METRICS.register("lm3d_mse")
 class LandmarkMse(FitMetric):
-    """Mean squared error of the 68 points in 3D, identity and expression only: most likely GeneFace's "L2 error"."""
+    """Mean squared error of the 68 points in 3D, without pose: most likely the "L2 error" (GeneFace, Table 5)."""
 
     unit = "cm²"
     region = "face"
@@ -91,7 +91,7 @@ class LandmarkL2(FitMetric):
 
 @METRICS.register("lve")
 class LipVertexError(FitMetric):
-    """Mean over frames of the worst lip point's squared distance in 3D."""
+    """Mean over frames of the worst lip point's squared distance in 3D (Richard et al. 2021)."""
 
     unit = "mm²"
     region = "mouth"

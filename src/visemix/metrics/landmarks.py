@@ -67,7 +67,7 @@ class LandmarkDistance(VideoMetric):
 
 @METRICS.register("lmd")
 def lmd() -> VideoMetric:
-    """Landmark distance of the mouth, pixels (the papers' LMD)."""
+    """Landmark distance of the mouth, pixels: the papers' LMD (Chen et al. 2018)."""
     return LandmarkDistance(MOUTH, "mouth", normalised=False)
 
 

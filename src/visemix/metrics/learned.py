@@ -158,7 +158,7 @@ def likeness(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"]) -> Float[Te
 
 @METRICS.register("csim")
 class Likeness(WeighedMetric):
-    """Cosine of the two faces' ArcFace embeddings, frame by frame: 1 is the same person to the network."""
+    """Cosine of two faces' ArcFace embeddings (Deng et al. 2019), frame by frame: 1 is the same person to it."""
 
     unit = "1"
     higher_is_better = True

@@ -137,7 +137,8 @@ def _thinned(strength: Int[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
 
 @METRICS.register("cpbd")
 class Cpbd(VideoMetric):
-    """Sharpness of the fake alone (cumulative probability of blur detection): compare it with the real video's."""
+    """Sharpness of the fake alone by the cumulative probability of blur detection (Narvekar and Karam 2011): compare it
+    with the real video's."""
 
     unit = "1"
     higher_is_better = True
