@@ -1,16 +1,18 @@
 """Does training end to end lower the error around the mouth? Runs of experiments/mixed/joint.yaml beside their pair.
 
-python benchmarks/joint.py PAIR [NAME=]RUN ... [--clips DIR]
+python benchmarks/joint.py [NAME=]RUN ... [--clips DIR]
 
-Every run is driven by the sound of what its data holds out (the same stretches for all), and its pictures are compared
-with the recorded ones over a box around the recorded mouth: mean absolute error of 8-bit values, and PSNR. `motion mm`
-is how far the opening of the inner lips is from the recorded one.
+Runs of one name are seeds: their mean and standard deviation are given. Every run is driven by the sound of what its
+data holds out (the same stretches for all), and its pictures are compared with the recorded ones over a box around the
+recorded mouth: mean absolute error of 8-bit values, and PSNR. `motion mm` is how far the opening of the inner lips is
+from the recorded one.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from _report import report
@@ -35,17 +37,22 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--clips", type=Path)
     args = parser.parse_args()
-    rows = []
+    found: dict[str, list[Tensor]] = {}
     for word in args.runs:
         name, _, path = word.rpartition("=")
         run = Path(path)
         model = TalkingFace.from_checkpoint(run)
         spans = held_out(read_config(run), model, True, args.clips)
-        per_clip = torch.stack([measured(model, span) for span in spans])
-        error, squared, lips = per_clip.mean(0).tolist()
-        trained = ", ".join(model.notes["trained"])
-        psnr = 10 * torch.log10(torch.tensor(255**2 / squared)).item()
-        rows.append({"run": name or run.name, "trained": trained, "mouth |Δ|": error, "PSNR": psnr, "motion mm": lips})
+        error, squared, lips = torch.stack([measured(model, span) for span in spans]).mean(0)
+        psnr = 10 * torch.log10(255**2 / squared)
+        found.setdefault(name or run.name, []).append(torch.stack([error, psnr, lips]))
+    rows = []
+    for name, seeds in found.items():
+        values = torch.stack(seeds)
+        row: dict[str, Any] = {"run": name, "seeds": len(seeds)}
+        for k, column in enumerate(("mouth |Δ|", "PSNR", "motion mm")):
+            row |= {column: values[:, k].mean().item(), f"{column} ±": values[:, k].std().item()}
+        rows.append(row)
     frames = sum(len(span) for span in spans)
     report("joint", rows, clips=[span.clip.name for span in spans], frames=frames, margin=MARGIN)
 
