@@ -12,7 +12,7 @@ from rich.progress import Progress
 from standins import die_of_one
 
 from visemix.engines import ENGINES
-from visemix.pipeline import TalkingFace, read_checkpoint
+from visemix.pipeline import TalkingFace, plain, read_checkpoint
 from visemix.run import complete, fit, folder_of
 from visemix.sweep import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
 from visemix.types import VisemixError
@@ -55,11 +55,11 @@ def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_
 
     assert _told(full, save) == said
     monkeypatch.setattr("visemix.sweep.fit", write)
-    assert [score({"config": _joined(cell), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
+    assert [score({"config": plain(_joined(cell)), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
 
 
 def test_a_point_whose_run_cannot_be_joined_says_why(experiment):
-    config = _joined(plan(experiment)[0])
+    config = plain(_joined(plan(experiment)[0]))
     assert "no trained model at" in score({"config": config, "speech": None})
 
 

@@ -220,6 +220,8 @@ def sweep(
     only_plan: Annotated[bool, typer.Option("--plan", help="Only list what would be trained.")] = False,
 ) -> None:
     """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    from rich.console import Console
+
     from visemix.plan import listing, plan
     from visemix.sweep import sweep, write_sweep
 
@@ -230,7 +232,9 @@ def sweep(
     for outcome in outcomes:
         said = f": {outcome.reason}" if outcome.reason else ""
         typer.echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
-    typer.echo(write_sweep(experiment, outcomes)[0])
+    with Console(stderr=True).status("writing the table and the page"):
+        files = write_sweep(experiment, outcomes)
+    typer.echo(files[0])
     raise typer.Exit(SOME_FAILED if any(outcome.reason for outcome in outcomes) else 0)
 
 

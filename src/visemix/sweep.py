@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -43,11 +43,12 @@ MARK = "experiment.txt"  # beside a sweep's tables: the file that they come from
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a point: its run's folder, or the sentence that says why there is none."""
+    """What became of a point: its run's folder and config, or the sentence that says why there is none."""
 
     cell: Cell
     folder: Path | None
     reason: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sweep(
@@ -81,7 +82,7 @@ def sweep(
     with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
         failed = _work_off(train, stages, submit, shown, "training")
         outcomes = [_outcome(cell, failed) for cell in cells]
-        runs = {str(one.folder): {"config": _joined(one.cell), "speech": speech} for one in outcomes if one.folder}
+        runs = {str(one.folder): {"config": one.config, "speech": speech} for one in outcomes if one.folder}
         failed = _work_off(score, runs, submit, shown, "scoring")
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
@@ -221,12 +222,13 @@ def _outcome(cell: Cell, failed: Mapping[str, str]) -> Outcome:
     lost = [failed[folder] for folder in _trained(cell).values() if folder in failed]
     if cell.reason or lost:
         return Outcome(cell, None, cell.reason or lost[0])
-    return Outcome(cell, folder_of(OmegaConf.create(_joined(cell))))
+    joined = _joined(cell)
+    return Outcome(cell, folder_of(joined), config=plain(joined))
 
 
-def _joined(cell: Cell) -> dict[str, Any]:
+def _joined(cell: Cell) -> DictConfig:
     """The config of a point's run, whose stages are taken from the runs that train them."""
-    return plain(complete(cell.config | {"fit": [], "load": dict(cell.config["load"]) | _trained(cell)}))
+    return complete(cell.config | {"fit": [], "load": dict(cell.config["load"]) | _trained(cell)})
 
 
 def _trained(cell: Cell) -> dict[str, str]:
