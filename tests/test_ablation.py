@@ -4,6 +4,7 @@ from io import BytesIO
 import pytest
 import torch
 from html_reader import Reader
+from scipy.stats import ttest_ind
 from skimage.io import imread
 
 from visemix.data import VideoWriter
@@ -38,10 +39,15 @@ def result(**values):
 
 
 ROWS = {
-    "full": [result(lmd=1.0, psnr=30.0), result(lmd=1.2, psnr=32.0)],
+    "full": [result(lmd=1.0, psnr=31.0), result(lmd=1.2, psnr=31.4)],
     "w/o A": [result(lmd=2.0, psnr=31.0), result(lmd=2.2, psnr=30.5)],
     "w/o B": [result(lmd=1.0, psnr=35.0), result(lmd=1.0, psnr=35.2)],
 }
+
+
+def ttest_half(a, b):
+    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    return (high - low) / 2
 
 
 def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
@@ -53,12 +59,15 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
     }
     one = found["w/o A", "lmd"]
     assert (one.ours, one.theirs) == (pytest.approx(1.0), 1.0)
-    assert one.doubt == pytest.approx(2 * (2 * 0.02 / 2) ** 0.5)  # variances 0.02 of two seeds each
+    # variances 0.02 of two seeds each; Student's 97.5 % point for two degrees of freedom
+    assert one.doubt == pytest.approx(4.302653 * (2 * 0.02 / 2) ** 0.5)
+    other = found["w/o B", "psnr"]
+    assert other.doubt == pytest.approx(ttest_half([35.0, 35.2], [31.0, 31.4]))
     text = verdict_table(list(found.values()))
     assert "prints 3 differences to the full model. Here 1 have its direction, 1 the other, 1 cannot be told" in text
     assert "Of its 2 rows 1 agree wherever they are decided, 1 disagree somewhere, and 0 decide nothing" in text
-    assert "| w/o A | lmd | +1 | 0.283 | +1 | agrees |" in text
-    assert "Not as in the paper:\n\n- w/o B, psnr: +4.1 here, -1 in the paper\n" in text
+    assert "| w/o A | lmd | +1 | 0.608 | +1 | agrees |" in text
+    assert "Not as in the paper:\n\n- w/o B, psnr: +3.9 here, -1 in the paper\n" in text
 
 
 def test_what_was_not_measured_here_is_counted_and_shown():
@@ -117,6 +126,13 @@ def test_the_page_shows_what_each_row_painted_of_one_clip(tmp_path):
     assert [int(strip[16, 16].mean().round()) for strip in strips.values()] == pytest.approx([0, 60, 120], abs=3)
     apart = [strip[16, -16].astype(int).sum() for strip in strips.values()]  # black, dark red, pale yellow
     assert apart[0] == 4 and apart[0] < apart[1] <= apart[2] and apart[2] == 252 + 255 + 164
+
+
+def test_seeds_that_do_not_differ_decide_by_any_difference():
+    rows = {"full": [result(lmd=1.0)] * 3, "w/o A": [result(lmd=1.001)] * 3}
+    paper = Quoted("A paper", "Table 9", "somewhere", ("lmd",), {"w/o A": (2.0,), "full": (1.0,)})
+    assert [(v.judgement, v.doubt) for v in verdicts(rows, paper)] == [("agrees", 0.0)]
+    assert [v.judgement for v in verdicts(rows | {"w/o A": rows["full"]}, paper)] == ["undecided"]
 
 
 def test_one_seed_decides_nothing():

@@ -9,13 +9,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from visemix.ops.intervals import welch
 from visemix.report.quoted import CAUTION, STAND_INS, Quoted
 from visemix.report.results import HEADLINES, Result, columns, measured, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
 Judgement = Literal["agrees", "disagrees", "undecided", "unmeasured"]
-DOUBT = 2.0  # standard errors that a difference must exceed to count
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Verdict:
     row: str
     metric: str
     ours: float  # NaN where it was not measured
-    doubt: float  # half the width of the interval around `ours`; NaN for one seed
+    doubt: float  # half the width of the 95 % interval around `ours`; NaN for one seed
     theirs: float
     judgement: Judgement
 
@@ -58,8 +58,8 @@ def sweep_table(
 def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdict]:
     """For each row of the paper and each number in it. Our first row is the full model, which the paper must have.
 
-    A difference of ours that two standard errors do not clear, or that comes from a single seed, is undecided. Where
-    nothing here has a metric of the paper, and a stand-in for it is known, that is judged.
+    A difference of ours whose 95 % interval holds zero, or that comes from a single seed, is undecided. Where nothing
+    here has a metric of the paper, and a stand-in for it is known, that is judged.
     """
     full = next(iter(rows))
     if full not in quoted.rows:
@@ -108,7 +108,8 @@ def summary(found: Sequence[Verdict]) -> list[str]:
 def _judge(row: str, metric: str, ours: Sequence[float], full: Sequence[float], theirs: float) -> Verdict:
     if not ours or not full:
         return Verdict(row, metric, math.nan, math.nan, theirs, "unmeasured")
-    difference, doubt = float(np.mean(ours) - np.mean(full)), _doubt(ours, full)
+    difference, between = float(np.mean(ours) - np.mean(full)), welch(ours, full)
+    doubt = math.nan if between is None else (between[1] - between[0]) / 2
     clear = abs(difference) > doubt  # False where the doubt is NaN
     judgement: Judgement = ("agrees" if difference * theirs > 0 else "disagrees") if clear else "undecided"
     return Verdict(row, metric, difference, doubt, theirs, judgement)
@@ -124,12 +125,6 @@ def values(of: Sequence[Result], metric: str) -> list[float]:
     """What each point of a row has, without those that have no number."""
     rows = [result["summary"].get(metric, {}) for result in of]
     return [float(row["value"]) for row in rows if row.get("status") == "ok"]
-
-
-def _doubt(a: Sequence[float], b: Sequence[float]) -> float:
-    if len(a) < 2 or len(b) < 2:
-        return math.nan
-    return DOUBT * float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
 
 
 def _cell(of: Sequence[Result], metric: str) -> Cell:
