@@ -4,7 +4,7 @@ from io import BytesIO
 import pytest
 import torch
 from html_reader import Reader
-from scipy.stats import ttest_ind
+from scipy.stats import ttest_rel
 from skimage.io import imread
 
 from visemix.data import VideoWriter
@@ -39,15 +39,10 @@ def result(**values):
 
 
 ROWS = {
-    "full": [result(lmd=1.0, psnr=31.0), result(lmd=1.2, psnr=31.4)],
-    "w/o A": [result(lmd=2.0, psnr=31.0), result(lmd=2.2, psnr=30.5)],
-    "w/o B": [result(lmd=1.0, psnr=35.0), result(lmd=1.0, psnr=35.2)],
+    "full": {0: result(lmd=1.0, psnr=31.0), 1: result(lmd=1.2, psnr=31.4)},
+    "w/o A": {0: result(lmd=2.0, psnr=31.0), 1: result(lmd=2.25, psnr=30.5)},
+    "w/o B": {0: result(lmd=1.0, psnr=35.0), 1: result(lmd=1.0, psnr=35.2)},
 }
-
-
-def ttest_half(a, b):
-    low, high = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-    return (high - low) / 2
 
 
 def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
@@ -58,20 +53,18 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
         ("w/o B", "psnr"): "disagrees",
     }
     one = found["w/o A", "lmd"]
-    assert (one.ours, one.theirs) == (pytest.approx(1.0), 1.0)
-    # variances 0.02 of two seeds each; Student's 97.5 % point for two degrees of freedom
-    assert one.doubt == pytest.approx(4.302653 * (2 * 0.02 / 2) ** 0.5)
-    other = found["w/o B", "psnr"]
-    assert other.doubt == pytest.approx(ttest_half([35.0, 35.2], [31.0, 31.4]))
+    assert (one.ours, one.theirs) == (pytest.approx(1.025), 1.0)  # 1.0 and 1.05 further
+    low, high = ttest_rel([2.0, 2.25], [1.0, 1.2]).confidence_interval(0.95)
+    assert one.doubt == pytest.approx((high - low) / 2) == pytest.approx(12.706205 * 0.025)
     text = verdict_table(list(found.values()))
     assert "prints 3 differences to the full model. Here 1 have its direction, 1 the other, 1 cannot be told" in text
     assert "Of its 2 rows 1 agree wherever they are decided, 1 disagree somewhere, and 0 decide nothing" in text
-    assert "| w/o A | lmd | +1 | 0.608 | +1 | agrees |" in text
+    assert "| w/o A | lmd | +1.02 | 0.318 | +1 | agrees |" in text
     assert "Not as in the paper:\n\n- w/o B, psnr: +3.9 here, -1 in the paper\n" in text
 
 
 def test_what_was_not_measured_here_is_counted_and_shown():
-    found = verdicts({"full": ROWS["full"], "w/o A": []}, PAPER)
+    found = verdicts({"full": ROWS["full"], "w/o A": {}}, PAPER)
     assert [(v.row, v.metric, v.judgement) for v in found] == [
         ("w/o A", "lmd", "unmeasured"),
         ("w/o A", "psnr", "unmeasured"),
@@ -86,12 +79,12 @@ def test_what_was_not_measured_here_is_counted_and_shown():
 def test_a_stand_in_is_judged_and_named_where_the_papers_metric_has_no_weights():
     paper = Quoted("A paper", "Table 9", "somewhere", ("lse_c",), {"w/o A": (5.0,), "full": (6.0,)})
     rows = {
-        "full": [result(**{"lse_c": None, "avproxy_corr@0": value}) for value in (0.30, 0.31)],
-        "w/o A": [result(**{"lse_c": None, "avproxy_corr@0": value}) for value in (0.10, 0.11)],
+        "full": {k: result(**{"lse_c": None, "avproxy_corr@0": v}) for k, v in enumerate((0.30, 0.31))},
+        "w/o A": {k: result(**{"lse_c": None, "avproxy_corr@0": v}) for k, v in enumerate((0.10, 0.115))},
     }
     (verdict,) = verdicts(rows, paper)
     assert (verdict.metric, verdict.judgement) == ("avproxy_corr@0 for lse_c", "agrees")
-    with_weights = {name: [result(lse_c=value) for value in (5.0, 5.1)] for name in rows}
+    with_weights = {name: {k: result(lse_c=v) for k, v in enumerate((5.0, 5.1))} for name in rows}
     assert verdicts(with_weights, paper)[0].metric == "lse_c"
 
 
@@ -116,7 +109,7 @@ def test_the_page_shows_what_each_row_painted_of_one_clip(tmp_path):
     for name in ("full", "w/o A", "w/o B"):
         fake = tmp_path / f"{name.replace('/', '')}.mp4"
         about = {"real": str(tmp_path / "real.mp4"), "fake": str(fake), "frames": 8, "fps": 25.0}
-        rows[name] = [one | {"clips": {"a": one["clips"]["a"] | about}} for one in ROWS[name]]
+        rows[name] = {k: one | {"clips": {"a": one["clips"]["a"] | about}} for k, one in ROWS[name].items()}
     found = Reader(sweep_page(sweep_table("ablation", rows), rows))
     assert [video["aria-label"] for video in found.found["video"]] == ["recorded", "full", "w/o A"]  # w/o B's is gone
     strips = {
@@ -128,37 +121,47 @@ def test_the_page_shows_what_each_row_painted_of_one_clip(tmp_path):
     assert apart[0] == 4 and apart[0] < apart[1] <= apart[2] and apart[2] == 252 + 255 + 164
 
 
-def test_seeds_that_do_not_differ_decide_by_any_difference():
-    rows = {"full": [result(lmd=1.0)] * 3, "w/o A": [result(lmd=1.001)] * 3}
+def test_differences_are_taken_seed_by_seed():
     paper = Quoted("A paper", "Table 9", "somewhere", ("lmd",), {"w/o A": (2.0,), "full": (1.0,)})
-    assert [(v.judgement, v.doubt) for v in verdicts(rows, paper)] == [("agrees", 0.0)]
-    assert [v.judgement for v in verdicts(rows | {"w/o A": rows["full"]}, paper)] == ["undecided"]
+    full = {seed: result(lmd=value) for seed, value in enumerate((1.0, 3.0, 2.0))}
+    further = {seed: result(lmd=value) for seed, value in ((2, 2.11), (0, 1.1), (1, 3.09), (7, 50.0))}
+    (one,) = verdicts({"full": full, "w/o A": further}, paper)
+    assert (one.ours, one.judgement) == (pytest.approx(0.1), "agrees") and one.doubt < 0.03
+    alone = {0: further[0], 7: further[7]}  # one seed in common
+    assert verdicts({"full": full, "w/o A": alone}, paper)[0].judgement == "undecided"
+    assert verdicts({"full": full, "w/o A": {7: further[7]}}, paper)[0].judgement == "unmeasured"
+    assert verdicts({"full": full, "w/o A": full}, paper)[0].judgement == "undecided"
+    equal = {seed: result(lmd=row["summary"]["lmd"]["value"] + 0.5) for seed, row in full.items()}
+    assert verdicts({"full": full, "w/o A": equal}, paper)[0].judgement == "agrees"
 
 
 def test_one_seed_decides_nothing():
-    one = {row: of[:1] for row, of in ROWS.items()}
+    one = {row: {0: of[0]} for row, of in ROWS.items()}
     assert {v.judgement for v in verdicts(one, PAPER)} == {"undecided"}
 
 
 def test_the_table_has_means_with_their_spread_and_the_papers_rows_below():
     text = markdown(sweep_table("ablation", ROWS, PAPER))
-    assert "1.100 ± 0.141" in text and "2.100 ± 0.141" in text
+    assert "1.100 ± 0.141" in text and "2.125 ± 0.177" in text
     assert "quoted: A paper, Table 9" in text and "standard deviation over 2 seeds" in text
     assert text.index("w/o B") < text.index("quoted")
 
 
 def test_a_short_table_has_the_headlines_and_the_papers_columns():
-    rows = {"full": [result(**{"lmd": 1.0, "psnr": 30.0, "lpips": 0.1, "avproxy_corr@0": 0.2})]}
+    rows = {"full": {0: result(**{"lmd": 1.0, "psnr": 30.0, "lpips": 0.1, "avproxy_corr@0": 0.2})}}
     keys = {short: [c.key for c in sweep_table("ablation", rows, short=short).columns] for short in (False, True)}
     assert keys == {False: ["lmd", "psnr", "lpips", "avproxy_corr@0"], True: ["lmd", "psnr", "avproxy_corr@0"]}
 
 
 def test_a_row_without_a_number_says_why():
-    rows = {"full": [result(lmd=None)], "none": []}
+    rows = {"full": {0: result(lmd=None)}, "none": {}}
     text = markdown(sweep_table("ablation", rows))
     assert "n/a" in text and "no face" in text and "no point of this row ended" in text
+    some = {"full": {0: result(lmd=1.0), 1: result(lmd=None), 2: result(lmd=1.2)}}
+    text = markdown(sweep_table("ablation", some))
+    assert "1.100¹ ± 0.141" in text and "¹ mean of 2 of 3 seeds; missing: failed: no face" in text
     with pytest.raises(VisemixError, match="nothing to put"):
-        sweep_table("ablation", {"full": []})
+        sweep_table("ablation", {"full": {}})
 
 
 def test_the_first_row_must_be_one_of_the_papers():

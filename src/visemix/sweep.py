@@ -94,10 +94,10 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
     moves a number in the paper's direction.
     """
-    rows: dict[str, list[Result]] = {one.cell.row: [] for one in outcomes}
+    rows: dict[str, dict[int, Result]] = {one.cell.row: {} for one in outcomes}
     for one in outcomes:
         if one.folder is not None and not one.reason:
-            rows[one.cell.row].append(_result(one.folder))
+            rows[one.cell.row][one.cell.seed] = _result(one.folder)
     name = str(outcomes[0].cell.config["name"])
     beside = _beside(outcomes[0].cell)
     quoted = _quoted(experiment)

@@ -49,24 +49,3 @@ def student(values: Sequence[float], level: float = LEVEL) -> tuple[float, float
         return None
     mean, half = float(np.mean(values)), float(stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1))
     return mean - half, mean + half
-
-
-def welch(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> tuple[float, float] | None:
-    """Welch's interval of the difference mean(a) − mean(b) of independent values, whose spreads may differ; None where
-    one has fewer than two.
-
-    >>> low, high = welch([3.0, 4.0, 5.0], [1.0, 1.1, 1.2])
-    >>> round(low, 2), round(high, 2)
-    (0.45, 5.35)
-    >>> welch([2.0, 2.0], [1.0, 1.0])
-    (1.0, 1.0)
-    """
-    if len(a) < 2 or len(b) < 2:
-        return None
-    apart = float(np.mean(a) - np.mean(b))
-    of_a, of_b = (float(np.var(x, ddof=1)) / len(x) for x in (a, b))
-    if not of_a + of_b:
-        return apart, apart
-    freedom = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * (of_a + of_b) ** 0.5
-    return apart - half, apart + half

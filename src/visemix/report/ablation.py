@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Literal, get_args
 
-import numpy as np
-
-from visemix.ops.intervals import welch
+from visemix.ops.intervals import student
 from visemix.report.quoted import CAUTION, STAND_INS, Quoted
 from visemix.report.results import HEADLINES, Result, columns, measured, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
+Rows = Mapping[str, Mapping[int, Result]]  # row → seed → its scores
 Judgement = Literal["agrees", "disagrees", "undecided", "unmeasured"]
 
 
@@ -35,14 +35,12 @@ class Verdict:
         return self.metric.partition(" for ")[0]
 
 
-def sweep_table(
-    title: str, rows: Mapping[str, Sequence[Result]], quoted: Quoted | None = None, *, short: bool = False
-) -> Table:
-    """A row each, its cells mean ± standard deviation over the results (one a seed); below them the paper's rows.
+def sweep_table(title: str, rows: Rows, quoted: Quoted | None = None, *, short: bool = False) -> Table:
+    """A row each, its cells mean ± standard deviation over the seeds; below them the paper's rows.
 
     `short` leaves out what neither the paper prints nor is a headline: for a page.
     """
-    results = {f"{row} {k}": result for row, of in rows.items() for k, result in enumerate(of)}
+    results = {f"{row} {seed}": result for row, of in rows.items() for seed, result in of.items()}
     if not results:
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
     chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
@@ -55,10 +53,11 @@ def sweep_table(
     return Table(title, shown, [*groups, *([theirs] if theirs else [])], [*notes, *([CAUTION] if theirs else [])], True)
 
 
-def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdict]:
+def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
     """For each row of the paper and each number in it. Our first row is the full model, which the paper must have.
 
-    A difference of ours whose 95 % interval holds zero, or that comes from a single seed, is undecided. Where nothing
+    Points of one seed share every stage in which they do not differ, so differences are taken seed by seed. Their mean
+    is undecided where its 95 % interval (Student's, over the seeds) holds zero, and for a single seed. Where nothing
     here has a metric of the paper, and a stand-in for it is known, that is judged.
     """
     full = next(iter(rows))
@@ -72,7 +71,7 @@ def verdicts(rows: Mapping[str, Sequence[Result]], quoted: Quoted) -> list[Verdi
                 continue
             ours = metric if metric in measured else STAND_INS.get(metric, metric)
             name = metric if ours == metric or ours not in measured else f"{ours} for {metric}"
-            found.append(_judge(row, name, values(rows.get(row, ()), ours), values(rows[full], ours), changed - whole))
+            found.append(_judge(row, name, values(rows.get(row, {}), ours), values(rows[full], ours), changed - whole))
     return found
 
 
@@ -105,14 +104,15 @@ def summary(found: Sequence[Verdict]) -> list[str]:
     ]
 
 
-def _judge(row: str, metric: str, ours: Sequence[float], full: Sequence[float], theirs: float) -> Verdict:
-    if not ours or not full:
+def _judge(row: str, metric: str, ours: Mapping[int, float], full: Mapping[int, float], theirs: float) -> Verdict:
+    differences = [ours[seed] - full[seed] for seed in ours if seed in full]
+    if not differences:
         return Verdict(row, metric, math.nan, math.nan, theirs, "unmeasured")
-    difference, between = float(np.mean(ours) - np.mean(full)), welch(ours, full)
-    doubt = math.nan if between is None else (between[1] - between[0]) / 2
-    clear = abs(difference) > doubt  # False where the doubt is NaN
-    judgement: Judgement = ("agrees" if difference * theirs > 0 else "disagrees") if clear else "undecided"
-    return Verdict(row, metric, difference, doubt, theirs, judgement)
+    mean, interval = fmean(differences), student(differences)
+    doubt = math.nan if interval is None else (interval[1] - interval[0]) / 2
+    clear = abs(mean) > doubt  # False where the doubt is NaN
+    judgement: Judgement = ("agrees" if mean * theirs > 0 else "disagrees") if clear else "undecided"
+    return Verdict(row, metric, mean, doubt, theirs, judgement)
 
 
 def words(v: Verdict) -> list[str]:
@@ -121,17 +121,21 @@ def words(v: Verdict) -> list[str]:
     return [v.row, v.metric, ours, doubt, f"{v.theirs:+.3g}", v.judgement]
 
 
-def values(of: Sequence[Result], metric: str) -> list[float]:
-    """What each point of a row has, without those that have no number."""
-    rows = [result["summary"].get(metric, {}) for result in of]
-    return [float(row["value"]) for row in rows if row.get("status") == "ok"]
+def values(of: Mapping[int, Result], metric: str) -> dict[int, float]:
+    """Seed → what a row's point has, without those that have no number."""
+    found = {seed: result["summary"].get(metric, {}) for seed, result in of.items()}
+    return {seed: float(row["value"]) for seed, row in found.items() if row.get("status") == "ok"}
 
 
-def _cell(of: Sequence[Result], metric: str) -> Cell:
-    found = values(of, metric)
+def _cell(of: Mapping[int, Result], metric: str) -> Cell:
+    found = [*values(of, metric).values()]
+    lost = [
+        cell.reason
+        for cell in (measured(result, metric) for result in of.values() if metric in result["summary"])
+        if cell.value is None
+    ]
     if not found:
-        known = bool(of) and metric in of[0]["summary"]
-        return measured(of[0], metric) if known else Cell(None, reason="no point of this row ended")
-    mean = float(np.mean(found))
-    spread = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
-    return Cell(mean, (mean - spread, mean + spread))
+        return Cell(None, reason=lost[0] if lost else "no point of this row ended")
+    mean, spread = fmean(found), stdev(found) if len(found) > 1 else 0.0
+    reason = f"mean of {len(found)} of {len(of)} seeds; missing: {lost[0]}" if lost else ""
+    return Cell(mean, (mean - spread, mean + spread), reason)

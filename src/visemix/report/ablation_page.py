@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from visemix.report.ablation import Verdict, summary, values, words
+from visemix.report.ablation import Rows, Verdict, summary, values, words
 from visemix.report.charts import dots
 from visemix.report.formats import html
 from visemix.report.looks import HOTTEST, heat, look, mouth_strip, strip
 from visemix.report.page import contents, heading, page, paragraph, picture
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT, player
-from visemix.report.results import RECORDED, Result
+from visemix.report.results import RECORDED
 from visemix.report.tables import Table
 from visemix.scoring import make_tracker
 
 
-def sweep_page(
-    table: Table, rows: Mapping[str, Sequence[Result]], found: Sequence[Verdict] = (), failures: Sequence[str] = ()
-) -> str:
+def sweep_page(table: Table, rows: Rows, found: Sequence[Verdict] = (), failures: Sequence[str] = ()) -> str:
     """What `sweep_table` and `verdicts` made of `rows`, and the sentences about points that failed, as a page that
     opens anywhere. Pictures are of the first clip that the first row has, where its videos are still there."""
     places = {"numbers": "Numbers", "pictures": "Pictures"}
@@ -38,24 +36,24 @@ def sweep_page(
     return page(table.title, blocks, script=SCRIPT)
 
 
-def _numbers(table: Table, rows: Mapping[str, Sequence[Result]], found: Sequence[Verdict]) -> Iterator[str]:
+def _numbers(table: Table, rows: Rows, found: Sequence[Verdict]) -> Iterator[str]:
     """A chart for each column that has numbers."""
     yield heading("Numbers", name="numbers")
     said = "Rings are seeds, the dot is their mean, the bar ± one standard deviation, the line the first row's mean."
     yield paragraph(said + " Arrows point where the paper's number goes." if found else said, note=True)
     charts = []
     for column in table.columns:
-        measured = {row: values(of, column.key) for row, of in rows.items()}
+        measured = {row: [*values(of, column.key).values()] for row, of in rows.items()}
         if any(measured.values()):
             judged = {v.row: f"{'▸' if v.theirs > 0 else '◂'} {v.judgement}" for v in found if v.key == column.key}
             charts.append(f"<figure>{dots(measured, column.heading, beside=judged)}</figure>")
     yield f'<div class="row charts">{"".join(charts)}</div>'
 
 
-def _pictures(rows: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+def _pictures(rows: Rows) -> Iterator[str]:
     """One clip as every row's first point made it: videos in step, frames, mouths."""
     yield heading("Pictures", name="pictures")
-    first = {row: of[0]["clips"] for row, of in rows.items() if of}
+    first = {row: next(iter(of.values()))["clips"] for row, of in rows.items() if of}
     clip = next(iter(next(iter(first.values()))))
     made = {row: clips[clip] for row, clips in first.items() if Path(clips.get(clip, {}).get("fake", "")).is_file()}
     real = next((Path(about["real"]) for about in made.values() if Path(about["real"]).is_file()), None)
