@@ -219,7 +219,7 @@ def sweep(
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     only_plan: Annotated[bool, typer.Option("--plan", help="Only list what would be trained.")] = False,
 ) -> None:
-    """Train and score every point of an experiment's sweep that is missing. The last line printed is the table."""
+    """Train and score every point of a sweep that is missing. The last line printed is the table, a page beside it."""
     from rich.console import Console
 
     from visemix.plan import listing, plan
