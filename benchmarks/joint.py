@@ -51,7 +51,8 @@ def main() -> None:
         values = torch.stack(seeds)
         row: dict[str, Any] = {"run": name, "seeds": len(seeds)}
         for k, column in enumerate(("mouth |Δ|", "PSNR", "motion mm")):
-            row |= {column: values[:, k].mean().item(), f"{column} ±": values[:, k].std().item()}
+            spread = values[:, k].std().item() if len(seeds) > 1 else None
+            row |= {column: values[:, k].mean().item(), f"{column} ±": spread}
         rows.append(row)
     frames = sum(len(span) for span in spans)
     report("joint", rows, clips=[span.clip.name for span in spans], frames=frames, margin=MARGIN)
