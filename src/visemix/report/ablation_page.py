@@ -65,10 +65,10 @@ def _pictures(rows: Rows) -> Iterator[str]:
         f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
     )
     yield f"<section>{player(videos)}</section>"
-    about = next(iter(made.values()))
+    frames, fps = min(about["frames"] for about in made.values()), next(iter(made.values()))["fps"]
     track, _ = make_tracker()
-    recorded = look({RECORDED: real}, about["frames"], about["fps"], track)[RECORDED]
-    looks = look(videos, about["frames"], about["fps"], None)
+    recorded = look({RECORDED: real}, frames, fps, track)[RECORDED]
+    looks = look(videos, frames, fps, None)
     yield paragraph(
         f"Frames, evenly spread over time; last, the mean absolute difference to the recording over all frames, from "
         f"black for none to pale yellow for {HOTTEST:g} of 255 levels.",
