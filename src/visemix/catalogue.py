@@ -22,6 +22,8 @@ from visemix.types import VisemixError
 Catalogue = dict[str, dict[str, dict[str, Any]]]
 CORE = ("torch", "lightning", "torchmetrics", "transformers", "kornia", "omegaconf", "av", "soundfile", "safetensors")
 OPTIONAL = {
+    "numba": "draws Gaussians fast on a processor; pip install numba",
+    "gsplat": "draws Gaussians on a CUDA device; pip install gsplat",
     "mediapipe": "finds faces for `visemix prepare` and the landmark metrics; pip install 'visemix[prepare]'",
     "pytorch3d": "another rasteriser; see its own page, it is not on the package index",
     "wandb": "logs to Weights & Biases with use: {log: wandb}",

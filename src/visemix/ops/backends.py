@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import logging
 
 import torch
 
 from visemix.types import VisemixError
 
+log = logging.getLogger(__name__)
+
 INSTALL = {
     "pytorch3d": "build it for your torch and CUDA as github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md says",
     "nerfacc": "pip install nerfacc",
+    "numba": "pip install numba",
+    "gsplat": "pip install gsplat, which compiles itself for your GPU when it is first used",
     "tinycudann": "build it with github.com/NVlabs/tiny-cuda-nn's pip command",
 }
+
+SLOWER = {"numba": "about 50 times as long to draw Gaussians"}  # benchmarks/splat.py
 
 
 def available(backend: str) -> bool:
@@ -24,18 +32,31 @@ def available(backend: str) -> bool:
     return importlib.util.find_spec(backend) is not None
 
 
-def pick(asked: str, fast: str, device: torch.device | str) -> str:
+def pick(asked: str, fast: str, device: torch.device | str, *, processor: str = "torch") -> str:
     """The backend that was asked for; under `auto`, `fast` on a CUDA device where it is installed, else `torch`.
 
-    A named backend is never replaced: if its package is missing, the error says how to get it.
+    `processor` is what `auto` takes instead on a processor, and warns once if its package is missing. A named backend
+    is never replaced: if its package is missing, the error says how to get it.
 
     >>> pick("auto", "pytorch3d", "cpu")
     'torch'
     """
-    if asked not in ("auto", "torch", fast):
-        raise VisemixError(f"no backend named '{asked}' here (have: auto, torch, {fast})")
-    if asked == fast and not available(fast):
-        raise VisemixError(f"backend '{fast}' is not installed: {INSTALL[fast]}, or say 'auto' or 'torch'")
-    if asked == "auto":
-        return fast if torch.device(device).type == "cuda" and available(fast) else "torch"
-    return asked
+    kind = torch.device(device).type
+    known = list(dict.fromkeys(["auto", "torch", processor, fast]))
+    if asked not in known:
+        raise VisemixError(f"no backend named '{asked}' here (have: {', '.join(known)})")
+    if asked != "auto":
+        if not available(asked):
+            raise VisemixError(f"backend '{asked}' is not installed: {INSTALL[asked]}, or say 'auto' or 'torch'")
+        return asked
+    if kind == "cuda" and available(fast):
+        return fast
+    if kind == "cpu" and not available(processor):
+        _warn_slow(processor)
+        return "torch"
+    return processor if kind == "cpu" else "torch"
+
+
+@functools.cache
+def _warn_slow(missing: str) -> None:
+    log.warning("%s is not installed; plain torch takes %s: %s", missing, SLOWER[missing], INSTALL[missing])
