@@ -20,7 +20,7 @@ INSTALL = {
     "tinycudann": "build it with github.com/NVlabs/tiny-cuda-nn's pip command",
 }
 
-SLOWER = {"numba": "about 50 times as long to draw Gaussians"}  # benchmarks/splat.py
+SLOWER = {"numba": "20 to 60 times as long to draw Gaussians"}  # benchmarks/splat.py
 
 
 def available(backend: str) -> bool:
