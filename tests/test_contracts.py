@@ -25,6 +25,7 @@ OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
     "flow_vae": {"channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync_dim": 16, "sync_windows": 16},
     "postnet": {"base": {"name": "gru"}, "sync_dim": 16, "sync_windows": 16},
     "taft": {"base": 4, "max_channels": 8, "levels": 2},
+    "gaussians": {"count": 60, "components": 2},
     "landmark_nerf": {"samples": 2, "cells": 8, "steps": 8, "levels": [4], "width": 8, "torso_levels": [4], "rays": 32},
 }
 

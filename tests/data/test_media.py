@@ -144,3 +144,13 @@ def test_a_frame_beyond_the_end_is_refused(seekable):
         FrameFile(seekable).frames([24])
     with pytest.raises(VisemixError, match="not -1"):
         FrameFile(seekable).frames([-1])
+
+
+def test_kept_frames_are_not_decoded_again_and_no_more_are_kept_than_asked(seekable, monkeypatch):
+    frame = FrameFile(seekable).frames([0])[0].numel()
+    file, decoded = FrameFile(seekable, keep=2 * frame), []
+    read = file._frame
+    monkeypatch.setattr(file, "_frame", lambda k: decoded.append(k) or read(k))
+    first = file.frames([3, 1, 2])
+    assert torch.equal(file.frames([3, 1, 2]), first)
+    assert decoded == [3, 1, 2, 2]  # the third had no room

@@ -86,6 +86,13 @@ def test_validation_goes_through_what_was_held_out_once(face, root):
     assert frames == [[20, 21, 22, 23], [24, 25, 26, 27], [26, 27, 28, 29]]
 
 
+def test_validation_looks_at_a_stretch_of_its_own_where_one_is_watched(face, root):
+    data = module(face, root, clips=["anna_000"], batch=1, watch=0.2)
+    assert [(span.start, span.stop) for span in data.train_spans] == [(0, 15)]
+    assert first_frames(data.val_dataloader()) == [[15], [16]]
+    assert [(span.start, span.stop) for span in data.val_spans] == [(20, 30)]  # what is scored
+
+
 def test_a_window_longer_than_the_holdout_is_shortened_in_validation(face, root):
     loader = module(face, root, window=12, clips=["anna_000"]).val_dataloader()
     assert [batch.subject.frames for batch in loader] == [10]

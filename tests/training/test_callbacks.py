@@ -3,7 +3,7 @@ import standins  # noqa: F401 – registers its parts
 import torch
 
 from visemix.pipeline import TalkingFace
-from visemix.training.callbacks import Average
+from visemix.training.callbacks import Average, Best
 from visemix.training.modules import RenderModule
 
 CFG = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}}
@@ -52,3 +52,35 @@ def test_a_restored_mean_goes_on_where_it_was():
     second.setup(TRAINER, trained, "fit")
     second.load_state_dict(first.state_dict())
     assert second.mean["model.render.radius"].item() == 3.0
+
+
+class Judged(L.Trainer):
+    callback_metrics = {}  # noqa: RUF012
+
+
+def validated(best, trained, losses):
+    """What a training sees that validates so; answers whether it was told to stop, each time."""
+    trainer, told = Judged(barebones=True, accelerator="cpu", max_steps=9), []
+    for loss in losses:
+        with torch.no_grad():
+            trained.model.render.radius.fill_(loss)
+        trainer.callback_metrics["val/total"] = torch.tensor(loss)
+        best.on_validation_end(trainer, trained)
+        told.append(trainer.should_stop)
+    return told
+
+
+def test_it_stops_after_as_many_validations_without_a_better_one_and_keeps_the_best():
+    trained, best = module(), Best(2)
+    assert validated(best, trained, [3.0, 1.0, 2.0, 0.5, 0.7, 0.6]) == [False] * 5 + [True]
+    best.restore(trained)
+    assert trained.model.render.radius.item() == 0.5
+
+
+def test_a_resumed_training_remembers_how_long_it_has_waited():
+    trained, first, second = module(), Best(2), Best(2)
+    validated(first, trained, [1.0, 2.0])
+    second.load_state_dict(first.state_dict())
+    assert validated(second, trained, [2.0]) == [True]
+    second.restore(trained)
+    assert trained.model.render.radius.item() == 1.0

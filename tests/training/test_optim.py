@@ -43,6 +43,20 @@ def test_the_innermost_lr_scale_decides_and_frozen_or_shared_weights_are_in_no_g
     assert rates[id(stage["plain"].weight)] == (1.0, 0.2)
 
 
+def test_a_part_may_say_how_much_its_own_weights_decay():
+    held, free = nn.Linear(2, 2), nn.Linear(2, 2)
+    held.decay_scale, free.decay_scale = 3.0, 0.0
+    groups = parameter_groups(nn.ModuleList([held, free]), StageOptions(weight_decay=0.2))
+    decays = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    assert decays[id(held.bias)] == decays[id(held.weight)] == pytest.approx(0.6)
+    assert decays[id(free.weight)] == 0.0
+
+
+def test_no_patience_at_all_is_refused():
+    with pytest.raises(VisemixError, match=r"train\.render\.patience is 0"):
+        stage_options("render", {"patience": 0})
+
+
 def test_steps_and_warm_up_multiply():
     options = StageOptions(schedule="step", decay=0.5, decay_every=10, warmup=20)
     assert [rate(step, options) for step in (0, 9, 10, 19, 20)] == [0.05, 0.5, 0.275, 0.5, 0.25]

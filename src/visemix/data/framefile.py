@@ -19,24 +19,26 @@ from visemix.types import FPS, VisemixError
 class FrameFile:
     """Random access to the frames of an mp4 at 25 frames a second, as `VideoWriter(seekable=True)` writes it.
 
-    It opens in each process when first read, so it can be handed to data-loader workers.
+    It opens in each process when first read, so it can be handed to data-loader workers. Up to `keep` bytes of decoded
+    frames stay in memory, so that training on a short clip does not decode it over and over; none by default.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, keep: int = 0) -> None:
+        self.path, self.keep = Path(path), keep
+        self._kept: dict[int, Tensor] = {}
         self._open: tuple[int, Any, Any] | None = None
         self._next = -1
         self._to_rgb = VideoReformatter()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "keep": self.keep}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     def frames(self, indices: Iterable[int]) -> UInt8[Tensor, "n 3 H W"]:
         """The frames asked for, in that order; each by its timestamp, so none is ever off by one."""
-        return torch.stack([self._frame(int(k)) for k in indices])
+        return torch.stack([self._remembered(int(k)) for k in indices])
 
     def __len__(self) -> int:
         return int(self._stream().frames)
@@ -47,6 +49,14 @@ class FrameFile:
             self._open, self._next = (os.getpid(), container, picture_stream(container)), 0
             self._open[2].codec_context.thread_count = 1
         return self._open[2]
+
+    def _remembered(self, k: int) -> UInt8[Tensor, "3 H W"]:
+        if k not in self._kept:
+            frame = self._frame(k)
+            if (len(self._kept) + 1) * frame.numel() > self.keep:
+                return frame
+            self._kept[k] = frame.contiguous()
+        return self._kept[k]
 
     def _frame(self, k: int) -> UInt8[Tensor, "3 H W"]:
         stream = self._stream()

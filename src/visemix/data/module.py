@@ -19,6 +19,8 @@ from visemix.types import FPS, VisemixError, collate
 
 log = logging.getLogger(__name__)
 
+KEPT = 2**29  # bytes of decoded pictures that a process keeps: 26 seconds of 512²
+
 
 class Shuffled(Sampler[Draw]):
     """Every example once a pass, in an order, and with seeds, that follow from `seed` and the number of the pass."""
@@ -51,6 +53,8 @@ class ClipsModule(DataModule):
         batch: examples in a training batch; validation goes one by one.
         workers: processes that load; 0 loads in this one.
         holdout: seconds at the end of each training clip that are kept for validation.
+        watch: seconds before them that are not trained on either; where there are any, validation looks at these, so
+            that nothing that a run chooses by it (`train.*.patience`) has seen what it is scored on.
         val_speakers: people who are in validation only, with all of their clips.
         target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
         grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
@@ -76,6 +80,7 @@ class ClipsModule(DataModule):
         batch: int = 4,
         workers: int = 0,
         holdout: float = 2.0,
+        watch: float = 0.0,
         val_speakers: list[str] = [],  # noqa: B006
         target: str | None = None,
         grid: int = 1,
@@ -89,11 +94,13 @@ class ClipsModule(DataModule):
             raise VisemixError(f"data.window={window}, data.batch={batch} and data.grid={grid} must be at least 1")
         self.face, self.root, self.names, self.window, self.batch = face, Path(root), list(clips), window, batch
         self.workers, self.held, self.val_speakers = workers, round(holdout * FPS), list(val_speakers)
+        self.watched = round(watch * FPS)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
         self.scene = self.sounds = False
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
+        self.watch_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
 
     @property
@@ -111,6 +118,8 @@ class ClipsModule(DataModule):
         if unknown:
             have = ", ".join(sorted({clip.speaker for clip in clips}))
             raise VisemixError(f"data.val_speakers: nobody named {', '.join(unknown)} in {self.root} (have: {have})")
+        for clip in clips:
+            clip.pictures.keep = KEPT // len(clips)
         self.train_spans, self.val_spans = self._split(clips, self.root, named)
         if self.paired:
             if self.target is None:
@@ -131,10 +140,12 @@ class ClipsModule(DataModule):
             elif clip.speaker in self.val_speakers:
                 val.append(Span(clip, 0, clip.frames))
             else:
-                cut = clip.frames - self.held
+                cut = clip.frames - self.held - self.watched
                 train += [span for span in self._known(clip, cut) if len(span) >= self.window]
                 if self.held:
-                    val.append(Span(clip, cut, clip.frames))
+                    val.append(Span(clip, clip.frames - self.held, clip.frames))
+                if self.watched:
+                    self.watch_spans.append(Span(clip, cut, cut + self.watched))
         if not train:
             why = reason or "is held out (data.val_speakers)"
             raise VisemixError(f"no clip in {root} can be trained on: {clips[-1].name} {why}")
@@ -150,7 +161,7 @@ class ClipsModule(DataModule):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:
             return UNKNOWN_WORDS
-        held = 0 if clip.speaker in self.val_speakers else self.held
+        held = 0 if clip.speaker in self.val_speakers else self.held + self.watched
         if clip.frames - held < self.window:
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
         longest = max(map(len, self._known(clip, clip.frames - held)))
@@ -172,8 +183,9 @@ class ClipsModule(DataModule):
         return self._loader(windows, batch_size=self.batch, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        window = min([self.window, *(len(span) for span in [*self.val_spans, *self.person_spans[1]])])
-        windows: Any = ValidationWindows(self.val_spans, window, self.frames, self.sounds)
+        spans = self.watch_spans or self.val_spans
+        window = min([self.window, *(len(span) for span in [*spans, *self.person_spans[1]])])
+        windows: Any = ValidationWindows(spans, window, self.frames, self.sounds)
         if self.paired:
             windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
         return self._loader(windows, batch_size=1)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -24,6 +23,7 @@ from visemix.face import layout
 from visemix.face.geometry import Geometry, Step, spread
 from visemix.face.model import FaceModel
 from visemix.face.shading import AMBIENT, harmonics, normals
+from visemix.face.topology import parts
 from visemix.ops.camera import project, square_camera
 from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
@@ -81,7 +81,7 @@ def look(
     face: FaceModel, geometry: Geometry, chosen: Int[Tensor, " K"], size: int, frames: Frames, step: Step
 ) -> Sight:
     """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
-    part = torch.from_numpy(_parts(face.triangles.numpy(), len(face.mean))).long()
+    part = torch.from_numpy(parts(face.triangles.numpy(), len(face.mean))).long()
     shape = face.mean + face.identity @ geometry.identity
     camera = square_camera(size)
     rows: list[tuple[Tensor, ...]] = []
@@ -156,7 +156,7 @@ def fill(
     face: FaceModel, seen: Float[Tensor, "N 3"], trust: Float[Tensor, " N"], skin: Bool[Tensor, " N"]
 ) -> Float[Tensor, "N 3"]:
     """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
-    part = torch.from_numpy(_parts(face.triangles.numpy(), len(seen))).long()
+    part = torch.from_numpy(parts(face.triangles.numpy(), len(seen))).long()
     inside = _in_mouth(face, part, skin)
     weight = (trust / (trust + 0.5)).masked_fill(inside, 0)
     mirror = torch.from_numpy(_mirror(face.mean.numpy()))
@@ -210,14 +210,6 @@ def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: i
     width = max(1.5 * count / len(frames), 3.0)
     near = -0.5 * (far / width) ** 2
     return near.softmax(-1) @ gamma.flatten(1)
-
-
-def _parts(triangles: np.ndarray, count: int) -> np.ndarray:
-    """The connected part of the mesh that each vertex belongs to."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
-    graph = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    labels: np.ndarray = connected_components(graph, directed=False)[1]
-    return labels
 
 
 def _mirror(mean: np.ndarray) -> np.ndarray:

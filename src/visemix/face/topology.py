@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 Ids = NDArray[np.int64]
 
@@ -71,3 +73,11 @@ def close_holes(triangles: Int[np.ndarray, "F 3"], points: Float[np.ndarray, "N 
     """What closes every hole of a face but its outline, the longest loop."""
     holes = [close_loop(loop, points) for loop in boundary_loops(triangles)[1:]]
     return np.concatenate([np.zeros((0, 3), np.int64), *holes])
+
+
+def parts(triangles: Int[np.ndarray, "F 3"], count: int) -> Int[np.ndarray, " N"]:
+    """The connected part of the mesh that each of `count` vertices belongs to, by number."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    labels: np.ndarray = connected_components(graph, directed=False)[1]
+    return labels

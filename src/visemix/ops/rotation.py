@@ -33,6 +33,23 @@ def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     return torch.stack([x, y, z], -1)
 
 
+def of_quaternions(quaternions: Float[Tensor, "4 n"]) -> Float[Tensor, "3 3 n"]:
+    """Quaternions of any length, real part first → rotation matrices; the first axes are the coordinates.
+
+    >>> of_quaternions(torch.tensor([[2.0], [0.0], [0.0], [2.0]])).squeeze().round()
+    tensor([[ 0., -1.,  0.],
+            [ 1.,  0.,  0.],
+            [ 0.,  0.,  1.]])
+    """
+    w, x, y, z = quaternions * quaternions.square().sum(0).clamp(min=1e-12).rsqrt()
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.stack([torch.stack(row) for row in rows])
+
+
 def pose_points(points: Float[Tensor, "*b N 3"], pose: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b N 3"]:
     """Points of the face's own frame, turned and moved by a head pose (angles, then translation in decimetres)."""
     with torch.autocast(points.device.type, enabled=False):  # bfloat16 would be half a pixel off

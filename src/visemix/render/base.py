@@ -1,11 +1,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from visemix.registry import Registry
-from visemix.types import Losses, Motion, Space, Subject, Video
+from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """Clips of one frame each, by number; loaded as they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: int, /) -> Clip: ...
 
 
 class Renderer(nn.Module, ABC):
@@ -20,6 +31,14 @@ class Renderer(nn.Module, ABC):
     def hear(self, dim: int) -> None:
         """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
 
+    def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
+        """Look at what it is to learn, before the first step of its training.
+
+        Args:
+            motions: each stretch of the training clips as a whole, without pictures.
+            frames: their frames one by one, in that order, with pictures.
+        """
+
     @abstractmethod
     def forward(self, motion: Motion, subject: Subject) -> Video: ...
 
@@ -28,3 +47,10 @@ class Renderer(nn.Module, ABC):
 
 
 RENDER: Registry[Renderer] = Registry("renderer")
+
+
+def no_scene(subject: Subject) -> VisemixError:
+    return VisemixError(
+        f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and this renderer cannot "
+        "do without; prepare it again with --scene mediapipe --overwrite"
+    )

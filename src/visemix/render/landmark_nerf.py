@@ -14,7 +14,7 @@ from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import in_pieces
 from visemix.ops.volume import camera_rays
-from visemix.render.base import RENDER, Renderer
+from visemix.render.base import RENDER, Renderer, no_scene
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
 from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, over
@@ -284,10 +284,3 @@ class LandmarkNeRF(Renderer):
         if subject.background is None:
             raise no_scene(subject)
         return each_frame(subject.background, subject.frames)
-
-
-def no_scene(subject: Subject) -> VisemixError:
-    return VisemixError(
-        f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and a NeRF cannot do "
-        "without; prepare it again with --scene mediapipe --overwrite"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from visemix.training.pictures import write_picture
 from visemix.training.stage import StageModule
+
+log = logging.getLogger(__name__)
 
 
 class Average(L.Callback):
@@ -66,6 +69,39 @@ def averaged(module: L.LightningModule) -> dict[str, Tensor]:
     return {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in critic}
 
 
+class Best(L.Callback):
+    """Ends a training that has not got better for `patience` validations, and keeps the weights of the best one."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience, self.waited = patience, 0
+        self.loss = float("inf")
+        self.weights: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loss = float(trainer.callback_metrics["val/total"])
+        self.waited += 1
+        if loss < self.loss:
+            self.loss, self.waited = loss, 0
+            self.weights = {name: weight.detach().clone() for name, weight in averaged(pl_module).items()}
+        if self.waited >= self.patience and trainer.global_step < trainer.max_steps:
+            log.info("no better for %d validations: the stage ends at step %d", self.waited, trainer.global_step)
+            trainer.should_stop = True
+
+    @torch.no_grad()
+    def restore(self, module: L.LightningModule) -> None:
+        """Put the best weights back, where there was a validation at all."""
+        weights = averaged(module)
+        for name, best in self.weights.items():
+            weights[name].copy_(best)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "waited": self.waited, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.waited, self.weights = (state_dict[name] for name in ("loss", "waited", "weights"))
+
+
 class Resumable(L.Callback):
     """Stores the whole state of the training every so many steps, in one file that is replaced each time."""
 
@@ -80,7 +116,8 @@ class Resumable(L.Callback):
 
 
 class Samples(L.Callback):
-    """After each validation a picture of the first batch goes to `folder`, and to loggers that take pictures."""
+    """After each validation a picture of the first batch goes to `folder`, and to loggers that take pictures; the
+    newest is also there under the stage's name alone, for viewers that follow a file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -98,7 +135,9 @@ class Samples(L.Callback):
         assert isinstance(pl_module, StageModule)
         if batch_idx == 0:
             path = self.folder / f"{pl_module.trains}_{trainer.global_step:06d}.png"
-            write_picture(path, pl_module.picture(batch))
+            picture = pl_module.picture(batch)
+            write_picture(path, picture)
+            write_picture(self.folder / f"{pl_module.trains}.png", picture)
             for logger in trainer.loggers:
                 if hasattr(logger, "log_image"):
                     logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)

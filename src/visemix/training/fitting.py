@@ -12,7 +12,7 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 
 from visemix.pipeline import TalkingFace
-from visemix.training.callbacks import Average, Progress, Resumable, Samples
+from visemix.training.callbacks import Average, Best, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
 from visemix.training.logs import LOG, Table, close
 from visemix.training.modules import STAGES
@@ -54,10 +54,13 @@ def fit_stage(
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
     started = stored_step(state) if state.is_file() else 0
+    if not started:
+        module.begin(data)
     loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
     average = [Average(options.ema)] if options.ema is not None else []
-    around: list[L.Callback] = [*average, Resumable(state, options.save_every), Samples(folder / "samples")]
+    best = [Best(options.patience)] if options.patience is not None else []  # before the mean steps back
+    around: list[L.Callback] = [*best, *average, Resumable(state, options.save_every), Samples(folder / "samples")]
     quiet()
     trainer = L.Trainer(
         accelerator=ACCELERATORS.get(device, device),
@@ -88,6 +91,8 @@ def fit_stage(
             parameter.requires_grad_(before)
     for mean in average:
         mean.swap(module)
+    for kept in best:
+        kept.restore(module)
 
 
 def state_file(folder: Path, stage: str) -> Path:

@@ -9,6 +9,7 @@ from torchmetrics.text import CharErrorRate
 
 from visemix.audio import CTC
 from visemix.data.phonemes import NUMBERED
+from visemix.data.windows import ValidationWindows
 from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
@@ -123,6 +124,12 @@ class RenderModule(StageModule):
     @property
     def stage(self) -> nn.Module:
         return self.model.render
+
+    def begin(self, data: Any) -> None:
+        spans = getattr(data, "train_spans", [])
+        motions = [span.clip.clip(range(span.start, span.stop), footage=False) for span in spans]
+        if spans:
+            self.model.render.begin(motions, ValidationWindows(spans, 1, frames=True))
 
     def losses(self, clip: Clip) -> Losses:
         return self.model.render.loss(*self._inputs(clip))

@@ -37,6 +37,7 @@ class StageOptions:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     val_every: int = 1_000  # steps between validations and sample pictures
     val_batches: int = 8
+    patience: int | None = None  # validations without a better one after which the stage ends; the best one is kept
     save_every: int = 500  # steps between the states a killed run resumes from
     log_every: int = 10
 
@@ -59,27 +60,32 @@ def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
     for name in ("steps", "batch", "window", "val_every", "save_every", "log_every"):
         if getattr(options, name) < 1:
             raise VisemixError(f"train.{stage}.{name} is {getattr(options, name)}; it must be at least 1")
+    if options.patience is not None and options.patience < 1:
+        raise VisemixError(f"train.{stage}.patience is {options.patience}; it must be at least 1, or null for none")
     return options
 
 
 def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | None = None) -> list[dict[str, Any]]:
-    """Trainable weights by learning rate and decay. A part may slow its own weights by an attribute `lr_scale`."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    """Trainable weights by learning rate and decay. A part may scale those of its own weights by the attributes
+    `lr_scale` and `decay_scale`; where none speaks, matrices and kernels decay, and vectors do not."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
 
-    def visit(module: nn.Module, scale: float) -> None:
+    def visit(module: nn.Module, scale: float, decay: float | None) -> None:
         scale = float(getattr(module, "lr_scale", scale))  # the innermost part that speaks decides
+        decay = getattr(module, "decay_scale", decay)
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))
-                groups.setdefault((scale, parameter.ndim > 1), []).append(parameter)
+                decays = float(parameter.ndim > 1) if decay is None else float(decay)
+                groups.setdefault((scale, decays), []).append(parameter)
         for child in module.children():
-            visit(child, scale)
+            visit(child, scale, decay)
 
     seen: set[int] = set()
-    visit(stage, 1.0)
+    visit(stage, 1.0, None)
     rate = options.lr if lr is None else lr
     return [
-        {"params": parameters, "lr": rate * scale, "weight_decay": options.weight_decay if decays else 0.0}
+        {"params": parameters, "lr": rate * scale, "weight_decay": options.weight_decay * decays}
         for (scale, decays), parameters in groups.items()
     ]
 

@@ -65,6 +65,9 @@ class StageModule(L.LightningModule, ABC):
     def picture(self, batch: Any) -> Tensor:
         """The stage's work on a batch as one picture (3, H, W)."""
 
+    def begin(self, data: Any) -> None:
+        """Look at what it is to learn from, before the first step of a training that goes on from nothing."""
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every draw of a step follows from the seed and the step: a resumed run draws what it would have drawn."""
         torch.manual_seed(step_seed(self.seed, batch_idx))

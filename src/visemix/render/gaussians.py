@@ -1,0 +1,268 @@
+"""Gaussians bound to the fitted face: a photo-real head of one person, trained in a minute and painted in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visemix.face import FaceModel, layout
+from visemix.face.shading import landmarks_2d
+from visemix.ops.camera import project
+from visemix.ops.image import ssim_blocks
+from visemix.ops.rotation import matrix, of_quaternions
+from visemix.ops.splat import Splats, splat
+from visemix.render.base import RENDER, Frames, Renderer, no_scene
+from visemix.render.bindings import Bindings
+from visemix.render.drive import Drive
+from visemix.render.paste import face_mask, grid, over_footage
+from visemix.render.rays import box_of
+from visemix.render.seeds import Seeds, sow
+from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
+
+SHARES = {"face": 0.7, "hair": 0.2, "torso": 0.1}  # of the Gaussians
+AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
+BEHIND = 0.1  # decimetres behind the skin: what nobody can see
+CLEAR = 0.05  # weight of "nothing is painted where the labels see the background"
+NEAR, SMALL = 1e-3, 2e-3  # weights of "on its triangle" and of "no larger than e times as at the start"
+
+
+class Table(nn.Module):
+    """What is learnt of each Gaussian; columns are Gaussians, and each kind of it has a pace of its own."""
+
+    def __init__(self, values: Tensor, lr_scale: float, decay_scale: float = 0.0) -> None:
+        super().__init__()
+        self.values = nn.Parameter(values)
+        self.lr_scale, self.decay_scale = lr_scale, decay_scale
+
+
+@RENDER.register("gaussians")
+class Gaussians(Renderer):
+    """3D Gaussians on the triangles of one person's fitted face, hair on the rigid head, a torso. Wants labels.
+
+    `count` of them: 7 in 10 on the face model's triangles, more around mouth and eyes, each placed, turned and scaled
+    in its triangle's frame; 2 in 10 are hair, which goes with the head, and the rest the torso, which stands in the
+    camera's space. Places and colours follow expression and pose linearly, along the `components` directions in which
+    the face mostly moves in training, and no further than it went there. A face model without the inside
+    of a mouth (BFM) closes it by its own triangles a little behind the lips.
+
+    `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's), the "head", or the
+    "whole" picture over the empty place. Training always paints the whole.
+
+    The loss: absolute error, around the mouth `mouth_weight` times more; `ssim_weight` · (1 − SSIM) of blocks of 8²;
+    and nothing where the labels see background. With `opaque`, what lies behind the skin is painted in random colours,
+    so that nothing may show through it: a skin that is not opaque shows blotches as soon as a head turns further than
+    it did in training.
+
+    `backend` is that of `ops.splat`; `seed` draws the places.
+    """
+
+    space = Space.EXPRESSION
+    scene = True
+    begun: Tensor
+    places: Tensor  # (3, ·) decimetres: where hair is on the head and the torso in space
+    size_start: Tensor  # (N,) decimetres, or units of a triangle
+
+    def __init__(
+        self,
+        face: FaceModel,
+        *,
+        count: int = 20_000,
+        components: int = 8,
+        paste: Literal["face", "head", "whole"] = "face",
+        opaque: bool = True,
+        mouth_weight: float = 2.0,
+        ssim_weight: float = 0.2,
+        backend: Literal["auto", "torch", "numba", "gsplat"] = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if count < 10:
+            raise VisemixError(f"render.count={count} Gaussians are no face; give 10 at least, 20000 for a good one")
+        self.face, self.paste, self.opaque, self.backend, self.seed = face, paste, opaque, backend, seed
+        self.mouth_weight, self.ssim_weight = mouth_weight, ssim_weight
+        hair, torso = round(count * SHARES["hair"]), round(count * SHARES["torso"])
+        self.counts = (count - hair - torso, hair, torso)
+        self.bindings = Bindings(face, count - hair - torso, seed)
+        self.drive = Drive(face.width(self.space), components)
+        free = 3 * (hair + torso)
+        self.offset = Table(torch.zeros(3, count), 2.0)
+        self.size = Table(torch.zeros(3, count), 1.0)  # logarithms
+        self.turn = Table(torch.eye(4)[:, :1].repeat(1, count), 0.5)  # quaternions, real part first
+        self.opacity = Table(torch.zeros(count), 5.0)  # before a sigmoid
+        self.colour = Table(torch.zeros(3, count), 0.8)
+        self.face_moves = Table(torch.zeros(components, 3 * self.counts[0]), 0.2, 1.0)
+        self.face_tints = Table(torch.zeros(components + 3, 3 * self.counts[0]), 0.15, 1.0)
+        self.free_moves = Table(torch.zeros(6, free), 0.2, 1.0)
+        self.free_tints = Table(torch.zeros(6, free), 0.15, 1.0)
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("places", torch.zeros(3, hair + torso))
+        self.register_buffer("size_start", torch.ones(count))
+        self.register_buffer("moving", face.expression[self.bindings.vertices].flatten(0, 1), persistent=False)
+        self._neutral: tuple[Tensor, Tensor] | None = None
+        self._take(Seeds.plain(face, self.bindings, hair, torso))
+
+    @torch.no_grad()
+    def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
+        if self.begun:
+            return
+        subjects = [motion.subject for motion in motions]
+        expression, pose = (torch.cat([getattr(s, name)[0] for s in subjects]) for name in ("expression", "pose"))
+        self.drive.begin(expression, pose)
+        self._take(sow(self.face, self.bindings, self.counts[1:], pose, frames, self.seed))
+        self.begun.fill_(True)
+
+    @torch.no_grad()
+    def _take(self, seeds: Seeds) -> None:
+        self.places.copy_(seeds.places)
+        self.size_start.copy_(seeds.size)
+        self.colour.values.copy_(seeds.colour)
+        flat = torch.ones_like(seeds.size)
+        flat[: self.counts[0]] = 0.3  # across the skin
+        self.size.values.copy_(torch.stack([seeds.size, seeds.size, seeds.size * flat]).log())
+        self.opacity.values.copy_(seeds.opacity)
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        plates = _plates(subject)
+        if self.paste != "whole" and subject.footage is None:
+            raise VisemixError(
+                f"there is no footage of '{subject.speaker[0]}' to paste a {self.paste} over; say render.paste=whole"
+            )
+        frames = [
+            self._frame(motion.values[b, t], subject, b, t, plates[b])
+            for b in range(len(plates))
+            for t in range(subject.frames)
+        ]
+        return Video(torch.stack(frames).clamp(0, 1).unflatten(0, (len(plates), -1)))
+
+    def _frame(self, expression: Tensor, subject: Subject, b: int, t: int, plate: Tensor) -> Float[Tensor, "3 H W"]:
+        camera, size = subject.camera[b], (plate.shape[-2], plate.shape[-1])
+        shown = sum(self.counts) if self.paste != "head" else sum(self.counts[:2])
+        means, factors, opacity, colour = (part[:shown] for part in self._gaussians(expression, subject, b, t))
+        seen = splat(means, factors, opacity, colour, camera, size, backend=self.backend)
+        if self.paste == "whole":
+            return seen.image + seen.transmittance * plate
+        assert subject.footage is not None
+        footage = subject.footage[b, t]
+        if self.paste == "head":
+            return seen.image + seen.transmittance * footage
+        masks = [
+            face_mask(project(skin, camera)[:, :2], self.bindings.lower[self.bindings.on_skin], size)
+            for skin in (self._skin(motion, subject, b, t) for motion in (expression, subject.expression[b, t]))
+        ]
+        return over_footage(seen.image + seen.transmittance * plate, footage, torch.maximum(*masks))
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        if subject.labels is None:
+            raise no_scene(subject)
+        plates, size = _plates(subject), (target.frames.shape[-2], target.frames.shape[-1])
+        found: list[Losses] = []
+        for b in range(len(plates)):
+            spots = landmarks_2d(self.face, subject.expression, subject)[b]
+            for t in range(subject.frames):
+                gaussians = self._gaussians(motion.values[b, t], subject, b, t)
+                seen, plate = self._hiding(gaussians, spots[t], subject.camera[b], plates[b], size)
+                made, true = seen.image + seen.transmittance * plate, target.frames[b, t]
+                found.append(self._losses(made, true, seen, spots[t], subject.labels[b, t]))
+        return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]} | self._priors()
+
+    def _losses(self, made: Tensor, true: Tensor, seen: Splats, spots: Tensor, labels: Tensor) -> Losses:
+        size = (true.shape[-2], true.shape[-1])
+        mouth = F.avg_pool2d(box_of(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
+        person = F.max_pool2d(F.max_pool2d((labels[None, None] > 0).float(), 4, ceil_mode=True), 5, 1, 2)
+        clear = 1 - F.interpolate(person, size)[0]
+        return {
+            "pixels": ((made - true).abs() * (1 + self.mouth_weight * mouth)).mean(),
+            "ssim": self.ssim_weight * (1 - ssim_blocks(made, true)),
+            "clear": CLEAR * ((1 - seen.transmittance) * clear).mean(),
+        }
+
+    def _priors(self) -> Losses:
+        growth = (self.size.values - self.size_start.log() - 1).clamp(min=0)
+        return {
+            "near": NEAR * self.offset.values[:, : self.counts[0]].square().mean(),
+            "small": SMALL * growth.square().mean(),
+        }
+
+    def _hiding(
+        self, gaussians: tuple[Tensor, ...], spots: Tensor, camera: Tensor, plate: Tensor, size: tuple[int, int]
+    ) -> tuple[Splats, Tensor]:
+        """What is seen, and the plate; while training, all that is behind the skin has one random colour."""
+        means, factors, opacity, colour = gaussians
+        if self.opaque and self.training:
+            behind, skin = self._behind(means.detach(), spots, camera, size)
+            anything = torch.rand(3).to(plate)
+            colour = torch.lerp(colour, anything.expand_as(colour), behind[:, None])
+            plate = torch.lerp(plate, anything[:, None, None].expand_as(plate), skin)
+        return splat(means, factors, opacity, colour, camera, size, backend=self.backend), plate
+
+    @torch.no_grad()
+    def _behind(
+        self, means: Float[Tensor, "N 3"], spots: Float[Tensor, "68 2"], camera: Tensor, size: tuple[int, int]
+    ) -> tuple[Float[Tensor, " N"], Float[Tensor, "H W"]]:
+        """1 for each Gaussian that the skin hides, and 1 for each pixel of skin, by a coarse map of the skin's depth
+        that has holes at mouth and eyes."""
+        skin = self.bindings.on_skin.nonzero()[:, 0]
+        cells = grid(len(skin), size)
+        scale = means.new_tensor([cells[1] / size[1], cells[0] / size[0]])
+        x, y, depth = project(means, camera).T
+        row, column = (
+            (v * k).floor().clamp(0, n - 1) for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
+        )
+        at = (row * cells[1] + column).long()
+        nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
+        nearest = nearest.scatter_reduce_(0, at[skin], depth[skin], "amin").view(cells)
+        holes = [spots[where] * scale for where in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)]
+        open_ = torch.stack([box_of(hole[None], cells, 0.1)[0] for hole in holes]).any(0)
+        skin_here = -F.max_pool2d(-(nearest.isfinite() & ~open_).float()[None], 3, 1, 1)
+        nearest = nearest.masked_fill(skin_here[0] == 0, torch.inf)
+        behind = (depth > nearest.flatten()[at] + BEHIND).to(means)
+        return behind, F.interpolate(skin_here[None], size)[0, 0]
+
+    def _gaussians(
+        self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
+    ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
+        """Means, factors of the covariances, opacities and colours in one frame, in the camera's space."""
+        bound, hair, _ = self.counts
+        pose = subject.pose[b, t]
+        shape, turn = self.drive(expression, pose)
+        moves = [_along(shape, self.face_moves), _along(turn, self.free_moves)]
+        tints = [_along(torch.cat([shape, turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
+        offset = self.offset.values + torch.cat(moves, 1)
+        colour = self.colour.values + torch.cat(tints, 1)
+        local = of_quaternions(self.turn.values) * self.size.values.exp()
+        origin, axes, unit = self.bindings(self._vertices(expression, subject, b), pose)
+        head, moved = matrix(pose[:3]), pose[3:, None]
+        free = self.places + AROUND * offset[:, bound:]
+        means = [origin + (axes * (offset[:, :bound] * unit)).sum(1), head @ free[:, :hair] + moved, free[:, hair:]]
+        factors = [
+            (axes[:, :, None] * (local[None, :, :, :bound] * unit)).sum(1),
+            (head @ local[:, :, bound : bound + hair].flatten(1)).view(3, 3, hair),
+            local[:, :, bound + hair :],
+        ]
+        return torch.cat(means, 1).mT, torch.cat(factors, 2).permute(2, 0, 1), self.opacity.values.sigmoid(), colour.mT
+
+    def _skin(self, expression: Tensor, subject: Subject, b: int, t: int) -> Float[Tensor, "M 3"]:
+        return self.bindings(self._vertices(expression, subject, b), subject.pose[b, t])[0].mT[self.bindings.on_skin]
+
+    def _vertices(self, expression: Float[Tensor, " E"], subject: Subject, b: int) -> Float[Tensor, "V 3"]:
+        """The vertices that any Gaussian needs; who it is changes seldom, so the neutral face is kept."""
+        identity = subject.identity[b]
+        if self._neutral is None or not torch.equal(self._neutral[0], identity):
+            rest = torch.zeros_like(expression)[None, None]
+            self._neutral = identity, self.face.vertices(identity[None], rest)[0, 0, self.bindings.vertices]
+        return self._neutral[1] + (self.get_buffer("moving") @ expression).view(-1, 3)
+
+
+def _along(shape: Float[Tensor, " K"], table: Table) -> Float[Tensor, "3 M"]:
+    return (shape @ table.values).view(3, -1)
+
+
+def _plates(subject: Subject) -> Float[Tensor, "B 3 H W"]:
+    if subject.background is None:
+        raise no_scene(subject)
+    return subject.background

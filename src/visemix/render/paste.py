@@ -1,0 +1,68 @@
+"""A painted face over the footage: which part of the picture is ours, and a seam that does not show."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+FINEST = 64  # cells a side, at most, of the grid on which a face's outline is known
+DENSE = 0.65  # cells a side for each square root of a place: few enough that no cell of the skin is empty
+FADE = 2  # cells over which a pasted face fades in, on either side of the middle
+CHIN = 2  # cells below the driven jaw that are painted too: a jaw that moves takes its shadow along
+MATCH = 3  # cells: how far around a place colours are compared along the seam
+
+
+def grid(places: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the grid on which so many places on the skin leave no holes."""
+    rows = min(FINEST, max(2, round(DENSE * places**0.5)))
+    return rows, max(1, round(rows * size[1] / size[0]))
+
+
+def face_mask(
+    points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], size: tuple[int, int]
+) -> Float[Tensor, "1 1 h w"]:
+    """Where a face is, as cells with 1 or 0, from the places (pixels) of its skin.
+
+    It stays inside the skin as far as it fades, so that hair and ears are the footage's; only the chin it goes below.
+    """
+    height, width = grid(len(points), size)
+    scale = points.new_tensor([width / size[1], height / size[0]])
+    cells = (points * scale).floor().long()
+    inside = ((cells >= 0) & (cells < points.new_tensor([width, height]))).all(-1)
+    number = (cells[:, 1] * width + cells[:, 0])[inside]
+    layers = points.new_zeros(2, height * width)
+    layers[lower[inside].long(), number] = 1
+    upper, jaw = layers.view(2, 1, 1, height, width)
+    whole = F.pad(torch.maximum(upper, jaw), (FADE,) * 4)
+    narrow = -F.max_pool2d(-whole[..., FADE:-FADE, :], (1, 2 * FADE + 1), 1)
+    inner = -F.max_pool2d(-F.pad(narrow, (0, 0, FADE, FADE)), (2 * FADE + 1, 1), 1)
+    below = F.max_pool2d(F.pad(narrow * jaw, (0, 0, CHIN, 0)), (CHIN + 1, 1), 1)
+    return torch.maximum(inner, below)
+
+
+def over_footage(
+    made: Float[Tensor, "3 H W"], footage: Float[Tensor, "3 H W"], mask: Float[Tensor, "1 1 h w"]
+) -> Float[Tensor, "3 H W"]:
+    """`made` inside the mask and the footage outside, its colours drawn towards the footage's along the seam.
+
+    The difference of the two pictures just outside the mask, spread inwards by a normalised blur, is added to `made`:
+    the light of the footage goes on across the seam, and the middle of the face keeps what was painted.
+    """
+    size, cells = footage.shape[-2:], (mask.shape[-2], mask.shape[-1])
+    ring = F.max_pool2d(mask, 3, 1, 1) * (1 - -F.max_pool2d(-mask, 3, 1, 1))
+    difference = F.adaptive_avg_pool2d((footage - made)[None], cells)
+    weighed = _blur(torch.cat([difference * ring, ring], 1), MATCH)
+    shift = weighed[:, :3] / (weighed[:, 3:] + 0.05)
+    share = _blur(mask, 1)
+    fine = F.interpolate(torch.cat([shift * share, share], 1), size, mode="bilinear")[0]
+    matched = made + fine[:3]
+    return torch.lerp(footage, matched, fine[3:])
+
+
+def _blur(cells: Float[Tensor, "1 C h w"], reach: int) -> Float[Tensor, "1 C h w"]:
+    """Two box filters one after the other, edges repeated."""
+    for _ in range(2):
+        cells = F.avg_pool2d(F.pad(cells, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
+    return cells

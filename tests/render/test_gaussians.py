@@ -1,0 +1,250 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import make_clip
+
+from visemix.face.shading import draw
+from visemix.ops.camera import project, square_camera
+from visemix.render import RENDER
+from visemix.render.bindings import Bindings, inside
+from visemix.render.drive import Drive
+from visemix.types import Motion, Space, Video, VisemixError
+
+
+def build(face, **options):
+    torch.manual_seed(0)
+    return RENDER.build({"name": "gaussians", "count": 600, "components": 3, **options}, face)
+
+
+def one_person(face, frames=6, size=64, turn=0.1):
+    """Truth drawn from the face model itself over a grey place: pixels of the head are labelled so."""
+    clip = make_clip(face, batch=1, frames=frames, size=size)
+    pose = torch.zeros(1, frames, 6)
+    pose[..., 1] = torch.linspace(-turn, turn, frames)
+    subject = replace(clip.subject, pose=pose, background=torch.full((1, 3, size, size), 0.5))
+    picture = draw(face, subject.expression, subject, (size, size))
+    frames_ = picture.image + 0.5 * (1 - picture.coverage)
+    subject = replace(subject, footage=frames_, labels=(2 * picture.coverage[:, :, 0]).byte())
+    return replace(clip, subject=subject, video=Video(frames_), motion=Motion(subject.expression, Space.EXPRESSION))
+
+
+def single(clip, t):
+    at = torch.tensor([t])
+    subject = clip.subject.at(at)
+    return replace(
+        clip, subject=subject, motion=Motion(subject.expression, Space.EXPRESSION), video=Video(subject.footage)
+    )
+
+
+def begun(face, clip, **options):
+    render = build(face, **options)
+    whole = replace(clip, subject=replace(clip.subject, footage=None, labels=None, background=None))
+    render.begin([whole], [single(clip, t) for t in range(clip.subject.frames)])
+    return render
+
+
+def trained(face, clip, steps=150, **options):
+    render = begun(face, clip, **options).train()
+    groups = [
+        {"params": list(m.parameters(recurse=False)), "lr": 0.01 * m.lr_scale}
+        for m in render.modules()
+        if hasattr(m, "lr_scale")
+    ]
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-12)
+    for step in range(steps):
+        one = single(clip, step % clip.subject.frames)
+        optimiser.zero_grad()
+        sum(render.loss(one.motion, one.subject, one.video).values()).backward()
+        optimiser.step()
+    return render.eval()
+
+
+def psnr(a, b):
+    return float(-10 * (a - b).square().mean().log10())
+
+
+def test_it_learns_to_paint_a_head_that_turns_and_talks(face):
+    clip = one_person(face)
+    before, after = begun(face, clip, paste="whole").eval(), trained(face, clip, paste="whole")
+    with torch.no_grad():
+        first, last = (psnr(r(clip.motion, clip.subject).frames, clip.video.frames) for r in (before, after))
+    assert last > 24 and last > first + 4
+
+
+def test_an_opaque_skin_lets_nothing_show_through_in_poses_that_training_never_had(face):
+    clip = one_person(face)
+    turned = replace(clip.subject, pose=clip.subject.pose + torch.tensor([0, 0.3, 0, 0, 0, 0.0]))
+    shown = {}
+    for opaque in (True, False):
+        render = trained(face, clip, count=4000, paste="whole", opaque=opaque)
+        picture = draw(face, clip.motion.values, turned, (64, 64))
+        white, black = (replace(turned, background=torch.full((1, 3, 64, 64), v)) for v in (1.0, 0.0))
+        with torch.no_grad():
+            through = render(clip.motion, white).frames - render(clip.motion, black).frames
+        skin = -torch.nn.functional.max_pool2d(-picture.skin[0], 7, 1, 3)
+        shown[opaque] = float((through[0] * skin).sum() / (3 * skin.sum()))
+    assert shown[True] < 0.6 * shown[False]
+
+
+def test_what_is_pasted_ends_within_six_cells_of_the_face_and_the_rest_is_the_footage(face, clip):
+    render = build(face, count=6000, paste="face").eval()
+    with torch.no_grad():
+        frames = render(clip.motion, clip.subject).frames
+    changed = (frames - clip.subject.footage).abs().amax(2) > 1e-4
+    skin = draw(face, clip.motion.values, clip.subject, (64, 64)).skin.flatten(0, 1)
+    near = torch.nn.functional.max_pool2d(skin, 25, 1, 12)  # a cell is two pixels here
+    assert changed.any()
+    assert not (changed.flatten(0, 1) & (near[:, 0] == 0)).any()
+
+
+def test_the_whole_picture_needs_no_footage_and_a_pasted_face_does(face, clip):
+    subject = replace(clip.subject, footage=None)
+    assert build(face, paste="whole")(clip.motion, subject).frames.shape == clip.subject.footage.shape
+    with pytest.raises(VisemixError, match=r"no footage of 'speaker0' to paste a face over; say render\.paste=whole"):
+        build(face, paste="face")(clip.motion, subject)
+
+
+def test_a_clip_without_a_scene_is_refused_with_the_way_out(face, clip):
+    with pytest.raises(VisemixError, match="--scene mediapipe"):
+        build(face)(clip.motion, replace(clip.subject, background=None))
+    with pytest.raises(VisemixError, match="--scene mediapipe"):
+        build(face).loss(clip.motion, replace(clip.subject, labels=None), clip.video)
+
+
+def test_frames_are_painted_one_by_one_as_all_at_once(face):
+    clip = one_person(face)
+    render = begun(face, clip).eval()
+    with torch.no_grad():
+        together = render(clip.motion, clip.subject).frames
+        alone = torch.cat([render(s.motion, s.subject).frames for s in (single(clip, t) for t in range(6))], 1)
+    assert torch.equal(together, alone)
+
+
+def test_a_larger_picture_of_the_same_person_needs_no_training(face):
+    clip = one_person(face)
+    render = trained(face, clip, paste="whole")
+    large = replace(
+        clip.subject,
+        camera=square_camera(96)[None],
+        background=torch.full((1, 3, 96, 96), 0.5),
+        footage=None,
+        labels=None,
+        reference=None,
+    )
+    picture = draw(face, clip.motion.values, large, (96, 96))
+    truth = picture.image + 0.5 * (1 - picture.coverage)
+    with torch.no_grad():
+        assert psnr(render(clip.motion, large).frames, truth) > 22
+
+
+def test_gradients_reach_motion_so_that_both_can_be_trained_together(face):
+    clip = one_person(face)
+    values = clip.motion.values[:, :1].clone().requires_grad_()
+    one = single(clip, 0)
+    sum(begun(face, clip).loss(replace(one.motion, values=values), one.subject, one.video).values()).backward()
+    assert values.grad.abs().sum() > 0
+
+
+def test_it_begins_once_and_a_checkpoint_has_begun(face):
+    clip = one_person(face)
+    render, other = begun(face, clip), build(face)
+    other.load_state_dict(render.state_dict())
+    kept = other.places.clone()
+    other.begin([clip], [single(clip, 5)] * 6)
+    assert bool(other.begun) and torch.equal(other.places, kept)
+
+
+def test_a_clip_that_shows_neither_hair_nor_torso_can_be_begun(face):
+    clip = one_person(face)
+    clip = replace(clip, subject=replace(clip.subject, labels=torch.zeros_like(clip.subject.labels)))
+    render = begun(face, clip)
+    with torch.no_grad():
+        assert render(clip.motion, clip.subject).frames.isfinite().all()
+
+
+def test_two_frames_are_enough_to_begin(face):
+    clip = one_person(face, frames=2)
+    with torch.no_grad():
+        assert begun(face, clip)(clip.motion, clip.subject).frames.isfinite().all()
+
+
+def test_too_few_gaussians_are_refused(face):
+    with pytest.raises(VisemixError, match="count=3"):
+        build(face, count=3)
+
+
+def test_places_lie_on_their_triangles_and_go_with_them(face):
+    bindings = Bindings(face, 400)
+    mesh = face.mean[bindings.vertices]
+    origin, axes, unit = bindings(mesh, torch.zeros(6))
+    moved, turned, same = bindings(mesh + torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0, 0, torch.pi / 2, 0, 0, 0]))
+    x, y, z = origin + torch.tensor([0.1, 0.2, 0.3])[:, None]
+    torch.testing.assert_close(moved, torch.stack([-y, x, z]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(same, unit)
+    identity = torch.einsum("can,cbn->nab", axes, axes)
+    torch.testing.assert_close(identity, torch.eye(3).expand_as(identity), atol=1e-4, rtol=0)
+    torch.testing.assert_close(turned[2], axes[2], atol=1e-5, rtol=0)
+
+
+def test_a_mouth_has_more_places_than_a_cheek_of_its_size(face):
+    origin = Bindings(face, 4000)(face.mean[Bindings(face, 4000).vertices], torch.zeros(6))[0].mT
+    mouth = face.mean[face.landmark_ids[[51, 57]]].mean(0)
+    cheek = face.mean[face.landmark_ids[[2, 31]]].mean(0)
+    near = [int(((origin - place)[:, :2].norm(dim=-1) < 0.15).sum()) for place in (mouth, cheek)]
+    assert near[0] > 2 * near[1]
+
+
+def test_a_face_model_without_a_mouth_inside_gets_a_membrane(face, monkeypatch):
+    monkeypatch.setattr("visemix.render.bindings.inside", lambda f: inside(f) & False)
+    closed = Bindings(face, 2000)
+    open_ = ~closed.on_skin & closed.lower
+    spots = closed(face.mean[closed.vertices], torch.zeros(6))[0][:, open_]
+    lips = face.mean[face.landmark_ids[60:68]]
+    inner = ((spots[0] > lips[:, 0].min()) & (spots[0] < lips[:, 0].max())).float().mean()
+    assert open_.sum() > 100 and inner > 0.5
+
+
+def test_what_drives_it_has_a_spread_of_one_and_stays_where_training_was():
+    torch.manual_seed(0)
+    expression, pose = torch.randn(80, 5) @ torch.randn(5, 5), torch.randn(80, 6) * 0.1
+    drive = Drive(5, 3)
+    drive.begin(expression, pose)
+    rows = torch.stack([torch.cat(drive(e, p)) for e, p in zip(expression, pose, strict=True)])
+    torch.testing.assert_close(rows.std(0, correction=0), torch.ones(9), atol=1e-3, rtol=0)
+    far, turn = drive(100 * expression[0], 100 * pose[0])
+    assert (far.abs() <= rows[:, :3].abs().amax(0) + 1e-5).all()
+    assert (turn.abs() <= rows[:, 3:].abs().amax(0) + 1e-5).all()
+
+
+def test_a_still_face_of_one_frame_drives_nothing():
+    drive = Drive(5, 3)
+    drive.begin(torch.ones(1, 5), torch.zeros(1, 6))
+    assert not any(part.any() for part in drive(torch.randn(5), torch.randn(6)))
+
+
+def test_the_seam_takes_the_light_of_the_footage_and_the_middle_keeps_its_picture():
+    from visemix.render.paste import over_footage
+
+    footage, made = torch.full((3, 128, 128), 0.6), torch.full((3, 128, 128), 0.4)
+    made[:, 60:68, 60:68] += 0.2
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    out = over_footage(made, footage, mask)
+    assert torch.equal(out[:, :20], footage[:, :20])
+    torch.testing.assert_close(out[:, 34], footage[:, 34], atol=0.06, rtol=0)  # no step at the seam
+    assert float(out[0, 64, 64] - out[0, 64, 50]) == pytest.approx(0.2, abs=1e-3)
+
+
+def test_hair_starts_behind_the_ears_and_the_torso_behind_the_head(face):
+    clip = one_person(face)
+    labels = clip.subject.labels.clone()
+    labels[..., :12, :] = 2
+    labels[..., 56:, :] = 1
+    render = begun(face, replace(clip, subject=replace(clip.subject, labels=labels)))
+    _, hair, _ = render.counts
+    seen = project(render.places.mT[hair:], square_camera(64))
+    assert (seen[:, 1] > 55).all() and (seen[:, 2] > 10.5).all()
+    neutral = face.vertices(clip.subject.identity, torch.zeros_like(clip.subject.expression[:, :1]))[0, 0]
+    ears = float(neutral[face.landmark_ids[[0, 16]], 2].mean())
+    torch.testing.assert_close(render.places[2, :hair], torch.full((hair,), ears - 0.1), atol=1e-3, rtol=0)
