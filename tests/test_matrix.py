@@ -20,10 +20,10 @@ def test_the_whole_matrix_is_trained_generated_and_scored(tmp_path):
     outcomes = sweep(
         MATRIX, ["use.scale=tiny", "data.holdout=1.0", f"out={tmp_path / 'runs'}", *here], jobs=2, progress=False
     )
-    assert len(outcomes) == 36 and not [one.reason for one in outcomes if one.reason]
-    # for each encoder A2EP, regression, sync-expert, flow-VAE and post-net; and the three renderers
-    assert len(list((tmp_path / "runs/stages").glob("*/model.safetensors"))) == 3 * 5 + 3
+    assert len(outcomes) == 48 and not [one.reason for one in outcomes if one.reason]
+    # for each encoder A2EP, regression, sync-expert, flow-VAE and post-net; and the four renderers
+    assert len(list((tmp_path / "runs/stages").glob("*/model.safetensors"))) == 3 * 5 + 4
     for one in outcomes:
         assert len(list((one.folder / FOLDER / "fake").glob("*.mp4"))) == 1
         assert json.loads((one.folder / FOLDER / SCORES).read_text())["summary"]["psnr"]["status"] == "ok"
-    assert write_sweep(MATRIX, outcomes)[0].read_text().count("motion=") == 36
+    assert write_sweep(MATRIX, outcomes)[0].read_text().count("motion=") == 48

@@ -93,6 +93,13 @@ def test_validation_looks_at_a_stretch_of_its_own_where_one_is_watched(face, roo
     assert [(span.start, span.stop) for span in data.val_spans] == [(20, 30)]  # what is scored
 
 
+def test_no_more_is_trained_on_than_was_asked_for(face, root):
+    data = module(face, root, clips=["anna_000"], seconds=0.32)
+    assert [(span.start, span.stop) for span in data.train_spans] == [(12, 20)]
+    with pytest.raises(VisemixError, match="never shows the face for longer than 3 frames, for a window of 4"):
+        module(face, root, clips=["anna_000"], seconds=0.12)
+
+
 def test_a_window_longer_than_the_holdout_is_shortened_in_validation(face, root):
     loader = module(face, root, window=12, clips=["anna_000"]).val_dataloader()
     assert [batch.subject.frames for batch in loader] == [10]

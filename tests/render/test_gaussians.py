@@ -47,7 +47,7 @@ def begun(face, clip, **options):
 def trained(face, clip, steps=150, **options):
     render = begun(face, clip, **options).train()
     groups = [
-        {"params": list(m.parameters(recurse=False)), "lr": 0.01 * m.lr_scale}
+        {"params": list(m.parameters(recurse=False)), "lr": 0.001 * m.lr_scale}
         for m in render.modules()
         if hasattr(m, "lr_scale")
     ]

@@ -55,6 +55,7 @@ class ClipsModule(DataModule):
         holdout: seconds at the end of each training clip that are kept for validation.
         watch: seconds before them that are not trained on either; where there are any, validation looks at these, so
             that nothing that a run chooses by it (`train.*.patience`) has seen what it is scored on.
+        seconds: of each clip no more is trained on than so much, right before what is kept; by default all.
         val_speakers: people who are in validation only, with all of their clips.
         target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
         grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
@@ -81,6 +82,7 @@ class ClipsModule(DataModule):
         workers: int = 0,
         holdout: float = 2.0,
         watch: float = 0.0,
+        seconds: float | None = None,
         val_speakers: list[str] = [],  # noqa: B006
         target: str | None = None,
         grid: int = 1,
@@ -94,7 +96,7 @@ class ClipsModule(DataModule):
             raise VisemixError(f"data.window={window}, data.batch={batch} and data.grid={grid} must be at least 1")
         self.face, self.root, self.names, self.window, self.batch = face, Path(root), list(clips), window, batch
         self.workers, self.held, self.val_speakers = workers, round(holdout * FPS), list(val_speakers)
-        self.watched = round(watch * FPS)
+        self.watched, self.most = round(watch * FPS), None if seconds is None else round(seconds * FPS)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
         self.scene = self.sounds = False
@@ -164,15 +166,16 @@ class ClipsModule(DataModule):
         held = 0 if clip.speaker in self.val_speakers else self.held + self.watched
         if clip.frames - held < self.window:
             return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
-        longest = max(map(len, self._known(clip, clip.frames - held)))
+        longest = max(map(len, self._known(clip, clip.frames - held)), default=0)
         if longest < self.window:
             return f"never shows the face for longer than {longest} frames, for a window of {self.window} (data.window)"
         return ""
 
-    @staticmethod
-    def _known(clip: ClipFolder, cut: int) -> list[Span]:
+    def _known(self, clip: ClipFolder, cut: int) -> list[Span]:
         """The stretches before frame `cut` in which the face was seen; between them its motion is made up."""
-        return [Span(clip, part.start, min(part.stop, cut)) for part in clip.seen if part.start < cut]
+        first = 0 if self.most is None else max(0, cut - self.most)
+        parts = (range(max(part.start, first), min(part.stop, cut)) for part in clip.seen)
+        return [Span(clip, part.start, part.stop) for part in parts if part]
 
     def train_dataloader(self) -> DataLoader[Any]:
         windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds)

@@ -90,15 +90,15 @@ class Gaussians(Renderer):
         self.bindings = Bindings(face, count - hair - torso, seed)
         self.drive = Drive(face.width(self.space), components)
         free = 3 * (hair + torso)
-        self.offset = Table(torch.zeros(3, count), 2.0)
-        self.size = Table(torch.zeros(3, count), 1.0)  # logarithms
-        self.turn = Table(torch.eye(4)[:, :1].repeat(1, count), 0.5)  # quaternions, real part first
-        self.opacity = Table(torch.zeros(count), 5.0)  # before a sigmoid
-        self.colour = Table(torch.zeros(3, count), 0.8)
-        self.face_moves = Table(torch.zeros(components, 3 * self.counts[0]), 0.2, 1.0)
-        self.face_tints = Table(torch.zeros(components + 3, 3 * self.counts[0]), 0.15, 1.0)
-        self.free_moves = Table(torch.zeros(6, free), 0.2, 1.0)
-        self.free_tints = Table(torch.zeros(6, free), 0.15, 1.0)
+        self.offset = Table(torch.zeros(3, count), 20.0)
+        self.size = Table(torch.zeros(3, count), 10.0)  # logarithms
+        self.turn = Table(torch.eye(4)[:, :1].repeat(1, count), 5.0)  # quaternions, real part first
+        self.opacity = Table(torch.zeros(count), 50.0)  # before a sigmoid
+        self.colour = Table(torch.zeros(3, count), 8.0)
+        self.face_moves = Table(torch.zeros(components, 3 * self.counts[0]), 2.0, 1.0)
+        self.face_tints = Table(torch.zeros(components + 3, 3 * self.counts[0]), 1.5, 1.0)
+        self.free_moves = Table(torch.zeros(6, free), 2.0, 1.0)
+        self.free_tints = Table(torch.zeros(6, free), 1.5, 1.0)
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
         self.register_buffer("places", torch.zeros(3, hair + torso))
         self.register_buffer("size_start", torch.ones(count))
