@@ -72,6 +72,12 @@ def save(folder, trained=("motion", "render"), **changes):
     return folder
 
 
+@pytest.mark.parametrize(("over", "words"), [("footage", "painted: the face; hair"), ("black", "painted: the whole")])
+def test_scores_say_what_of_the_picture_was_painted(over, words, run, tmp_path):
+    other = save(tmp_path / over, render={"name": "mesh", "over": over})
+    assert evaluate_run(other, ["psnr"], progress=False)["notes"][0].startswith(words)
+
+
 def test_a_run_is_scored_on_what_its_training_held_out(run, tmp_path):
     report = evaluate_run(run, ["psnr", "ssim"], tmp_path / "mine.json", progress=False)
     assert report["clips"]["anna_000"]["frames"] == HELD

@@ -40,6 +40,7 @@ def evaluate(
     weights: str | Path | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     jobs: int = 1,
+    said: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Every metric (or those named) of `fake` beside `real`: two videos, or two folders paired by name.
 
@@ -52,6 +53,7 @@ def evaluate(
             what the environment variable VISEMIX_WEIGHTS names, else `weights`.
         options: metric → its options, as `{"fid": {"sha256": ""}}`.
         jobs: pairs that are measured at a time, each in a process of its own. The numbers do not depend on it.
+        said: what a reader must know of how the fakes were made; it goes to `notes`.
 
     Returns (and writes to `out` as JSON, where given):
         `summary.<metric>` = value, status, unit, variant, region. Plain mean over clips of the mean over their frames
@@ -89,7 +91,7 @@ def evaluate(
         "truth": {name: _summary(truth, name, same, sizes) for name in suite.metrics},
         "details": {name: _details(suite, name, made, same) for name in suite.metrics},
         "clips": {outcome.pair.name: _clip(outcome) for outcome in in_order},
-        "notes": notes,
+        "notes": [*said, *notes],
         "versions": {package: _version(package) for package in PACKAGES},
     }
     if out is not None:

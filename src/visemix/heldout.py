@@ -27,6 +27,12 @@ from visemix.types import Motion, Space, Speech, Video, VisemixError
 
 log = logging.getLogger(__name__)
 
+PAINTED = {
+    "whole": "painted: the whole picture",
+    "head": "painted: the head; body and place are the footage's",
+    "face": "painted: the face; hair, body and place are the footage's",
+}
+
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
 FOREIGN = "foreign"  # the same, of the person saying what others say
 WITHOUT_TRUTH = ("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
@@ -76,7 +82,7 @@ def evaluate_run(
         raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
     write_held_out(run, clips=clips, overwrite=overwrite, batch=batch, device=device, progress=progress)
     folder = run / FOLDER
-    options = options | {"overwrite": True, "progress": progress}
+    options = options | {"overwrite": True, "progress": progress, "said": [painted(TalkingFace.from_checkpoint(run))]}
     scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
     if out is not None:
         write_scores(Path(out), scores)
@@ -166,8 +172,13 @@ def evaluate_speech(
             for video in drawn(model, _spoken(model, heard, loop), loop, batch):
                 writer.write(video.frames[0])
     folder = run / FOREIGN
-    options = options | {"overwrite": True, "progress": progress}
+    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
     return evaluate(folder / "real", folder / "fake", WITHOUT_TRUTH, folder / SCORES, **options)
+
+
+def painted(model: TalkingFace) -> str:
+    """What of each picture is painted, in words: a face over real footage scores better than a whole picture."""
+    return PAINTED[model.render.paste]
 
 
 def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None) -> list[Span]:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
 from visemix.registry import Registry
 from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
+
+Paste = Literal["face", "head", "whole"]
 
 
 @runtime_checkable
@@ -24,6 +26,7 @@ class Renderer(nn.Module, ABC):
 
     space: Space  # what it wants to be driven by; the pipeline converts
     scene: bool = False  # whether it wants the footage's labels and the place without the person
+    paste: Paste = "whole"  # what of a picture it paints; the rest is the footage's
     ready: bool = False  # whether it draws the subject before it was trained
     steady: float = 0.0  # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject

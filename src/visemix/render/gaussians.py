@@ -16,7 +16,7 @@ from visemix.ops.camera import project
 from visemix.ops.image import ssim_blocks
 from visemix.ops.rotation import matrix, of_quaternions
 from visemix.ops.splat import Splats, splat
-from visemix.render.base import RENDER, Frames, Renderer, no_scene
+from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
 from visemix.render.bindings import Bindings
 from visemix.render.drive import Drive
 from visemix.render.paste import face_mask, grid, over_footage
@@ -73,7 +73,7 @@ class Gaussians(Renderer):
         *,
         count: int = 20_000,
         components: int = 8,
-        paste: Literal["face", "head", "whole"] = "face",
+        paste: Paste = "face",
         opaque: bool = True,
         mouth_weight: float = 2.0,
         ssim_weight: float = 0.2,

@@ -26,6 +26,7 @@ class Mesh(Renderer):
     def __init__(self, face: FaceModel, *, over: Literal["footage", "black"] = "footage") -> None:
         super().__init__()
         self.face, self.over = face, over
+        self.paste = "face" if over == "footage" else "whole"
         self.gain = nn.Parameter(torch.ones(3))
 
     def forward(self, motion: Motion, subject: Subject) -> Video:

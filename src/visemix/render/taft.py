@@ -133,6 +133,7 @@ class TAFT(Renderer):
             options["composite"] = False
         self.face, self.blend = face, blend
         self.composite, self.residual = options["composite"], options["residual"]
+        self.paste = "face" if self.composite else "whole"
         self.precision, self.chunk = precision, chunk
         self.blending = FaceBlend(face, keep_eyes=keep_eyes, **{name: options[name] for name in BLENDING})
         self.generator = Generator(base, max_channels, levels)
