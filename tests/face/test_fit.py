@@ -182,6 +182,42 @@ def test_no_face_at_all_is_refused(face):
         RECONSTRUCT.build({"name": "landmarks", "smooth": 0.0}, face)
 
 
+def held_out(face, cut, hide):
+    """A clip whose frames from `cut` on show something else where `hide`, fitted without regard to them."""
+    true = talking(face, seed=1)
+    alone = {"identity": true.identity[None], "camera": square_camera(SIZE)[None], "albedo": face.albedo[None]}
+    timed = {"expression": true.expression[None], "pose": true.pose[None], "light": torch.zeros(1, FRAMES, 27)}
+    pictures = (draw(face, timed["expression"], Subject(("a",), **alone, **timed), (SIZE, SIZE)).image[0] * 255).byte()
+    landmarks = landmarks_of(face, true, SIZE)
+    if hide:
+        landmarks[cut:] += 8 * torch.randn(FRAMES - cut, 68, 2, generator=torch.Generator().manual_seed(3))
+        pictures[cut:] = 255 - pictures[cut:]
+    return fit_clip(face, landmarks, everyone(), SIZE, lambda chosen: pictures[chosen], cut=cut)
+
+
+def test_what_is_held_out_changes_nothing_of_what_comes_before(face):
+    plain, hidden = (held_out(face, 21, hide) for hide in (False, True))
+    for once in ("identity", "albedo"):
+        assert torch.equal(getattr(plain, once), getattr(hidden, once))
+    for timed in ("expression", "pose", "light"):
+        assert torch.equal(getattr(plain, timed)[:21], getattr(hidden, timed)[:21])
+    assert not torch.equal(plain.pose[21:], hidden.pose[21:])
+
+
+def test_frames_held_out_follow_the_others_without_a_jump(face):
+    true = talking(face)
+    landmarks = landmarks_of(face, true, SIZE)
+    cut = landmarks_of(face, fit_geometry(face, landmarks, everyone(), SIZE, cut=21), SIZE)
+    assert (cut - landmarks)[21:, NO_JAW].norm(dim=-1).mean() < 0.5
+    assert (cut[21] - cut[20] - (landmarks[21] - landmarks[20])).norm(dim=-1).mean() < 0.5
+
+
+def test_a_face_that_is_seen_in_held_out_frames_only_is_refused(face):
+    late = torch.arange(3) == 2
+    with pytest.raises(VisemixError, match="no frame has a face before frame 2, where what is held out begins"):
+        fit_clip(face, torch.zeros(3, 68, 2), late, SIZE, lambda chosen: torch.zeros(len(chosen), 3, 8, 8), cut=2)
+
+
 @pytest.mark.slow
 def test_two_seconds_of_a_real_clip_are_met_within_the_targets(assets):
     pytest.importorskip("mediapipe")

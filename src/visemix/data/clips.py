@@ -65,6 +65,7 @@ class ClipFolder:
         self.size = int(self.meta["size"])
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
+        self.holdout = float(self.meta.get("holdout", 0.0))  # seconds at the end that nothing was estimated from
         self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()

@@ -29,6 +29,7 @@ from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there
 SHORTEST = 5  # frames in a clip
+LEARNED = FPS  # frames with a face that must be left when some are held out
 
 Tell = Callable[[str, int, int], None]  # a step's name, how many frames are done, of how many
 
@@ -42,10 +43,14 @@ def extract(
     size: int,
     *,
     parser: Parser | None = None,
+    holdout: float = 2.0,
     overwrite: bool = False,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
     """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
+
+    Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; only
+    the square that is cut out, the same for all frames, is laid so that the head stays in it to the end.
 
     Returns:
         What stands in `meta.yaml`; its `notes` are worth showing.
@@ -75,8 +80,14 @@ def extract(
     box = head_box(landmarks[present], reader.height, reader.width)
     wave, audio = _sound(video, start, stop, notes)
     points = torch.from_numpy(box.to_crop(landmarks, size))
+    cut_at = first_held_out(present, holdout)
+    if holdout and cut_at == len(present):
+        notes.append(
+            f"it is too short to hold out {holdout:g} s: all of it is learned from, so scores on its end are not of "
+            "footage never seen"
+        )
     with whole_folder(out, overwrite) as part:
-        with VideoWriter(part / FRAMES, seekable=True, crf=15) as crops:
+        with VideoWriter(part / FRAMES, seekable=True, causal=True, crf=15) as crops:
             for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
                 crops.write(cut(frame, box, size))
         fit = reconstruct(
@@ -85,6 +96,7 @@ def extract(
             size,
             FrameFile(part / FRAMES).frames,
             lambda done, steps: tell("fitting", done, steps),
+            cut=cut_at,
         )
         meta = {
             "speaker": speaker_of(out.name),
@@ -93,6 +105,7 @@ def extract(
             "source": _source(video, start),
             "away": _away(present),
             "crop": {"x": box.x, "y": box.y, "side": box.side},
+            "holdout": (stop - start - cut_at) / FPS,
             "fit": _quality(fit),
             "notes": notes,
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
@@ -124,6 +137,16 @@ def _stretch(track: Track, notes: list[str], others: list[Track], total: int) ->
             "the clip is cut to that"
         )
     return start, stop
+
+
+def first_held_out(present: Bool[np.ndarray, " T"], holdout: float) -> int:
+    """The frame from which on nothing is learned; the number of frames where too few would be left before it.
+
+    >>> first_held_out(np.ones(100, bool), 2.0), first_held_out(np.ones(70, bool), 2.0)
+    (50, 70)
+    """
+    cut = max(len(present) - round(holdout * FPS), 0)
+    return cut if present[:cut].sum() >= LEARNED else len(present)
 
 
 def _away(present: Bool[np.ndarray, " T"]) -> list[list[int]]:

@@ -19,6 +19,11 @@ from visemix.types import FPS, VisemixError, collate
 
 log = logging.getLogger(__name__)
 
+SEEN_BEFORE = (
+    "%s: data.holdout=%g s are kept from training, but its identity, albedo and background were estimated from all but "
+    "its last %g s; for scores on footage never seen, prepare it again with a --holdout as long and --overwrite"
+)
+
 
 class Shuffled(Sampler[Draw]):
     """Every example once a pass, in an order, and with seeds, that follow from `seed` and the number of the pass."""
@@ -50,7 +55,8 @@ class ClipsModule(DataModule):
         window: frames in an example.
         batch: examples in a training batch; validation goes one by one.
         workers: processes that load; 0 loads in this one.
-        holdout: seconds at the end of each training clip that are kept for validation.
+        holdout: seconds at the end of each training clip that are kept for validation; a clip of which fewer were held
+            out when it was prepared is named in a warning.
         val_speakers: people who are in validation only, with all of their clips.
         target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
         grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
@@ -132,6 +138,8 @@ class ClipsModule(DataModule):
                 val.append(Span(clip, 0, clip.frames))
             else:
                 cut = clip.frames - self.held
+                if self.held > round(min(clip.holdout * FPS, clip.frames)):
+                    log.warning(SEEN_BEFORE, clip.path, self.held / FPS, clip.holdout)
                 train += [span for span in self._known(clip, cut) if len(span) >= self.window]
                 if self.held:
                     val.append(Span(clip, cut, clip.frames))

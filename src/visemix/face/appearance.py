@@ -54,10 +54,14 @@ def fit_appearance(
     frames: Frames,
     count: int = 32,
     rounds: int = 2,
+    cut: int | None = None,
     step: Step = lambda done: None,
 ) -> tuple[Float[Tensor, "T 27"], Float[Tensor, "N 3"]]:
-    """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures."""
-    sight = look(face, geometry, choose(face, geometry, present, count), size, frames, step)
+    """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures.
+
+    None of the frames from `cut` on is looked at: their light goes on as that of the last ones before.
+    """
+    sight = look(face, geometry, choose(face, geometry, present[:cut], count), size, frames, step)
     skin = torch.zeros(len(face.mean), dtype=torch.bool)
     skin[face.triangles[face.skin].flatten()] = True
     albedo, light = face.albedo, torch.zeros(0)
@@ -207,7 +211,7 @@ def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: i
     gamma = light.clone()
     gamma[..., 0] -= AMBIENT
     far = torch.arange(count)[:, None] - frames
-    width = max(1.5 * count / len(frames), 3.0)
+    width = max(1.5 * (int(frames[-1]) + 1) / len(frames), 3.0)
     near = -0.5 * (far / width) ** 2
     return near.softmax(-1) @ gamma.flatten(1)
 

@@ -52,6 +52,8 @@ class Reconstructor(ABC):
         size: int,
         frames: Frames,
         progress: Progress | None = None,
+        *,
+        cut: int | None = None,
     ) -> Fit:
         """
         Args:
@@ -59,9 +61,11 @@ class Reconstructor(ABC):
             present: False where the face was not seen; such frames are interpolated.
             frames: gives the crop's pictures by number, uint8 (n, 3, H, W).
             progress: is told (steps done, of how many).
+            cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
+                does anything of the frames before. By default none is.
 
         Raises:
-            VisemixError: no frame has a face.
+            VisemixError: no frame before `cut` has a face.
         """
 
 
@@ -93,9 +97,10 @@ class FromLandmarks(Reconstructor):
         size: int,
         frames: Frames,
         progress: Progress | None = None,
+        *,
+        cut: int | None = None,
     ) -> Fit:
-        if not present.any():
-            raise VisemixError("no frame has a face; there is nothing to fit")
+        require_face(present, cut)
         tell = progress or (lambda done, steps: None)
         with one_thread():
             geometry = fit_geometry(
@@ -105,6 +110,7 @@ class FromLandmarks(Reconstructor):
                 size,
                 self.weights,
                 self.identity_frames,
+                cut=cut,
                 step=lambda part: tell(round(part * STEPS / 2), STEPS),
             )
             light, albedo = fit_appearance(
@@ -114,6 +120,7 @@ class FromLandmarks(Reconstructor):
                 size,
                 frames,
                 self.appearance_frames,
+                cut=cut,
                 step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
             )
         return summarise(self.face, geometry, light, albedo, landmarks, present, size)
@@ -126,9 +133,21 @@ def fit_clip(
     size: int,
     frames: Frames,
     progress: Progress | None = None,
+    *,
+    cut: int | None = None,
 ) -> Fit:
     """The `landmarks` reconstructor with its defaults, in one call."""
-    return FromLandmarks(face)(landmarks, present, size, frames, progress)
+    return FromLandmarks(face)(landmarks, present, size, frames, progress, cut=cut)
+
+
+def require_face(present: Bool[Tensor, " T"], cut: int | None = None) -> None:
+    """
+    Raises:
+        VisemixError: no frame before `cut` has a face.
+    """
+    if not present[:cut].any():
+        held = "" if cut is None else f" before frame {cut}, where what is held out begins"
+        raise VisemixError(f"no frame has a face{held}; there is nothing to fit")
 
 
 def summarise(

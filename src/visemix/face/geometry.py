@@ -69,28 +69,36 @@ def fit_geometry(
     weights: Weights | None = None,
     identity_frames: int = 48,
     window: int = 500,
+    cut: int | None = None,
     step: Step = lambda done: None,
 ) -> Geometry:
     """Identity, expression and pose whose projection meets the landmarks (pixels of a `size`² picture).
 
-    Frames that are not `present` are filled by the smoothness. `window` frames are solved at once.
+    Frames that are not `present` are filled by the smoothness. `window` frames are solved at once. Frames from `cut` on
+    are held out: they follow those before and never the other way round.
     """
     problem = _Problem(face, landmarks, present, size, weights or Weights())
+    count = len(present)
+    cut = count if cut is None else cut
     known = present.nonzero()[:, 0]
     pose = problem.first_pose(known)
+    known = known[known < cut]
+    pose[:cut] = problem.first_pose(known)[:cut]
     chosen = known[spread(_describe(landmarks[known]), min(identity_frames, len(known)))]
     identity, local = problem.solve_identity(chosen, pose[chosen])
     step(0.5)
-    start = local[_nearest(chosen, len(present))]
+    start = local[_nearest(chosen, count)]
     start[:, :POSE] = pose
     start[chosen] = local
     overlap = 20
     parts = []
-    for low in range(0, len(present), window):
-        first, last = max(low - overlap, 0), min(low + window + overlap, len(present))
+    windows = [(low, min(low + window, cut), cut) for low in range(0, cut, window)]
+    windows += [(low, min(low + window, count), count) for low in range(cut, count, window)]
+    for low, high, end in windows:
+        first, last = max(low - overlap, 0), min(high + overlap, end)
         local = problem.solve_frames(identity, start[first:last], first)
-        parts.append(local[low - first :][: min(window, len(present) - low)])
-        step(0.5 + 0.5 * min(low + window, len(present)) / len(present))
+        parts.append(local[low - first :][: high - low])
+        step(0.5 + 0.5 * high / count)
     local = torch.cat(parts)
     return Geometry(identity.float(), local[:, POSE:].float(), local[:, :POSE].float())
 
@@ -166,7 +174,8 @@ class _Problem:
         turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
         depth = self.camera[0] / scale
         pose = torch.cat([angles(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
-        return pose[_nearest(known, len(self.target))]
+        # the last digits of least squares differ from call to call, and the descent from here would multiply them
+        return pose.float().double()[_nearest(known, len(self.target))]
 
     def pixels(self, identity: Tensor, local: Tensor) -> Tensor:
         """The 68 points of each frame, (T, 68, 2)."""
