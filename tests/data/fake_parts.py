@@ -60,7 +60,7 @@ class Still(Reconstructor):
     def __init__(self, face):
         self.face = face
 
-    def __call__(self, landmarks, present, size, frames, progress=None, *, cut=None):
+    def __call__(self, landmarks, present, size, frames, progress=None, *, cut=None, points=None, labels=None):
         assert frames([0, len(landmarks) - 1]).shape == (2, 3, size, size)
         if progress is not None:
             progress(1, 1)

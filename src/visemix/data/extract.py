@@ -16,7 +16,7 @@ from visemix.data.clips import FRAMES, LABELS, speaker_of
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import LabelWriter
+from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.media import VideoReader, probe
 from visemix.data.parser import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
@@ -80,6 +80,7 @@ def extract(
     box = head_box(landmarks[present], reader.height, reader.width)
     wave, audio = _sound(video, start, stop, notes)
     points = torch.from_numpy(box.to_crop(landmarks, size))
+    mesh = None if tracks[0].points is None else torch.from_numpy(box.to_crop(tracks[0].points[inside], size))
     cut_at = first_held_out(present, holdout)
     if holdout and cut_at == len(present):
         notes.append(
@@ -90,6 +91,12 @@ def extract(
         with VideoWriter(part / FRAMES, seekable=True, causal=True, crf=15) as crops:
             for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
                 crops.write(cut(frame, box, size))
+        if parser is not None:
+            pictures_of = FrameFile(part / FRAMES)
+            labels = parser((pictures_of.frames([k])[0] for k in range(stop - start)), points)
+            with LabelWriter(part / LABELS) as told:
+                for label in _told(labels, tell, "parsing the scene", stop - start):
+                    told.write(label)
         fit = reconstruct(
             points,
             torch.from_numpy(present),
@@ -97,6 +104,8 @@ def extract(
             FrameFile(part / FRAMES).frames,
             lambda done, steps: tell("fitting", done, steps),
             cut=cut_at,
+            points=mesh,
+            labels=None if parser is None else LabelFile(part / LABELS).frames,
         )
         meta = {
             "speaker": speaker_of(out.name),
@@ -110,12 +119,6 @@ def extract(
             "notes": notes,
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
-        if parser is not None:
-            frames = FrameFile(part / FRAMES)
-            labels = parser((frames.frames([k])[0] for k in range(stop - start)), points)
-            with LabelWriter(part / LABELS) as told:
-                for label in _told(labels, tell, "parsing the scene", stop - start):
-                    told.write(label)
         write_data(part, out.name, _tensors(fit, wave, points), meta, face)
     return meta
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from visemix.face import layout
-from visemix.face.appearance import Frames, fit_appearance
+from visemix.face.appearance import Frames, Labels, fit_appearance
 from visemix.face.geometry import Geometry, Weights, fit_geometry
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
@@ -54,6 +54,8 @@ class Reconstructor(ABC):
         progress: Progress | None = None,
         *,
         cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
         """
         Args:
@@ -63,6 +65,8 @@ class Reconstructor(ABC):
             progress: is told (steps done, of how many).
             cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
                 does anything of the frames before. By default none is.
+            points: the tracker's own mesh, in pixels of the crop, where it has one.
+            labels: gives by number which pixels show the person, where that is known: uint8 (n, H, W), 0 elsewhere.
 
         Raises:
             VisemixError: no frame before `cut` has a face.
@@ -99,6 +103,8 @@ class FromLandmarks(Reconstructor):
         progress: Progress | None = None,
         *,
         cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
         require_face(present, cut)
         tell = progress or (lambda done, steps: None)
@@ -111,6 +117,7 @@ class FromLandmarks(Reconstructor):
                 self.weights,
                 self.identity_frames,
                 cut=cut,
+                points=points,
                 step=lambda part: tell(round(part * STEPS / 2), STEPS),
             )
             light, albedo = fit_appearance(
@@ -121,6 +128,7 @@ class FromLandmarks(Reconstructor):
                 frames,
                 self.appearance_frames,
                 cut=cut,
+                labels=labels,
                 step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
             )
         return summarise(self.face, geometry, light, albedo, landmarks, present, size)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.face import layout
-from visemix.face.appearance import Frames
+from visemix.face.appearance import Frames, Labels
 from visemix.face.fit import RECONSTRUCT, Fit, Progress, Reconstructor, require_face, summarise
 from visemix.face.geometry import Geometry
 from visemix.face.model import FaceModel
@@ -140,6 +140,8 @@ class FromNetwork(Reconstructor):
         progress: Progress | None = None,
         *,
         cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
         require_face(present, cut)
         align = layout.align_224(landmarks, (size, size))
