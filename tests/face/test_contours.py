@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -65,11 +67,22 @@ def test_the_points_between_the_68_lie_between_them_on_the_rims(face):
         torch.testing.assert_close(a * torch.tensor([-1.0, 1, 1]), b, atol=0.04, rtol=0)  # a step of its mesh
 
 
-def test_without_the_mesh_of_a_tracker_the_68_points_are_all_the_evidence(face):
+def test_without_a_mesh_that_is_known_the_68_points_are_all_the_evidence(face):
     landmarks = landmarks_of(face, performance(face), SIZE)
-    seen = evidence(face, landmarks, None, SIZE, Weights())
-    assert torch.equal(seen.mix, torch.eye(68, dtype=torch.double))
-    assert torch.equal(seen.vertices, face.landmark_ids)
+    for mesh in (None, torch.zeros(FRAMES, 98, 2)):  # none, or of a tracker that nobody knows
+        seen = evidence(face, landmarks, mesh, SIZE, Weights())
+        assert torch.equal(seen.mix, torch.eye(68, dtype=torch.double))
+        assert torch.equal(seen.vertices, face.landmark_ids)
+
+
+def test_a_mesh_without_a_way_from_lid_to_lid_gives_the_68_alone(face):
+    shape = performance(face)
+    landmarks, mesh = landmarks_of(face, shape, SIZE), tracked(face, shape)
+    torn = copy.copy(face)
+    torn._buffers = face._buffers | {"triangles": face.triangles[:1]}
+    assert len(marks(torn).tracked) == 68
+    seen = evidence(torn, landmarks, mesh, SIZE, Weights())
+    assert seen.target.shape == (FRAMES, 68, 2) and len(seen.mix) == 68 + 4  # two pairs of either eye's lids
 
 
 def test_closed_lids_close(face):

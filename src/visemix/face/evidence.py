@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from visemix.face import layout
 from visemix.face.contours import CORNERS, IRISES, LIDS, MIRROR, Marks, marks
 from visemix.face.model import FaceModel
+from visemix.face.track import MESH
 
 STANDARD = 512  # pixels: the picture side in which all noise below is stated
 SHUT, OPEN = 0.08, 0.2  # height of an eye in widths: the iris is not seen at all, and seen as well as ever
@@ -64,7 +65,8 @@ def evidence(
     size: int,
     weights: Weights,
 ) -> Evidence:
-    """Of the 68 landmarks; and of more, where the tracker's whole mesh is at hand as `points`."""
+    """Of the 68 landmarks; and of more, where mediapipe's whole mesh is at hand as `points`. Where the points of
+    another tracker's mesh are is not known: then the 68 are all."""
     scale = size / STANDARD
     landmarks = landmarks.double()
     sigma = weights.landmarks() * scale
@@ -72,13 +74,13 @@ def evidence(
     line = landmarks[:, layout.JAW]
     along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
     metric[:, layout.JAW] = _across(along, weights.jaw * scale, weights.jaw_slide * scale)
-    if points is None:
+    if points is None or points.shape[1] != MESH:
         return Evidence(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric)
     found = marks(face)
     target = torch.cat([landmarks, points.double()[:, found.tracked[68:]]], 1)
     rows, metrics = [torch.eye(68, len(found.tracked), dtype=torch.double)], [metric]
     for more in (
-        _between(found, sigma, weights),
+        _between(found, weights, scale),
         _lids(found, target, weights.lids * scale, weights.lids_slide * scale),
     ):
         rows.append(more[0])
@@ -98,15 +100,13 @@ def _across(along: Tensor, across_sigma: float, along_sigma: float) -> Tensor:
     return torch.stack([across / across_sigma, along / along_sigma], -2)
 
 
-def _between(found: Marks, sigma: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """The points between the 68, each as sure as those around it but for a factor."""
-    extra = [k for k in range(68, len(found.tracked)) if int(found.tracked[k]) not in IRISES]
-    row = torch.eye(len(found.tracked), dtype=torch.double)[extra]
-    groups = {True: weights.eyes, False: weights.outer_mouth}
+def _between(found: Marks, weights: Weights, scale: float) -> tuple[Tensor, Tensor]:
+    """The points between the 68, as sure as those at their ends but for a factor."""
     lids = {k for pair in LIDS for k in (*pair, *(MIRROR[each] for each in pair))}
-    unit = sigma[layout.LEFT_EYE.start] / weights.eyes
-    each = [groups[int(found.tracked[k]) in lids] * weights.between for k in extra]
-    return row, torch.eye(2, dtype=torch.double) / (unit * torch.tensor(each).double())[:, None, None]
+    more = [k for k in found.tracked[68:].tolist() if k not in IRISES]
+    sigma = torch.tensor([weights.eyes if k in lids else weights.outer_mouth for k in more], dtype=torch.double)
+    rows = torch.eye(len(found.tracked), dtype=torch.double)[68 : 68 + len(more)]
+    return rows, torch.eye(2, dtype=torch.double) / (sigma * weights.between * scale)[:, None, None]
 
 
 def _lids(found: Marks, target: Tensor, sigma: float, slide: float) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,7 @@ class Reconstructor(ABC):
             progress: is told (steps done, of how many).
             cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
                 does anything of the frames before. By default none is.
-            points: the tracker's own mesh, in pixels of the crop, where it has one.
+            points: the tracker's own mesh, in pixels of the crop, where it has one (mediapipe: 478 points).
             labels: gives by number which pixels show the person, where that is known: uint8 (n, H, W), 0 elsewhere.
 
         Raises:

@@ -31,6 +31,7 @@ INDEX_68 = np.array([
 # fmt: on
 
 
+MESH = 478  # points of mediapipe's face mesh with its irises
 AGREE = 0.2  # of a face's size: two detectors of one face are within a quarter of this on average
 BESIDE = 1.5  # sizes: how far from a face the neck or hand is that its landmarks may have slid to
 
