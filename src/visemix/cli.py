@@ -26,6 +26,7 @@ def prepare(
     layout: Annotated[str | None, typer.Option(help="A data set: hdtf, voxceleb, lrs3 or adnerf.")] = None,
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
+    holdout: Annotated[float, typer.Option(help="Seconds at a clip's end that nothing is estimated from.")] = 2.0,
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
     scene: Annotated[
         str, typer.Option(help="Who tells head, torso and background apart: mediapipe, bisenet or none.")
@@ -48,6 +49,7 @@ def prepare(
         out,
         face=part("face", face),
         size=size,
+        holdout=holdout,
         jobs=jobs,
         scene=None if scene == "none" else part("scene", scene),
         overwrite=overwrite,

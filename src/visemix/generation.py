@@ -126,7 +126,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
     from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
 
     kept = (run if run.is_dir() else run.parent) / TARGETS / f"{sha256(target)[:12]}-{size}"
-    made = prepare([target], kept, face=model.config["face"], size=size)
+    made = prepare([target], kept, face=model.config["face"], size=size, holdout=0.0)
     if made.failed:
         raise VisemixError("; ".join(made.failed.values()))
     return ClipFolder(kept / target.stem, model.face)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from visemix.data.parser import PARSER, Parser
 from visemix.face.fit import RECONSTRUCT, Fit, Reconstructor
 from visemix.face.track import TRACKER, Track, Tracker
 
@@ -43,6 +44,15 @@ class Blobs(Tracker):
         return Track(first, present, np.stack(landmarks).astype(np.float32))
 
 
+@PARSER.register("bright")
+class Bright(Parser):
+    """What is bright is head."""
+
+    def __call__(self, pictures, landmarks):
+        for picture, _ in zip(pictures, landmarks, strict=True):
+            yield (picture.amin(0) > 200).byte() * 2
+
+
 @RECONSTRUCT.register("still")
 class Still(Reconstructor):
     """A face that never moves."""
@@ -50,7 +60,7 @@ class Still(Reconstructor):
     def __init__(self, face):
         self.face = face
 
-    def __call__(self, landmarks, present, size, frames, progress=None):
+    def __call__(self, landmarks, present, size, frames, progress=None, *, cut=None, points=None, labels=None):
         assert frames([0, len(landmarks) - 1]).shape == (2, 3, size, size)
         if progress is not None:
             progress(1, 1)

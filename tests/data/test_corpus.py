@@ -1,4 +1,5 @@
 import csv
+import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -104,6 +105,12 @@ def test_the_pictures_show_the_truth_that_is_stored(ada, face):
     top, bottom = int(points[wide, 62, 1]), int(points[wide, 66, 1]) + 1
     inside, closed = (ada.footage([k])[0][:, top:bottom, x].mean(0).min() for k in (wide, shut))
     assert bottom - top > 2 and inside < closed - 0.1  # an open mouth is dark inside
+
+
+def test_the_background_is_the_room_itself_and_nothing_of_a_clip_was_estimated(ada, face):
+    assert ada.holdout == math.inf
+    room = Scene(face, cast(0, 3, face, synthesiser="formants"), 48).backdrop
+    torch.testing.assert_close(ada.background(), room, rtol=0, atol=0.5 / 255 + 1e-6)
 
 
 def test_labels_are_head_where_the_face_is_and_background_where_nothing_is_drawn(folder, face):

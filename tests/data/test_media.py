@@ -139,6 +139,19 @@ def test_a_frame_file_travels_to_another_process_after_use(seekable):
     assert numbers(pickle.loads(pickle.dumps(file)).frames([5, 2])) == [5, 2]
 
 
+def test_a_picture_of_a_causal_video_does_not_depend_on_those_after_it(tmp_path):
+    pictures = torch.randint(0, 255, (30, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pictures = pictures // 8 + 4 * torch.arange(30, dtype=torch.uint8)[:, None, None, None]
+    kept = []
+    for name in ("one.mp4", "two.mp4"):
+        with VideoWriter(tmp_path / name, seekable=True, causal=True) as out:
+            out.write(pictures)
+        kept.append(FrameFile(tmp_path / name).frames(range(30)))
+        pictures[17:] = pictures[16]  # what does not move is kept better, and what leads to it too
+    assert torch.equal(kept[0][:17], kept[1][:17])
+    assert not torch.equal(kept[0][17:], kept[1][17:])
+
+
 def test_a_frame_beyond_the_end_is_refused(seekable):
     with pytest.raises(VisemixError, match="has frames 0 to 23, not 24"):
         FrameFile(seekable).frames([24])

@@ -1,4 +1,5 @@
 import logging
+import math
 
 import pytest
 import torch
@@ -192,6 +193,21 @@ def test_a_clip_too_short_for_a_window_is_left_out_by_name(face, root, caplog):
     with caplog.at_level(logging.WARNING):
         assert "short" not in module(face, root).speakers
     assert "short_000 is left out: it is too short: 13 frames, 10 held out, for a window of 4" in caplog.text
+
+
+def test_a_clip_of_which_less_was_held_out_when_it_was_prepared_is_named(face, tmp_path, caplog):
+    make(tmp_path / "all_000", face, frames=24)
+    make(tmp_path / "less_000", face, frames=24, holdout=0.2)
+    make(tmp_path / "enough_000", face, frames=24, holdout=0.4)
+    make(tmp_path / "known_000", face, frames=24, holdout=math.inf)
+    with caplog.at_level(logging.WARNING):
+        module(face, tmp_path)
+    assert [record.args[0].name for record in caplog.records] == ["all_000", "less_000"]
+    assert "less_000: data.holdout=0.4 s are kept from training" in caplog.text
+    assert "estimated from all but its last 0.2 s" in caplog.text
+    caplog.clear()
+    module(face, tmp_path, holdout=0.0)
+    assert not caplog.records
 
 
 def test_a_renderer_that_wants_a_scene_gets_no_clip_without_one(face, root, caplog):

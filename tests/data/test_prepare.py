@@ -39,7 +39,7 @@ def video(path, pictures=None, sound=BEEPS, **options):
 
 def run(videos, out, **options):
     parts = {"face": "toy", "tracker": "blobs", "fit": "still", "scene": None, "plugins": [FAKES]}
-    options = parts | {"size": 64} | options
+    options = parts | {"size": 64, "holdout": 0.0} | options
     options.setdefault("console", Console(file=io.StringIO(), width=200))
     return prepare(videos, out, **options)
 
@@ -257,6 +257,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     [
         ({"size": 63}, "--size 63 must be an even number"),
         ({"jobs": 0}, "--jobs 0"),
+        ({"holdout": -1.0}, "--holdout -1 must be seconds, 0 or more"),
         ({"face": "tpy"}, "did you mean 'toy'"),
         ({"tracker": "blob"}, "did you mean 'blobs'"),
         ({"fit": {"name": "still", "speed": 3}}, "has no option 'speed'"),
@@ -281,6 +282,47 @@ def test_a_tall_full_body_picture_gives_a_square_of_the_head(tmp_path):
     crop = meta(tmp_path / "out", "tall")["crop"]
     assert crop["side"] < 80 and crop["x"] > 30 and crop["y"] < 40
     assert probe(tmp_path / "out/tall/frames.mp4").width == 64
+
+
+def test_held_out_frames_change_nothing_that_a_clip_has_once_nor_any_frame_before(tmp_path):
+    pictures = torch.full((50, 3, 96, 128), 40, dtype=torch.uint8)
+    pictures += torch.randint(0, 60, pictures.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pictures[:, :, 30:60, 40:70] = 250
+    for name in ("plain", "other"):
+        with VideoWriter(tmp_path / name / "a.mp4", causal=True) as out:
+            out.write(pictures)
+        pictures[27:] = 160 - pictures[27:].clamp(max=100)  # another wall behind a face
+        pictures[27:, :, 32:58, 42:68] = torch.tensor([250, 220, 210], dtype=torch.uint8)[:, None, None]
+        run([tmp_path / name / "a.mp4"], tmp_path / f"clips_{name}", fit="landmarks", scene="bright", holdout=0.92)
+    plain, other = (tmp_path / f"clips_{name}/a" for name in ("plain", "other"))
+    assert meta(tmp_path / "clips_plain", "a")["holdout"] == 0.92
+    assert (plain / "background.png").read_bytes() == (other / "background.png").read_bytes()
+    one, two = ClipFolder(plain), ClipFolder(other)
+    assert one.meta["crop"] == two.meta["crop"]
+    for once in ("identity", "albedo"):
+        assert torch.equal(one.tensor(once), two.tensor(once))
+    for timed in ("expression", "pose", "light", "landmarks"):
+        assert torch.equal(one.tensor(timed)[:27], two.tensor(timed)[:27])
+    assert torch.equal(one.footage(range(27)), two.footage(range(27)))
+    assert not torch.equal(one.footage([27]), two.footage([27]))
+
+
+def test_a_clip_too_short_to_hold_anything_out_is_learned_from_whole_and_says_so(tmp_path):
+    run([video(tmp_path / "a.mp4", frames=40, sound=beeps(40))], tmp_path / "out", holdout=2.0)
+    about = meta(tmp_path / "out", "a")
+    assert about["holdout"] == 0.0
+    assert about["notes"] == [
+        "it is too short to hold out 2 s: all of it is learned from, so scores on its end are not of footage never seen"
+    ]
+
+
+def test_a_clip_with_less_held_out_than_is_asked_for_is_not_taken_for_done(tmp_path):
+    path = video(tmp_path / "a.mp4", frames=40, sound=beeps(40))
+    run([path], tmp_path / "out", holdout=0.4)
+    assert run([path], tmp_path / "out", holdout=0.2).skipped == ["a"]
+    assert run([path], tmp_path / "out", holdout=2.0).skipped == ["a"]  # it is too short for that
+    result = run([path], tmp_path / "out", holdout=0.6)
+    assert "a exists with holdout 0.4, not 0.6; pass --overwrite or another --out" in result.failed["a"]
 
 
 def test_a_real_clip_without_sound_is_a_target_to_render(tmp_path, assets):

@@ -5,6 +5,7 @@ import torch
 
 from visemix.data.media import VideoReader
 from visemix.face import FACE, draw
+from visemix.face.appearance import fit_appearance
 from visemix.face.fit import RECONSTRUCT, correlation, fit_clip, landmarks_of, opening
 from visemix.face.geometry import Geometry, Weights, fit_geometry, spread
 from visemix.face.layout import INNER_MOUTH, NO_JAW
@@ -180,6 +181,76 @@ def test_no_face_at_all_is_refused(face):
         fit_clip(face, torch.zeros(3, 68, 2), nobody, SIZE, lambda chosen: torch.zeros(len(chosen), 3, 8, 8))
     with pytest.raises(VisemixError, match="smooth must be above 0, not 0"):
         RECONSTRUCT.build({"name": "landmarks", "smooth": 0.0}, face)
+
+
+def before_a_wall(face, albedo, frames=8):
+    """A clip in front of a red wall, whose mesh stands out over its person by a few pixels, and where the person is."""
+    true = talking(face, seed=1)
+    true = Geometry(true.identity, true.expression[:frames], true.pose[:frames] * torch.tensor([1.0, 0, 1, 1, 1, 1]))
+    alone = {"identity": true.identity[None], "camera": square_camera(SIZE)[None], "albedo": albedo[None]}
+    timed = {"expression": true.expression[None], "pose": true.pose[None], "light": torch.zeros(1, frames, 27)}
+    drawn = draw(face, timed["expression"], Subject(("a",), **alone, **timed), (SIZE, SIZE))
+    wall = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    pictures = ((drawn.image + (1 - drawn.coverage) * wall)[0] * 255).byte()
+    larger = Geometry(true.identity, true.expression, true.pose + torch.tensor([0, 0, 0, 0.06, 0, 0.2]))
+    return larger, pictures, (drawn.coverage[0, :, 0] * 2).byte()
+
+
+def test_the_wall_behind_a_person_does_not_come_off_on_ears_and_neck(face):
+    geometry, pictures, labels = before_a_wall(face, face.albedo)
+    dyed = []
+    for told in (None, lambda chosen: labels[chosen]):
+        _, albedo = fit_appearance(face, geometry, everyone(8), SIZE, lambda chosen: pictures[chosen], labels=told)
+        dyed.append(int(((albedo[:, 0] - albedo[:, 1]) > (face.albedo[:, 0] - face.albedo[:, 1]) + 0.25).sum()))
+    assert dyed[0] > 50
+    assert dyed[1] < 0.1 * dyed[0]
+
+
+def test_teeth_are_as_white_as_they_were_seen_whatever_the_skin(face):
+    teeth = (face.albedo.mean(-1) > 0.8) & (face.albedo.amax(-1) - face.albedo.amin(-1) < 0.15)
+    teeth &= (face.mean - face.mean[face.landmark_ids[INNER_MOUTH]].mean(0)).norm(dim=-1) < 0.4
+    albedo = face.albedo * torch.where(teeth[:, None], 1.0, torch.tensor([0.5, 0.8, 0.8]))
+    geometry, pictures, _ = before_a_wall(face, albedo)
+    fitted = fit_appearance(face, geometry, everyone(8), SIZE, lambda chosen: pictures[chosen])[1]
+    tint = (fitted / albedo)[teeth].median(0).values
+    assert teeth.sum() > 20
+    assert tint.max() / tint.min() < 1.2
+
+
+def held_out(face, cut, hide):
+    """A clip whose frames from `cut` on show something else where `hide`, fitted without regard to them."""
+    true = talking(face, seed=1)
+    alone = {"identity": true.identity[None], "camera": square_camera(SIZE)[None], "albedo": face.albedo[None]}
+    timed = {"expression": true.expression[None], "pose": true.pose[None], "light": torch.zeros(1, FRAMES, 27)}
+    pictures = (draw(face, timed["expression"], Subject(("a",), **alone, **timed), (SIZE, SIZE)).image[0] * 255).byte()
+    landmarks = landmarks_of(face, true, SIZE)
+    if hide:
+        landmarks[cut:] += 8 * torch.randn(FRAMES - cut, 68, 2, generator=torch.Generator().manual_seed(3))
+        pictures[cut:] = 255 - pictures[cut:]
+    return fit_clip(face, landmarks, everyone(), SIZE, lambda chosen: pictures[chosen], cut=cut)
+
+
+def test_what_is_held_out_changes_nothing_of_what_comes_before(face):
+    plain, hidden = (held_out(face, 21, hide) for hide in (False, True))
+    for once in ("identity", "albedo"):
+        assert torch.equal(getattr(plain, once), getattr(hidden, once))
+    for timed in ("expression", "pose", "light"):
+        assert torch.equal(getattr(plain, timed)[:21], getattr(hidden, timed)[:21])
+    assert not torch.equal(plain.pose[21:], hidden.pose[21:])
+
+
+def test_frames_held_out_follow_the_others_without_a_jump(face):
+    true = talking(face)
+    landmarks = landmarks_of(face, true, SIZE)
+    cut = landmarks_of(face, fit_geometry(face, landmarks, everyone(), SIZE, cut=21), SIZE)
+    assert (cut - landmarks)[21:, NO_JAW].norm(dim=-1).mean() < 0.5
+    assert (cut[21] - cut[20] - (landmarks[21] - landmarks[20])).norm(dim=-1).mean() < 0.5
+
+
+def test_a_face_that_is_seen_in_held_out_frames_only_is_refused(face):
+    late = torch.arange(3) == 2
+    with pytest.raises(VisemixError, match="no frame has a face before frame 2, where what is held out begins"):
+        fit_clip(face, torch.zeros(3, 68, 2), late, SIZE, lambda chosen: torch.zeros(len(chosen), 3, 8, 8), cut=2)
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from visemix.data.media import VideoReader
-from visemix.face.track import TRACKER, Threads
+from visemix.face import track as tracking
+from visemix.face.track import TRACKER, Threads, distinct
 from visemix.scoring import TRACKING
 from visemix.types import VisemixError
 
@@ -72,6 +73,49 @@ def test_a_face_is_found_in_every_frame_of_a_real_clip(katie):
     assert track.points.shape == (12, 478, 2)
     eyes = track.landmarks[:, 36:48].reshape(12, 2, 6, 2).mean(2)
     np.testing.assert_allclose(eyes[0], [[200, 245], [308, 237]], atol=12)  # read off the picture by eye
+
+
+def test_one_face_that_the_mesh_reports_twice_is_one_face(katie, monkeypatch):
+    once = tracking._landmarks
+    monkeypatch.setattr(tracking, "_landmarks", lambda *args: [face + k for face in once(*args) for k in (0, 9, -9)])
+    (found,) = TRACKER.build({"name": "mediapipe"})(katie[:6])
+    assert found.present.all() and len(found.present) == 6
+
+
+def test_two_faces_side_by_side_are_two():
+    left, right = face_at(0, 0), face_at(60, 0)
+    assert len(distinct([left, right, left + 3])) == 2
+
+
+@pytest.mark.parametrize("slid", [(0, 170), (150, 60)])
+def test_landmarks_that_slid_to_a_neck_are_looked_for_anew_where_the_face_is(katie, monkeypatch, slid):
+    (true,) = TRACKER.build({"name": "mediapipe"})(katie[:4])
+    once, wrong = tracking._landmarks, []
+
+    def slides(graph, picture):
+        wrong.append(graph)
+        follows = graph is wrong[0]  # not the one that looks at the window around a detected face
+        return [face + np.array(slid, np.float32) * follows for face in once(graph, picture)]
+
+    monkeypatch.setattr(tracking, "_landmarks", slides)
+    (found,) = TRACKER.build({"name": "mediapipe", "shortest": 1})(katie[:4])
+    assert found.present.all() and len(found.present) == 4
+    assert np.abs(found.landmarks - true.landmarks).mean() < 3
+
+
+def seen_at(x, y, size=100.0):
+    face = face_at(x, y, size)
+    marks = np.stack([face[ids].mean(0) for ids in tracking.MARKS])
+    return tracking.Detection((x + size / 2, y + size / 2), size, marks)
+
+
+def test_a_face_is_believed_unless_another_is_seen_beside_it_that_has_no_landmarks():
+    face, neck, far = face_at(0, 0), face_at(0, 80), face_at(400, 0)
+    assert len(tracking.believed([face, far], [])) == 2  # a profile that the detector does not know
+    assert len(tracking.believed([face, far], [seen_at(5, 5)])) == 2
+    assert tracking.believed([neck], [seen_at(5, 5)]) == []
+    (kept,) = tracking.believed([neck, far], [seen_at(0, 0)])
+    assert kept is far
 
 
 def test_black_frames_are_a_gap(katie):

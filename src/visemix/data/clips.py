@@ -1,6 +1,7 @@
 """A prepared clip on disk: one folder, written whole or not at all.
 
-meta.yaml           what it is, where it came from, how well it was fitted, in which frames no face is seen (`away`)
+meta.yaml           what it is, where it came from, how well it was fitted, in which frames no face is seen (`away`),
+                    how many seconds at its end nothing was estimated from (`holdout`; .inf where all is known anyway)
 clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks
 sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
@@ -65,6 +66,7 @@ class ClipFolder:
         self.size = int(self.meta["size"])
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
+        self.holdout = float(self.meta.get("holdout", 0.0))  # seconds at the end that nothing was estimated from
         self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()

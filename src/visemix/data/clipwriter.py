@@ -80,7 +80,8 @@ def write_clip(
         tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
             `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
         pictures: T square ones.
-        meta: whatever else should stand in `meta.yaml`; `audio` and `speaker` have defaults.
+        meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
+            seconds at the end from which nothing was estimated, nor is the background; 0.
         labels: T pictures of `labels.Label`, of the size of `pictures`, where it is known what every pixel shows.
     """
     path = Path(path)
@@ -96,8 +97,20 @@ def write_clip(
     return ClipFolder(path, face)
 
 
-def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], face: FaceModel) -> None:
-    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already."""
+def write_data(
+    part: Path,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    meta: Mapping[str, Any],
+    face: FaceModel,
+    background: UInt8[Tensor, "3 H W"] | None = None,
+) -> None:
+    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already.
+
+    `background` where the place without the person is known; otherwise it is estimated where there are labels.
+    """
+    rest: dict[str, Any] = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech"}
+    rest |= {"holdout": 0.0, "notes": []} | dict(meta)
     pictures = FrameFile(part / FRAMES)
     frames, size = len(pictures), pictures.frames([0]).shape[-1]
     shapes = {
@@ -119,9 +132,12 @@ def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mappi
         told = LabelFile(part / LABELS).shape
         if told != (frames, size, size):
             raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
-        some = range(0, frames, -(-frames // BACKGROUND_FRAMES))
-        seen = LabelFile(part / LABELS).frames(some)
-        write_plate(part / BACKGROUND, clean_plate((pictures.frames([k])[0] for k in some), seen))
+        if background is None:
+            learned = frames - round(rest["holdout"] * FPS)
+            some = range(0, learned, -(-learned // BACKGROUND_FRAMES))
+            seen = LabelFile(part / LABELS).frames(some)
+            background = clean_plate((pictures.frames([k])[0] for k in some), seen)
+        write_plate(part / BACKGROUND, background)
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
     with (part / SOUND).open("wb") as sound:
         soundfile.write(sound, stored.pop("wave").clamp(-1, 1).numpy(), SAMPLE_RATE, "PCM_16", format="FLAC")
@@ -129,6 +145,5 @@ def write_data(part: Path, name: str, tensors: Mapping[str, Tensor], meta: Mappi
     if (stored["light"] == stored["light"][0]).all():
         stored["light"] = stored["light"][:1].clone()
     (part / TENSORS).write_bytes(save(stored))
-    rest = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech", "notes": []} | dict(meta)
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
     (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))

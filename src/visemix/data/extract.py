@@ -16,7 +16,7 @@ from visemix.data.clips import FRAMES, LABELS, speaker_of
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import LabelWriter
+from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.media import VideoReader, probe
 from visemix.data.parser import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
@@ -29,6 +29,7 @@ from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there
 SHORTEST = 5  # frames in a clip
+LEARNED = FPS  # frames with a face that must be left when some are held out
 
 Tell = Callable[[str, int, int], None]  # a step's name, how many frames are done, of how many
 
@@ -42,10 +43,14 @@ def extract(
     size: int,
     *,
     parser: Parser | None = None,
+    holdout: float = 2.0,
     overwrite: bool = False,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
     """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
+
+    Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; only
+    the square that is cut out, the same for all frames, is laid so that the head stays in it to the end.
 
     Returns:
         What stands in `meta.yaml`; its `notes` are worth showing.
@@ -75,16 +80,32 @@ def extract(
     box = head_box(landmarks[present], reader.height, reader.width)
     wave, audio = _sound(video, start, stop, notes)
     points = torch.from_numpy(box.to_crop(landmarks, size))
+    mesh = None if tracks[0].points is None else torch.from_numpy(box.to_crop(tracks[0].points[inside], size))
+    cut_at = first_held_out(present, holdout)
+    if holdout and cut_at == len(present):
+        notes.append(
+            f"it is too short to hold out {holdout:g} s: all of it is learned from, so scores on its end are not of "
+            "footage never seen"
+        )
     with whole_folder(out, overwrite) as part:
-        with VideoWriter(part / FRAMES, seekable=True, crf=15) as crops:
+        with VideoWriter(part / FRAMES, seekable=True, causal=True, crf=15) as crops:
             for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
                 crops.write(cut(frame, box, size))
+        if parser is not None:
+            pictures_of = FrameFile(part / FRAMES)
+            labels = parser((pictures_of.frames([k])[0] for k in range(stop - start)), points)
+            with LabelWriter(part / LABELS) as told:
+                for label in _told(labels, tell, "parsing the scene", stop - start):
+                    told.write(label)
         fit = reconstruct(
             points,
             torch.from_numpy(present),
             size,
             FrameFile(part / FRAMES).frames,
             lambda done, steps: tell("fitting", done, steps),
+            cut=cut_at,
+            points=mesh,
+            labels=None if parser is None else LabelFile(part / LABELS).frames,
         )
         meta = {
             "speaker": speaker_of(out.name),
@@ -93,16 +114,11 @@ def extract(
             "source": _source(video, start),
             "away": _away(present),
             "crop": {"x": box.x, "y": box.y, "side": box.side},
+            "holdout": (stop - start - cut_at) / FPS,
             "fit": _quality(fit),
             "notes": notes,
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
-        if parser is not None:
-            frames = FrameFile(part / FRAMES)
-            labels = parser((frames.frames([k])[0] for k in range(stop - start)), points)
-            with LabelWriter(part / LABELS) as told:
-                for label in _told(labels, tell, "parsing the scene", stop - start):
-                    told.write(label)
         write_data(part, out.name, _tensors(fit, wave, points), meta, face)
     return meta
 
@@ -124,6 +140,16 @@ def _stretch(track: Track, notes: list[str], others: list[Track], total: int) ->
             "the clip is cut to that"
         )
     return start, stop
+
+
+def first_held_out(present: Bool[np.ndarray, " T"], holdout: float) -> int:
+    """The frame from which on nothing is learned; the number of frames where too few would be left before it.
+
+    >>> first_held_out(np.ones(100, bool), 2.0), first_held_out(np.ones(70, bool), 2.0)
+    (50, 70)
+    """
+    cut = max(len(present) - round(holdout * FPS), 0)
+    return cut if present[:cut].sum() >= LEARNED else len(present)
 
 
 def _away(present: Bool[np.ndarray, " T"]) -> list[list[int]]:

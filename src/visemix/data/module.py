@@ -20,6 +20,10 @@ from visemix.types import FPS, VisemixError, collate
 log = logging.getLogger(__name__)
 
 KEPT = 2**29  # bytes of decoded pictures that a process keeps: 26 seconds of 512²
+SEEN_BEFORE = (
+    "%s: data.holdout=%g s are kept from training, but its identity, albedo and background were estimated from all but "
+    "its last %g s; for scores on footage never seen, prepare it again with a --holdout as long and --overwrite"
+)
 
 
 class Shuffled(Sampler[Draw]):
@@ -52,7 +56,8 @@ class ClipsModule(DataModule):
         window: frames in an example.
         batch: examples in a training batch; validation goes one by one.
         workers: processes that load; 0 loads in this one.
-        holdout: seconds at the end of each training clip that are kept for validation.
+        holdout: seconds at the end of each training clip that are kept for validation; a clip of which fewer were held
+            out when it was prepared is named in a warning.
         watch: seconds before them that are not trained on either; where there are any, validation looks at these, so
             that nothing that a run chooses by it (`train.*.patience`) has seen what it is scored on.
         seconds: of each clip no more is trained on than so much, right before what is kept; by default all.
@@ -143,6 +148,8 @@ class ClipsModule(DataModule):
                 val.append(Span(clip, 0, clip.frames))
             else:
                 cut = clip.frames - self.held - self.watched
+                if self.held > round(min(clip.holdout * FPS, clip.frames)):
+                    log.warning(SEEN_BEFORE, clip.path, self.held / FPS, clip.holdout)
                 train += [span for span in self._known(clip, cut) if len(span) >= self.window]
                 if self.held:
                     val.append(Span(clip, clip.frames - self.held, clip.frames))

@@ -27,7 +27,7 @@ class Parser(ABC):
     ) -> Iterator[UInt8[Tensor, "H W"]]:
         """Labels 0 background, 1 torso (neck, shoulders, clothes), 2 head (face, hair, inside of the mouth).
 
-        `landmarks` are the fitted face model's, in pixels: whatever a parser thinks, what they enclose is head.
+        `landmarks` are the tracked ones, in pixels: whatever a parser thinks, what they enclose is head.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import traceback
@@ -13,13 +14,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
 from visemix.data import bisenet  # noqa: F401 – registers its parser
 from visemix.data.bars import Bars, listening, show_bars
 from visemix.data.clips import describe_face, read_meta
-from visemix.data.extract import Tell, extract
+from visemix.data.extract import Tell, extract, first_held_out
 from visemix.data.parser import PARSER
 from visemix.data.workers import Workers
 from visemix.face import FACE
@@ -27,7 +29,7 @@ from visemix.face.fit import RECONSTRUCT
 from visemix.face.track import TRACKER
 from visemix.ops.store import sha256
 from visemix.registry import load_file
-from visemix.types import VisemixError
+from visemix.types import FPS, VisemixError
 
 LOG = "prepare.log.jsonl"
 DIED = "its process died; there may be too little memory, try fewer --jobs"
@@ -59,6 +61,7 @@ class Options:
     fit: dict[str, Any]
     scene: dict[str, Any] | None
     size: int
+    holdout: float
     overwrite: bool
     threads: int
     plugins: tuple[str, ...]
@@ -80,6 +83,7 @@ def prepare(
     *,
     face: Mapping[str, Any] | str = "ict",
     size: int = 512,
+    holdout: float = 2.0,
     jobs: int = 1,
     overwrite: bool = False,
     tracker: Mapping[str, Any] | str = "mediapipe",
@@ -97,6 +101,9 @@ def prepare(
         face, tracker, fit, scene: parts of the registries `FACE`, `TRACKER`, `RECONSTRUCT`, `PARSER`: a name, or a
             config with one. No `scene` leaves the labels of head and torso out, which only NeRFs want.
         size: pixels a side of the pictures, an even number.
+        holdout: seconds at the end of each clip from which nothing is estimated that it has once (identity, albedo,
+            background), so that scores there are of footage never seen: at least what a training run holds out
+            (`data.holdout`). A clip with less than a second before them is learned from whole, which its notes say.
         jobs: videos at once, each in a process of its own.
         overwrite: make clips anew that are there.
         plugins: Python files that register further parts.
@@ -106,14 +113,21 @@ def prepare(
         VisemixError: nothing to do, two videos of one name, or an unknown part or option.
     """
     paths = [Path(video) for video in videos]
-    _check(paths, size, jobs)
+    _check(paths, size, jobs, holdout)
     for plugin in plugins:
         load_file(plugin)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
     parsed = None if scene is None else _config(scene)
     options = Options(
-        Path(out), *parts, scene=parsed, size=size, overwrite=overwrite, threads=threads, plugins=tuple(plugins)
+        Path(out),
+        *parts,
+        scene=parsed,
+        size=size,
+        holdout=holdout,
+        overwrite=overwrite,
+        threads=threads,
+        plugins=tuple(plugins),
     )
     bench = Bench(options)  # here too: a wrong option is an error of the call, not of each video
     try:
@@ -130,13 +144,15 @@ def prepare(
     return result
 
 
-def _check(paths: list[Path], size: int, jobs: int) -> None:
+def _check(paths: list[Path], size: int, jobs: int, holdout: float) -> None:
     if not paths:
         raise VisemixError("no videos given; name some, as in visemix prepare clips/*.mp4 --out DIR")
     if size < 32 or size % 2:
         raise VisemixError(f"--size {size} must be an even number of pixels, 32 at least")
     if jobs < 1:
         raise VisemixError(f"--jobs {jobs} must be 1 at least")
+    if not 0 <= holdout < math.inf:
+        raise VisemixError(f"--holdout {holdout:g} must be seconds, 0 or more")
     twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
     if twice:
         raise VisemixError(
@@ -165,8 +181,16 @@ class Bench:
                 return Answer(skipped=True)
             parts, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
             _sweep(out)
-            overwrite = self.options.overwrite
-            meta = extract(video, out, *parts, self.options.size, parser=self.parser, overwrite=overwrite, tell=tell)
+            meta = extract(
+                video,
+                out,
+                *parts,
+                self.options.size,
+                parser=self.parser,
+                holdout=self.options.holdout,
+                overwrite=self.options.overwrite,
+                tell=tell,
+            )
             return Answer(notes=meta["notes"])
         except VisemixError as error:
             return Answer(reason=str(error))
@@ -185,12 +209,23 @@ class Bench:
         meta = read_meta(out)
         asked = {"size": self.options.size, "face": describe_face(self.face)["name"], "sha256": sha256(video)}
         have = {"size": meta["size"], "face": meta["face"]["name"], "sha256": meta.get("source", {}).get("sha256")}
+        wanted, held = _holdout(meta, self.options.holdout), meta.get("holdout", 0.0)
+        if held < wanted:  # more than was asked for does no harm
+            asked["holdout"], have["holdout"] = wanted, held
         for key, value in asked.items():
             if have[key] != value:
                 raise VisemixError(
                     f"{out} exists with {key} {have[key]}, not {value}; pass --overwrite or another --out"
                 )
         return True
+
+
+def _holdout(meta: dict[str, Any], asked: float) -> float:
+    """Seconds that would be held out of a clip that is there, if it were made now."""
+    seen = np.ones(meta["frames"], bool)
+    for start, stop in meta.get("away", []):
+        seen[start:stop] = False
+    return (len(seen) - first_held_out(seen, asked)) / FPS
 
 
 def _sweep(out: Path) -> None:

@@ -58,6 +58,11 @@ class Scene:
         room = backdrop(person.backdrop, person.seed, size)
         self.backdrop = torch.from_numpy(room).float()
 
+    @property
+    def background(self) -> UInt8[Tensor, "3 H W"]:
+        """The place without the person, as it is in the pictures."""
+        return self.backdrop.mul(255).round().to(torch.uint8)
+
     @torch.no_grad()
     def draw(
         self, expression: Float[Tensor, "T E"], pose: Float[Tensor, "T 6"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
             if recipe.noise:
                 (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
                 tensors["expression"] = reconstruction_noise(tensors["expression"], face, manner)
-            write_data(part, take.clip, tensors, _meta(recipe, take, person, said), face)
+            write_data(part, take.clip, tensors, _meta(recipe, take, person, said), face, scene.background)
     return True
 
 
@@ -153,6 +154,7 @@ def _meta(recipe: Recipe, take: Take, person: Person, said: Utterance) -> dict[s
         "source": {"synthetic": "visemix corpus", "sha256": None},
         "corpus": _asked(recipe, take)
         | {"voice": heard.name, "synthesiser": heard.synthesiser, "singing": take.singing, "text": said.text},
+        "holdout": math.inf,  # nothing is estimated from any frame
         "fit": {"reprojection_px": 0.0, "inner_mouth_px": 0.0, "mouth_opening_r": 1.0},
     }
 

@@ -44,6 +44,8 @@ class VideoWriter:
         preset: speed of H.264, `ultrafast` to `veryslow`.
         seekable: every tenth picture stands alone, so that `FrameFile` can fetch any of them in a few steps; larger.
             The same pictures give the same bytes, on any number of cores.
+        causal: how well a picture is kept does not depend on those after it, which an encoder looks at otherwise: what
+            is held out of a clip's end leaves no trace in its beginning.
         overwrite: replace a file that exists.
 
     Raises:
@@ -58,6 +60,7 @@ class VideoWriter:
         crf: int = 18,
         preset: str = "veryfast",
         seekable: bool = False,
+        causal: bool = False,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -67,7 +70,7 @@ class VideoWriter:
             raise VisemixError(f"{self.path} exists and is kept; choose another name or pass --overwrite")
         self.frames = 0
         self._options = {"crf": str(crf), "preset": preset}
-        self._seekable = seekable
+        self._seekable, self._causal = seekable, causal
         self._to_yuv = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._video: Any = None
@@ -148,6 +151,8 @@ class VideoWriter:
         if self._seekable:
             context.gop_size, context.thread_count = KEYFRAMES, 1
             self._options |= {"g": str(KEYFRAMES), "bf": "0", "sc_threshold": "0"}
+        if self._causal and self._video.codec.name == H264:
+            self._options |= {"rc-lookahead": "0", "bf": "0"}
         self._video.options = self._options
         if self._samples is not None:
             self._audio = self._container.add_stream("aac", rate=self._samples.rate)

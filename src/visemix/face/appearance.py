@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 from torch import Tensor
+from torch.nn import functional as F
 
 from visemix.face import layout
 from visemix.face.geometry import Geometry, Step, spread
@@ -29,9 +30,11 @@ from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
 
 Frames = Callable[[list[int]], UInt8[Tensor, "n 3 H W"]]
+Labels = Callable[[list[int]], UInt8[Tensor, "n H W"]]  # 0 where there is nobody
 
 BEHIND = 0.03  # decimetres: how far behind the drawn surface a vertex still counts as on it
 GRAZING = 0.25  # cosine: what is seen flatter than this is not believed
+EDGE = 0.006  # of the picture's side: so near to what is not the person, a pixel is a mixture of both
 DARK = 0.15  # of the mean light: what is darker says nothing about albedo
 
 
@@ -54,10 +57,16 @@ def fit_appearance(
     frames: Frames,
     count: int = 32,
     rounds: int = 2,
+    cut: int | None = None,
+    labels: Labels | None = None,
     step: Step = lambda done: None,
 ) -> tuple[Float[Tensor, "T 27"], Float[Tensor, "N 3"]]:
-    """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures."""
-    sight = look(face, geometry, choose(face, geometry, present, count), size, frames, step)
+    """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures.
+
+    None of the frames from `cut` on is looked at: their light goes on as that of the last ones before. Where `labels`
+    tell the person from the place, only the person's pixels count: ears and neck of a mesh stand out a little.
+    """
+    sight = look(face, geometry, choose(face, geometry, present[:cut], count), size, frames, labels, step)
     skin = torch.zeros(len(face.mean), dtype=torch.bool)
     skin[face.triangles[face.skin].flatten()] = True
     albedo, light = face.albedo, torch.zeros(0)
@@ -78,9 +87,16 @@ def choose(face: FaceModel, geometry: Geometry, present: Tensor, count: int) -> 
 
 
 def look(
-    face: FaceModel, geometry: Geometry, chosen: Int[Tensor, " K"], size: int, frames: Frames, step: Step
+    face: FaceModel,
+    geometry: Geometry,
+    chosen: Int[Tensor, " K"],
+    size: int,
+    frames: Frames,
+    labels: Labels | None,
+    step: Step,
 ) -> Sight:
     """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
+    margin = max(round(EDGE * size), 1)
     part = torch.from_numpy(parts(face.triangles.numpy(), len(face.mean))).long()
     shape = face.mean + face.identity @ geometry.identity
     camera = square_camera(size)
@@ -91,7 +107,7 @@ def look(
         facing = normals(own, face.triangles) @ matrix(geometry.pose[k, :3]).T
         points = project(placed, camera)
         picture = frames([k])[0].float() / 255
-        cosine = (facing * torch.nn.functional.normalize(torch.tensor([0.0, 0.0, 10.0]) - placed, dim=-1)).sum(-1)
+        cosine = (facing * F.normalize(torch.tensor([0.0, 0.0, 10.0]) - placed, dim=-1)).sum(-1)
         drawn = rasterise(points[None], face.triangles, points.new_zeros(1, len(points), 0), (size, size))
         x, y = points[:, 0].floor().long(), points[:, 1].floor().long()
         inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
@@ -99,9 +115,12 @@ def look(
         triangle = drawn.triangle[0, y, x]
         same = part[face.triangles[triangle.clamp(min=0), 0]] == part
         front = points[:, 2] < drawn.depth[0, 0, y, x] + BEHIND
+        if labels is not None:
+            nobody = (labels([k]) == 0).float().unsqueeze(1)
+            inside &= F.max_pool2d(nobody, 2 * margin + 1, 1, margin)[0, 0, y, x] == 0
         visible = inside & (triangle >= 0) & same & front & (cosine > GRAZING)
         grid = (points[:, :2] / size * 2 - 1)[None, None]
-        colour = torch.nn.functional.grid_sample(picture[None], grid, align_corners=False)[0, :, 0].T
+        colour = F.grid_sample(picture[None], grid, align_corners=False)[0, :, 0].T
         rows.append((colour, cosine * visible, harmonics(facing)))
         step(done / len(chosen))
     return Sight(chosen, *(torch.stack(column) for column in zip(*rows, strict=True)))
@@ -183,9 +202,9 @@ def _in_mouth(face: FaceModel, part: Tensor, skin: Tensor) -> Tensor:
 
 
 def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
-    """The model's albedo in the skin's tone, the more so the more it is like skin. What is inside the mouth takes the
-    tint of the skin, which is the picture's white balance, and the brightness of the brighter teeth that were seen: of
-    the others' colour one cannot tell how much was lip."""
+    """The model's albedo in the skin's tone, the more so the more it is like skin. What is inside the mouth takes tint
+    and brightness of the whitest teeth that were seen: of the others' colour one cannot tell how much was lip, and the
+    skin's own tint, which is make-up and tan as much as white balance, would dye them. Unseen, it keeps its tint."""
     ratio = seen / generic.clamp(min=0.02)
     believed = skin & (weight > 0.3)
     if not believed.any():
@@ -195,10 +214,13 @@ def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: T
     toned = generic * (1 + alike * (tone - 1))
     teeth = inside & (trust > 0.2) & (generic.mean(-1) > 0.5)
     level = tone.mean()  # a dark picture's teeth are dark
-    bright = level
+    within = level.expand(3)
     if teeth.any():
-        bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.7 * level, 1.1 * level)
-    return torch.where(inside.unsqueeze(-1), generic * bright * tone / level, toned)
+        white = ratio[teeth].amin(-1)  # lips are red, the dark between is dark
+        best = ratio[teeth][white >= torch.quantile(white, 0.9)].median(0).values
+        bright = best.mean().clamp(0.7 * level, 1.1 * level)
+        within = bright * (best / best.mean()).clamp(0.93, 1.07)
+    return torch.where(inside.unsqueeze(-1), generic * within, toned)
 
 
 def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
@@ -207,7 +229,7 @@ def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: i
     gamma = light.clone()
     gamma[..., 0] -= AMBIENT
     far = torch.arange(count)[:, None] - frames
-    width = max(1.5 * count / len(frames), 3.0)
+    width = max(1.5 * (int(frames[-1]) + 1) / len(frames), 3.0)
     near = -0.5 * (far / width) ** 2
     return near.softmax(-1) @ gamma.flatten(1)
 

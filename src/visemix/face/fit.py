@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from visemix.face import layout
-from visemix.face.appearance import Frames, fit_appearance
+from visemix.face.appearance import Frames, Labels, fit_appearance
 from visemix.face.geometry import Geometry, Weights, fit_geometry
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
@@ -52,6 +52,10 @@ class Reconstructor(ABC):
         size: int,
         frames: Frames,
         progress: Progress | None = None,
+        *,
+        cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
         """
         Args:
@@ -59,9 +63,13 @@ class Reconstructor(ABC):
             present: False where the face was not seen; such frames are interpolated.
             frames: gives the crop's pictures by number, uint8 (n, 3, H, W).
             progress: is told (steps done, of how many).
+            cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
+                does anything of the frames before. By default none is.
+            points: the tracker's own mesh, in pixels of the crop, where it has one (mediapipe: 478 points).
+            labels: gives by number which pixels show the person, where that is known: uint8 (n, H, W), 0 elsewhere.
 
         Raises:
-            VisemixError: no frame has a face.
+            VisemixError: no frame before `cut` has a face.
         """
 
 
@@ -93,9 +101,12 @@ class FromLandmarks(Reconstructor):
         size: int,
         frames: Frames,
         progress: Progress | None = None,
+        *,
+        cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
-        if not present.any():
-            raise VisemixError("no frame has a face; there is nothing to fit")
+        require_face(present, cut)
         tell = progress or (lambda done, steps: None)
         with one_thread():
             geometry = fit_geometry(
@@ -105,6 +116,8 @@ class FromLandmarks(Reconstructor):
                 size,
                 self.weights,
                 self.identity_frames,
+                cut=cut,
+                points=points,
                 step=lambda part: tell(round(part * STEPS / 2), STEPS),
             )
             light, albedo = fit_appearance(
@@ -114,6 +127,8 @@ class FromLandmarks(Reconstructor):
                 size,
                 frames,
                 self.appearance_frames,
+                cut=cut,
+                labels=labels,
                 step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
             )
         return summarise(self.face, geometry, light, albedo, landmarks, present, size)
@@ -126,9 +141,21 @@ def fit_clip(
     size: int,
     frames: Frames,
     progress: Progress | None = None,
+    *,
+    cut: int | None = None,
 ) -> Fit:
     """The `landmarks` reconstructor with its defaults, in one call."""
-    return FromLandmarks(face)(landmarks, present, size, frames, progress)
+    return FromLandmarks(face)(landmarks, present, size, frames, progress, cut=cut)
+
+
+def require_face(present: Bool[Tensor, " T"], cut: int | None = None) -> None:
+    """
+    Raises:
+        VisemixError: no frame before `cut` has a face.
+    """
+    if not present[:cut].any():
+        held = "" if cut is None else f" before frame {cut}, where what is held out begins"
+        raise VisemixError(f"no frame has a face{held}; there is nothing to fit")
 
 
 def summarise(

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from visemix.face import layout
+from visemix.face.evidence import Evidence, Weights, evidence
 from visemix.face.model import FaceModel
 from visemix.face.solve import Arrow, Chain, bend, minimise
 from visemix.ops.camera import DISTANCE, square_camera
@@ -22,33 +23,7 @@ from visemix.ops.rotation import angles, matrix
 
 POSE = 6
 FLIP = torch.tensor([1.0, -1.0])  # y up in space, down in the picture
-STANDARD = 512  # pixels: the picture side in which all noise below is stated
 IDENTITY_BOUND = 3.0  # standard deviations
-
-
-@dataclass(frozen=True)
-class Weights:
-    """How far each thing may be off: standard deviations, in pixels of a 512² picture or the unknown's own unit."""
-
-    brows: float = 2.0
-    eyes: float = 1.2
-    nose: float = 1.5
-    outer_mouth: float = 1.0
-    inner_mouth: float = 0.5
-    jaw: float = 2.5  # across the contour
-    jaw_slide: float = 60.0  # along it: the jaw line is a contour, its points are no fixed vertices
-    outlier: float = 3.0  # residuals over this many standard deviations count linearly (Huber)
-    identity: float = 1.0  # of the prior
-    independent: float = 2.0  # frames that a whole clip counts as: a detector's errors repeat from frame to frame
-    expression: float = 0.25  # of the prior, as a part of each coefficient's range
-    turn: float = 0.02  # acceleration of the head, radians per frame²
-    move: float = 0.02  # decimetres per frame²
-    speech: float = 0.15  # acceleration of the expression, as a part of each coefficient's range per frame²
-
-    def landmarks(self) -> Float[Tensor, "68"]:
-        groups = ((17, self.jaw), (10, self.brows), (9, self.nose), (12, self.eyes))
-        mouth = ((12, self.outer_mouth), (8, self.inner_mouth))
-        return torch.cat([torch.full((n,), sigma, dtype=torch.double) for n, sigma in groups + mouth])
 
 
 @dataclass(frozen=True)
@@ -69,28 +44,39 @@ def fit_geometry(
     weights: Weights | None = None,
     identity_frames: int = 48,
     window: int = 500,
+    cut: int | None = None,
+    points: Float[Tensor, "T Q 2"] | None = None,
     step: Step = lambda done: None,
 ) -> Geometry:
     """Identity, expression and pose whose projection meets the landmarks (pixels of a `size`² picture).
 
-    Frames that are not `present` are filled by the smoothness. `window` frames are solved at once.
+    Frames that are not `present` are filled by the smoothness. `window` frames are solved at once. Frames from `cut` on
+    are held out: they follow those before and never the other way round. With the tracker's whole mesh as `points`,
+    lids, lips and irises are met between the 68 too.
     """
-    problem = _Problem(face, landmarks, present, size, weights or Weights())
+    weights = weights or Weights()
+    problem = _Problem(face, evidence(face, landmarks, points, size, weights), present, size, weights)
+    count = len(present)
+    cut = count if cut is None else cut
     known = present.nonzero()[:, 0]
     pose = problem.first_pose(known)
+    known = known[known < cut]
+    pose[:cut] = problem.first_pose(known)[:cut]
     chosen = known[spread(_describe(landmarks[known]), min(identity_frames, len(known)))]
     identity, local = problem.solve_identity(chosen, pose[chosen])
     step(0.5)
-    start = local[_nearest(chosen, len(present))]
+    start = local[_nearest(chosen, count)]
     start[:, :POSE] = pose
     start[chosen] = local
     overlap = 20
     parts = []
-    for low in range(0, len(present), window):
-        first, last = max(low - overlap, 0), min(low + window + overlap, len(present))
+    windows = [(low, min(low + window, cut), cut) for low in range(0, cut, window)]
+    windows += [(low, min(low + window, count), count) for low in range(cut, count, window)]
+    for low, high, end in windows:
+        first, last = max(low - overlap, 0), min(high + overlap, end)
         local = problem.solve_frames(identity, start[first:last], first)
-        parts.append(local[low - first :][: min(window, len(present) - low)])
-        step(0.5 + 0.5 * min(low + window, len(present)) / len(present))
+        parts.append(local[low - first :][: high - low])
+        step(0.5 + 0.5 * high / count)
     local = torch.cat(parts)
     return Geometry(identity.float(), local[:, POSE:].float(), local[:, :POSE].float())
 
@@ -121,18 +107,17 @@ def _describe(landmarks: Tensor) -> Tensor:
 
 
 class _Problem:
-    """Residuals and Jacobians in units of standard deviations, double precision; the mesh cut down to 68 points.
+    """Residuals and Jacobians in units of standard deviations, double precision; the mesh cut down to what is seen.
 
     A frame's own unknowns are its pose and then its expression.
     """
 
-    def __init__(self, face: FaceModel, landmarks: Tensor, present: Tensor, size: int, weights: Weights) -> None:
-        ids = face.landmark_ids
+    def __init__(self, face: FaceModel, seen: Evidence, present: Tensor, size: int, weights: Weights) -> None:
+        ids = seen.vertices
         bases = (face.mean, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
-        self.target, self.seen, self.weights = landmarks.double(), present.double(), weights
-        self.camera = square_camera(size).double()
-        self.metric = self._metric(size / STANDARD)
+        self.target, self.mix, self.metric = seen.target, seen.mix, seen.metric
+        self.seen, self.weights, self.camera = present.double(), weights, square_camera(size).double()
         low, high = face.expression_range.double().cpu().unbind(-1)
         width, none, endless = high - low, torch.zeros(POSE), torch.full((POSE,), torch.inf)
         self.low, self.high = torch.cat([-endless, low]), torch.cat([endless, high])
@@ -140,18 +125,6 @@ class _Problem:
         self.prior = torch.cat([none, 1 / (weights.expression * width)])  # 1 / standard deviation
         jump = torch.cat([torch.tensor([weights.turn] * 3 + [weights.move] * 3), weights.speech * width])
         self.smooth = 1 / jump.square()
-
-    def _metric(self, scale: float) -> Tensor:
-        """(T, 68, 2, 2): takes pixels to standard deviations; jaw points are measured across their contour."""
-        sigma = self.weights.landmarks() * scale
-        metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(self.target), 1, 1, 1)
-        line = self.target[:, layout.JAW]
-        along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
-        along = torch.nn.functional.normalize(along, dim=-1)
-        across = torch.stack([-along[..., 1], along[..., 0]], -1)
-        rows = [across / (self.weights.jaw * scale), along / (self.weights.jaw_slide * scale)]
-        metric[:, layout.JAW] = torch.stack(rows, -2)
-        return metric
 
     def first_pose(self, known: Tensor) -> Tensor:
         """Scaled orthography on the points that do not talk (DeMenthon & Davis 1995), held through the gaps."""
@@ -166,10 +139,11 @@ class _Problem:
         turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
         depth = self.camera[0] / scale
         pose = torch.cat([angles(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
-        return pose[_nearest(known, len(self.target))]
+        # the last digits of least squares differ from call to call, and the descent from here would multiply them
+        return pose.float().double()[_nearest(known, len(self.target))]
 
     def pixels(self, identity: Tensor, local: Tensor) -> Tensor:
-        """The 68 points of each frame, (T, 68, 2)."""
+        """The points of each frame, (T, P, 2)."""
         return self._place(identity, local)[0]
 
     def _place(self, identity: Tensor, local: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,38 +155,37 @@ class _Problem:
 
     def misfit(self, identity: Tensor, local: Tensor, frames: Tensor) -> Tensor:
         """Huber's loss of the landmarks plus the expression's prior, per frame."""
-        error = self.pixels(identity, local) - self.target[frames]
+        error = self.mix @ (self.pixels(identity, local) - self.target[frames])
         length = (self.metric[frames] @ error.unsqueeze(-1)).flatten(2).norm(dim=-1)
         k = self.weights.outlier
         data = torch.where(length < k, 0.5 * length**2, k * (length - 0.5 * k)).sum(-1) * self.seen[frames]
         return data + 0.5 * ((local - self.rest) * self.prior).square().sum(-1)
 
-    def linearise(self, identity: Tensor, local: Tensor, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals (T, 136) in standard deviations, their Jacobian by pose + expression, and the one by the points of
-        the face before it is turned."""
+    def linearise(
+        self, identity: Tensor, local: Tensor, frames: Tensor, by_identity: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Residuals (T, 2 R) in standard deviations, and their Jacobian by pose + expression (+ identity)."""
         pixels, turned, at = self._place(identity, local)
         inverse = 1 / (DISTANCE - at[..., 2])
         zero = torch.zeros_like(inverse)
         across = torch.stack([inverse, zero, at[..., 0] * inverse**2], -1)
         down = torch.stack([zero, -inverse, -at[..., 1] * inverse**2], -1)
         metric = self.metric[frames]
-        residual = (metric @ (pixels - self.target[frames]).unsqueeze(-1)).squeeze(-1)
+        residual = (metric @ (self.mix @ (pixels - self.target[frames])).unsqueeze(-1)).squeeze(-1)
         robust = (self.weights.outlier / residual.norm(dim=-1).clamp(min=1e-9)).clamp(max=1).sqrt()
         robust = robust * self.seen[frames, None]
-        to_residual = robust[..., None, None] * metric @ (self.camera[0] * torch.stack([across, down], -2))
+        to_pixels = self.camera[0] * torch.stack([across, down], -2)
         turn = matrix(local[:, :3])
         around_y = torch.stack([-local[:, 2].sin(), local[:, 2].cos(), torch.zeros(len(local))], -1)
         around_z = torch.tensor([0.0, 0.0, 1.0]).expand_as(around_y)
         axes = torch.stack([turn[:, :, 0], around_y, around_z], 1)  # d(R·p)/d(angle) = axis × R·p
         spin = torch.linalg.cross(axes[:, None], turned[:, :, None]).mT
-        by_shape = to_residual @ turn[:, None]
-        parts = [
-            to_residual @ spin,
-            to_residual,
-            torch.einsum("tpij,pje->tpie", by_shape, self.basis_e),
-        ]
-        jacobian = torch.cat(parts, -1).flatten(1, 2)
-        return (residual * robust.unsqueeze(-1)).flatten(1), jacobian, by_shape
+        by_shape = to_pixels @ turn[:, None]
+        bases = [self.basis_e, self.basis_i] if by_identity else [self.basis_e]
+        parts = [to_pixels @ spin, to_pixels, *(torch.einsum("tpij,pje->tpie", by_shape, each) for each in bases)]
+        mixed = self.mix @ torch.cat(parts, -1).flatten(2)
+        jacobian = robust[..., None, None] * metric @ mixed.unflatten(-1, (2, -1))
+        return (residual * robust.unsqueeze(-1)).flatten(1), jacobian.flatten(1, 2)
 
     def solve_identity(self, frames: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """One identity, and each frame's pose and expression, without regard to time."""
@@ -228,8 +201,8 @@ class _Problem:
 
         def system(x: Tensor) -> Callable[[float], Arrow]:
             identity, local = split(x)
-            r, j, by_shape = self.linearise(identity, local, frames)
-            g = torch.einsum("tpij,pje->tpie", by_shape, self.basis_i).flatten(1, 2)
+            r, both = self.linearise(identity, local, frames, by_identity=True)
+            j, g = both.tensor_split([width], -1)
             blocks, cross, shared = j.mT @ j + torch.diag(self.prior**2), j.mT @ g, (g.mT @ g).sum(0)
             shared = shared + trust * torch.eye(len(identity))
             by_local = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
@@ -261,7 +234,7 @@ class _Problem:
 
             def system(x: Tensor, smooth: Tensor = smooth) -> Callable[[float], Chain]:
                 local = x.view(count, width)
-                r, j, _ = self.linearise(identity, local, frames)
+                r, j = self.linearise(identity, local, frames)
                 blocks = j.mT @ j + torch.diag(self.prior**2)
                 gradient = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
                 gradient = (gradient + smooth * bend(local)).flatten()

@@ -35,6 +35,7 @@ SHAPES = {
     "expression_names": (-1,),
     "landmarks68": (68,),
 }
+GAZE = 0.52  # radians that an eyeball turns at weight 1: what moves a lid's rim as far as eyeLookDown moves the upper
 SKIN, HAIR, BROW, LIPS = (0.85, 0.65, 0.56), (0.22, 0.16, 0.12), (0.36, 0.25, 0.19), (0.72, 0.40, 0.38)
 COLOURS = {"mouth": (0.22, 0.07, 0.07), "socket": (0.62, 0.38, 0.34), "gums": (0.68, 0.36, 0.36)}
 COLOURS |= {"teeth": (0.93, 0.91, 0.86), "eyeball": (0.92, 0.91, 0.90)}
@@ -62,12 +63,14 @@ def ict(*, path: str | None = None) -> FaceModel:
     skin = _skin(neutral)[triangles].all(1)
     origin = _centroid(neutral, triangles[skin])
     mean = (neutral - origin) / 10  # centimetres → decimetres
+    names = [str(name) for name in arrays["expression_names"]]
+    expression = _turn_eyes(arrays["expression"][:, :count], names, neutral)
     return FaceModel(
         FaceData(
             name="ict",
             mean=torch.from_numpy(mean).float(),
             identity=_basis(arrays["identity"][:, :count]),
-            expression=_basis(arrays["expression"][:, :count]),
+            expression=_basis(expression),
             expression_range=torch.tensor([[0.0, 1.0]]).repeat(len(arrays["expression"]), 1),
             albedo=torch.from_numpy(_albedo(neutral, landmarks)).float(),
             texture=torch.zeros(count, 3, 0),
@@ -76,7 +79,8 @@ def ict(*, path: str | None = None) -> FaceModel:
             hole=torch.from_numpy(close_holes(triangles[skin], mean)),
             landmarks=torch.from_numpy(landmarks),
             lower=torch.from_numpy(mean[:, 1] < mean[landmarks[33], 1]),
-            expression_names=tuple(str(name) for name in arrays["expression_names"]),
+            expression_names=tuple(names),
+            pupils=torch.tensor([_pupil(neutral, ball) for ball in _eyeballs(neutral)]),
         )
     )
 
@@ -134,6 +138,42 @@ def _skin(neutral: Array) -> Array:
     return inside
 
 
+def _eyeballs(neutral: Array) -> tuple[Array, Array]:
+    """Which vertices are the eyeball in the picture's left, and in its right."""
+    balls = np.zeros(len(neutral), bool)
+    balls[_part("eyeball")] = True
+    return balls & (neutral[:, 0] < 0), balls & (neutral[:, 0] > 0)
+
+
+def _pupil(neutral: Array, ball: Array) -> int:
+    """The foremost vertex in the middle of an eyeball's front."""
+    low, high = neutral[ball].min(0), neutral[ball].max(0)
+    centre = (low + high) / 2
+    off = np.hypot(*(neutral[:, :2] - centre[:2]).T) + 9 * (~ball | (neutral[:, 2] < centre[2]))
+    near = np.flatnonzero(off < off.min() + 0.05)
+    return int(near[neutral[near, 2].argmax()])
+
+
+def _turn_eyes(expression: Array, names: list[str], neutral: Array) -> Array:
+    """The light model's eyeLook shapes move the lids alone and leave it to a rig to turn the eyeballs: here each turns
+    its own by `GAZE`, along the chord, so that half a weight is half the way."""
+    turned = expression.copy()
+    for side, ball in zip("RL", _eyeballs(neutral), strict=True):  # the subject's right is in the picture's left
+        outward = -1 if side == "R" else 1
+        centre = (neutral[ball].min(0) + neutral[ball].max(0)) / 2
+        arm = neutral[ball] - centre
+        for way, (dx, dy) in {"Out": (outward, 0), "In": (-outward, 0), "Up": (0, 1), "Down": (0, -1)}.items():
+            if (name := f"eyeLook{way}_{side}") not in names:
+                continue
+            sin, cos = np.sin(GAZE), np.cos(GAZE)
+            across = arm[:, 0] * dx + arm[:, 1] * dy
+            forward = cos * arm[:, 2] - sin * across
+            sideways = cos * across + sin * arm[:, 2]
+            moved = np.stack([dx * (sideways - across), dy * (sideways - across), forward - arm[:, 2]], 1)
+            turned[names.index(name), ball] = moved
+    return turned
+
+
 def _centroid(points: Array, triangles: Array) -> Array:
     """Of the surface, so that a denser mesh around the mouth does not pull it down."""
     corners = points[triangles]
@@ -160,9 +200,7 @@ def _albedo(neutral: Array, landmarks: Array) -> Array:
         colour[_part(part)] = rgb
     inside = np.r_[_part("mouth"), _part("gums"), _part("teeth")]
     colour[inside] *= np.clip((z[inside] - 4.5) / 5.5, 0.2, 1)[:, None]  # no light falls far into a mouth
-    balls = np.zeros(len(neutral), bool)
-    balls[_part("eyeball")] = True
-    for ball in (balls & (x < 0), balls & (x > 0)):
+    for ball in _eyeballs(neutral):
         centre = (neutral[ball].min(0) + neutral[ball].max(0)) / 2
         off = np.hypot(x - centre[0], y - centre[1]) + 9 * (z < centre[2])
         for radius, rgb in ((0.62, RIM), (0.54, IRIS), (0.24, PUPIL)):

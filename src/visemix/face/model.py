@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,6 +29,7 @@ class FaceData:
     landmarks: Int[Tensor, "68"]  # iBUG-68 order
     lower: Bool[Tensor, " N"]  # vertices below the nose, which talk
     expression_names: tuple[str, ...] = ()  # one for each of E where the model has names for them
+    pupils: Int[Tensor, " eyes"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # image left, right
 
 
 class FaceModel(nn.Module):
@@ -45,6 +46,7 @@ class FaceModel(nn.Module):
     hole: Tensor
     closed_skin: Tensor  # (·, 3) the triangles of the skin and those that close its mouth and eyes
     landmark_ids: Tensor
+    pupil_ids: Tensor  # (2,) the middle of each iris, image left first; (0,) where eyes do not turn
     lower: Tensor
     _points_identity: Tensor  # (204, I) the bases at the landmarks alone
     _points_expression: Tensor  # (204, E)
@@ -55,12 +57,13 @@ class FaceModel(nn.Module):
         super().__init__()
         self.name = data.name
         self.expression_names = data.expression_names
-        for field in ("mean", "identity", "expression", "expression_range", "albedo", "texture"):
-            self._keep(field, getattr(data, field).float().contiguous())
+        for name in ("mean", "identity", "expression", "expression_range", "albedo", "texture"):
+            self._keep(name, getattr(data, name).float().contiguous())
         self._keep("triangles", data.triangles.long())
         self._keep("hole", data.hole.long())
         self._keep("closed_skin", torch.cat([data.triangles[data.skin], data.hole]).long())
         self._keep("landmark_ids", data.landmarks.long())
+        self._keep("pupil_ids", data.pupils.long())
         self._keep("skin", data.skin)
         self._keep("lower", data.lower)
         basis = self.expression[self.landmark_ids].flatten(0, 1)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.face import layout
-from visemix.face.appearance import Frames
-from visemix.face.fit import RECONSTRUCT, Fit, Progress, Reconstructor, summarise
+from visemix.face.appearance import Frames, Labels
+from visemix.face.fit import RECONSTRUCT, Fit, Progress, Reconstructor, require_face, summarise
 from visemix.face.geometry import Geometry
 from visemix.face.model import FaceModel
 from visemix.ops.camera import DISTANCE, project, square_camera
@@ -138,9 +138,12 @@ class FromNetwork(Reconstructor):
         size: int,
         frames: Frames,
         progress: Progress | None = None,
+        *,
+        cut: int | None = None,
+        points: Float[Tensor, "T Q 2"] | None = None,
+        labels: Labels | None = None,
     ) -> Fit:
-        if not present.any():
-            raise VisemixError("no frame has a face; there is nothing to fit")
+        require_face(present, cut)
         align = layout.align_224(landmarks, (size, size))
         vectors = []
         for low in range(0, len(landmarks), self.batch):
@@ -148,8 +151,13 @@ class FromNetwork(Reconstructor):
             vectors.append(self.net(crop(frames(list(some)).float() / 255, align.camera()[low : some.stop])))
             if progress:
                 progress(some.stop, len(landmarks))
-        parts = layout.split(_bridge(torch.cat(vectors), present))
-        identity, texture = parts["identity"][present].mean(0), parts["texture"][present].mean(0)
+        found = torch.cat(vectors)
+        whole = _bridge(found, present)
+        whole[:cut] = _bridge(found[:cut], present[:cut])
+        parts = layout.split(whole)
+        known = present.nonzero()[:, 0]
+        known = known if cut is None else known[known < cut]
+        identity, texture = parts["identity"][known].mean(0), parts["texture"][known].mean(0)
         pose = torch.cat([parts["angles"], parts["translation"]], -1)
         ids = self.face.landmark_ids
         points = self.face.mean[ids] + self.face.identity[ids] @ identity
@@ -157,7 +165,9 @@ class FromNetwork(Reconstructor):
         pose = recentre(points, pose, align.camera(), square_camera(size))
         albedo = (self.face.albedo + self.face.texture @ texture).clamp(0, 1)
         geometry = Geometry(identity, parts["expression"], pose)
-        return summarise(self.face, geometry, _calm(parts["light"]), albedo, landmarks, present, size)
+        light = _calm(parts["light"])
+        light[:cut] = _calm(parts["light"][:cut])
+        return summarise(self.face, geometry, light, albedo, landmarks, present, size)
 
 
 def crop(pictures: Float[Tensor, "B 3 H W"], camera: Float[Tensor, "B 3"]) -> Float[Tensor, "B 3 224 224"]:

@@ -31,6 +31,11 @@ INDEX_68 = np.array([
 # fmt: on
 
 
+MESH = 478  # points of mediapipe's face mesh with its irises
+AGREE = 0.2  # of a face's size: two detectors of one face are within a quarter of this on average
+BESIDE = 1.5  # sizes: how far from a face the neck or hand is that its landmarks may have slid to
+
+
 @dataclass(frozen=True)
 class Track:
     """One face through the frames `start` … `stop − 1`. Pixels of the source picture, x right, y down; the centre of
@@ -71,6 +76,9 @@ TRACKER: Registry[Tracker] = Registry("face tracker")
 @TRACKER.register("mediapipe")
 class MediaPipe(Tracker):
     """mediapipe 0.10's face mesh with its bundled weights; small faces are looked for by its full-range detector.
+
+    The detector also sees to it that the mesh lies on a face: where it finds one beside the mesh, on which no mesh
+    lies, the landmarks have slid to a neck or a hand, and are looked for anew; where that fails the face is away.
 
     `mode="tracking"` follows a face from frame to frame (for fitting); `"static"` looks at each frame by itself, so
     that a score does not depend on the frames before. A face that is away for up to `bridge` frames stays one track;
@@ -149,6 +157,48 @@ def _apart(a: Points, b: Points) -> float:
     return float(np.linalg.norm(a.mean(0) - b.mean(0))) / max(size, 1e-6)
 
 
+@dataclass(frozen=True)
+class Detection:
+    """A face as a detector sees it, pixels."""
+
+    centre: tuple[float, float]
+    size: float  # the longer side of its box
+    marks: Float[np.ndarray, "4 2"]  # where `MARKS` are
+
+
+# an eye's corners each, the tip of the nose, the lips: what of the mesh the detector's first four points are
+MARKS = ([33, 133], [362, 263], [1], [13, 14])
+
+
+def distinct(faces: list[Points]) -> list[Points]:
+    """Each face once: what lies within half a face's size of one before it is that one again."""
+    kept: list[Points] = []
+    for face in faces:
+        if all(_apart(face, other) > 0.5 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def believed(faces: list[Points], seen: list[Detection]) -> list[Points]:
+    """The faces but those beside which a face is seen that is none of them: these slid to a neck, or elsewhere.
+
+    What the detector does not see says nothing: it knows fewer profiles than the mesh.
+    """
+    agree = [[_off(face, each) < AGREE for each in seen] for face in faces]
+    missed = [each for k, each in enumerate(seen) if not any(row[k] for row in agree)]
+    return [
+        face
+        for face, row in zip(faces, agree, strict=True)
+        if any(row) or all(np.linalg.norm(face.mean(0) - each.centre) > BESIDE * each.size for each in missed)
+    ]
+
+
+def _off(face: Points, seen: Detection) -> float:
+    """Mean distance of the four marks, in sizes of the face."""
+    marks = np.stack([face[ids].mean(0) for ids in MARKS])
+    return float(np.linalg.norm(marks - seen.marks, axis=1).mean()) / seen.size
+
+
 class _Mesh:
     """mediapipe's graphs, opened once: the mesh over whole frames, and detector + mesh over windows for small faces."""
 
@@ -173,43 +223,44 @@ class _Mesh:
     def faces(self, picture: Picture) -> list[Points]:
         """The points of each face in a picture."""
         with nullcontext() if self.silent else quiet():
-            found = _landmarks(self.whole, picture) or self._small(picture)
+            seen = self._detected(picture, 0, 0)
+            found = believed(distinct(_landmarks(self.whole, picture)), seen)
+            found = found or believed(self._small(picture, seen), seen)
         self.silent |= bool(found)  # and once more at its first face
         return found
 
-    def _small(self, picture: Picture) -> list[Points]:
-        boxes = self._boxes(picture, 0, 0)
-        if not boxes:
-            boxes = [
-                box
+    def _small(self, picture: Picture, seen: list[Detection]) -> list[Points]:
+        if not seen:
+            seen = [
+                each
                 for x, y, side in _tiles(*picture.shape[:2])
-                for box in self._boxes(picture[y : y + side, x : x + side], x, y)
+                for each in self._detected(picture[y : y + side, x : x + side], x, y)
             ]
-        boxes.sort(key=lambda box: box[2], reverse=True)
         found: list[Points] = []
-        for x, y, size in boxes:
-            low_x, low_y = max(int(x - 1.25 * size), 0), max(int(y - 1.25 * size), 0)
-            crop = picture[low_y : int(y + 1.25 * size), low_x : int(x + 1.25 * size)]
-            for points in _landmarks(self.window, np.ascontiguousarray(crop)):
-                moved = points + np.array([low_x, low_y], np.float32)
-                if all(_apart(moved, other) > 0.5 for other in found):
-                    found.append(moved)
-        return found[: self.limit]
+        for each in sorted(seen, key=lambda each: each.size, reverse=True):
+            low_x, low_y = (max(int(at - 1.25 * each.size), 0) for at in each.centre)
+            high_x, high_y = (int(at + 1.25 * each.size) for at in each.centre)
+            crop = picture[low_y:high_y, low_x:high_x]
+            found += [points + np.array([low_x, low_y], np.float32) for points in _landmarks(self.window, crop)]
+        return distinct(found)[: self.limit]
 
-    def _boxes(self, picture: Picture, x: int, y: int) -> list[tuple[float, float, float]]:
-        """Centre and size of the faces that the detector sees, in pixels of the picture that this one was cut from."""
+    def _detected(self, picture: Picture, x: int, y: int) -> list[Detection]:
+        """What the detector sees, in pixels of the picture that this one was cut from at (x, y)."""
         height, width = picture.shape[:2]
         found = []
         for detection in self.detector.process(np.ascontiguousarray(picture)).detections or []:
-            box = detection.location_data.relative_bounding_box
+            place = detection.location_data
+            box = place.relative_bounding_box
             centre = ((box.xmin + box.width / 2) * width + x, (box.ymin + box.height / 2) * height + y)
-            found.append((*centre, max(box.width * width, box.height * height)))
+            marks = np.array([(p.x * width + x, p.y * height + y) for p in place.relative_keypoints[: len(MARKS)]])
+            found.append(Detection(centre, max(box.width * width, box.height * height), marks))
         return found
 
 
 def _landmarks(graph: Any, picture: Picture) -> list[Points]:
     height, width = picture.shape[:2]
     side = max(height, width)
+    picture = np.ascontiguousarray(picture)
     if height != width:  # mediapipe turns its crops in normalised coordinates, which is right in a square only
         picture = np.pad(picture, ((0, side - height), (0, side - width), (0, 0)))
     faces = graph.process(picture).multi_face_landmarks or []
