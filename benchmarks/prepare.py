@@ -44,19 +44,19 @@ def measure_clip(video: Path, face: FaceModel, tracker: Tracker, size: int, shee
             for frame in reader.between(track.start, track.stop):
                 pictures.write(cut(frame, box, size))
         clock.append(time.perf_counter())
-        half = []
+        thirds = []
         file = FrameFile(path)
 
         def tell(done: int, steps: int) -> None:
-            if done == STEPS // 2 and not half:
-                half.append(time.perf_counter())
+            if done >= (len(thirds) + 1) * STEPS // 3 and len(thirds) < 2:
+                thirds.append(time.perf_counter())
 
         fit = FromLandmarks(face)(points, present, size, file.frames, tell)
-        clock += [*half, time.perf_counter()]
+        clock += [*thirds, time.perf_counter()]
         cpu = time.process_time() - cpu
         if sheet:
             draw_sheet(sheet / f"{video.stem}.png", face, fit, points, file, size)
-    spent = dict(zip(("track", "crop", "geometry", "appearance"), np.diff(clock).tolist(), strict=True))
+    spent = dict(zip(("track", "crop", "geometry", "refine", "appearance"), np.diff(clock).tolist(), strict=True))
     fitted = landmarks_of(face, Geometry(fit.identity, fit.expression, fit.pose), size)
     return {
         "clip": video.name,

@@ -27,6 +27,9 @@ def prepare(
     face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
     holdout: Annotated[float, typer.Option(help="Seconds at a clip's end that nothing is estimated from.")] = 2.0,
+    refine: Annotated[
+        str, typer.Option(help="Bring the mesh to lie on the pictures (dense), or not (none).")
+    ] = "dense",
     jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
     scene: Annotated[
         str, typer.Option(help="Who tells head, torso and background apart: mediapipe, bisenet or none.")
@@ -50,6 +53,7 @@ def prepare(
         face=part("face", face),
         size=size,
         holdout=holdout,
+        fit={"name": "landmarks", "refine": refine},
         jobs=jobs,
         scene=None if scene == "none" else part("scene", scene),
         overwrite=overwrite,

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from visemix.ops.camera import DISTANCE, FOCAL, project, square_camera, unproject
+from visemix.ops.camera import DISTANCE, FOCAL, project, project_jacobian, square_camera, unproject
 
 # Deep3DFaceRecon's five standard points (similarity_Lm3D_all.mat), decimetres
 FIVE = torch.tensor(
@@ -61,3 +61,10 @@ def test_every_item_has_a_camera_of_its_own():
 def test_unprojecting_undoes_projecting():
     camera = torch.tensor([1000.0, 90.0, 130.0])
     torch.testing.assert_close(unproject(project(FIVE, camera), camera), FIVE, rtol=0, atol=1e-5)
+
+
+def test_the_jacobian_of_the_projection_is_its_derivative():
+    points = torch.tensor([[0.3, -0.2, 0.4], [-0.7, 0.5, -1.0]], dtype=torch.double)
+    camera = square_camera(224).double()
+    exact = torch.autograd.functional.jacobian(lambda p: project(p, camera)[:, :2], points)
+    torch.testing.assert_close(project_jacobian(points, camera[0]), torch.stack([exact[k, :, k] for k in (0, 1)]))

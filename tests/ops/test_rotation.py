@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from visemix.ops.rotation import angles, matrix, pose_points
+from visemix.ops.rotation import angles, matrix, pose_points, spin
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,9 @@ def test_autocast_does_not_coarsen_a_pose():
     with torch.autocast("cpu", torch.bfloat16):
         found = pose_points(points, pose)
     assert torch.equal(found, pose_points(points, pose))
+
+
+def test_points_spin_as_the_angles_grow():
+    turn, points = torch.tensor([0.2, -0.4, 0.3], dtype=torch.double), torch.tensor([[0.3, -0.2, 0.4]]).double()
+    exact = torch.autograd.functional.jacobian(lambda a: points @ matrix(a).mT, turn)
+    torch.testing.assert_close(spin(turn, points @ matrix(turn).mT), exact)

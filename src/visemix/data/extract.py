@@ -194,14 +194,18 @@ def _source(video: Path, first: int) -> dict[str, Any]:
     }
 
 
-def _quality(fit: Fit) -> dict[str, float]:
+def _quality(fit: Fit) -> dict[str, float | list[float]]:
     names = ("reprojection_px", "inner_mouth_px", "mouth_opening_r")
-    return {name: round(float(getattr(fit, name)), 4) for name in names}
+    quality: dict[str, float | list[float]] = {name: round(float(getattr(fit, name)), 4) for name in names}
+    if fit.flow_px is not None:
+        quality["flow_px"] = [round(left, 4) for left in fit.flow_px]
+    return quality
 
 
 def _tensors(fit: Fit, wave: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
     names = ("identity", "expression", "pose", "camera", "light", "albedo", "error")
-    return {name: getattr(fit, name) for name in names} | {"wave": wave, "landmarks": landmarks}
+    free = {} if fit.shape is None else {"shape": fit.shape}
+    return {name: getattr(fit, name) for name in names} | free | {"wave": wave, "landmarks": landmarks}
 
 
 def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterator[Tensor]:

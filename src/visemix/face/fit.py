@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,8 +15,11 @@ from torch import Tensor
 
 from visemix.face import layout
 from visemix.face.appearance import Frames, Labels, fit_appearance
-from visemix.face.geometry import Geometry, Weights, fit_geometry
+from visemix.face.evidence import Weights
+from visemix.face.geometry import Geometry, fit_geometry, refit_geometry
 from visemix.face.model import FaceModel
+from visemix.face.refine import anchors, refine
+from visemix.face.unwrap import opencv
 from visemix.ops.camera import project, square_camera
 from visemix.ops.rotation import pose_points
 from visemix.registry import Registry
@@ -39,6 +44,8 @@ class Fit(TensorStruct):
     reprojection_px: float  # the same, mean over the frames in which the face is seen
     inner_mouth_px: float
     mouth_opening_r: float  # Pearson's r of the fitted against the detected mouth opening
+    shape: Float[Tensor, "N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
+    flow_px: tuple[float, float] | None = None  # median flow left, px of a 512² picture, before and after refinement
 
 
 class Reconstructor(ABC):
@@ -81,15 +88,24 @@ class FromLandmarks(Reconstructor):
     """Least squares on the landmarks, then light and albedo from the pixels; any face model, no weights.
 
     `smooth` scales how much the motion may accelerate: 1 is faithful to speech, 0.5 calmer. `appearance_frames` are
-    looked at for light and albedo.
+    looked at for light and albedo. `refine` "dense" brings the mesh to lie on the pictures (`face.refine`): held-out
+    frames, too, each by its own picture; "none" leaves it where the landmarks have it.
     """
 
     def __init__(
-        self, face: FaceModel, *, smooth: float = 1.0, identity_frames: int = 48, appearance_frames: int = 32
+        self,
+        face: FaceModel,
+        *,
+        smooth: float = 1.0,
+        identity_frames: int = 48,
+        appearance_frames: int = 32,
+        refine: Literal["dense", "none"] = "dense",
     ) -> None:
         if smooth <= 0:
             raise VisemixError(f"smooth must be above 0, not {smooth}")
-        self.face = face
+        if refine == "dense":
+            opencv()  # what is missing is said before a video is read
+        self.face, self.refine = face, refine
         base = Weights()
         self.weights = Weights(turn=base.turn * smooth, move=base.move * smooth, speech=base.speech * smooth)
         self.identity_frames, self.appearance_frames = identity_frames, appearance_frames
@@ -118,8 +134,30 @@ class FromLandmarks(Reconstructor):
                 self.identity_frames,
                 cut=cut,
                 points=points,
-                step=lambda part: tell(round(part * STEPS / 2), STEPS),
+                step=lambda part: tell(round(part * STEPS / 3), STEPS),
             )
+            left = None
+            if self.refine == "dense":
+                again = partial(
+                    refit_geometry,
+                    self.face,
+                    landmarks=landmarks,
+                    present=present,
+                    size=size,
+                    weights=anchors(self.weights),
+                    cut=cut,
+                    points=points,
+                )
+                geometry, left = refine(
+                    self.face,
+                    geometry,
+                    present,
+                    size,
+                    frames,
+                    again,
+                    cut=cut,
+                    step=lambda part: tell(round((1 + part) * STEPS / 3), STEPS),
+                )
             light, albedo = fit_appearance(
                 self.face,
                 geometry,
@@ -129,9 +167,9 @@ class FromLandmarks(Reconstructor):
                 self.appearance_frames,
                 cut=cut,
                 labels=labels,
-                step=lambda part: tell(round((1 + part) * STEPS / 2), STEPS),
+                step=lambda part: tell(round((2 + part) * STEPS / 3), STEPS),
             )
-        return summarise(self.face, geometry, light, albedo, landmarks, present, size)
+        return replace(summarise(self.face, geometry, light, albedo, landmarks, present, size), flow_px=left)
 
 
 def fit_clip(
@@ -181,14 +219,15 @@ def summarise(
         reprojection_px=float(off[present][:, layout.NO_JAW].mean()),
         inner_mouth_px=float(off[present][:, layout.INNER_MOUTH].mean()),
         mouth_opening_r=correlation(opening(fitted[present]), opening(landmarks[present])),
+        shape=geometry.shape,
     )
 
 
 def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor, "T 68 2"]:
     """Where the fitted mesh has its 68 points, in pixels of the crop."""
     ids = face.landmark_ids
-    shape = face.mean[ids] + face.identity[ids] @ geometry.identity
-    points = shape + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)
+    points = geometry.neutral(face)[ids]
+    points = points + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)
     camera = square_camera(size).expand(len(points), 3)
     return project(pose_points(points, geometry.pose), camera)[..., :2]
 

@@ -8,7 +8,7 @@ solves all frames at once; second differences over time couple them, so the syst
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,8 +18,8 @@ from visemix.face import layout
 from visemix.face.evidence import Evidence, Weights, evidence
 from visemix.face.model import FaceModel
 from visemix.face.solve import Arrow, Chain, bend, minimise
-from visemix.ops.camera import DISTANCE, square_camera
-from visemix.ops.rotation import angles, matrix
+from visemix.ops.camera import DISTANCE, project_jacobian, square_camera
+from visemix.ops.rotation import angles, matrix, spin
 
 POSE = 6
 FLIP = torch.tensor([1.0, -1.0])  # y up in space, down in the picture
@@ -31,6 +31,28 @@ class Geometry:
     identity: Float[Tensor, " I"]
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]
+    shape: Float[Tensor, "N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
+
+    def neutral(self, face: FaceModel) -> Float[Tensor, "N 3"]:
+        """The person's face at rest."""
+        rest = face.mean + face.identity @ self.identity
+        return rest if self.shape is None else rest + self.shape
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Normal equations of what else is known of some frames' pose and expression, linear around `at`."""
+
+    at: Float[Tensor, "T D"]
+    blocks: Float[Tensor, "T D D"]  # JᵀJ
+    right: Float[Tensor, "T D"]  # Jᵀ · what is missing
+    least: Float[Tensor, " T"]  # half the square of what is missing
+
+    def cost(self, local: Float[Tensor, "T D"]) -> Float[Tensor, ""]:
+        return (0.5 * (local - self.at) * (self.gradient(local) - self.right)).sum() + self.least.sum()
+
+    def gradient(self, local: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        return (self.blocks @ (local - self.at).unsqueeze(-1)).squeeze(-1) - self.right
 
 
 Step = Callable[[float], None]
@@ -68,17 +90,38 @@ def fit_geometry(
     start = local[_nearest(chosen, count)]
     start[:, :POSE] = pose
     start[chosen] = local
-    overlap = 20
-    parts = []
-    windows = [(low, min(low + window, cut), cut) for low in range(0, cut, window)]
-    windows += [(low, min(low + window, count), count) for low in range(cut, count, window)]
-    for low, high, end in windows:
-        first, last = max(low - overlap, 0), min(high + overlap, end)
-        local = problem.solve_frames(identity, start[first:last], first)
-        parts.append(local[low - first :][: high - low])
-        step(0.5 + 0.5 * high / count)
-    local = torch.cat(parts)
+    local = problem.solve_clip(identity, start, cut, window, step=lambda part: step(0.5 + 0.5 * part))
     return Geometry(identity.float(), local[:, POSE:].float(), local[:, :POSE].float())
+
+
+More = Callable[[int, int], Normal]  # of the frames from the first one up to the last
+
+
+def refit_geometry(
+    face: FaceModel,
+    geometry: Geometry,
+    more: More,
+    *,
+    landmarks: Float[Tensor, "T 68 2"],
+    present: Bool[Tensor, " T"],
+    size: int,
+    weights: Weights | None = None,
+    window: int = 500,
+    cut: int | None = None,
+    points: Float[Tensor, "T Q 2"] | None = None,
+) -> Geometry:
+    """Pose and expression again, as `fit_geometry` finds them, near `geometry` and with what `more` tells of frames.
+
+    Frames that are not `present` are left as they are, and so is what all frames share.
+    """
+    weights = weights or Weights()
+    seen = evidence(face, landmarks, points, size, weights)
+    problem = _Problem(face, seen, present, size, weights, geometry.shape)
+    start = torch.cat([geometry.pose, geometry.expression], -1).double()
+    count = len(start)
+    local = problem.solve_clip(geometry.identity.double(), start, count if cut is None else cut, window, more)
+    local = torch.where(present.unsqueeze(-1), local, start).float()
+    return replace(geometry, expression=local[:, POSE:], pose=local[:, :POSE])
 
 
 def spread(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K"]:
@@ -112,9 +155,17 @@ class _Problem:
     A frame's own unknowns are its pose and then its expression.
     """
 
-    def __init__(self, face: FaceModel, seen: Evidence, present: Tensor, size: int, weights: Weights) -> None:
+    def __init__(
+        self,
+        face: FaceModel,
+        seen: Evidence,
+        present: Tensor,
+        size: int,
+        weights: Weights,
+        shape: Tensor | None = None,
+    ) -> None:
         ids = seen.vertices
-        bases = (face.mean, face.identity, face.expression)
+        bases = (face.mean if shape is None else face.mean + shape, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
         self.target, self.mix, self.metric = seen.target, seen.mix, seen.metric
         self.seen, self.weights, self.camera = present.double(), weights, square_camera(size).double()
@@ -166,23 +217,18 @@ class _Problem:
     ) -> tuple[Tensor, Tensor]:
         """Residuals (T, 2 R) in standard deviations, and their Jacobian by pose + expression (+ identity)."""
         pixels, turned, at = self._place(identity, local)
-        inverse = 1 / (DISTANCE - at[..., 2])
-        zero = torch.zeros_like(inverse)
-        across = torch.stack([inverse, zero, at[..., 0] * inverse**2], -1)
-        down = torch.stack([zero, -inverse, -at[..., 1] * inverse**2], -1)
         metric = self.metric[frames]
         residual = (metric @ (self.mix @ (pixels - self.target[frames])).unsqueeze(-1)).squeeze(-1)
         robust = (self.weights.outlier / residual.norm(dim=-1).clamp(min=1e-9)).clamp(max=1).sqrt()
         robust = robust * self.seen[frames, None]
-        to_pixels = self.camera[0] * torch.stack([across, down], -2)
-        turn = matrix(local[:, :3])
-        around_y = torch.stack([-local[:, 2].sin(), local[:, 2].cos(), torch.zeros(len(local))], -1)
-        around_z = torch.tensor([0.0, 0.0, 1.0]).expand_as(around_y)
-        axes = torch.stack([turn[:, :, 0], around_y, around_z], 1)  # d(R·p)/d(angle) = axis × R·p
-        spin = torch.linalg.cross(axes[:, None], turned[:, :, None]).mT
-        by_shape = to_pixels @ turn[:, None]
+        to_pixels = project_jacobian(at, self.camera[0])
+        by_shape = to_pixels @ matrix(local[:, :3])[:, None]
         bases = [self.basis_e, self.basis_i] if by_identity else [self.basis_e]
-        parts = [to_pixels @ spin, to_pixels, *(torch.einsum("tpij,pje->tpie", by_shape, each) for each in bases)]
+        parts = [
+            to_pixels @ spin(local[:, :3], turned),
+            to_pixels,
+            *(torch.einsum("tpij,pje->tpie", by_shape, each) for each in bases),
+        ]
         mixed = self.mix @ torch.cat(parts, -1).flatten(2)
         jacobian = robust[..., None, None] * metric @ mixed.unflatten(-1, (2, -1))
         return (residual * robust.unsqueeze(-1)).flatten(1), jacobian.flatten(1, 2)
@@ -218,25 +264,51 @@ class _Problem:
         x = minimise(torch.cat([start.flatten(), torch.zeros_like(bound)]), cost, system, low, high)
         return split(x)
 
-    def solve_frames(self, identity: Tensor, local: Tensor, first: int) -> Tensor:
+    def solve_clip(
+        self,
+        identity: Tensor,
+        start: Tensor,
+        cut: int,
+        window: int,
+        more: More | None = None,
+        step: Step = lambda done: None,
+    ) -> Tensor:
+        """Pose and expression of all frames, `window` at once; those before `cut` do not depend on those from it on."""
+        count, overlap = len(start), 20
+        windows = [(low, min(low + window, cut), cut) for low in range(0, cut, window)]
+        windows += [(low, min(low + window, count), count) for low in range(cut, count, window)]
+        parts = []
+        for low, high, end in windows:
+            first, last = max(low - overlap, 0), min(high + overlap, end)
+            known = None if more is None else more(first, last)
+            local = self.solve_frames(identity, start[first:last], first, known)
+            parts.append(local[low - first :][: high - low])
+            step(high / count)
+        return torch.cat(parts)
+
+    def solve_frames(self, identity: Tensor, local: Tensor, first: int, more: Normal | None = None) -> Tensor:
         """Pose and expression of successive frames under one identity, accelerating little."""
         count, width = local.shape
         frames = torch.arange(first, first + count)
 
         low, high = self.low.repeat(count), self.high.repeat(count)
         x = local.flatten()
-        for smooth in (torch.zeros_like(self.smooth), self.smooth):  # each frame by itself is a good and cheap start
+        rounds = (torch.zeros_like(self.smooth), self.smooth)  # each frame by itself is a good and cheap start
+        for smooth in rounds if more is None else rounds[1:]:
 
             def cost(x: Tensor, smooth: Tensor = smooth) -> Tensor:
                 local = x.view(count, width)
                 jumps = 0.5 * (local.diff(n=2, dim=0).square() * smooth).sum()
-                return self.misfit(identity, local, frames).sum() + jumps
+                known = 0.0 if more is None else more.cost(local)
+                return self.misfit(identity, local, frames).sum() + jumps + known
 
             def system(x: Tensor, smooth: Tensor = smooth) -> Callable[[float], Chain]:
                 local = x.view(count, width)
                 r, j = self.linearise(identity, local, frames)
                 blocks = j.mT @ j + torch.diag(self.prior**2)
                 gradient = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
+                if more is not None:
+                    blocks, gradient = blocks + more.blocks, gradient + more.gradient(local)
                 gradient = (gradient + smooth * bend(local)).flatten()
                 return lambda damping: Chain(_damped(blocks, damping), smooth, gradient)
 

@@ -28,6 +28,15 @@ def project(points: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> F
     return torch.stack([x, y, depth], -1)
 
 
+def project_jacobian(points: Float[Tensor, "*b N 3"], focal: float | Tensor) -> Float[Tensor, "*b N 2 3"]:
+    """How the pixels (x, y) of posed points move with them: the derivative of `project`, pixels per decimetre."""
+    inverse = 1 / (DISTANCE - points[..., 2])
+    none = torch.zeros_like(inverse)
+    across = torch.stack([inverse, none, points[..., 0] * inverse**2], -1)
+    down = torch.stack([none, -inverse, -points[..., 1] * inverse**2], -1)
+    return focal * torch.stack([across, down], -2)
+
+
 def unproject(seen: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b N 3"]:
     """(x, y, depth) as `project` gives them → posed points in decimetres: its inverse.
 

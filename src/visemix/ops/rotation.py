@@ -54,3 +54,12 @@ def pose_points(points: Float[Tensor, "*b N 3"], pose: Float[Tensor, "*b 6"]) ->
     """Points of the face's own frame, turned and moved by a head pose (angles, then translation in decimetres)."""
     with torch.autocast(points.device.type, enabled=False):  # bfloat16 would be half a pixel off
         return points @ matrix(pose[..., :3]).mT + pose[..., None, 3:]
+
+
+def spin(angles: Float[Tensor, "*b 3"], turned: Float[Tensor, "*b N 3"]) -> Float[Tensor, "*b N 3 3"]:
+    """How turned points R·p move with the three angles (last axis): d(R·p)/d(angle) = axis × R·p."""
+    none, one = torch.zeros_like(angles[..., 0]), torch.ones_like(angles[..., 0])
+    around_y = torch.stack([-angles[..., 2].sin(), angles[..., 2].cos(), none], -1)
+    around_z = torch.stack([none, none, one], -1)
+    axes = torch.stack([matrix(angles)[..., :, 0], around_y, around_z], -2)
+    return torch.linalg.cross(axes.unsqueeze(-3), turned.unsqueeze(-2)).mT
