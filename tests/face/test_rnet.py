@@ -86,6 +86,22 @@ def test_a_clip_goes_through_the_users_checkpoint(basel, checkpoint):
     torch.testing.assert_close(again.identity, fit.identity, atol=0, rtol=0)
 
 
+def test_frames_held_out_have_no_part_in_what_comes_before(basel, checkpoint):
+    landmarks = landmarks_in_view(basel)
+    pictures = (torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 255).byte()
+    present = torch.tensor([True, False, True, True])
+    reconstruct = RECONSTRUCT.build({"name": "rnet", "weights": str(checkpoint), "batch": 2}, basel)
+    fits = []
+    for _ in range(2):
+        fits.append(reconstruct(landmarks, present, SIZE, lambda chosen: pictures[chosen], cut=2))
+        pictures[2:] = 255 - pictures[2:]
+    for once in ("identity", "albedo"):
+        assert torch.equal(getattr(fits[0], once), getattr(fits[1], once))
+    for timed in ("expression", "pose", "light"):
+        assert torch.equal(getattr(fits[0], timed)[:2], getattr(fits[1], timed)[:2])
+    assert not torch.equal(fits[0].expression[2:], fits[1].expression[2:])
+
+
 def test_the_crop_camera_becomes_the_clips_without_moving_a_point(basel):
     g = torch.Generator().manual_seed(2)
     points = basel.mean[basel.landmark_ids].expand(5, 68, 3)
