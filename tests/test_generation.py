@@ -192,3 +192,16 @@ def test_a_seed_chooses_among_the_motions_inside_a_wrapper_too():
     assert model.motion.base.seed == 5
     reseed(model, None)
     assert model.motion.base.seed == 5
+
+
+def test_a_face_over_a_still_one_blinks_or_does_as_it_is_told(run, clip, tmp_path):
+    sound = speech(tmp_path, 60 * 640)
+    videos = {
+        eyes: np.stack(decoded(generate(run, sound, clip.path, tmp_path / f"{eyes}.mp4", eyes=eyes, progress=False)))
+        for eyes in (None, "blinking", "footage", "driven")
+    }
+    assert np.array_equal(videos[None], videos["blinking"])
+    assert not np.array_equal(videos["footage"], videos["blinking"])
+    assert not np.array_equal(videos["footage"], videos["driven"])
+    with pytest.raises(VisemixError, match=r"eyes=drive is nobody's; did you mean 'driven'\?"):
+        generate(run, sound, clip.path, tmp_path / "out.mp4", eyes="drive", progress=False)

@@ -66,6 +66,7 @@ def generate(
     overwrite: bool = False,
     style: str | None = None,
     seed: int | None = None,
+    eyes: str | None = None,
     start: float = 0.0,
     batch: int = 4,
     device: str = "auto",
@@ -82,14 +83,16 @@ def generate(
             between, the longest stretch with it is used.
         style: the speaker of the training clips whose manner is used; by default the model's choice.
         seed: of the motion, where the motion model knows more than one that fits; by default the run's `motion.seed`.
+            Blinks that are made are drawn from it too, by default from 0.
+        eyes: "blinking", "footage" or "driven", see `TalkingFace`; by default the run's `eyes`.
         start: seconds into the target at which to begin.
         batch: frames that are painted at a time.
         size: pixels a side to which a video is prepared.
         plugins: Python files that register the third-party parts of the run.
 
     Raises:
-        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style, a seed
-            for a motion model that draws nothing.
+        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style or word for
+            the eyes, a seed for a motion model that draws nothing.
     """
     out = Path(out)
     if out.exists() and not overwrite:
@@ -97,7 +100,8 @@ def generate(
     for plugin in plugins:
         load_file(plugin)
     speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
-    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
+    model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
     warn_of_untrained(model)
     check_style(model, style)
     reseed(model, seed)
@@ -156,6 +160,7 @@ def reseed(model: TalkingFace, seed: int | None) -> None:
         raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")
     for module in drawing:
         module.seed = seed
+    model.blink_seed = seed
 
 
 def footage_from(clip: ClipFolder, seconds: float) -> tuple[int, range]:
