@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.5,
         "overflow": "clamp",
+        "keep_eyes": True,
         "composite": True,
         "residual": True,
         "mouth_weight": 1.0,
@@ -42,6 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.0,
         "overflow": "clamp",
+        "keep_eyes": False,
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
@@ -52,12 +54,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "fixed",
         "soft_edge": 0.5,  # its masks go through a bicubic resize
         "overflow": "wrap",
+        "keep_eyes": False,
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
     },
 }
-BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow")
+BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow", "keep_eyes")
 MOUTH = slice(48, 68)  # iBUG-68
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
@@ -97,7 +100,7 @@ class TAFT(Renderer):
         morphology: Literal["random", "fixed", "none"] | None = None,
         soft_edge: float | None = None,
         overflow: Literal["clamp", "wrap"] | None = None,
-        keep_eyes: bool = False,
+        keep_eyes: bool | None = None,
         composite: bool | None = None,
         residual: bool | None = None,
         base: int = 64,
@@ -122,6 +125,7 @@ class TAFT(Renderer):
             "morphology": morphology,
             "soft_edge": soft_edge,
             "overflow": overflow,
+            "keep_eyes": keep_eyes,
             "composite": composite,
             "residual": residual,
             "mouth_weight": mouth_weight,
@@ -134,7 +138,7 @@ class TAFT(Renderer):
         self.face, self.blend = face, blend
         self.composite, self.residual = options["composite"], options["residual"]
         self.precision, self.chunk = precision, chunk
-        self.blending = FaceBlend(face, keep_eyes=keep_eyes, **{name: options[name] for name in BLENDING})
+        self.blending = FaceBlend(face, **{name: options[name] for name in BLENDING})
         self.generator = Generator(base, max_channels, levels)
         self.weights = {
             "photometric": photometric_weight,
