@@ -14,6 +14,7 @@ from torch import Tensor
 
 from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
+from visemix.data.windows import gallery_before
 from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
 from visemix.ops.device import keep_memory
@@ -107,7 +108,7 @@ def write_held_out(
             continue
         sound = _heard(span, len(span))
         _record(real, span, len(span), sound)
-        loop = Loop(span.clip, len(span), start=span.start)
+        loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
         heard = spoken or model.listening
@@ -162,7 +163,7 @@ def evaluate_speech(
         if all(younger(file, run / WEIGHTS) for file in (real, fake)):
             continue
         _record(real, span, frames, _heard(span, frames))
-        loop = Loop(span.clip, frames, start=span.start)
+        loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
         loop.device = next(model.face.buffers()).device
         heard = said.speech(0, frames)
         with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
+from visemix.data.windows import gallery_of
 from visemix.face import FACE, FaceModel
 from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
@@ -105,7 +106,8 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def footage(self, clip: str | Path, frames: int) -> Subject:
         """So many frames of a prepared clip, there and back again where it is shorter."""
         folder = ClipFolder(Path(clip), self.face)
-        return folder.subject(pingpong(folder.frames, frames), reference=0)
+        subject = folder.subject(pingpong(folder.frames, frames), reference=0)
+        return replace(subject, gallery=gallery_of(folder, self.render.gallery))
 
     def move(self, features: AudioFeatures, subject: Subject) -> Motion:
         """What drives the renderer: the motion model's answer with the eyes that belong to it, or the features

@@ -149,6 +149,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data.frames, data.paired = stage in ("render", "joint"), stage == "postnet"
     data.sounds = stage == "recogniser"
     data.scene = data.frames and model.render.scene
+    data.gallery = model.render.gallery if data.frames else 0
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
     data.setup("fit")

@@ -92,6 +92,7 @@ class ClipsModule(DataModule):
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
         self.scene = self.sounds = False
+        self.gallery = 0
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
@@ -164,7 +165,9 @@ class ClipsModule(DataModule):
         return [Span(clip, part.start, min(part.stop, cut)) for part in clip.seen if part.start < cut]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds)
+        windows: Any = TrainingWindows(
+            self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds, self.gallery
+        )
         if self.paired:
             person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
             windows = TrainingDomains(windows, person)
@@ -173,7 +176,7 @@ class ClipsModule(DataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         window = min([self.window, *(len(span) for span in [*self.val_spans, *self.person_spans[1]])])
-        windows: Any = ValidationWindows(self.val_spans, window, self.frames, self.sounds)
+        windows: Any = ValidationWindows(self.val_spans, window, self.frames, self.sounds, self.gallery)
         if self.paired:
             windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
         return self._loader(windows, batch_size=1)
