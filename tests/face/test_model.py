@@ -56,7 +56,7 @@ def test_merging_solves_the_least_squares_over_vertices(face, clip):
         low = (face.expression @ (x - driven)[0, 0]) * lower
         up = (face.expression @ (x - own)[0, 0]) * ~lower
         mouth, eyes = points[48:] @ (x - driven)[0, 0], points[upper] @ (x - own)[0, 0]
-        over_points = 1e6 * mouth.square().sum() + 1e3 * eyes.square().sum()
+        over_points = 4e6 * mouth.square().sum() + 1e3 * eyes.square().sum()
         return (low.square().sum() + up.square().sum() + over_points).item()
 
     best = cost(merged)

@@ -13,7 +13,7 @@ from visemix.registry import Registry
 from visemix.types import Motion, Space, Subject
 
 UPPER = [k for part in (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE) for k in range(part.start, part.stop)]
-MOUTH_WEIGHT, UPPER_WEIGHT = 1e6, 1e3  # of these landmarks beside every vertex, where two faces are merged
+MOUTH_WEIGHT, UPPER_WEIGHT = 4e6, 1e3  # of these landmarks beside every vertex, where two faces are merged
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ class FaceModel(nn.Module):
         """The expression whose lower face is nearest to `driven` and whose upper face is nearest to `own`.
 
         Least squares over the vertices, (G_driven + G_own) x = G_driven · driven + G_own · own. Beside every vertex,
-        the points of the mouth weigh a million and those of eyes and brows a thousand: where one expression moves both
-        (a sneer, a smile), the mouth is right first, then the lids. Where both agree, so does the answer. It is worked
-        out in double precision, so that a frame's does not depend on the frames that it comes with.
+        the points of the mouth weigh four million and those of eyes and brows a thousand: where one expression moves
+        both (a sneer, a smile), the mouth is right first, then the lids. Where both agree, so does the answer. It is
+        worked out in double precision, so that a frame's does not depend on the frames that it comes with.
         """
         share = self._driven_share.to(torch.float64)
         return own + ((driven - own).double() @ share.mT).to(own.dtype)
