@@ -19,6 +19,7 @@ from _report import report
 from torch import Tensor
 
 from visemix.data.module import Span
+from visemix.data.windows import gallery_before
 from visemix.generation import Loop
 from visemix.heldout import drawn, driven, held_out, read_config, recorded
 from visemix.metrics.region import landmark_box
@@ -60,7 +61,7 @@ def main() -> None:
 
 def measured(model: TalkingFace, span: Span) -> Tensor:
     """Absolute and squared error of the pixels around the mouth, and the error of its opening, over one stretch."""
-    loop = Loop(span.clip, len(span), start=span.start)
+    loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
     spoken, true = driven(model, span, loop), recorded(span)
     points = span.clip.tensor("landmarks")[span.start : span.stop]
     pictures = torch.cat([video.frames[0] for video in drawn(model, spoken, loop, 4)]).mul(255).round()

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from visemix.data import ClipFolder, find_clips
+from visemix.data.corpus import corpus
 from visemix.face import FACE
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
@@ -52,6 +54,14 @@ def make_clip(face, batch=2, frames=10, size=64, seed=0):
         background=torch.rand(batch, 3, size, size, generator=g),
     )
     return Clip(Speech(wave), Motion(expression, Space.EXPRESSION), subject, Video(picture))
+
+
+@pytest.fixture(scope="session")
+def footage(face, tmp_path_factory):
+    """Six seconds of a synthetic person, who blinks; 64 pixels a side."""
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus(folder, speakers=1, minutes=0.1, size=64, seed=3, jobs=1)
+    return ClipFolder(find_clips(folder)[0], face)
 
 
 @pytest.fixture(scope="session")

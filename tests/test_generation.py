@@ -118,6 +118,23 @@ def test_streamed_is_the_same_as_all_at_once(run, clip):
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
 
 
+def test_a_renderer_that_chooses_among_pictures_gets_the_same_ones_streamed(clip):
+    from visemix.data import ClipFolder
+    from visemix.data.windows import gallery_of
+    from visemix.types import Speech
+
+    options = {"base": 4, "max_channels": 8, "perceptual_weight": 0.0, "style_weight": 0.0, "precision": "float32"}
+    render = {"name": "taft", "reference": "nearest"} | options
+    model, folder = TalkingFace.from_config(PARTS | {"render": render}).eval(), ClipFolder(clip.path)
+    words = Speech(torch.zeros(1, 5 * SAMPLES_PER_FRAME))
+    gallery = gallery_of(folder, model.render.gallery)
+    assert gallery.pictures.shape == (1, 32, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        whole = model(words, clip.path).frames
+    pieces = model.stream(words, Loop(folder, 5, gallery=gallery), batch=2)
+    torch.testing.assert_close(torch.cat([video.frames for video in pieces], 1), whole, atol=1e-4, rtol=0)
+
+
 def test_only_a_batch_of_frames_is_asked_for_at_a_time(run, clip):
     from visemix.types import Speech
 
@@ -192,3 +209,16 @@ def test_a_seed_chooses_among_the_motions_inside_a_wrapper_too():
     assert model.motion.base.seed == 5
     reseed(model, None)
     assert model.motion.base.seed == 5
+
+
+def test_a_face_over_a_still_one_blinks_or_does_as_it_is_told(run, clip, tmp_path):
+    sound = speech(tmp_path, 60 * 640)
+    videos = {
+        eyes: np.stack(decoded(generate(run, sound, clip.path, tmp_path / f"{eyes}.mp4", eyes=eyes, progress=False)))
+        for eyes in (None, "blinking", "footage", "driven")
+    }
+    assert np.array_equal(videos[None], videos["blinking"])
+    assert not np.array_equal(videos["footage"], videos["blinking"])
+    assert not np.array_equal(videos["footage"], videos["driven"])
+    with pytest.raises(VisemixError, match=r"eyes=drive is nobody's; did you mean 'driven'\?"):
+        generate(run, sound, clip.path, tmp_path / "out.mp4", eyes="drive", progress=False)

@@ -26,6 +26,7 @@ sweep:
     painted: [render.over=black]
     joint: ["fit=[joint]", load.sync=a, load.motion=a, load.render=b]
     wide: [motion.base.sync_dim=32]
+    eyes: [eyes=driven]
 """
 
 
@@ -52,6 +53,7 @@ def test_a_stage_is_one_run_for_all_points_that_do_not_differ_in_it(experiment):
     assert runs["tuned"]["motion"] == runs["bare"]["motion"] == whole["motion"]
     assert runs["painted"]["postnet"] == whole["postnet"] and runs["painted"]["render"] != whole["render"]
     assert runs["wide"]["sync"] != whole["sync"]
+    assert runs["eyes"] == whole  # whose they are is decided when pictures are made
     assert len({run for each in runs.values() for run in each.values()}) == 4 + 2 + 2 + 1 + 1 + 1 + 3
 
 

@@ -137,6 +137,7 @@ def test_a_data_module_without_validation_trains(tmp_path):
         ({"motion": {"name": "gru", "hiden": 3}}, "no option 'hiden'; did you mean 'hidden'"),
         ({"motion": {"name": "grru"}}, "no motion model named 'grru'; did you mean 'gru'"),
         ({"fit": ["rendre"]}, "fit knows no 'rendre'; did you mean 'render'"),
+        ({"eyes": "drive"}, "eyes knows no 'drive'; did you mean 'driven'"),
         ({"load": {"motio": "x"}}, "load knows no 'motio'; did you mean 'motion'"),
         ({"train": {"name": "cpu", "motion": {"step": 3}}}, "train.motion has no option 'step'; did you mean 'steps'"),
         ({"train": {"name": "cpuu"}}, "use.train knows no 'cpuu'; did you mean 'cpu'"),

@@ -17,13 +17,14 @@ from torch import Tensor
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
 from visemix.data.clips import PARSE
 from visemix.data.footage import full_frames, pingpong
+from visemix.data.windows import gallery_of
 from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
 from visemix.training.stage import learnt, present
-from visemix.types import FPS, Speech, Subject, VisemixError
+from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ TARGETS = "targets"  # where a run keeps clips that were prepared for it on the 
 class Loop:
     """A clip as footage for any length of speech: there and back again, seen by one reference picture.
 
-    `within` a stretch of its frames, by default all.
+    `within` a stretch of its frames, by default all. `gallery` is for renderers that choose among pictures.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Loop:
         start: int = 0,
         within: range | None = None,
         style: str | None = None,
+        gallery: Gallery | None = None,
     ) -> None:
-        self.clip, self.style = clip, style
+        self.clip, self.style, self.gallery = clip, style, gallery
         within = range(clip.frames) if within is None else within
         self.order = [within[k] for k in pingpong(len(within), frames, start - within.start)]
         self.reference = clip.footage([0])
@@ -54,7 +56,8 @@ class Loop:
     def subject(self, frames: Tensor, *, footage: bool = True) -> Subject:
         subject = self.clip.subject([self.order[k] for k in frames.tolist()], footage=footage)
         speaker = subject.speaker if self.style is None else (self.style,)
-        return replace(subject, speaker=speaker, reference=self.reference).to(self.device)
+        gallery = self.gallery if footage else None
+        return replace(subject, speaker=speaker, reference=self.reference, gallery=gallery).to(self.device)
 
 
 def generate(
@@ -66,6 +69,7 @@ def generate(
     overwrite: bool = False,
     style: str | None = None,
     seed: int | None = None,
+    eyes: str | None = None,
     start: float = 0.0,
     batch: int = 4,
     device: str = "auto",
@@ -82,14 +86,16 @@ def generate(
             between, the longest stretch with it is used.
         style: the speaker of the training clips whose manner is used; by default the model's choice.
         seed: of the motion, where the motion model knows more than one that fits; by default the run's `motion.seed`.
+            Blinks that are made are drawn from it too, by default from 0.
+        eyes: "blinking", "footage" or "driven", see `TalkingFace`; by default the run's `eyes`.
         start: seconds into the target at which to begin.
         batch: frames that are painted at a time.
         size: pixels a side to which a video is prepared.
         plugins: Python files that register the third-party parts of the run.
 
     Raises:
-        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style, a seed
-            for a motion model that draws nothing.
+        VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style or word for
+            the eyes, a seed for a motion model that draws nothing.
     """
     out = Path(out)
     if out.exists() and not overwrite:
@@ -97,7 +103,8 @@ def generate(
     for plugin in plugins:
         load_file(plugin)
     speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
-    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
+    model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
     warn_of_untrained(model)
     check_style(model, style)
     reseed(model, seed)
@@ -105,7 +112,8 @@ def generate(
     if model.render.scene and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
     first, stretch = footage_from(clip, start)
-    loop = Loop(clip, speech.frames, start=first, within=stretch, style=style)
+    gallery = gallery_of(clip, model.render.gallery)
+    loop = Loop(clip, speech.frames, start=first, within=stretch, style=style, gallery=gallery)
     loop.device = next(model.face.buffers()).device
     keep_memory()
     videos = model.stream(speech.to(loop.device), loop, batch=batch)
@@ -156,6 +164,7 @@ def reseed(model: TalkingFace, seed: int | None) -> None:
         raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")
     for module in drawing:
         module.seed = seed
+    model.blink_seed = seed
 
 
 def footage_from(clip: ClipFolder, seconds: float) -> tuple[int, range]:

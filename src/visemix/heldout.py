@@ -14,6 +14,7 @@ from torch import Tensor
 
 from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
+from visemix.data.windows import gallery_before
 from visemix.evaluation import evaluate, write_scores
 from visemix.generation import Loop, bar, pick_device
 from visemix.ops.device import keep_memory
@@ -58,7 +59,9 @@ def evaluate_run(
 
     Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion. Both
     sides are the clip's square pictures, encoded alike, with the motion's 68 landmarks beside each (so that errors in
-    3D are the motion model's own, without a second fit). Videos younger than the weights are kept.
+    3D are the motion model's own, without a second fit, and with its own eyes). The eyes in the pictures are as the
+    run's `eyes` says: by default the footage's, which in a held-out stretch are the true ones. Videos younger than the
+    weights are kept.
 
     Args:
         out: a second place for the scores.
@@ -111,12 +114,13 @@ def write_held_out(
             continue
         sound = _heard(span, len(span))
         _record(real, span, len(span), sound)
-        loop = Loop(span.clip, len(span), start=span.start)
+        loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
-        motion = driven(model, span, loop) if spoken or model.listening else true
+        heard = spoken or model.listening
+        motion = _spoken(model, span.clip.speech(span.start, len(span)), loop) if heard else true
         person = loop.subject(torch.tensor([0]), footage=False)
-        for path, of_it in ((real, true), (fake, motion)):
+        for path, of_it in ((real, true), (fake, motion)):  # the motion model's eyes are scored, not the footage's
             if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
                 continue
             offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
@@ -124,7 +128,7 @@ def write_held_out(
             write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
         with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
             task = shown.add_task(span.clip.name, total=len(span))
-            for video in drawn(model, motion, loop, batch):
+            for video in drawn(model, looking(model, motion, loop) if heard else motion, loop, batch):
                 writer.write(video.frames[0])
                 shown.advance(task, video.frames.shape[1])
     return made
@@ -165,11 +169,11 @@ def evaluate_speech(
         if all(younger(file, run / WEIGHTS) for file in (real, fake)):
             continue
         _record(real, span, frames, _heard(span, frames))
-        loop = Loop(span.clip, frames, start=span.start)
+        loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
         loop.device = next(model.face.buffers()).device
         heard = said.speech(0, frames)
         with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:
-            for video in drawn(model, _spoken(model, heard, loop), loop, batch):
+            for video in drawn(model, looking(model, _spoken(model, heard, loop), loop), loop, batch):
                 writer.write(video.frames[0])
     folder = run / FOREIGN
     options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
@@ -200,13 +204,20 @@ def recorded(span: Span) -> Motion:
 
 @torch.inference_mode()
 def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
-    """What the model hears in a stretch's sound: the whole motion, which is small."""
-    return _spoken(model, span.clip.speech(span.start, len(span)), loop)
+    """What drives the renderer at a stretch's sound: the whole motion, which is small."""
+    return looking(model, _spoken(model, span.clip.speech(span.start, len(span)), loop), loop)
+
+
+@torch.inference_mode()
+def looking(model: TalkingFace, motion: Motion, loop: Loop) -> Motion:
+    """What a motion model made of sound, with the eyes that the run's `eyes` gives it."""
+    return model.look(motion, loop.subject(torch.arange(motion.values.shape[1]), footage=False))
 
 
 @torch.inference_mode()
 def _spoken(model: TalkingFace, speech: Speech, loop: Loop) -> Motion:
-    pieces, space = model.pieces(speech.to(loop.device), loop.subject(torch.arange(speech.frames), footage=False))
+    still = loop.subject(torch.arange(speech.frames), footage=False)
+    pieces, space = model.spoken(speech.to(loop.device), still)
     return Motion(torch.cat(list(pieces), 1), space)
 
 

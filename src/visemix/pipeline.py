@@ -20,11 +20,14 @@ from torch.nn import functional as F
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
+from visemix.data.windows import gallery_of
 from visemix.face import FACE, FaceModel
+from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
 from visemix.ops.sequence import blocks, smooth
 from visemix.ops.store import read_tensors, write_tensors
+from visemix.registry import nearest
 from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
@@ -48,11 +51,16 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     `config` is what `from_config` was given for each of them: a checkpoint carries it. `notes` is what else the
     checkpoint says that the model came from: `trained` and `loaded` name its stages.
+
+    `eyes` says whose eyes and brows motion wears that came from sound, for every motion model, renderer and preset:
+    "footage", what the target does under it; "blinking", the same, with blinks made where the target never closes its
+    eyes, drawn from `blink_seed`; "driven", what the motion model says. Recorded motion keeps its own.
     """
 
     def __init__(self, face: FaceModel, audio: AudioEncoder, motion: MotionModel, render: Renderer) -> None:
         super().__init__()
         self.face, self.audio, self.motion, self.render = face, audio, motion, render
+        self.eyes, self.blink_seed = EYES[0], 0
         self.config: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
 
@@ -66,7 +74,10 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         if render.space is Space.FEATURES:
             render.hear(audio.dim)
         model = cls(face, audio, motion, render)
-        model.config = {part: plain(cfg[part]) for part in PARTS}
+        model.eyes = cfg.get("eyes", model.eyes)
+        if model.eyes not in EYES:
+            raise VisemixError(f"eyes={model.eyes} is nobody's{nearest(model.eyes, EYES)} (have: {', '.join(EYES)})")
+        model.config = {part: plain(cfg[part]) for part in PARTS} | {"eyes": model.eyes}
         return model
 
     def stages(self) -> dict[str, nn.Module]:
@@ -95,13 +106,31 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def footage(self, clip: str | Path, frames: int) -> Subject:
         """So many frames of a prepared clip, there and back again where it is shorter."""
         folder = ClipFolder(Path(clip), self.face)
-        return folder.subject(pingpong(folder.frames, frames), reference=0)
+        subject = folder.subject(pingpong(folder.frames, frames), reference=0)
+        return replace(subject, gallery=gallery_of(folder, self.render.gallery))
 
     def move(self, features: AudioFeatures, subject: Subject) -> Motion:
-        """What drives the renderer: the motion model's answer, or the features themselves where it listens to them."""
+        """What drives the renderer: the motion model's answer with the eyes that belong to it, or the features
+        themselves where it listens to them."""
         if self.listening:
             return Motion(features.values, Space.FEATURES)
-        return self.motion(features, subject)
+        return self.look(self.motion(features, subject), subject)
+
+    def look(self, motion: Motion, subject: Subject, *, made: bool = True) -> Motion:
+        """Motion that came from sound, with eyes and brows as `eyes` says, over the whole of the subject's footage.
+
+        `made` allows for blinks that the footage has not: where pictures are compared with it, it must be False.
+        """
+        own = self._own(subject, motion.space, made)
+        return motion if own is None else look(self.face, motion, own)
+
+    def _own(self, subject: Subject, space: Space, made: bool = True) -> Motion | None:
+        """The footage's motion; all of it at once, so that a frame's does not depend on how the sound is cut."""
+        if self.eyes == "driven" or space is Space.FEATURES:
+            return None
+        made = made and self.eyes == "blinking"
+        own = blinking(self.face, subject, self.blink_seed) if made else subject.expression
+        return self.face.convert(Motion(own, Space.EXPRESSION), space, subject)
 
     def draw(self, motion: Motion, subject: Subject) -> Video:
         """Also the way in for motion that did not come from sound: ground truth, or another video's."""
@@ -116,10 +145,23 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     def pieces(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
         """What drives the renderer, as `move` answers it but piece by piece (B, n, D), and its space."""
+        pieces, space = self.spoken(speech, still)
+        own = self._own(still, space)
+        return pieces if own is None else self._looking(pieces, own), space
+
+    def spoken(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
+        """The motion model's own answer, piece by piece: the eyes too are what it makes of the sound."""
         heard = self.listen(speech)
         if self.listening:
             return (piece.values for piece in heard), Space.FEATURES
         return (piece.values for piece in stream(self.motion, heard, still)), self.motion.space
+
+    def _looking(self, pieces: Iterable[Tensor], own: Motion) -> Iterator[Tensor]:
+        done = 0
+        for piece in pieces:
+            footage = Motion(own.values[:, done : done + piece.shape[1]], own.space)
+            yield look(self.face, Motion(piece, own.space), footage).values
+            done += piece.shape[1]
 
     def paint(
         self, pieces: Iterable[Tensor], space: Space, still: Subject, target: Target, *, batch: int = 4
@@ -147,7 +189,8 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        config = {part: carried(getattr(self, part), self.config[part]) for part in self.config}
+        parts = {part: carried(getattr(self, part), self.config[part]) for part in PARTS if part in self.config}
+        config = {**parts, "eyes": self.eyes}
         write_tensors(Path(path), self.state_dict(), {"config": config, "face": self.face.name} | notes)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -155,10 +198,10 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         self.save(save_directory / WEIGHTS, **kept)
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any]) -> TalkingFace:
+    def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any] | str) -> TalkingFace:
         """The model in a file that `save` wrote, or in the run folder around it, in eval mode.
 
-        `parts` replaces the config of a part where this machine differs: `face={"name": "ict", "path": …}`.
+        `parts` replaces the config of a part where this machine differs, `face={"name": "ict", "path": …}`, or `eyes`.
 
         Raises:
             VisemixError: no such file, none of ours, or the weights belong to other parts.
@@ -174,7 +217,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # what a part is built from takes the place of the hub's own options
-        cls, name: str | Path, *, revision: str | None = None, **parts: Mapping[str, Any]
+        cls, name: str | Path, *, revision: str | None = None, **parts: Mapping[str, Any] | str
     ) -> TalkingFace:
         """As `from_checkpoint`, and where no such path exists, from the repository of that name on Hugging Face."""
         if Path(name).exists() or str(name).count("/") != 1:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from visemix.config import compose, points
+from visemix.face.eyes import EYES
 from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
 from visemix.run import complete, data_for, folder_of, load_experiment, of_person, to_train
 from visemix.training.modules import STAGES
@@ -113,6 +114,7 @@ def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]
         alone |= {
             "name": SHARED,
             "fit": [stage],
+            "eyes": EYES[0] if stage != "joint" else whole["eyes"],
             "data": _data_behind(stage, whole["data"]),
             "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
             "load": {s: sources[s] for s in before if parts_behind(s, about.listens) <= parts},

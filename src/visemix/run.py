@@ -15,6 +15,7 @@ from visemix.audio import AUDIO
 from visemix.config import compose, config_root, find_experiment, part, signature
 from visemix.data import DATA
 from visemix.face import FACE
+from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.device import keep_memory
 from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
@@ -38,6 +39,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
+    "eyes": EYES[0],
     "fit": [stage for stage, module in STAGES.items() if not module.asked],
     "load": {},
     "out": "runs",
@@ -80,6 +82,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     train = cfg.get("train") or part("train", "cpu")
     _refuse_strangers("an experiment's train", train, ["name", *STAGES])
     _refuse_strangers("an experiment's fit", full["fit"], STAGES)
+    _refuse_strangers("an experiment's eyes", [full["eyes"]], EYES)
     _refuse_strangers("an experiment's load", full["load"], STAGES)
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
@@ -146,6 +149,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data.frames, data.paired = stage in ("render", "joint"), stage == "postnet"
     data.sounds = stage == "recogniser"
     data.scene = data.frames and model.render.scene
+    data.gallery = model.render.gallery if data.frames else 0
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
     data.setup("fit")

@@ -97,6 +97,15 @@ class Motion(TensorStruct):
 
 
 @dataclass(frozen=True)
+class Gallery(TensorStruct):
+    """Pictures of a subject, among which a renderer finds the face that is most like the one it is to draw."""
+
+    pictures: UInt8[Tensor, "B K 3 H W"]
+    expression: Float[Tensor, "B K E"]
+    pose: Float[Tensor, "B K 6"]
+
+
+@dataclass(frozen=True)
 class Subject(TensorStruct):
     """Who is talking, and the footage to talk over: shape, skin, light, head pose and the footage's own expression."""
 
@@ -110,6 +119,7 @@ class Subject(TensorStruct):
     shape: Float[Tensor, "B N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
     footage: Float[Tensor, "B T 3 H W"] | None = None  # None where only motion is at stake
     reference: Float[Tensor, "B 3 H W"] | None = None  # one picture of the subject, for renderers that want it
+    gallery: Gallery | None = None  # more of them, for renderers that choose
     labels: UInt8[Tensor, "B T H W"] | None = None  # of the footage: 0 background, 1 torso, 2 head
     background: Float[Tensor, "B 3 H W"] | None = None  # the footage's place without the person
 

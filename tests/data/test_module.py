@@ -141,6 +141,31 @@ def test_a_clip_too_short_for_the_distance_gives_its_farthest_frame(face, root):
     assert windows._reference(span, 1, g) == 7 and windows._reference(span, 3, g) == 0
 
 
+def test_a_gallery_keeps_its_distance_in_training_and_lies_before_what_is_held_out(face, root):
+    data = module(face, root)
+    assert next(iter(data.train_dataloader())).subject.gallery is None
+    data.gallery = 12
+    for batch in data.train_dataloader():
+        gallery = batch.subject.gallery
+        assert gallery.pictures.shape[1:] == (12, 3, 32, 32)
+        assert len(gallery.pictures) == len(batch.subject.pose)
+        for pictures, poses, pose in zip(gallery.pictures, gallery.pose, batch.subject.pose, strict=True):
+            start, stop = int(pose[0, 0]), int(pose[-1, 0])
+            shown = numbers(pictures.float())
+            assert shown == [int(k) for k in poses[:, 0]] and len({*shown}) > 3
+            assert all(0 <= k < 20 and (k <= start - 3 or k >= stop + 3) for k in shown)
+    for batch in data.val_dataloader():
+        shown = numbers(batch.subject.gallery.pictures[0].float())
+        assert len(shown) == 12 and max(shown) < int(batch.subject.pose[0, 0, 0])
+
+
+def test_whoever_is_held_out_altogether_is_known_by_one_frame(face, root):
+    data = module(face, root, val_speakers=["bert"])
+    data.gallery = 3
+    *_, bert = data.val_dataloader()
+    assert numbers(bert.subject.gallery.pictures[0].float()) == [0, 0, 0]
+
+
 def test_the_reference_is_the_first_frame_in_validation(face, root):
     for batch in module(face, root).val_dataloader():
         assert numbers(batch.subject.reference * 255) == [0]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import make_clip
 
+from visemix.face.eyes import closing
 from visemix.face.shading import draw, landmarks_2d
 from visemix.render.blend import FaceBlend, footprint, soften
 
@@ -124,6 +125,27 @@ def test_keeping_the_eyes_leaves_everything_above_the_nose_as_it_was(face, talk)
     eyes = landmarks_2d(face, wide, subject)[0, :, 36:48]
     assert (at_points(blend.mask[0], eyes) == 0).all()
     torch.testing.assert_close(blend.image[..., :30, :], subject.footage[..., :30, :])
+
+
+def test_lids_that_are_not_the_footages_are_drawn_and_nothing_else_above_the_nose(face, talk):
+    subject, wide = talk
+    closed = wide.clone()
+    closed[:, 1] += closing(face)
+    closed[:, 2] += 0.05 * closing(face)  # by half a millimetre
+    blend = FaceBlend(face, keep_eyes=True, morphology="none").eval()(closed, subject, subject.footage)
+    points = landmarks_2d(face, closed, subject)[0]
+    lids = at_points(blend.mask[0], points[:, [37, 38, 43, 44]])
+    assert (lids[1] > 0.7).all() and (lids[[0, 2, 3, 4]] == 0).all()
+    assert (at_points(blend.mask[0], points[:, 17:27] - torch.tensor([0.0, 8.0])) < 0.05).all()  # the forehead
+
+
+def test_training_shows_the_whole_face_in_half_of_the_frames(face, talk):
+    subject, _ = talk
+    many = subject.at(torch.zeros(40, dtype=torch.long))
+    blend = FaceBlend(face, keep_eyes=True, morphology="none").train()
+    made = blend(many.expression, many, many.footage, torch.Generator().manual_seed(0))
+    eyes = at_points(made.mask[0], landmarks_2d(face, many.expression, many)[0, :, 36:48]).mean(1)
+    assert set(eyes.tolist()) == {0.0, 1.0} and 12 < eyes.sum() < 28
 
 
 def test_the_blend_is_differentiable_in_the_expression(face, talk):

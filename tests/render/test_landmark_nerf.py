@@ -187,6 +187,17 @@ def test_one_part_learns_while_the_other_rests(learn, still, face, clip):
     assert learn in moved and still not in moved
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_every_frame_of_a_step_is_looked_at_by_as_many_rays(face, clip, frames, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "visemix.render.losses.draw_pixels",
+        lambda regions, count: asked.append((len(regions.head), count)) or draw_pixels(regions, count),
+    )
+    nerf(face, rays=96).loss(*driven(face, clip, frames))
+    assert asked == [(2 * frames, 96)]  # two people, so many frames of each
+
+
 def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip):
     _, subject, _ = driven(face, clip)
     labels = torch.zeros_like(subject.labels)

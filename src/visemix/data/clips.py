@@ -30,7 +30,7 @@ from visemix.data.labels import LabelFile
 from visemix.data.phonemes import read_phonemes, spoken
 from visemix.data.plate import read_plate
 from visemix.face import FaceModel
-from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video, VisemixError
+from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Gallery, Motion, Space, Speech, Subject, Video, VisemixError
 
 FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
@@ -73,6 +73,7 @@ class ClipFolder:
         self.has_background = (self.path / BACKGROUND).is_file()
         self.has_phonemes = (self.path / PHONEMES).is_file()
         self._background: Tensor | None = None
+        self._gallery: tuple[list[int], Gallery] | None = None
         self._phonemes: list[tuple[float, float, str]] | None = None
 
     def speech(self, start: int = 0, frames: int | None = None) -> Speech:
@@ -87,6 +88,16 @@ class ClipFolder:
         if len(wave) != last - first:
             raise VisemixError(f"{self.path / SOUND} breaks off; prepare the clip again with --overwrite")
         return Speech(torch.from_numpy(wave).unsqueeze(0))
+
+    def gallery(self, frames: Sequence[int]) -> Gallery:
+        """The face in some frames, kept: the same ones are asked for again and again."""
+        if self._gallery is None or self._gallery[0] != list(frames):
+            index = self._check_frames(frames)
+            with self._tensors() as file:
+                expression, pose = (file.get_tensor(name)[index].unsqueeze(0) for name in ("expression", "pose"))
+            pictures = self.pictures.frames(index.tolist()).contiguous().unsqueeze(0)
+            self._gallery = list(frames), Gallery(pictures, expression, pose)
+        return self._gallery[1]
 
     def subject(self, frames: Sequence[int], *, footage: bool = True, reference: int | None = None) -> Subject:
         """The person in some frames, in any order.

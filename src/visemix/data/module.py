@@ -105,6 +105,7 @@ class ClipsModule(DataModule):
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
         self.scene = self.sounds = False
+        self.gallery = 0
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
         self.watch_spans: list[Span] = []
@@ -185,7 +186,9 @@ class ClipsModule(DataModule):
         return [Span(clip, part.start, part.stop) for part in parts if part]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        windows: Any = TrainingWindows(self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds)
+        windows: Any = TrainingWindows(
+            self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds, self.gallery
+        )
         if self.paired:
             person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
             windows = TrainingDomains(windows, person)
@@ -195,7 +198,7 @@ class ClipsModule(DataModule):
     def val_dataloader(self) -> DataLoader[Any]:
         spans = self.watch_spans or self.val_spans
         window = min([self.window, *(len(span) for span in [*spans, *self.person_spans[1]])])
-        windows: Any = ValidationWindows(spans, window, self.frames, self.sounds)
+        windows: Any = ValidationWindows(spans, window, self.frames, self.sounds, self.gallery)
         if self.paired:
             windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
         return self._loader(windows, batch_size=1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch.utils.data import Dataset
 
 from visemix.data.clips import ClipFolder
-from visemix.types import Clip
+from visemix.types import Clip, Gallery
 
 
 class Draw(NamedTuple):
@@ -32,16 +32,39 @@ class Span:
         return self.stop - self.start
 
 
+def spread(stretches: Sequence[range], count: int) -> list[int]:
+    """`count` frames, evenly over stretches; each more than once where there are not so many.
+
+    >>> spread([range(0, 4), range(10, 14)], 4), spread([range(2)], 4)
+    ([0, 2, 10, 12], [0, 0, 1, 1])
+    """
+    frames = [k for stretch in stretches for k in stretch]
+    return [frames[k * len(frames) // count] for k in range(count)]
+
+
+def with_gallery(clip: Clip, gallery: Gallery | None) -> Clip:
+    return clip if gallery is None else replace(clip, subject=replace(clip.subject, gallery=gallery))
+
+
 class TrainingWindows(Dataset[Clip]):
     """Windows at random places of the spans, or of a grid over them; one pass has as many as it takes to cover them.
 
-    The reference picture is drawn from the same span, at least `gap` frames away from the window. Choices follow from
-    a `Draw`'s seed, or from torch's global generator where only a number is asked for.
+    The reference picture is drawn from the same span, at least `gap` frames away from the window, and so is a gallery
+    of `gallery` pictures, spread over it. Choices follow from a `Draw`'s seed, or from torch's global generator where
+    only a number is asked for.
     """
 
     def __init__(
-        self, spans: Sequence[Span], window: int, gap: int, frames: bool, grid: int = 1, sounds: bool = False
+        self,
+        spans: Sequence[Span],
+        window: int,
+        gap: int,
+        frames: bool,
+        grid: int = 1,
+        sounds: bool = False,
+        gallery: int = 0,
     ) -> None:
+        self.gallery = gallery
         self.window, self.gap, self.frames, self.grid, self.sounds = window, gap, frames, grid, sounds
         self.spans = [span for span in spans for _ in range(-(-len(span) // window))]
 
@@ -56,7 +79,18 @@ class TrainingWindows(Dataset[Clip]):
         start = span.start + self.grid * int(torch.randint(places, (), generator=g))
         reference = self._reference(span, start, g) if self.frames else None
         frames = range(start, start + self.window)
-        return span.clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
+        clip = span.clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
+        return with_gallery(clip, self._gallery(span, start))
+
+    def _gallery(self, span: Span, start: int) -> Gallery | None:
+        """All that is far enough from the window, some of it repeated, so that there are as many for every window."""
+        if not self.gallery:
+            return None
+        shown = spread([range(span.start, span.stop)], self.gallery)
+        away = [max(start - k, k - (start + self.window - 1)) for k in shown]
+        far = [k for k in range(len(shown)) if away[k] >= min(self.gap, max(away))]
+        index = torch.tensor([far[k % len(far)] for k in range(len(shown))])
+        return span.clip.gallery(shown).map(lambda t: t[:, index])
 
     def _reference(self, span: Span, start: int, g: torch.Generator) -> int:
         before = max(0, start - self.gap - span.start)
@@ -68,20 +102,38 @@ class TrainingWindows(Dataset[Clip]):
 
 
 class ValidationWindows(Dataset[Clip]):
-    """Windows one after another, the last one ending with its span; the reference is the clip's first frame."""
+    """Windows one after another, the last one ending with its span; the reference is the clip's first frame, and the
+    gallery lies before the span."""
 
-    def __init__(self, spans: Sequence[Span], window: int, frames: bool, sounds: bool = False) -> None:
-        self.window, self.frames, self.sounds = window, frames, sounds
-        self.places = [(span.clip, start) for span in spans for start in _starts(span, window)]
+    def __init__(
+        self, spans: Sequence[Span], window: int, frames: bool, sounds: bool = False, gallery: int = 0
+    ) -> None:
+        self.window, self.frames, self.sounds, self.gallery = window, frames, sounds, gallery
+        self.places = [(span, start) for span in spans for start in _starts(span, window)]
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, at: int) -> Clip:
-        clip, start = self.places[at]
+        span, start = self.places[at]
         reference = 0 if self.frames else None
         frames = range(start, start + self.window)
-        return clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
+        clip = span.clip.clip(frames, footage=self.frames, reference=reference, sounds=self.sounds)
+        return with_gallery(clip, gallery_before(span, self.gallery))
+
+
+def gallery_of(clip: ClipFolder, count: int) -> Gallery | None:
+    """`count` of a clip's pictures, spread over what shows the face; None where nobody wants any."""
+    return clip.gallery(spread(clip.seen, count)) if count else None
+
+
+def gallery_before(span: Span, count: int) -> Gallery | None:
+    """`count` pictures from what the clip shows before a stretch that is held out; of its first frame, where that is
+    all of it."""
+    if not count:
+        return None
+    known = [range(part.start, min(part.stop, span.start)) for part in span.clip.seen if part.start < span.start]
+    return span.clip.gallery(spread(known or [range(1)], count))
 
 
 def _starts(span: Span, window: int) -> list[int]:

@@ -8,8 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from visemix.face.layout import LEFT_BROW, LEFT_EYE, MOUTH, RIGHT_BROW, RIGHT_EYE
 from visemix.registry import Registry
 from visemix.types import Motion, Space, Subject
+
+UPPER = [k for part in (LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE) for k in range(part.start, part.stop)]
+MOUTH_WEIGHT, UPPER_WEIGHT = 4e6, 1e3  # of these landmarks beside every vertex, where two faces are merged
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class FaceModel(nn.Module):
     _points_identity: Tensor  # (204, I) the bases at the landmarks alone
     _points_expression: Tensor  # (204, E)
     _points_fit: Tensor  # (E, 204) ridge least squares from landmark offsets to expression
-    _lower_share: Tensor  # (E, E) what the lower face makes of a change of expression
+    _driven_share: Tensor  # (E, E) what a merged face takes of a change of the driven expression
 
     def __init__(self, data: FaceData) -> None:
         super().__init__()
@@ -70,8 +74,7 @@ class FaceModel(nn.Module):
         self._keep("_points_identity", self.identity[self.landmark_ids].flatten(0, 1))
         self._keep("_points_expression", basis)
         self._keep("_points_fit", _ridge(basis.double().mT @ basis.double(), basis.double().mT).float())
-        below, all_over = self.gram(data.lower.double()), self.gram(torch.ones(len(self.mean), dtype=torch.float64))
-        self._keep("_lower_share", _ridge(all_over, below).float())
+        self._keep("_driven_share", self._share(data.lower.double()))
 
     def _keep(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)  # the model's file has it; a checkpoint need not
@@ -122,10 +125,21 @@ class FaceModel(nn.Module):
     def merge(self, driven: Float[Tensor, "B T E"], own: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
         """The expression whose lower face is nearest to `driven` and whose upper face is nearest to `own`.
 
-        Least squares over the vertices, (G_low + G_up) x = G_low · driven + G_up · own: a driven mouth that leaves the
-        footage's brows and blinks alone. Where both agree, so does the answer.
+        Least squares over the vertices, (G_driven + G_own) x = G_driven · driven + G_own · own. Beside every vertex,
+        the points of the mouth weigh four million and those of eyes and brows a thousand: where one expression moves
+        both (a sneer, a smile), the mouth is right first, then the lids. Where both agree, so does the answer. It is
+        worked out in double precision, so that a frame's does not depend on the frames that it comes with.
         """
-        return own + (driven - own) @ self._lower_share.mT
+        share = self._driven_share.to(torch.float64)
+        return own + ((driven - own).double() @ share.mT).to(own.dtype)
+
+    def _share(self, lower: Float[Tensor, " N"]) -> Float[Tensor, "E E"]:
+        """(G_driven + G_own)⁻¹ G_driven."""
+        speaks, looks = torch.zeros_like(lower), torch.zeros_like(lower)
+        speaks[self.landmark_ids[MOUTH]], looks[self.landmark_ids[UPPER]] = MOUTH_WEIGHT, UPPER_WEIGHT
+        driven, own = self.gram(lower + speaks), self.gram(1 - lower + looks)
+        ridge = 1e-6 * self.gram(torch.ones_like(lower)).diagonal().mean() * torch.eye(len(own), dtype=own.dtype)
+        return torch.linalg.solve(driven + own + ridge, driven)
 
     def gram(self, weights: Float[Tensor, " N"]) -> Float[Tensor, "E E"]:
         """G = Σ_n w_n E_nᵀ E_n, in the precision of `weights`: what a change δ of expression moves, as a δᵀ G δ.

@@ -50,7 +50,9 @@ class A2EP(MotionModel):
 
     Args:
         compat: "corrected" (our default), "paper" (the text), "official" (the authors' code with its faults: positions
-            that do not move, training without a causal mask, history dropped every 600 frames).
+            that do not move, training without a causal mask, history dropped every 600 frames). All three predict every
+            coefficient, eyes and brows included, and the paper's and the authors' pictures wear those. Here they do so
+            with the experiment's `eyes: driven`; by default, whatever the preset, eyes and brows are the footage's.
         speakers: names whose speaking styles are learnt, as in `Subject.speaker`. None: one style for all.
         style: at inference, speak like this one of `speakers`. None: like the subject itself where it is among them,
             else like the first, which the log says.

@@ -25,6 +25,7 @@ class Renderer(nn.Module, ABC):
     """Motion of a subject's face, over the subject's footage → video."""
 
     space: Space  # what it wants to be driven by; the pipeline converts
+    gallery: int = 0  # how many pictures of the subject it wants to choose among
     scene: bool = False  # whether it wants the footage's labels and the place without the person
     paste: Paste = "whole"  # what of a picture it paints; the rest is the footage's
     ready: bool = False  # whether it draws the subject before it was trained

@@ -20,7 +20,7 @@ from visemix.face import FaceModel
 from visemix.face.shading import draw, landmarks_2d, posed
 from visemix.ops.camera import project
 from visemix.ops.image import close, dilate, erode
-from visemix.ops.raster import rasterise
+from visemix.ops.raster import Raster, rasterise
 from visemix.types import Subject, TensorStruct
 
 UNIT = 224  # footprints below are in pixels of a picture this wide, and grow with the picture
@@ -29,6 +29,8 @@ FIXED = (5, 31)  # width, height
 DILATIONS = ((5, 21), (5, 31), (11, 11), (21, 21))
 EROSIONS = ((3, 3), (11, 11))
 NOSE_BASE = 33  # iBUG-68: below it the face talks
+STILL = 0.01  # decimetres: skin that lies no further off is the same
+BORDER, FADING = (9, 9), 3.0  # pixels of 224 around the skin that is drawn, where it becomes the footage's
 Operation = Callable[[Tensor], Tensor]
 
 
@@ -49,9 +51,11 @@ class FaceBlend(nn.Module):
     `union`: M also covers where the footage's own face is, so that a chin that moves up leaves no second one behind.
     `morphology`: "random" draws one operation per frame in training and uses the fixed one otherwise; "fixed" always
     uses it (5×31 of 224 pixels, below the nose only); "none" leaves M as it is.
-    `soft_edge`: standard deviation of the mask's edge, in pixels of 224. `keep_eyes`: M stays below the nose, and the
-    footage's eyes and brows stay as they are. `overflow`: colours of the face above 1 are cut off ("clamp") or start
-    again at black ("wrap", as eight bits do).
+    `soft_edge`: standard deviation of the mask's edge, in pixels of 224. `keep_eyes`: M leaves
+    out what lies above the nose where the driven face is the footage's own (to STILL), by default eyes and brows; so
+    they stay as they are, and a lid that closes where the footage's is open is drawn. In training, where all of it is
+    the footage's own, half of the frames leave nothing out. `overflow`: colours of the face above 1 are cut off
+    ("clamp") or start again at black ("wrap", as eight bits do).
     """
 
     def __init__(
@@ -70,8 +74,6 @@ class FaceBlend(nn.Module):
         self.soft_edge, self.keep_eyes = soft_edge, keep_eyes
         self.overflow: Literal["clamp", "wrap"] = overflow
         skin = face.closed_skin if hole == "mesh" else face.triangles[face.skin]
-        if keep_eyes:
-            skin = skin[face.lower[skin].all(1)]
         self.register_buffer("outline", skin, persistent=False)
 
     def forward(
@@ -85,10 +87,16 @@ class FaceBlend(nn.Module):
         height, width = footage.shape[-2:]
         picture = draw(self.face, expression, subject, (height, width), self.overflow)
         with torch.no_grad():
-            as_drawn = self.hole == "mesh" and not self.keep_eyes
-            mask = picture.skin if as_drawn else self._outline(expression, subject, (height, width))
+            faces = [expression]
             if self.union and not torch.equal(expression, subject.expression):
-                mask = torch.maximum(mask, self._outline(subject.expression, subject, (height, width)))
+                faces.append(subject.expression)
+            outlines = [picture.skin] if self.hole == "mesh" else []
+            outlines += [self._outline(other, subject, footage) for other in faces[len(outlines) :]]
+            mask = torch.stack(outlines).amax(0)
+            if self.keep_eyes:
+                moves = self._moves(expression, subject, generator)
+                moving = torch.stack([self._where(moves, other, subject, footage) for other in faces]).amax(0)
+                mask = mask * _share(moving, mask)
         if self.morphology == "random" and self.training:
             mask = self._vary(mask, generator)
         elif self.morphology != "none":
@@ -99,14 +107,41 @@ class FaceBlend(nn.Module):
         missing = mask * (1 - torch.maximum(picture.coverage, picture.skin))
         return Blend(blended, mask, missing, picture.image)
 
-    def _outline(self, expression: Tensor, subject: Subject, size: tuple[int, int]) -> Tensor:
-        triangles: Int[Tensor, "F 3"] = self.get_buffer("outline")
-        camera = subject.camera.unsqueeze(1).expand(-1, expression.shape[1], 3)
-        points = project(posed(self.face, expression, subject), camera).flatten(0, 1)
-        seen = rasterise(points, triangles, points.new_zeros(*points.shape[:2], 0), size).coverage
+    def _moves(
+        self, expression: Tensor, subject: Subject, generator: torch.Generator | None
+    ) -> Float[Tensor, "B T N 1"]:
+        """1 at the vertices that are drawn: those below the nose, and those that are not where the footage has them."""
+        change = (expression - subject.expression) @ self.face.expression.flatten(0, 1).mT
+        moves = (change.unflatten(-1, (-1, 3)).norm(dim=-1) > STILL) | self.face.lower
+        if self.training:
+            moves |= (torch.rand(moves.shape[:2], generator=generator) < 0.5).to(moves.device).unsqueeze(-1)
+        return moves.unsqueeze(-1).to(expression.dtype)
+
+    def _where(
+        self, marks: Float[Tensor, "B T N 1"], expression: Tensor, subject: Subject, footage: Tensor
+    ) -> Float[Tensor, "B T 1 H W"]:
+        """Marks of vertices as a picture of the skin, its mouth and eyes closed."""
+        seen = self._raster(self.face.closed_skin, expression, subject, footage, marks.flatten(0, 1))
+        return (seen.attributes * seen.coverage).unflatten(0, expression.shape[:2])
+
+    def _outline(self, expression: Tensor, subject: Subject, footage: Tensor) -> Float[Tensor, "B T 1 H W"]:
+        seen = self._raster(self.get_buffer("outline"), expression, subject, footage).coverage
         if self.hole == "closing":
             seen = close(seen, *footprint(CLOSING, seen))
         return seen.unflatten(0, expression.shape[:2])
+
+    def _raster(
+        self,
+        triangles: Int[Tensor, "F 3"],
+        expression: Tensor,
+        subject: Subject,
+        footage: Tensor,
+        marks: Float[Tensor, "M N 1"] | None = None,
+    ) -> Raster:
+        camera = subject.camera.unsqueeze(1).expand(-1, expression.shape[1], 3)
+        points = project(posed(self.face, expression, subject), camera).flatten(0, 1)
+        marks = points.new_zeros(*points.shape[:2], 0) if marks is None else marks
+        return rasterise(points, triangles, marks, (footage.shape[-2], footage.shape[-1]))
 
     def _fixed(self, mask: Tensor, nose: Float[Tensor, "B T"]) -> Tensor:
         grown = dilate(mask.flatten(0, 1), *footprint(FIXED, mask)).view_as(mask)
@@ -144,6 +179,12 @@ def soften(mask: Float[Tensor, "B T 1 H W"], sigma: float) -> Float[Tensor, "B T
         return mask
     side = min(2 * round(3 * sigma) + 1, 2 * (min(mask.shape[-2:]) // 2) - 1)
     return gaussian_blur2d(mask.flatten(0, 1), (side, side), (sigma, sigma), "replicate").clamp(0, 1).view_as(mask)
+
+
+def _share(part: Float[Tensor, "B T 1 H W"], whole: Float[Tensor, "B T 1 H W"]) -> Float[Tensor, "B T 1 H W"]:
+    """1 on a part and 0 on the rest of the whole, with a soft border around it and none to the outside of the whole."""
+    wider = dilate(part.flatten(0, 1), *footprint(BORDER, part)).view_as(part)
+    return (soften(wider, FADING) / soften(whole, FADING).clamp(min=1e-6)).clamp(0, 1)
 
 
 def _keep(mask: Tensor) -> Tensor:

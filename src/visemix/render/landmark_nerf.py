@@ -57,11 +57,12 @@ class LandmarkNeRF(Renderer):
 
     The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
 
-    The losses, of `rays` pixels a step, most of them on the head and a fifth of them around the mouth: squared error of
-    head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels, `surface_weight` · how
-    far from the fitted skin a face is seen (a frontal video says little about depth), `entropy_weight` against fog,
-    `ambient_weight` against motion outside the face. `patch_weight` · the perceptual loss of `patch`² pixels around the
-    mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part as it was loaded.
+    The losses, of `rays` pixels a frame, most of them on the head and a fifth of them around the mouth: squared
+    error of head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels,
+    `surface_weight` · how far from the fitted skin a face is seen (a frontal video says little about depth),
+    `entropy_weight` against fog, `ambient_weight` against motion outside the face. `patch_weight` · the perceptual
+    loss of `patch`² pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part
+    as it was loaded.
 
     In use, `steady` frames wide is the Gaussian that calms head poses; `memory` bounds, in MB, what a frame takes.
     """
@@ -212,7 +213,7 @@ class LandmarkNeRF(Renderer):
         poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
         if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
             self.head.look_around(codes[:1])
-        at = Looked.of(self.face, subject, target.frames.flatten(0, 1), plates, max(1, self.rays // len(codes)))
+        at = Looked.of(self.face, subject, target.frames.flatten(0, 1), plates, self.rays)
         seen = self.head(*camera_rays(at.pixels, poses, cameras), codes)
         losses = head_losses(seen, at) if self.learn != "torso" else {}
         if self.learn != "head":

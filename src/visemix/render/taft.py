@@ -19,6 +19,7 @@ from visemix.ops.image import dilate
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
 from visemix.render.generator import Generator, run_in
+from visemix.render.references import nearest
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.5,
         "overflow": "clamp",
+        "keep_eyes": True,
         "composite": True,
         "residual": True,
         "mouth_weight": 1.0,
@@ -42,6 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "random",
         "soft_edge": 0.0,
         "overflow": "clamp",
+        "keep_eyes": False,
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
@@ -52,13 +55,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "morphology": "fixed",
         "soft_edge": 0.5,  # its masks go through a bicubic resize
         "overflow": "wrap",
+        "keep_eyes": False,
         "composite": False,
         "residual": False,
         "mouth_weight": 0.0,
     },
 }
-BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow")
+BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow", "keep_eyes")
 MOUTH = slice(48, 68)  # iBUG-68
+GALLERY = 32  # pictures to choose among
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
 
@@ -74,6 +79,9 @@ class TAFT(Renderer):
     `residual` lets the generator paint a correction: to the blend, and to the reference where the mask has left nothing
     to see. Training then starts near the blend instead of at grey; the loss sees the sum before it is clamped. Without
     it, as in the paper, the generator paints the picture itself.
+
+    The reference is the one picture that is `given`; or, for each frame, the `nearest` of 32 by its mouth, warped by
+    the fitted mesh to the driven one.
 
     The losses: `photometric_weight` · mean |Î − I| over [-1, 1]; the perceptual and style terms need VGG-19, whose
     weights `vgg` names (a path, or "random"): without them they are off. `mouth_weight` · the same mean over a box
@@ -97,7 +105,8 @@ class TAFT(Renderer):
         morphology: Literal["random", "fixed", "none"] | None = None,
         soft_edge: float | None = None,
         overflow: Literal["clamp", "wrap"] | None = None,
-        keep_eyes: bool = False,
+        keep_eyes: bool | None = None,
+        reference: Literal["given", "nearest"] = "given",
         composite: bool | None = None,
         residual: bool | None = None,
         base: int = 64,
@@ -122,6 +131,7 @@ class TAFT(Renderer):
             "morphology": morphology,
             "soft_edge": soft_edge,
             "overflow": overflow,
+            "keep_eyes": keep_eyes,
             "composite": composite,
             "residual": residual,
             "mouth_weight": mouth_weight,
@@ -135,7 +145,8 @@ class TAFT(Renderer):
         self.composite, self.residual = options["composite"], options["residual"]
         self.paste = "face" if self.composite else "whole"
         self.precision, self.chunk = precision, chunk
-        self.blending = FaceBlend(face, keep_eyes=keep_eyes, **{name: options[name] for name in BLENDING})
+        self.gallery = GALLERY if reference == "nearest" else 0
+        self.blending = FaceBlend(face, **{name: options[name] for name in BLENDING})
         self.generator = Generator(base, max_channels, levels)
         self.weights = {
             "photometric": photometric_weight,
@@ -154,9 +165,9 @@ class TAFT(Renderer):
         self.critic: nn.Module | None = PatchCritic(6, critic_base) if critic_weight else None
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
-        reference = self._reference(subject)
+        given = self._reference(subject)
         frames = [
-            self._draw(Motion(motion.values[:, at], motion.space), subject.at(at), reference)[0]
+            self._draw(Motion(motion.values[:, at], motion.space), subject.at(at), given)[0]
             for at in torch.arange(motion.values.shape[1], device=motion.values.device).split(self.chunk)
         ]
         return Video(torch.cat(frames, 1).clamp(0, 1))
@@ -187,12 +198,17 @@ class TAFT(Renderer):
         fake = self.critic(torch.cat([seen, frames.flatten(0, 1)], 1))
         return {"critic": hinge_critic(real, fake)}
 
-    def _draw(self, motion: Motion, subject: Subject, reference: Tensor) -> tuple[Float[Tensor, "B T 3 H W"], Blend]:
+    def _draw(self, motion: Motion, subject: Subject, given: Tensor) -> tuple[Float[Tensor, "B T 3 H W"], Blend]:
         footage = subject.footage
         assert footage is not None
         blend = self.blending(motion.values, subject, footage)
         seen = blend.image if self.blend else blend.face
-        pair = (reference.unsqueeze(1).expand_as(seen), seen)
+        if self.gallery and subject.gallery is not None:
+            with torch.no_grad():
+                reference = nearest(self.face, motion.values, subject, subject.gallery)
+        else:
+            reference = given.unsqueeze(1).expand_as(seen)
+        pair = (reference, seen)
         made = self._generate(*(2 * picture.flatten(0, 1) - 1 for picture in pair)).unflatten(0, seen.shape[:2])
         if self.residual:
             frames = seen + pair[0] * blend.missing + made if self.blend else seen + made

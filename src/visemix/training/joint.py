@@ -60,6 +60,7 @@ class JointModule(StageModule):
         start = int(torch.randint(slack + 1, ())) if self.training else slack // 2
         frames = torch.arange(start, min(start + PAINTED, motion.values.shape[1]))
         subject = clip.subject.at(frames)
+        motion = self.model.look(motion, clip.subject, made=False)
         drawn = Motion(motion.values[:, frames], motion.space)
         return self.model.face.convert(drawn, self.stage.space, subject), subject, Video(clip.video.frames[:, frames])
 
