@@ -82,7 +82,7 @@ def test_eyes_come_from_the_frames_that_are_shown_there_and_back_again(footage, 
     expression[:, 2, closing(model.face).bool()] = 1.0
     still = replace(subject, expression=expression)
     moved = model.look(Motion(torch.zeros_like(expression), Space.EXPRESSION), still)
-    seen = lid_gap(model.face, moved.values, still.identity)[0]
+    seen = lid_gap(model.face, moved.values, still)[0]
     assert seen[2] < 0.1 * seen[1] and torch.equal(seen[:2], seen[3:].flip(0))
 
 

@@ -32,8 +32,8 @@ def look(face: FaceModel, motion: Motion, own: Motion) -> Motion:
 def blinking(face: FaceModel, subject: Subject, seed: int = 0) -> Float[Tensor, "B T E"]:
     """The footage's expression; with blinks made, by `blinks`, for whoever never closes their eyes in it."""
     shut = closing(face)
-    gap = lid_gap(face, subject.expression, subject.identity)
-    lowest = lid_gap(face, shut[None, None], subject.identity)
+    gap = lid_gap(face, subject.expression, subject)
+    lowest = lid_gap(face, shut[None, None], subject)
     amount = (gap - lowest).clamp(min=0) / -(shut @ _gaps(face))  # of `shut`, until the lids meet
     due = torch.stack([blinks(gap.shape[1], seed + k) for k in range(len(gap))]).to(gap)
     due = due * ~blinked(gap)[:, None]
@@ -45,11 +45,9 @@ def blinked(gap: Float[Tensor, "B T"]) -> Tensor:
     return (gap < CLOSED * gap.median(1, keepdim=True).values).any(1)
 
 
-def lid_gap(
-    face: FaceModel, expression: Float[Tensor, "#B T E"], identity: Float[Tensor, "B I"]
-) -> Float[Tensor, "B T"]:
+def lid_gap(face: FaceModel, expression: Float[Tensor, "#B T E"], subject: Subject) -> Float[Tensor, "B T"]:
     """Height of the eyes' opening, the mean of four pairs of points, decimetres."""
-    points = face.mean[face.landmark_ids] + face.shape(identity).unflatten(-1, (68, 3))
+    points = face.mean[face.landmark_ids] + face.shape(subject).unflatten(-1, (68, 3))
     rest = (points[:, UPPER_LIDS, 1] - points[:, LOWER_LIDS, 1]).mean(1)
     return rest[:, None] + expression @ _gaps(face)
 
