@@ -133,12 +133,16 @@ def refit_geometry(
 ) -> Geometry:
     """Pose and expression again, as `fit_geometry` finds them, near `geometry` and with what `more` tells of frames.
 
-    Frames that are not `present` are left as they are, and so is what all frames share.
+    Frames that are not `present` are left as they are, and so is what all frames share. Landmarks say how open the eyes
+    are and no longer where: a detector and the mesh mean different spots, and lids that follow both shut too late.
     """
     problem = _Problem(face, landmarks, present, size, weights or Weights(), geometry.shape)
     start = torch.cat([geometry.pose, geometry.expression], -1).double()
-    count = len(start)
-    local = problem.solve_clip(geometry.identity.double(), start, count if cut is None else cut, window, more)
+    identity, count = geometry.identity.double(), len(start)
+    at = problem.pixels(identity, start)
+    for part in (layout.LEFT_EYE, layout.RIGHT_EYE):
+        problem.target[:, part] += (at - problem.target)[:, part].mean(1, keepdim=True)
+    local = problem.solve_clip(identity, start, count if cut is None else cut, window, more)
     local = torch.where(present.unsqueeze(-1), local, start).float()
     return replace(geometry, expression=local[:, POSE:], pose=local[:, :POSE])
 
@@ -186,7 +190,7 @@ class _Problem:
         ids = face.landmark_ids
         bases = (face.mean if shape is None else face.mean + shape, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
-        self.target, self.seen, self.weights = landmarks.double(), present.double(), weights
+        self.target, self.seen, self.weights = landmarks.double().clone(), present.double(), weights
         self.camera = square_camera(size).double()
         self.metric = self._metric(size / STANDARD)
         low, high = face.expression_range.double().cpu().unbind(-1)
