@@ -44,7 +44,8 @@ def test_blinks_come_every_four_seconds_or_so_and_close_faster_than_they_open():
 
 
 def test_a_face_without_names_finds_out_how_to_close_its_eyes(footage, face, monkeypatch):
-    mean = replace(footage, identity=torch.zeros_like(footage.identity))
+    person = frozen(footage, 1)
+    mean = replace(person, identity=torch.zeros_like(person.identity))
     at_rest = lid_gap(face, torch.zeros(1, 1, len(closing(face))), mean)
     monkeypatch.setattr(face, "expression_names", ())
     shut = closing(face)

@@ -104,6 +104,21 @@ def test_lips_stay_with_the_landmarks(face, scene):
     assert correlation(after, truth) > max(0.95, correlation(before, truth))
 
 
+def test_lids_open_as_the_landmarks_say_wherever_a_detector_has_the_eyes(face, scene):
+    true, pictures, _, start, _ = scene
+    lower = landmarks_of(face, true, SIZE)
+    lower[:, 36:48, 1] += 3.0
+    found, _ = refined(face, start, pictures, lower, rounds=2)
+    truth, after, before = (apart(landmarks_of(face, geometry, SIZE)) for geometry in (true, found, start))
+    assert (after - truth).abs().mean() < 0.6 * (before - truth).abs().mean()
+    assert off(face, found, true)[0] < 0.3 * off(face, start, true)[0]
+
+
+def apart(points):
+    """How far the lids are apart, pixels."""
+    return (points[:, [37, 38, 43, 44]] - points[:, [41, 40, 47, 46]]).norm(dim=-1).mean(-1)
+
+
 def test_held_out_pictures_never_touch_what_all_frames_share_nor_the_frames_before(face, scene):
     _, pictures, landmarks, start, _ = scene
     other = pictures.clone()

@@ -16,6 +16,7 @@ from visemix.face.model import FaceModel
 from visemix.face.track import MESH
 
 STANDARD = 512  # pixels: the picture side in which all noise below is stated
+LEFT_EYE, RIGHT_EYE = (range(eye.start, eye.stop) for eye in (layout.LEFT_EYE, layout.RIGHT_EYE))
 SHUT, OPEN = 0.08, 0.2  # height of an eye in widths: the iris is not seen at all, and seen as well as ever
 
 
@@ -56,6 +57,7 @@ class Evidence:
     target: Float[Tensor, "T P 2"]  # pixels
     mix: Float[Tensor, "R P"]
     metric: Float[Tensor, "T R 2 2"]  # takes pixels to standard deviations
+    eyes: tuple[list[int], list[int]]  # which of the points belong to an eye
 
 
 def evidence(
@@ -75,7 +77,8 @@ def evidence(
     along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
     metric[:, layout.JAW] = _across(along, weights.jaw * scale, weights.jaw_slide * scale)
     if points is None or points.shape[1] != MESH:
-        return Evidence(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric)
+        eyes = (list(LEFT_EYE), list(RIGHT_EYE))
+        return Evidence(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric, eyes)
     found = marks(face)
     target = torch.cat([landmarks, points.double()[:, found.tracked[68:]]], 1)
     rows, metrics = [torch.eye(68, len(found.tracked), dtype=torch.double)], [metric]
@@ -90,7 +93,12 @@ def evidence(
             row, seen = _iris(found, target, eye, weights.iris * scale)
             rows.append(row)
             metrics.append(seen)
-    return Evidence(found.vertices, target, torch.cat(rows), torch.cat(metrics, 1))
+    left = {k for pair in LIDS for k in pair} | {IRISES[0]}
+    right = {MIRROR[k] for pair in LIDS for k in pair} | {IRISES[1]}
+    further = [(k, mark) for k, mark in enumerate(found.tracked.tolist()) if k >= 68]
+    more = ([k for k, mark in further if mark in eye] for eye in (left, right))
+    eyes = ([*LEFT_EYE, *next(more)], [*RIGHT_EYE, *next(more)])
+    return Evidence(found.vertices, target, torch.cat(rows), torch.cat(metrics, 1), eyes)
 
 
 def _across(along: Tensor, across_sigma: float, along_sigma: float) -> Tensor:

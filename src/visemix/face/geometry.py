@@ -112,14 +112,18 @@ def refit_geometry(
 ) -> Geometry:
     """Pose and expression again, as `fit_geometry` finds them, near `geometry` and with what `more` tells of frames.
 
-    Frames that are not `present` are left as they are, and so is what all frames share.
+    Frames that are not `present` are left as they are, and so is what all frames share. Landmarks say how open the eyes
+    are and no longer where: a detector and the mesh mean different spots, and lids that follow both shut too late.
     """
     weights = weights or Weights()
     seen = evidence(face, landmarks, points, size, weights)
     problem = _Problem(face, seen, present, size, weights, geometry.shape)
     start = torch.cat([geometry.pose, geometry.expression], -1).double()
-    count = len(start)
-    local = problem.solve_clip(geometry.identity.double(), start, count if cut is None else cut, window, more)
+    identity, count = geometry.identity.double(), len(start)
+    at = problem.pixels(identity, start)
+    for eye in seen.eyes:
+        problem.target[:, eye] += (at - problem.target)[:, eye].mean(1, keepdim=True)
+    local = problem.solve_clip(identity, start, count if cut is None else cut, window, more)
     local = torch.where(present.unsqueeze(-1), local, start).float()
     return replace(geometry, expression=local[:, POSE:], pose=local[:, :POSE])
 
@@ -167,7 +171,7 @@ class _Problem:
         ids = seen.vertices
         bases = (face.mean if shape is None else face.mean + shape, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
-        self.target, self.mix, self.metric = seen.target, seen.mix, seen.metric
+        self.target, self.mix, self.metric = seen.target.clone(), seen.mix, seen.metric
         self.seen, self.weights, self.camera = present.double(), weights, square_camera(size).double()
         low, high = face.expression_range.double().cpu().unbind(-1)
         width, none, endless = high - low, torch.zeros(POSE), torch.full((POSE,), torch.inf)

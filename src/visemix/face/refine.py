@@ -52,8 +52,7 @@ def anchors(weights: Weights) -> Weights:
         weights,
         brows=3 * weights.brows,
         nose=3 * weights.nose,
-        eyes=0.7 * weights.eyes,
-        outer_mouth=1.5 * weights.outer_mouth,
+        eyes=0.4 * weights.eyes,
         inner_mouth=0.2 * weights.inner_mouth,
     )
 
