@@ -96,8 +96,10 @@ def evidence(
     left = {k for pair in LIDS for k in pair} | {IRISES[0]}
     right = {MIRROR[k] for pair in LIDS for k in pair} | {IRISES[1]}
     further = [(k, mark) for k, mark in enumerate(found.tracked.tolist()) if k >= 68]
-    more = ([k for k, mark in further if mark in eye] for eye in (left, right))
-    eyes = ([*LEFT_EYE, *next(more)], [*RIGHT_EYE, *next(more)])
+    eyes = (
+        [*LEFT_EYE, *(k for k, mark in further if mark in left)],
+        [*RIGHT_EYE, *(k for k, mark in further if mark in right)],
+    )
     return Evidence(found.vertices, target, torch.cat(rows), torch.cat(metrics, 1), eyes)
 
 
