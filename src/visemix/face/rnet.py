@@ -199,9 +199,11 @@ def recentre(
     ones, zeros = torch.ones_like(rays[..., 0]), torch.zeros_like(rays[..., 0])
     rows = [torch.stack([ones, zeros, rays[..., 0]], -1), torch.stack([zeros, ones, rays[..., 1]], -1)]
     depth = DISTANCE - turned[..., 2]
-    right = [rays[..., i] * depth - turned[..., i] for i in (0, 1)]
-    move = torch.linalg.lstsq(torch.cat(rows, 1), torch.cat(right, 1).unsqueeze(-1)).solution.squeeze(-1)
-    return torch.cat([angles(turn), move], -1)
+    beside = [rays[..., i] * depth - turned[..., i] for i in (0, 1)]
+    # the last digits of least squares differ from call to call: in double precision they are not kept
+    left, right = torch.cat(rows, 1).double(), torch.cat(beside, 1).double().unsqueeze(-1)
+    move = torch.linalg.lstsq(left, right).solution.squeeze(-1)
+    return torch.cat([angles(turn), move.to(pose.dtype)], -1)
 
 
 def _bridge(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, " T"]) -> Float[Tensor, "T 257"]:
