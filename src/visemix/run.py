@@ -200,7 +200,8 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:
             raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
-    model.join(weights, source, (lambda name: owner(name) in of) if stage else (lambda _: True))
+    ours = (lambda name: owner(name) in of) if stage else (lambda _: True)
+    model.join(weights, source, ours, notes["config"])
 
 
 def heard(audio: Mapping[str, Any]) -> dict[str, Any]:
