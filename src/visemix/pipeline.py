@@ -29,6 +29,7 @@ from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
+SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
 PARTS = ("face", "audio", "motion", "render")
 HEARD, AROUND = 500, 50  # frames of sound encoded at a time, and frames of context on either side of them
 

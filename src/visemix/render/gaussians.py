@@ -62,7 +62,7 @@ class Gaussians(Renderer):
     """
 
     space = Space.EXPRESSION
-    scene = True
+    scene = personal = True
     begun: Tensor
     places: Tensor  # (3, ·) decimetres: where hair is on the head and the torso in space
     size_start: Tensor  # (N,) decimetres, or units of a triangle
