@@ -6,10 +6,9 @@ import pytest
 import torch
 from html_reader import Reader
 
-from visemix.config import compose, config_root
 from visemix.data import FrameFile, VideoWriter
 from visemix.demo import demo
-from visemix.demo.make import SCALES, clear, config
+from visemix.demo.make import GAUSSIANS, SCALES, TAFT, clear, config
 from visemix.demo.page import strip
 from visemix.demo.scores import Openings, mouths, scores
 from visemix.run import complete
@@ -59,17 +58,14 @@ def test_a_strip_is_eight_frames_in_the_order_of_time():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_experiment_of_the_demo_is_complete(scale, tmp_path):
-    cfg = complete(config(tmp_path, SCALES[scale], 3))
-    assert (cfg.seed, cfg.name, cfg.face.name, cfg.log.name) == (3, "demo", "toy", "csv")
-    assert SCALES[scale].seconds - cfg.data.holdout >= cfg.train.motion.window / 25
-    assert compose(config_root() / "demo.yaml").use == {
-        "face": "toy",
-        "audio": "mel",
-        "motion": "a2ep",
-        "render": "taft",
-        "data": "clips",
-    }
+def test_the_experiments_of_the_demo_are_complete_and_share_all_but_the_painter(scale, tmp_path):
+    taft, gaussians = (complete(config(tmp_path, SCALES[scale], 3, file)) for file in (TAFT, GAUSSIANS))
+    assert (taft.seed, taft.name, taft.face.name, taft.log.name) == (3, "demo", "toy", "csv")
+    assert SCALES[scale].seconds - taft.data.holdout >= taft.train.motion.window / 25
+    assert (taft.audio.name, taft.motion.name, taft.render.name) == ("mel", "a2ep", "taft")
+    assert gaussians.render.name == "gaussians"
+    assert {key for key in taft if taft[key] != gaussians[key]} == {"render", "train"}
+    assert taft.train.motion == gaussians.train.motion
 
 
 def test_a_finished_demo_is_kept_and_one_that_was_stopped_goes_on(tmp_path):
@@ -96,8 +92,10 @@ def test_the_demo_makes_a_video_with_sound_and_a_page_without_anything_optional(
         assert (video.codec_context.name, sound.codec_context.name) == ("h264", "aac")
         assert (video.width, video.height, len(list(container.decode(video)))) == (64, 64, 25)
     found = Reader(page.read_text())
-    assert (len(found.found["video"]), len(found.found["img"]), len(found.found["svg"])) == (3, 6, 3)
-    assert {"ada", "ben", "PSNR, mouth", "mouth opening, correlation with the truth"} <= set(found.words)
+    assert (len(found.found["video"]), len(found.found["img"]), len(found.found["svg"])) == (4, 8, 4)
+    assert {"ada", "ben", "Gaussians", "TAFT", "PSNR, mouth", "mouth opening, correlation with the truth"} <= set(
+        found.words
+    )
     before = [p.stat().st_mtime_ns for p in sorted((tmp_path / "out/work").rglob("*.safetensors"))]
     page.unlink()
     demo(tmp_path / "out", scale="tiny", progress=False)  # what is trained already is used again

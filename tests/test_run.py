@@ -120,8 +120,11 @@ def test_stages_trained_apart_are_joined(trained, tmp_path):
             torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=0)
 
 
-def test_a_stage_of_other_size_is_refused_by_the_name_of_its_weight(trained, tmp_path):
-    with pytest.raises(VisemixError, match=r"weights in .* belong to other parts or sizes \('motion\."):
+def test_a_stage_of_other_size_is_refused_by_the_name_of_its_weight_and_of_the_options_it_was_built_with(
+    trained, tmp_path
+):
+    said = r"weights in .* belong to other parts or sizes \('motion\.\S+' does not fit\); there, motion\.hidden=8$"
+    with pytest.raises(VisemixError, match=said):
         fit(config(tmp_path, motion={"name": "gru", "hidden": 4}, load={"motion": str(trained)}, fit=["render"]))
 
 

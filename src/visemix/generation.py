@@ -20,7 +20,7 @@ from visemix.data.footage import full_frames, pingpong
 from visemix.data.windows import gallery_of
 from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
-from visemix.pipeline import TalkingFace
+from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
 from visemix.training.stage import learnt, present
@@ -111,6 +111,7 @@ def generate(
     clip = as_clip(target, model, Path(run), size)
     if model.render.scene and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
+    warn_of_another(model, clip)
     first, stretch = footage_from(clip, start)
     gallery = gallery_of(clip, model.render.gallery)
     loop = Loop(clip, speech.frames, start=first, within=stretch, style=style, gallery=gallery)
@@ -146,6 +147,13 @@ def warn_of_untrained(model: TalkingFace) -> None:
         beside = STAGES[stage].asked or (model.listening and stage != "render")  # nobody misses it
         if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
+
+
+def warn_of_another(model: TalkingFace, clip: ClipFolder) -> None:
+    known = model.notes.get(SHOWN, [])
+    if known and clip.speaker not in known:
+        who = " and ".join(known)
+        log.warning("this run learnt how %s looks; %s in %s gets these looks too", who, clip.speaker, clip.path)
 
 
 def check_style(model: TalkingFace, style: str | None) -> None:

@@ -32,6 +32,7 @@ from visemix.render import RENDER, Renderer
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
+SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
 PARTS = ("face", "audio", "motion", "render")
 HEARD, AROUND = 500, 50  # frames of sound encoded at a time, and frames of context on either side of them
 
@@ -211,7 +212,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
-        model.join(state, path)
+        model.join(state, path, config=notes["config"])
         model.notes = notes
         return model.eval()
 
@@ -229,15 +230,37 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
 
     def join(
-        self, state: Mapping[str, Tensor], source: str | Path, ours: Callable[[str], bool] = lambda _: True
+        self,
+        state: Mapping[str, Tensor],
+        source: str | Path,
+        ours: Callable[[str], bool] = lambda _: True,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's."""
+        """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's.
+
+        Raises:
+            VisemixError: they belong to other parts or sizes; of `config`, what theirs were built from, it says which.
+        """
         given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
         own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}
         wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
         if wrong:
-            raise VisemixError(f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit)")
+            part = wrong[0].split(".")[0]
+            other = _other_options(part, (config or {}).get(part, {}), self.config.get(part, {}))
+            raise VisemixError(
+                f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit){other}"
+            )
         self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
+
+
+def _other_options(part: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Those of their options that a part here has otherwise.
+
+    >>> _other_options("render", {"count": 8000, "seed": 0}, {"count": 600, "seed": 0})
+    '; there, render.count=8000'
+    """
+    other = [f"{part}.{key}={value}" for key, value in theirs.items() if ours.get(key) != value]
+    return f"; there, {' '.join(other)}" if other else ""
 
 
 def bare(name: str) -> str:

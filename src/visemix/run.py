@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.device import keep_memory
-from visemix.pipeline import WEIGHTS, TalkingFace, plain, read_checkpoint
+from visemix.pipeline import SHOWN, WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
 from visemix.training.fitting import fit_stage, state_file
@@ -27,6 +28,8 @@ from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
 from visemix.training.stage import learnt, moved, owner, present
 from visemix.types import VisemixError
+
+log = logging.getLogger(__name__)
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "face": FACE,
@@ -128,14 +131,16 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
     if not missing:
-        model.save(folder / WEIGHTS, trained=[], loaded=loaded)
+        model.save(folder / WEIGHTS, trained=[], loaded=loaded, **model.notes)
     keep_memory()
     for stage in missing:
         options = stage_options(stage, cfg.train[stage])
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
         fit_stage(model, stage, options, data[stage], folder, **about)
         trained.append(stage)
-        model.save(folder / WEIGHTS, trained=trained, loaded=loaded)
+        if stage == "render" and model.render.personal:
+            model.notes[SHOWN] = getattr(data[stage], "speakers", [])
+        model.save(folder / WEIGHTS, trained=trained, loaded=loaded, **model.notes)
         state_file(folder, stage).unlink(missing_ok=True)
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
@@ -153,6 +158,14 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
     data.setup("fit")
+    people = getattr(data, "speakers", []) if stage == "render" and model.render.personal else []
+    if len(people) > 1:
+        log.warning(
+            "renderer '%s' learns how one person looks and is shown %s: unless they are the same, name the clips of "
+            "one in data.clips",
+            model.config["render"]["name"],
+            " and ".join(people),
+        )
     return data
 
 
@@ -204,7 +217,9 @@ def join(model: TalkingFace, stage: str, source: str | Path) -> None:
         theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
         if theirs != ours:
             raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
-    model.join(weights, source, (lambda name: owner(name) in of) if stage else (lambda _: True))
+    model.join(weights, source, (lambda name: owner(name) in of) if stage else (lambda _: True), notes["config"])
+    if stage in ("", "render") and SHOWN in notes:
+        model.notes[SHOWN] = notes[SHOWN]
 
 
 def heard(audio: Mapping[str, Any]) -> dict[str, Any]:

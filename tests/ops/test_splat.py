@@ -2,6 +2,8 @@ import importlib.util
 import logging
 import math
 import multiprocessing
+import os
+import subprocess
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -360,6 +362,25 @@ def test_where_no_folder_can_be_written_numba_compiles_for_this_process_alone(tm
     means, factors, opacity, colour, camera = given
     prints = splat_torch.footprints(means, factors, opacity, camera, (37, 53))
     assert torch.equal(module.draw(prints, opacity, colour, (37, 53))[0], kept)
+
+
+FULL = """
+import logging, resource, torch
+from visemix.ops import splat_numba
+from visemix.ops.splat import splat
+logging.basicConfig(format="%(message)s")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+given = torch.zeros(1, 3), torch.eye(3)[None], torch.ones(1), torch.ones(1, 3), torch.tensor([30.0, 8, 8])
+print(float(splat(*given, (16, 16), backend="numba").image[0, 8, 8]) > 0.9)
+"""
+
+
+@needs_numba
+def test_where_the_folder_is_full_numba_compiles_for_this_process_alone(tmp_path):
+    there = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    said = subprocess.run([sys.executable, "-c", FULL], env=there, capture_output=True, text=True)
+    assert said.stdout == "True\n", said.stderr
+    assert said.stderr.count("NUMBA_CACHE_DIR") == 1
 
 
 def test_without_numba_auto_says_once_what_it_costs_and_draws_the_same(monkeypatch, caplog):

@@ -248,3 +248,29 @@ def test_hair_starts_behind_the_ears_and_the_torso_behind_the_head(face):
     neutral = face.vertices(clip.subject.identity, torch.zeros_like(clip.subject.expression[:, :1]))[0, 0]
     ears = float(neutral[face.landmark_ids[[0, 16]], 2].mean())
     torch.testing.assert_close(render.places[2, :hair], torch.full((hair,), ears - 0.1), atol=1e-3, rtol=0)
+
+
+def test_directions_of_expression_are_none_at_least(face):
+    with pytest.raises(VisemixError, match="components=-1"):
+        build(face, components=-1)
+
+
+def test_a_checkpoint_brings_the_places_that_another_seed_drew(face):
+    clip = one_person(face)
+    render = begun(face, clip, seed=0).eval()
+    others = (build(face, seed=seed) for seed in range(1, 100))
+    alike = (other for other in others if other.bindings.vertices.shape == render.bindings.vertices.shape)
+    other = next(alike).eval()
+    assert not torch.equal(other.bindings.vertices, render.bindings.vertices)
+    other.load_state_dict(render.state_dict())
+    with torch.no_grad():
+        assert torch.equal(*(r(clip.motion, clip.subject).frames for r in (render, other)))
+
+
+def test_bfloat16_moves_no_gaussian(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip, paste="whole").eval()
+    with torch.no_grad():
+        exact = render(clip.motion, clip.subject).frames
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(render(clip.motion, clip.subject).frames, exact)

@@ -1,13 +1,14 @@
-"""The embedded default: synthetic speakers, a model trained on them in minutes, a sentence it has never heard."""
+"""The embedded default: synthetic speakers, models trained on them in minutes, a sentence they have never heard."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -28,24 +29,26 @@ from visemix.run import fit
 from visemix.types import FPS, SAMPLE_RATE, Motion, Space, VisemixError
 
 VIDEO, PAGE, WORK = "demo.mp4", "report.html", "work"
+TAFT, GAUSSIANS = "demo.yaml", "demo_gaussians.yaml"  # in `configs/`, which the wheel carries
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is made and trained; `changes` go over `configs/demo.yaml`."""
+    """How much is made and trained; `changes` go over the files in `configs/`."""
 
     speakers: int
     seconds: float  # of each clip, the held-out end included
     size: int  # of the pictures, pixels
-    changes: tuple[str, ...] = ()
+    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 TINY = """
-    motion.dim=16 motion.feedforward=16 render.base=4 render.max_channels=8 data.holdout=1.0
+    motion.dim=16 motion.feedforward=16 data.holdout=1.0
     train.motion.steps=20 train.motion.window=20 train.motion.val_every=10 train.motion.log_every=1
     train.render.steps=4 train.render.batch=1 train.render.val_every=2 train.render.log_every=1
 """
-SCALES = {"small": Scale(3, 15.0, 128), "tiny": Scale(2, 3.0, 64, tuple(TINY.split()))}
+PAINTERS = {TAFT: f"{TINY} render.base=4 render.max_channels=8", GAUSSIANS: f"{TINY} render.count=300"}
+SCALES = {"small": Scale(3, 15.0, 128), "tiny": Scale(2, 3.0, 64, PAINTERS)}
 
 
 def demo(
@@ -56,10 +59,12 @@ def demo(
     scale: Literal["small", "tiny"] = "small",
     progress: bool = True,
 ) -> Path:
-    """Make speakers, train A2EP and TAFT on them, let the first say a held-out sentence, and answer the page about it.
+    """Make speakers, train A2EP and TAFT on them and Gaussians on the first, let that one say a held-out sentence, and
+    answer the page about it.
 
-    Nothing is downloaded; two cores need a few minutes. `out` gets `demo.mp4` and `report.html`, and in `work/` the
-    clips, the runs and what the demo is compared with. Stopped in between, it goes on from there when called again.
+    Nothing is downloaded; two cores need a few minutes. `out` gets `demo.mp4`, which the Gaussians paint, and
+    `report.html`, and in `work/` the clips, the runs and what the demo is compared with, TAFT's video among it.
+    Stopped in between, it goes on from there when called again.
 
     Args:
         seed: of the speakers and of the training.
@@ -75,45 +80,58 @@ def demo(
     phase = Phases(Console(stderr=True, quiet=not progress))
     with phase(f"{size.speakers} synthetic speakers, {size.seconds:g} s of each"):
         clips = speakers(work / "clips", size, seed, progress)
-    cfg = config(work, size, seed)
+    hero, other = clips[:2]
+    cfg, own = config(work, size, seed), config(work, size, seed, GAUSSIANS, [f"data.clips=[{hero.name}]"])
     with phase(f"A2EP learns to move a face by its sound: {cfg.train.motion.steps} steps"):
-        spoken = fit(OmegaConf.merge(cfg, {"fit": ["motion"]}))  # type: ignore[arg-type]
-    with phase(f"TAFT learns to paint it: {cfg.train.render.steps} steps"):
-        run = fit(OmegaConf.merge(cfg, {"fit": ["render"], "load": {"motion": str(spoken)}}))  # type: ignore[arg-type]
-    hero, other, held = clips[0], clips[1], round(cfg.data.holdout * FPS)
+        spoken = train(cfg, "motion")
+    with phase(f"TAFT learns to paint it into footage: {cfg.train.render.steps} steps"):
+        taft = train(cfg, "render", motion=spoken)
+    with phase(f"{own.render.count} Gaussians learn how {hero.speaker} looks: {own.train.render.steps} steps"):
+        gaussians = train(own, "render", motion=spoken)
+    held = round(cfg.data.holdout * FPS)
     start = hero.frames - held
-    with phase(f"{held / FPS:g} s of speech that were held out, spoken by two"):
+    with phase(f"{held / FPS:g} s of speech that were held out, painted by both"):
         sound = work / "sentence.wav"
         soundfile.write(sound, hero.speech(start).wave[0].numpy(), SAMPLE_RATE)
-        recorded = record(hero, start, sound, work / "recorded.mp4")
-        made = generate(run, sound, hero.path, out / VIDEO, start=start / FPS, device="cpu", progress=progress)
-        lent = generate(run, sound, other.path, work / "other.mp4", overwrite=True, device="cpu", progress=progress)
-        still = hold_still(run, hero, start, sound, work / "still.mp4", progress)
+        say = partial(generate, overwrite=True, device="cpu", progress=progress)
+        videos = {
+            "recorded": record(hero, start, sound, work / "recorded.mp4"),
+            "gaussians": say(gaussians, sound, hero.path, out / VIDEO, start=start / FPS),
+            "taft": say(taft, sound, hero.path, work / "taft.mp4", start=start / FPS),
+            "other": say(taft, sound, other.path, work / "other.mp4"),
+            "still": hold_still(gaussians, hero, start, sound, work / "still.mp4", progress),
+        }
     with phase("scores"):
         points = hero.tensor("landmarks")[start:]
-        about: dict[str, Score] = {
-            name: scores(recorded, fake, points) for name, fake in (("generated", made), ("still", still))
+        compared: dict[str, Score] = {
+            name: scores(videos["recorded"], videos[name], points) for name in ("gaussians", "taft", "still")
         }
-        curves = {clip.speaker: openings(run, clip, held) for clip in clips}
+        curves = {clip.speaker: openings(spoken, clip, held) for clip in clips}
     told = Told(
-        videos={"recorded": recorded, "generated": made, "still": still, "other": lent},
+        videos=videos,
         names=(hero.speaker, other.speaker),
         landmarks=points,
-        scores=about,
+        scores=compared,
         openings=curves,
-        runs={"A2EP": spoken, "TAFT": run},
+        runs={"A2EP": spoken, "TAFT": taft, "Gaussians": gaussians},
         seconds=phase.seconds,
-        config=cfg,
     )
     return write_page(out / PAGE, told)
 
 
-def config(work: Path, scale: Scale, seed: int) -> DictConfig:
-    """What is trained: `configs/demo.yaml`, which the wheel carries."""
+def config(work: Path, scale: Scale, seed: int, experiment: str = TAFT, changes: Sequence[str] = ()) -> DictConfig:
+    """What is trained: one of the files in `configs/`."""
     here = {"name": "demo", "seed": seed, "out": str(work / "runs"), "data": {"root": str(work / "clips")}}
-    cfg = OmegaConf.merge(compose(config_root() / "demo.yaml", scale.changes), here)
+    smaller = scale.changes.get(experiment, "").split()
+    cfg = OmegaConf.merge(compose(config_root() / experiment, [*smaller, *changes]), here)
     assert isinstance(cfg, DictConfig)
     return cfg
+
+
+def train(cfg: DictConfig, stage: str, **load: Path) -> Path:
+    """The run of one stage, on top of others'."""
+    sources = {name: str(run) for name, run in load.items()}
+    return fit(OmegaConf.merge(cfg, {"fit": [stage], "load": sources}))  # type: ignore[arg-type]
 
 
 def clear(out: Path, overwrite: bool) -> None:

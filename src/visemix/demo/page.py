@@ -12,14 +12,14 @@ import lightning
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from omegaconf import DictConfig
-from torch import Tensor
+from omegaconf import OmegaConf
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix import __version__
 from visemix.demo.scores import Openings, Score, mouths, pictures
 from visemix.ops.store import write_text
-from visemix.pipeline import read_checkpoint
+from visemix.pipeline import TalkingFace
 from visemix.report import Points, chart, heading, page, paragraph, picture, row, smooth, table, video
 from visemix.training.logs import read_table
 from visemix.types import FPS
@@ -32,14 +32,13 @@ GOAL = 0.8
 class Told:
     """Everything the page is about."""
 
-    videos: Mapping[str, Path]  # recorded, generated, still, other
+    videos: Mapping[str, Path]  # recorded, gaussians, taft, still, other
     names: tuple[str, str]  # whose sentence it is, and who else says it
     landmarks: Float[Tensor, "T 68 2"]  # of the recorded sentence, pixels
-    scores: Mapping[str, Score]  # generated, still
+    scores: Mapping[str, Score]  # gaussians, taft, still
     openings: Mapping[str, Openings]  # by speaker
-    runs: Mapping[str, Path]  # A2EP, TAFT
+    runs: Mapping[str, Path]  # A2EP, TAFT, Gaussians
     seconds: Mapping[str, float]  # by phase
-    config: DictConfig
 
 
 def write_page(path: Path, told: Told) -> Path:
@@ -48,20 +47,22 @@ def write_page(path: Path, told: Told) -> Path:
     blocks = [
         paragraph(
             f"A face was taught to speak, from nothing, in {sum(told.seconds.values()) / 60:.1f} minutes. "
-            f"A2EP learned to move it by sound, TAFT to paint it into footage. Then {hero} said something that was "
-            "held out of the training."
+            f"A2EP learned from {len(told.openings)} speakers to move it by sound. Gaussians on the triangles of "
+            f"{hero}'s face learned to paint {hero}, and TAFT to paint any of the speakers. Then {hero} said something "
+            "that was held out of all training, painted by both over the pictures that were recorded with it."
         ),
         paragraph(
             "Everything here is synthetic: the faces are the procedural `toy` head, the voices a synthesiser's. "
-            "The pictures to learn from were drawn with the same mesh that TAFT is given, so "
+            "The pictures to learn from were drawn with the same mesh that both painters are given, so "
             "these numbers show that the library works, not how well it does on real video.",
             note=True,
         ),
         row(
             [
-                video(told.videos["generated"], f"Generated: {hero}, from sound (demo.mp4)"),
+                video(told.videos["gaussians"], f"Gaussians: {hero}, from sound (demo.mp4)"),
                 video(told.videos["recorded"], f"Recorded: {hero}, the truth"),
-                video(told.videos["other"], f"Generated: {other} with {hero}'s words"),
+                video(told.videos["taft"], f"TAFT: {hero}, from sound"),
+                video(told.videos["other"], f"TAFT: {other} with {hero}'s words"),
             ]
         ),
         heading("Numbers"),
@@ -86,34 +87,37 @@ def write_page(path: Path, told: Told) -> Path:
 
 def numbers(told: Told) -> str:
     """The table of scores, beside those of a mouth that does not move."""
-    made, still, (name, _) = told.scores["generated"], told.scores["still"], told.names
-    opening = told.openings[name]
+    opening = told.openings[told.names[0]]
     rest = float(np.abs(opening.true - opening.true[0]).mean())
     rows: list[tuple[str | float | None, ...]] = [
-        ("mouth opening, correlation with the truth", opening.correlation, None, "1", "higher"),
-        ("mouth opening, mean error", opening.error, rest, "mm", "lower"),
-        ("PSNR, mouth", made["psnr_mouth"], still["psnr_mouth"], "dB", "higher"),
-        ("SSIM, mouth", made["ssim_mouth"], still["ssim_mouth"], "1", "higher"),
-        ("PSNR, frame", made["psnr"], still["psnr"], "dB", "higher"),
-        ("SSIM, frame", made["ssim"], still["ssim"], "1", "higher"),
+        ("mouth opening, correlation with the truth", opening.correlation, opening.correlation, None, "1", "higher"),
+        ("mouth opening, mean error", opening.error, opening.error, rest, "mm", "lower"),
     ]
-    return table(["metric", "generated", "still mouth", "unit", "better"], rows)
+    for key, name, unit in (
+        ("psnr_mouth", "PSNR, mouth", "dB"),
+        ("ssim_mouth", "SSIM, mouth", "1"),
+        ("psnr", "PSNR, frame", "dB"),
+        ("ssim", "SSIM, frame", "1"),
+    ):
+        rows.append((name, *(told.scores[video][key] for video in ("gaussians", "taft", "still")), unit, "higher"))
+    return table(["metric", "Gaussians", "TAFT", "still mouth", "unit", "better"], rows)
 
 
 def strips(told: Told) -> list[str]:
-    """Frames of all four videos, then mouths of the first two, at the same moments."""
+    """Frames of all five videos, then mouths of the first three, at the same moments."""
     hero, other = told.names
     captions = {
         "recorded": f"Recorded: {hero}",
-        "generated": f"Generated from the sound: {hero}",
-        "still": "The baseline: the same painter, the mouth of the clip's first frame",
-        "other": f"Generated: {other} with {hero}'s words",
+        "gaussians": f"Gaussians, from the sound: {hero}",
+        "taft": f"TAFT, from the sound: {hero}",
+        "still": "The baseline: the Gaussians again, the mouth of the clip's first frame",
+        "other": f"TAFT: {other} with {hero}'s words",
     }
     shown = [picture(strip(pictures(told.videos[name])), caption) for name, caption in captions.items()]
-    for name, caption in (("recorded", "Recorded mouths"), ("generated", "Generated mouths")):
+    for name, caption in (("recorded", "Recorded"), ("gaussians", "The Gaussians'"), ("taft", "TAFT's")):
         cut = mouths(told.videos[name], told.landmarks)
         large = F.interpolate(cut.float(), scale_factor=ZOOM, mode="bicubic", antialias=True)
-        shown.append(picture(strip(large.clamp(0, 255).to(torch.uint8)), caption))
+        shown.append(picture(strip(large.clamp(0, 255).to(torch.uint8)), f"{caption} mouths"))
     return shown
 
 
@@ -149,24 +153,26 @@ def losses(runs: Mapping[str, Path]) -> list[str]:
 
 
 def facts(told: Told) -> list[list[str]]:
-    weights, notes = read_checkpoint(told.runs["TAFT"])
-    count = {
-        stage: sum(w.numel() for name, w in weights.items() if name.startswith(f"{stage}."))
-        for stage in ("audio", "motion", "render")
-    }
-    cfg, parts = told.config, notes["config"]
+    trained = []
+    for name, run in told.runs.items():
+        cfg, model = OmegaConf.load(run / "config.yaml"), TalkingFace.from_checkpoint(run)
+        (stage,) = cfg.fit
+        trained.append([stage, f"{name}, {weights(model.stages()[stage])}, {cfg.train[stage].steps} steps"])
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     versions = {"visemix": __version__, "torch": torch.__version__, "lightning": lightning.__version__}
     versions["Python"] = platform.python_version()
     return [
-        ["audio", f"{parts['audio']['name']}, {count['audio']:,} weights"],
-        ["motion", f"{parts['motion']['name']}, {count['motion']:,} weights, {cfg.train.motion.steps} steps"],
-        ["render", f"{parts['render']['name']}, {count['render']:,} weights, {cfg.train.render.steps} steps"],
+        ["audio", f"{cfg.audio.name}, {weights(model.audio)}"],
+        *trained,
         ["seed", str(cfg.seed)],
         ["runs", ", ".join(str(run) for run in told.runs.values())],
         ["machine", machine],
         ["versions", ", ".join(f"{name} {number}" for name, number in versions.items())],
     ]
+
+
+def weights(part: nn.Module) -> str:
+    return f"{sum(weight.numel() for weight in part.parameters()):,} weights"
 
 
 def total(told: Told) -> float:

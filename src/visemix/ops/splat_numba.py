@@ -119,10 +119,19 @@ def _compiled(*, fastmath: bool) -> Callable[[Callable[..., Any]], Any]:
         function = inspect.unwrap(function)  # what checks types in tests, numba cannot read
         options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
         try:
-            return numba.njit(cache=True, **options)(function)
+            kernel = numba.njit(cache=True, **options)(function)
         except RuntimeError:
             _warn_uncached()
             return numba.njit(**options)(function)
+
+        def kept(*args: Any) -> Any:
+            try:
+                return kernel(*args)
+            except OSError:  # the folder is full: what could not be kept is compiled all the same
+                _warn_uncached()
+                return kernel(*args)
+
+        return kept
 
     return compiled
 

@@ -28,6 +28,7 @@ class Renderer(nn.Module, ABC):
     gallery: int = 0  # how many pictures of the subject it wants to choose among
     scene: bool = False  # whether it wants the footage's labels and the place without the person
     paste: Paste = "whole"  # what of a picture it paints; the rest is the footage's
+    personal: bool = False  # whether it learns how one person looks, and gives these looks to whoever it is shown
     ready: bool = False  # whether it draws the subject before it was trained
     steady: float = 0.0  # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject

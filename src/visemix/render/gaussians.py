@@ -62,7 +62,7 @@ class Gaussians(Renderer):
     """
 
     space = Space.EXPRESSION
-    scene = True
+    scene = personal = True
     begun: Tensor
     places: Tensor  # (3, ·) decimetres: where hair is on the head and the torso in space
     size_start: Tensor  # (N,) decimetres, or units of a triangle
@@ -83,6 +83,8 @@ class Gaussians(Renderer):
         super().__init__()
         if count < 10:
             raise VisemixError(f"render.count={count} Gaussians are no face; give 10 at least, 20000 for a good one")
+        if components < 0:
+            raise VisemixError(f"render.components={components} is no number of directions; 0 is the fewest")
         self.face, self.paste, self.opaque, self.backend, self.seed = face, paste, opaque, backend, seed
         self.mouth_weight, self.ssim_weight = mouth_weight, ssim_weight
         hair, torso = round(count * SHARES["hair"]), round(count * SHARES["torso"])
@@ -104,7 +106,13 @@ class Gaussians(Renderer):
         self.register_buffer("size_start", torch.ones(count))
         self.register_buffer("moving", face.expression[self.bindings.vertices].flatten(0, 1), persistent=False)
         self._known: tuple[Tensor, Tensor, Tensor] | None = None  # identity, shape, and the neutral vertices of both
+        self.register_load_state_dict_post_hook(Gaussians._follow)
         self._take(Seeds.plain(face, self.bindings, hair, torso))
+
+    def _follow(self, _: object = None) -> None:
+        """What is worked out from the bindings, for those of a checkpoint: another `seed` has others."""
+        self.get_buffer("moving").copy_(self.face.expression[self.bindings.vertices].flatten(0, 1))
+        self._known = None
 
     @torch.no_grad()
     def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
@@ -227,6 +235,12 @@ class Gaussians(Renderer):
         self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
     ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         """Means, factors of the covariances, opacities and colours in one frame, in the camera's space."""
+        with torch.autocast(expression.device.type, enabled=False):  # bfloat16 would be half a pixel off
+            return self._placed(expression.to(self.places), subject, b, t)
+
+    def _placed(
+        self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
+    ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         bound, hair, _ = self.counts
         pose = subject.pose[b, t]
         shape, turn = self.drive(expression, pose)

@@ -67,7 +67,7 @@ class LandmarkNeRF(Renderer):
     In use, `steady` frames wide is the Gaussian that calms head poses; `memory` bounds, in MB, what a frame takes.
     """
 
-    scene = True
+    scene = personal = True
 
     def __init__(
         self,
