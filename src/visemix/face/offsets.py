@@ -45,13 +45,13 @@ class Offsets:
             shared = part.unsqueeze(1) * shares.unsqueeze(-1)
             total.index_add_(0, corners.flatten(), shared.flatten(0, 1))
 
-    def solve(self, shape: Float[Tensor, "N 3"], weight: float) -> Float[Tensor, "N 3"]:
-        """The offsets after `shape`, all sightings counting `weight` times."""
+    def solve(self, shape: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
+        """The offsets after `shape`, from which the sightings were."""
         count = len(shape)
-        blocks = weight * self.blocks.double().numpy().reshape(-1, 3, 3)
+        blocks = self.blocks.double().numpy().reshape(-1, 3, 3)
         seen = sparse.bsr_matrix((blocks, np.arange(count), np.arange(count + 1)))
         system, now = (seen + self.pull).tocsr(), shape.double().numpy().flatten()
-        right = weight * self.right.double().numpy().flatten() - self.pull @ now
+        right = self.right.double().numpy().flatten() - self.pull @ now
         step, _ = cg(system, right, rtol=1e-4, maxiter=500, M=sparse.diags(1 / system.diagonal()))
         total = (now + step).reshape(-1, 3)
         total[np.linalg.norm(total, axis=1) < NOTHING] = 0

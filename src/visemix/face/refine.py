@@ -39,18 +39,16 @@ class Trust:
     flow: float = 0.7
     spots: float = 1000.0  # that all of a frame's count as: neighbours err alike
     outlier: float = 2.0  # flow of more pixels than this counts linearly (Huber)
-    frames: float = 60.0  # that a whole clip counts as where the shape is at stake
-    bump: float = 0.01  # between neighbours on the mesh
-    reach: float = 0.05  # of a vertex from where the identity has it
+    bump: float = 0.005  # between neighbours on the mesh
+    reach: float = 0.02  # of a vertex from where the identity has it
     sample: int = 48  # frames that texture and shape are made of
 
 
 def anchors(weights: Weights) -> Weights:
-    """Landmarks beside flow: they hold lids and lips, which flow cannot follow, and little else."""
+    """Landmarks beside flow: they hold what it cannot follow, lids, lips and the outline."""
     return replace(
         weights,
-        brows=3 * weights.brows,
-        nose=3 * weights.nose,
+        jaw=0.4 * weights.jaw,
         eyes=0.4 * weights.eyes,
         inner_mouth=0.2 * weights.inner_mouth,
     )
@@ -233,4 +231,4 @@ class _Clip:
             after, _, by_point = self.sight(neutral, new.pose[k], new.expression[k])
             missing = missing - (after - before)
             offsets.add(self.chart.vertices[self.corners], self.shares, by_point, missing, self.huber(missing, weight))
-        return offsets.solve(old.shape, min(self.trust.frames / len(self.sample), 1.0))
+        return offsets.solve(old.shape)
