@@ -56,12 +56,6 @@ class Geometry:
     identity: Float[Tensor, " I"]
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]
-    shape: Float[Tensor, "N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
-
-    def neutral(self, face: FaceModel) -> Float[Tensor, "N 3"]:
-        """The person's face at rest."""
-        rest = face.mean + face.identity @ self.identity
-        return rest if self.shape is None else rest + self.shape
 
 
 @dataclass(frozen=True)
@@ -136,7 +130,7 @@ def refit_geometry(
     Frames that are not `present` are left as they are, and so is what all frames share. Landmarks say how open the eyes
     are and no longer where: a detector and the mesh mean different spots, and lids that follow both shut too late.
     """
-    problem = _Problem(face, landmarks, present, size, weights or Weights(), geometry.shape)
+    problem = _Problem(face, landmarks, present, size, weights or Weights())
     start = torch.cat([geometry.pose, geometry.expression], -1).double()
     identity, count = geometry.identity.double(), len(start)
     at = problem.pixels(identity, start)
@@ -178,17 +172,9 @@ class _Problem:
     A frame's own unknowns are its pose and then its expression.
     """
 
-    def __init__(
-        self,
-        face: FaceModel,
-        landmarks: Tensor,
-        present: Tensor,
-        size: int,
-        weights: Weights,
-        shape: Tensor | None = None,
-    ) -> None:
+    def __init__(self, face: FaceModel, landmarks: Tensor, present: Tensor, size: int, weights: Weights) -> None:
         ids = face.landmark_ids
-        bases = (face.mean if shape is None else face.mean + shape, face.identity, face.expression)
+        bases = (face.mean, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
         self.target, self.seen, self.weights = landmarks.double().clone(), present.double(), weights
         self.camera = square_camera(size).double()
