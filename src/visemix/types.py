@@ -116,7 +116,6 @@ class Subject(TensorStruct):
     camera: Float[Tensor, "B 3"]  # focal length, centre x, centre y, in pixels of the footage
     light: Float[Tensor, "B T 27"]  # spherical harmonics, RGB-major (3 × 9), as Deep3DFaceRecon's gamma
     albedo: Float[Tensor, "B N 3"]  # skin colour of every vertex, RGB in [0, 1]
-    shape: Float[Tensor, "B N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
     footage: Float[Tensor, "B T 3 H W"] | None = None  # None where only motion is at stake
     reference: Float[Tensor, "B 3 H W"] | None = None  # one picture of the subject, for renderers that want it
     gallery: Gallery | None = None  # more of them, for renderers that choose

@@ -6,7 +6,7 @@ from tiny_videos import beeps, grey
 from visemix.data import write_clip
 
 
-def make(path, face, frames=20, size=32, audio="speech", labels=None, shape=None, **meta):
+def make(path, face, frames=20, size=32, audio="speech", labels=None, **meta):
     """Frame k is grey k, its expression and pose are all k, its sound is loud where k % 5 == 0."""
     k = torch.arange(frames).float()
     tensors = {
@@ -20,6 +20,4 @@ def make(path, face, frames=20, size=32, audio="speech", labels=None, shape=None
         "landmarks": torch.full((frames, 68, 2), size / 2),
         "error": torch.zeros(frames),
     }
-    if shape is not None:
-        tensors["shape"] = shape
     return write_clip(path, tensors, grey(frames, size), {"audio": audio, **meta}, face=face, labels=labels)

@@ -6,14 +6,13 @@ import pytest
 import torch
 import yaml
 from clip_maker import make
-from safetensors.torch import load_file
 from tiny_videos import beeps, grey, numbers
 
 from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data import clips as clips_module
 from visemix.data.clipwriter import whole_folder
 from visemix.face import FaceData, FaceModel
-from visemix.types import Space, VisemixError, collate
+from visemix.types import Space, VisemixError
 
 
 @pytest.fixture
@@ -220,15 +219,3 @@ def test_only_this_format_is_read(folder, monkeypatch):
     monkeypatch.setattr(clips_module, "FORMAT", 3)
     with pytest.raises(VisemixError, match="not of this version's format"):
         ClipFolder(folder.path)
-
-
-def test_a_subjects_own_shape_comes_back_and_is_nothing_where_there_was_none(folder, tmp_path, face):
-    own = torch.linspace(-0.1, 0.1, 3 * len(face.mean)).reshape(-1, 3)
-    shaped = make(tmp_path / "ben_000", face, shape=own)
-    assert torch.equal(shaped.subject([4, 2], footage=False).shape[0], own)
-    assert "shape" not in load_file(folder.path / "clip.safetensors")
-    assert not folder.subject([4], footage=False).shape.any()
-    both = collate([clip.subject([4], footage=False) for clip in (folder, shaped)])  # one batch of both kinds
-    assert both.shape.shape == (2, len(face.mean), 3)
-    with pytest.raises(VisemixError, match="'shape' must be finite numbers"):
-        make(tmp_path / "cleo_000", face, shape=own[:-1])

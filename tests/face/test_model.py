@@ -1,9 +1,5 @@
-from dataclasses import replace
-
 import torch
 
-from visemix.face.shading import draw, posed
-from visemix.ops.rotation import pose_points
 from visemix.types import Motion, Space
 
 
@@ -97,37 +93,3 @@ def test_the_model_says_what_it_is(face):
 
 def test_nothing_of_a_face_is_saved_with_a_checkpoint(face):
     assert not face.state_dict()
-
-
-def test_a_subjects_own_shape_is_in_vertices_landmarks_and_motion_alike(face, clip):
-    own = 0.05 * torch.sin(40 * face.mean).expand(2, -1, 3)
-    plain, shaped = clip.subject, replace(clip.subject, shape=own)
-    values = clip.motion.values
-    vertices = face.vertices(plain.identity, values, own)
-    torch.testing.assert_close(vertices, face.vertices(plain.identity, values) + own.unsqueeze(1), atol=1e-6, rtol=0)
-    torch.testing.assert_close(posed(face, values, shaped), pose_points(vertices, plain.pose), atol=1e-5, rtol=0)
-    marks = vertices[:, :, face.landmark_ids]
-    torch.testing.assert_close(face.landmarks(clip.motion, shaped), marks, atol=1e-5, rtol=0)
-    there = face.convert(clip.motion, Space.LANDMARKS, shaped)
-    torch.testing.assert_close(
-        there.values.unflatten(-1, (68, 3)), marks - face.mean[face.landmark_ids], atol=1e-5, rtol=0
-    )
-    back, expected = (
-        face.convert(there, Space.EXPRESSION, shaped),
-        face.convert(face.convert(clip.motion, Space.LANDMARKS, plain), Space.EXPRESSION, plain),
-    )
-    torch.testing.assert_close(back.values, expected.values, atol=2e-3, rtol=0)
-    still = face.convert(Motion(0 * values, Space.EXPRESSION), Space.LANDMARKS, shaped).values[:, 0]
-    torch.testing.assert_close(face.shape(shaped), still)
-
-
-def test_a_subjects_own_shape_is_drawn(face, clip):
-    forward = torch.zeros_like(face.mean).index_fill(1, torch.tensor([2]), 1.0).expand(2, -1, 3)
-    nearer = replace(clip.subject, pose=clip.subject.pose * torch.tensor([0.0, 0, 0, 1, 1, 1]))
-    moved = replace(nearer, pose=nearer.pose + torch.tensor([0.0, 0, 0, 0, 0, 1]))
-    values = clip.motion.values[:, :1]
-    one, two = (
-        draw(face, values, subject.at(torch.tensor([0])), (64, 64)).image
-        for subject in (replace(nearer, shape=forward), moved)
-    )
-    torch.testing.assert_close(one, two, atol=1e-3, rtol=0)

@@ -101,7 +101,7 @@ def test_the_losses_are_those_of_the_sheet(face, clip):
     torch.manual_seed(3)
     losses = model.loss(heard, clip.subject, target)
     torch.manual_seed(3)
-    shape = face.shape(clip.subject).unsqueeze(1)
+    shape = face.shape(clip.subject.identity).unsqueeze(1)
     x = 10 * (target.values - shape)
     padded = torch.cat([x, x[:, -1:], x[:, -1:]], 1)
     values = torch.cat([heard.values, heard.values[:, -1:], heard.values[:, -1:]], 1)
@@ -139,7 +139,9 @@ def test_the_shape_is_the_subjects_or_guessed_from_the_voice(face, clip):
     other = clip.subject.map(lambda t: t * 0)
     corrected, official = build(face), build(face, compat="official")
     moved = corrected(heard, clip.subject).values - corrected(heard, other).values
-    torch.testing.assert_close(moved, face.shape(clip.subject).unsqueeze(1).expand(-1, 20, -1), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        moved, face.shape(clip.subject.identity).unsqueeze(1).expand(-1, 20, -1), atol=1e-5, rtol=1e-4
+    )
     assert torch.equal(official(heard, clip.subject).values, official(heard, other).values)
 
 

@@ -33,4 +33,4 @@ def test_the_mouth_is_the_last_twenty_points():
 def test_a_face_at_rest_is_its_shape(face, clip):
     still = Motion(torch.zeros(2, 3, face.expression.shape[-1]), Space.EXPRESSION)
     there = face.convert(still, Space.LANDMARKS, clip.subject).values
-    torch.testing.assert_close(there, face.shape(clip.subject).unsqueeze(1).expand(-1, 3, -1))
+    torch.testing.assert_close(there, face.shape(clip.subject.identity).unsqueeze(1).expand(-1, 3, -1))

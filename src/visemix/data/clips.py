@@ -2,7 +2,7 @@
 
 meta.yaml           what it is, where it came from, how well it was fitted, in which frames no face is seen (`away`),
                     how many seconds at its end nothing was estimated from (`holdout`; .inf where all is known anyway)
-clip.safetensors    identity, shape, expression, pose, camera, light, albedo, landmarks
+clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks
 sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
 labels.safetensors  which pixels are head, torso and background; only where that is known
@@ -113,10 +113,6 @@ class ClipFolder:
             over = {name: file.get_slice(name)[low:high][index - low] for name in ("expression", "pose")}
             light = file.get_slice("light")
             still = light.get_shape()[0] == 1  # one for all frames
-            if "shape" in file.keys():  # noqa: SIM118 – no dictionary
-                whole["shape"] = file.get_tensor("shape")
-            else:  # as zeros: a batch may mix clips that have one with others
-                whole["shape"] = torch.zeros_like(whole["albedo"])
             over["light"] = light[:].expand(len(index), -1) if still else light[low:high][index - low]
         return Subject(
             speaker=(self.speaker,),

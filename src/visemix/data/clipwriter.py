@@ -78,7 +78,7 @@ def write_clip(
 
     Args:
         tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
-            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T); `shape` (N, 3) where the identity is not all.
+            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
         pictures: T square ones.
         meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
             seconds at the end from which nothing was estimated, nor is the background; 0.
@@ -124,8 +124,6 @@ def write_data(
         "landmarks": (frames, 68, 2),
         "error": (frames,),
     }
-    if "shape" in tensors:
-        shapes["shape"] = (len(face.mean), 3)
     for key, shape in shapes.items():
         if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
             have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"

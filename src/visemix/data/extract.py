@@ -204,8 +204,7 @@ def _quality(fit: Fit) -> dict[str, float | list[float]]:
 
 def _tensors(fit: Fit, wave: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
     names = ("identity", "expression", "pose", "camera", "light", "albedo", "error")
-    free = {} if fit.shape is None else {"shape": fit.shape}
-    return {name: getattr(fit, name) for name in names} | free | {"wave": wave, "landmarks": landmarks}
+    return {name: getattr(fit, name) for name in names} | {"wave": wave, "landmarks": landmarks}
 
 
 def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterator[Tensor]:

@@ -98,7 +98,7 @@ def look(
     """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
     margin = max(round(EDGE * size), 1)
     part = torch.from_numpy(parts(face.triangles.numpy(), len(face.mean))).long()
-    shape = geometry.neutral(face)
+    shape = face.mean + face.identity @ geometry.identity
     camera = square_camera(size)
     rows: list[tuple[Tensor, ...]] = []
     for done, k in enumerate(chosen.tolist(), 1):

@@ -47,7 +47,7 @@ def blinked(gap: Float[Tensor, "B T"]) -> Tensor:
 
 def lid_gap(face: FaceModel, expression: Float[Tensor, "#B T E"], subject: Subject) -> Float[Tensor, "B T"]:
     """Height of the eyes' opening, the mean of four pairs of points, decimetres."""
-    points = face.mean[face.landmark_ids] + face.shape(subject).unflatten(-1, (68, 3))
+    points = face.mean[face.landmark_ids] + face.shape(subject.identity).unflatten(-1, (68, 3))
     rest = (points[:, UPPER_LIDS, 1] - points[:, LOWER_LIDS, 1]).mean(1)
     return rest[:, None] + expression @ _gaps(face)
 

@@ -44,7 +44,6 @@ class Fit(TensorStruct):
     reprojection_px: float  # the same, mean over the frames in which the face is seen
     inner_mouth_px: float
     mouth_opening_r: float  # Pearson's r of the fitted against the detected mouth opening
-    shape: Float[Tensor, "N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
     flow_px: tuple[float, float] | None = None  # median flow left, px of a 512² picture, before and after refinement
 
 
@@ -219,15 +218,14 @@ def summarise(
         reprojection_px=float(off[present][:, layout.NO_JAW].mean()),
         inner_mouth_px=float(off[present][:, layout.INNER_MOUTH].mean()),
         mouth_opening_r=correlation(opening(fitted[present]), opening(landmarks[present])),
-        shape=geometry.shape,
     )
 
 
 def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor, "T 68 2"]:
     """Where the fitted mesh has its 68 points, in pixels of the crop."""
     ids = face.landmark_ids
-    points = geometry.neutral(face)[ids]
-    points = points + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)
+    shape = face.mean[ids] + face.identity[ids] @ geometry.identity
+    points = shape + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)
     camera = square_camera(size).expand(len(points), 3)
     return project(pose_points(points, geometry.pose), camera)[..., :2]
 

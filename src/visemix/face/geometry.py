@@ -31,12 +31,6 @@ class Geometry:
     identity: Float[Tensor, " I"]
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]
-    shape: Float[Tensor, "N 3"] | None = None  # what the identity cannot say of the face at rest, decimetres
-
-    def neutral(self, face: FaceModel) -> Float[Tensor, "N 3"]:
-        """The person's face at rest."""
-        rest = face.mean + face.identity @ self.identity
-        return rest if self.shape is None else rest + self.shape
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ def refit_geometry(
     """
     weights = weights or Weights()
     seen = evidence(face, landmarks, points, size, weights)
-    problem = _Problem(face, seen, present, size, weights, geometry.shape)
+    problem = _Problem(face, seen, present, size, weights)
     start = torch.cat([geometry.pose, geometry.expression], -1).double()
     identity, count = geometry.identity.double(), len(start)
     at = problem.pixels(identity, start)
@@ -159,17 +153,9 @@ class _Problem:
     A frame's own unknowns are its pose and then its expression.
     """
 
-    def __init__(
-        self,
-        face: FaceModel,
-        seen: Evidence,
-        present: Tensor,
-        size: int,
-        weights: Weights,
-        shape: Tensor | None = None,
-    ) -> None:
+    def __init__(self, face: FaceModel, seen: Evidence, present: Tensor, size: int, weights: Weights) -> None:
         ids = seen.vertices
-        bases = (face.mean if shape is None else face.mean + shape, face.identity, face.expression)
+        bases = (face.mean, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
         self.target, self.mix, self.metric = seen.target.clone(), seen.mix, seen.metric
         self.seen, self.weights, self.camera = present.double(), weights, square_camera(size).double()

@@ -90,17 +90,10 @@ class FaceModel(nn.Module):
         """Channels of a motion in `space` for this face model."""
         return {Space.EXPRESSION: self.expression.shape[-1], Space.LANDMARKS: 68 * 3}[space]
 
-    def vertices(
-        self,
-        identity: Float[Tensor, "B I"],
-        expression: Float[Tensor, "B T E"],
-        shape: Float[Tensor, "B N 3"] | None = None,
-    ) -> Float[Tensor, "B T N 3"]:
-        """The mesh in its own frame (no head pose), decimetres; `shape` is a subject's own, beside the identity."""
-        rest = self.mean.flatten() + identity @ self.identity.flatten(0, 1).mT
-        if shape is not None:
-            rest = rest + shape.flatten(1)
-        moved = rest.unsqueeze(1) + expression @ self.expression.flatten(0, 1).mT
+    def vertices(self, identity: Float[Tensor, "B I"], expression: Float[Tensor, "B T E"]) -> Float[Tensor, "B T N 3"]:
+        """The mesh in its own frame (no head pose), decimetres."""
+        shape = self.mean.flatten() + identity @ self.identity.flatten(0, 1).mT
+        moved = shape.unsqueeze(1) + expression @ self.expression.flatten(0, 1).mT
         return moved.unflatten(-1, (-1, 3))
 
     def landmarks(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 68 3"]:
@@ -112,15 +105,14 @@ class FaceModel(nn.Module):
         """Express a motion in another space. Exact towards landmarks, ridge least squares towards expression."""
         if motion.space is space:
             return motion
-        shape = self.shape(subject).unsqueeze(1)
+        shape = self.shape(subject.identity).unsqueeze(1)
         if space is Space.LANDMARKS:
             return Motion(shape + motion.values @ self._points_expression.mT, space)
         return Motion((motion.values - shape) @ self._points_fit.mT, space)
 
-    def shape(self, subject: Subject) -> Float[Tensor, "B 204"]:
+    def shape(self, identity: Float[Tensor, "B I"]) -> Float[Tensor, "B 204"]:
         """The landmarks of a face at rest, as offsets from the mean face's, decimetres."""
-        rest = subject.identity @ self._points_identity.mT
-        return rest if subject.shape is None else rest + subject.shape[:, self.landmark_ids].flatten(1)
+        return identity @ self._points_identity.mT
 
     def merge(self, driven: Float[Tensor, "B T E"], own: Float[Tensor, "B T E"]) -> Float[Tensor, "B T E"]:
         """The expression whose lower face is nearest to `driven` and whose upper face is nearest to `own`.

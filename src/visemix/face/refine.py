@@ -1,10 +1,9 @@
-"""A fitted face brought to lie on the pictures: dense refinement of pose, expression and one free shape.
+"""A fitted face brought to lie on the pictures: dense refinement of pose and expression.
 
 Landmarks say to a few pixels where a face is; the skin's own pattern says it to a fraction of one. Each round (1)
 averages training frames, unwrapped through the mesh as it is, into one texture (`face.unwrap`); (2) finds the optical
 flow from it to every frame and solves for all poses and expressions again, on flow, landmarks, prior and smoothness at
-once (`geometry.refit_geometry`); (3) moves the vertices of the neutral face by what flow is left in the training frames
-(`face.offsets`). A round that leaves no less flow than the one before is not taken.
+once (`geometry.refit_geometry`). A round that leaves no less flow than the one before is not taken.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from visemix.face.appearance import Frames
 from visemix.face.evidence import Weights
 from visemix.face.geometry import Geometry, More, Normal, Step
 from visemix.face.model import FaceModel
-from visemix.face.offsets import Offsets
 from visemix.face.unwrap import STANDARD, Chart, Flow, Sheet, opencv
 from visemix.ops.camera import project, project_jacobian, square_camera
 from visemix.ops.rotation import matrix, pose_points, spin
@@ -35,23 +33,19 @@ Move = tuple[Tensor, Tensor]  # pixels (S, 2) by which each spot of the chart sh
 
 @dataclass(frozen=True)
 class Trust:
-    """How far to believe the flow: standard deviations, in pixels of a 512² picture or decimetres."""
+    """How far to believe the flow: standard deviations, in pixels of a 512² picture."""
 
     flow: float = 0.7
     spots: float = 1000.0  # that all of a frame's count as: neighbours err alike
     outlier: float = 2.0  # flow of more pixels than this counts linearly (Huber)
-    frames: float = 60.0  # that a whole clip counts as where the shape is at stake
-    bump: float = 0.01  # between neighbours on the mesh
-    reach: float = 0.05  # of a vertex from where the identity has it
-    sample: int = 48  # frames that texture and shape are made of
+    sample: int = 48  # frames that the texture is made of
 
 
 def anchors(weights: Weights) -> Weights:
-    """Landmarks beside flow: they hold lids and lips, which flow cannot follow, and little else."""
+    """Landmarks beside flow: they hold what it cannot follow, lids, lips and the outline."""
     return replace(
         weights,
-        brows=3 * weights.brows,
-        nose=3 * weights.nose,
+        jaw=0.4 * weights.jaw,
         eyes=0.4 * weights.eyes,
         inner_mouth=0.2 * weights.inner_mouth,
     )
@@ -71,12 +65,12 @@ def refine(
     trust: Trust | None = None,
     step: Step = lambda done: None,
 ) -> tuple[Geometry, tuple[float, float]]:
-    """The geometry with a free `shape`, and pose and expression refined in the frames that show the face.
+    """The geometry with pose and expression refined in the frames that show the face; the others stay as they are.
 
     Args:
         geometry: of the landmarks.
         present, size, frames, cut: as `Reconstructor` takes them; frames from `cut` on are refined from their own
-            pictures, but make no part of texture and shape.
+            pictures, but make no part of the texture.
         again: finds pose and expression again, given more that is known of the frames.
         step: is told the part that is done.
 
@@ -87,15 +81,14 @@ def refine(
         VisemixError: OpenCV is not installed.
     """
     with one_core(opencv()):
-        return _refine(
-            _Clip(face, geometry, present, size, frames, cut, trust or Trust()), geometry, again, rounds, step
-        )
+        clip = _Clip(face, geometry, present, size, frames, cut, trust or Trust())
+        return _refine(clip, geometry, again, rounds, step)
 
 
 def _refine(
     clip: _Clip, geometry: Geometry, again: Again, rounds: int, step: Step
 ) -> tuple[Geometry, tuple[float, float]]:
-    best = replace(geometry, shape=torch.zeros_like(clip.face.mean))
+    best = geometry
     texture, first = clip.average(best)
     least = first
     for done in range(rounds):
@@ -135,33 +128,31 @@ class _Clip:
         cut: int | None,
         trust: Trust,
     ) -> None:
-        self.face, self.present, self.frames, self.trust = face, present, frames, trust
+        self.present, self.frames, self.trust = present, frames, trust
         known = present[:cut].nonzero()[:, 0]
         some = torch.linspace(0, len(known) - 1, min(trust.sample, len(known))).round().long()
         self.sample: list[int] = known[some].tolist()
-        self.chart = Chart(face, geometry.neutral(face), geometry.pose[known].median(0).values, size)
+        neutral = face.mean + face.identity @ geometry.identity
+        self.chart = Chart(face, neutral, geometry.pose[known].median(0).values, size)
         self.camera, self.unit = square_camera(size), size / STANDARD
         self.basis = face.expression[self.chart.vertices]
         self.corners, self.shares = (of[self.chart.spots] for of in (self.chart.corners, self.chart.shares))
-        self.basis_at_spots = self.at_spots(self.basis)
+        self.neutral = neutral[self.chart.vertices]
+        self.neutral_at_spots, self.basis_at_spots = self.at_spots(self.neutral), self.at_spots(self.basis)
 
     def at_spots(self, vertices: Tensor) -> Tensor:
         """(V, …) of the chart's vertices → (S, …) of its spots."""
         shares = self.shares.view(*self.shares.shape, *[1] * (vertices.ndim - 1))
         return (vertices[self.corners] * shares).sum(1)
 
-    def neutral(self, geometry: Geometry) -> Float[Tensor, "V 3"]:
-        return geometry.neutral(self.face)[self.chart.vertices]
-
-    def sheet(self, geometry: Geometry, neutral: Tensor, k: int) -> Sheet:
-        shape = neutral + self.basis @ geometry.expression[k]
+    def sheet(self, geometry: Geometry, k: int) -> Sheet:
+        shape = self.neutral + self.basis @ geometry.expression[k]
         points = project(pose_points(shape, geometry.pose[k]), self.camera)[:, :2]
         return self.chart.unwrap(self.frames([k])[0], points)
 
     def average(self, geometry: Geometry) -> tuple[Float[np.ndarray, "h w"], float]:
         """The sample's mean texture, and how much flow is left from it to each frame."""
-        neutral = self.neutral(geometry)
-        sheets = [self.sheet(geometry, neutral, k) for k in self.sample]
+        sheets = [self.sheet(geometry, k) for k in self.sample]
         mass = np.sum([sheet.seen for sheet in sheets], 0)
         texture = sum(sheet.seen * sheet.picture for sheet in sheets) / np.maximum(mass, 1)
         flow = Flow(self.chart, texture, fine=False)
@@ -175,27 +166,22 @@ class _Clip:
     def round(
         self, geometry: Geometry, texture: Float[np.ndarray, "h w"], fine: bool, again: Again, step: Step
     ) -> Geometry:
-        flow, neutral = Flow(self.chart, texture, fine), self.neutral(geometry)
-        moves: dict[int, Move] = {}
+        flow = Flow(self.chart, texture, fine)
 
         def more(first: int, last: int) -> Normal:
             rows = []
             for k in range(first, last):
-                move = self.look(flow, geometry, neutral, k)
-                if k in self.sample:
-                    moves[k] = move
-                rows.append(self.normal(geometry, neutral, k, move))
+                rows.append(self.normal(geometry, k, self.look(flow, geometry, k)))
                 step((k + 1) / len(self.present))
             at = torch.cat([geometry.pose, geometry.expression], -1)[first:last].double()
             return Normal(at, *(torch.stack(column).double() for column in zip(*rows, strict=True)))
 
-        moved = again(geometry, more)
-        return replace(moved, shape=self.reshaped(geometry, moved, neutral, moves))
+        return again(geometry, more)
 
-    def look(self, flow: Flow, geometry: Geometry, neutral: Tensor, k: int) -> Move:
+    def look(self, flow: Flow, geometry: Geometry, k: int) -> Move:
         if not self.present[k]:
             return torch.zeros(len(self.corners), 2), torch.zeros(len(self.corners))
-        sheet = self.sheet(geometry, neutral, k)
+        sheet = self.sheet(geometry, k)
         found, believed = flow(sheet)
         at = self.chart.texels[self.chart.spots].numpy()
         x, y = found.reshape(-1, 2)[at].T
@@ -203,35 +189,14 @@ class _Clip:
         scale = self.trust.spots / (self.trust.flow * self.unit) ** 2 / max(len(at), 1)
         return torch.from_numpy(move.T), scale * torch.from_numpy(believed.reshape(-1)[at])
 
-    def sight(self, neutral: Tensor, pose: Tensor, expression: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the spots are seen, and how that moves with the pose and with their points of the face."""
-        turn = matrix(pose[:3])
-        turned = (self.at_spots(neutral) + self.basis_at_spots @ expression) @ turn.T
-        posed = turned + pose[3:]
-        by_place = project_jacobian(posed, self.camera[0])
-        by_pose = torch.cat([by_place @ spin(pose[:3], turned), by_place], -1)
-        return project(posed, self.camera)[:, :2], by_pose, by_place @ turn
-
-    def huber(self, missing: Tensor, weight: Tensor) -> Tensor:
-        limit = self.trust.outlier * self.unit
-        return weight * (limit / missing.norm(dim=-1).clamp(min=1e-9)).clamp(max=1)
-
-    def normal(self, geometry: Geometry, neutral: Tensor, k: int, move: Move) -> tuple[Tensor, Tensor, Tensor]:
+    def normal(self, geometry: Geometry, k: int, move: Move) -> tuple[Tensor, Tensor, Tensor]:
+        """Normal equations of a frame's pose and expression, flow that is far off counting less (Huber)."""
         missing, weight = move
-        _, by_pose, by_point = self.sight(neutral, geometry.pose[k], geometry.expression[k])
-        root = self.huber(missing, weight).sqrt()[:, None]
-        jacobian = torch.cat([by_pose, by_point @ self.basis_at_spots], -1) * root.unsqueeze(-1)
-        rows, missing = jacobian.flatten(0, 1), (missing * root).flatten()
+        pose, turn = geometry.pose[k], matrix(geometry.pose[k, :3])
+        turned = (self.neutral_at_spots + self.basis_at_spots @ geometry.expression[k]) @ turn.T
+        by_place = project_jacobian(turned + pose[3:], self.camera[0])
+        parts = [by_place @ spin(pose[:3], turned), by_place, by_place @ turn @ self.basis_at_spots]
+        limit = self.trust.outlier * self.unit
+        root = (weight * (limit / missing.norm(dim=-1).clamp(min=1e-9)).clamp(max=1)).sqrt()[:, None]
+        rows, missing = (torch.cat(parts, -1) * root.unsqueeze(-1)).flatten(0, 1), (missing * root).flatten()
         return rows.T @ rows, rows.T @ missing, 0.5 * missing.square().sum()
-
-    def reshaped(self, old: Geometry, new: Geometry, neutral: Tensor, moves: dict[int, Move]) -> Float[Tensor, "N 3"]:
-        """The shape after what the new poses and expressions leave of the flow."""
-        assert old.shape is not None
-        offsets = Offsets(self.face, self.trust.bump, self.trust.reach)
-        for k in self.sample:
-            missing, weight = moves[k]
-            before, _, _ = self.sight(neutral, old.pose[k], old.expression[k])
-            after, _, by_point = self.sight(neutral, new.pose[k], new.expression[k])
-            missing = missing - (after - before)
-            offsets.add(self.chart.vertices[self.corners], self.shares, by_point, missing, self.huber(missing, weight))
-        return offsets.solve(old.shape, min(self.trust.frames / len(self.sample), 1.0))

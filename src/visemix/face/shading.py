@@ -44,12 +44,11 @@ def draw(
 ) -> FacePicture:
     """The subject's face with this expression, in its pose and light, as (H, W) pixels of the subject's camera.
 
-    Differentiable in expression, identity, shape, pose, light and albedo; the two masks carry no gradient. Colours
-    above 1 are cut off; with `overflow` "wrap" they start again at black, as eight bits do, and the image carries no
-    gradient.
+    Differentiable in expression, identity, pose, light and albedo; the two masks carry no gradient. Colours above 1 are
+    cut off; with `overflow` "wrap" they start again at black, as eight bits do, and the image carries no gradient.
     """
     batch, frames = expression.shape[:2]
-    shape = face.vertices(subject.identity, expression, subject.shape)
+    shape = face.vertices(subject.identity, expression)
     turned = normals(shape, face.triangles) @ matrix(subject.pose[..., :3]).mT
     colour = shade(subject.albedo, turned, subject.light)
     points = _pixels(pose_points(shape, subject.pose), subject).flatten(0, 1)
@@ -66,7 +65,7 @@ def draw(
 
 def posed(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject) -> Float[Tensor, "B T N 3"]:
     """The mesh where the head is: decimetres, the camera ten decimetres down the z axis."""
-    return pose_points(face.vertices(subject.identity, expression, subject.shape), subject.pose)
+    return pose_points(face.vertices(subject.identity, expression), subject.pose)
 
 
 def landmarks_2d(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject) -> Float[Tensor, "B T 68 2"]:

@@ -77,15 +77,16 @@ class Chart:
 
     def _trusted(self, marks: Float[Tensor, "68 2"]) -> Any:
         """Skin that neither ends nor is covered: not the outline, the lids and the inner lips."""
-        inside = self.cv.erode(np.pad(self.skin.astype(np.uint8), 1), self._disc(MARGIN))[1:-1, 1:-1]
+        inside = self.cv.erode(np.pad(self.skin.astype(np.uint8), 1), self.disc(MARGIN))[1:-1, 1:-1]
         apart = ((layout.LEFT_EYE, AROUND_EYES), (layout.RIGHT_EYE, AROUND_EYES), (layout.INNER_MOUTH, AROUND_MOUTH))
         for part, reach in apart:
             mask = np.zeros(self.shape, np.uint8)
             self.cv.fillConvexPoly(mask, self.cv.convexHull(marks[part].round().int().numpy()), 1)
-            inside[self.cv.dilate(mask, self._disc(reach)) > 0] = 0
+            inside[self.cv.dilate(mask, self.disc(reach)) > 0] = 0
         return inside > 0
 
-    def _disc(self, reach: float) -> Any:
+    def disc(self, reach: float) -> Any:
+        """A structuring element of that radius, in pixels of a 512² picture."""
         side = 2 * max(round(reach * self.unit), 1) + 1
         return self.cv.getStructuringElement(self.cv.MORPH_ELLIPSE, (side, side))
 
@@ -138,7 +139,7 @@ class Flow:
         cv = self.chart.cv
         both = (sheet.seen > 0) & self.known
         flow = self.search.calc(self.texture, np.where(both, sheet.picture, self.texture), None)
-        inside = cv.erode(both.astype(np.uint8), self.chart._disc(MARGIN)) > 0
+        inside = cv.erode(both.astype(np.uint8), self.chart.disc(MARGIN)) > 0
         near = np.hypot(flow[..., 0], flow[..., 1]) < FAR * self.chart.unit
         return flow, (self.detail * (inside & near)).astype(np.float32)
 

@@ -35,7 +35,7 @@ class LM3D(nn.Module):
         return Motion(rows / CENTIMETRES + self._shape(subject), Space.LANDMARKS)
 
     def _shape(self, subject: Subject) -> Tensor:
-        shape = self.face.shape(subject).unsqueeze(1)
+        shape = self.face.shape(subject.identity).unsqueeze(1)
         return shape if self.identity == "subject" else 0 * shape
 
 

@@ -64,7 +64,7 @@ class Regression(MotionModel):
     def _motion(self, hidden: Tensor, subject: Subject) -> Motion:
         values = self.head(hidden)
         if self.space is Space.LANDMARKS:
-            values = values + self.face.shape(subject).unsqueeze(1)
+            values = values + self.face.shape(subject.identity).unsqueeze(1)
         return Motion(values, self.space)
 
 

@@ -105,7 +105,7 @@ class Gaussians(Renderer):
         self.register_buffer("places", torch.zeros(3, hair + torso))
         self.register_buffer("size_start", torch.ones(count))
         self.register_buffer("moving", face.expression[self.bindings.vertices].flatten(0, 1), persistent=False)
-        self._known: tuple[Tensor, Tensor, Tensor] | None = None  # identity, shape, and the neutral vertices of both
+        self._known: tuple[Tensor, Tensor] | None = None  # an identity and its neutral vertices
         self.register_load_state_dict_post_hook(Gaussians._follow)
         self._take(Seeds.plain(face, self.bindings, hair, torso))
 
@@ -265,13 +265,11 @@ class Gaussians(Renderer):
 
     def _vertices(self, expression: Float[Tensor, " E"], subject: Subject, b: int) -> Float[Tensor, "V 3"]:
         """The vertices that any Gaussian needs; who it is changes seldom, so the neutral face is kept."""
-        identity, shape = subject.identity[b : b + 1], subject.shape
-        own = identity.new_zeros(0) if shape is None else shape[b : b + 1]
-        if self._known is None or not (torch.equal(self._known[0], identity) and torch.equal(self._known[1], own)):
+        identity = subject.identity[b : b + 1]
+        if self._known is None or not torch.equal(self._known[0], identity):
             rest = torch.zeros_like(expression)[None, None]
-            neutral = self.face.vertices(identity, rest, None if shape is None else own)[0, 0]
-            self._known = identity, own, neutral[self.bindings.vertices]
-        return self._known[2] + (self.get_buffer("moving") @ expression).view(-1, 3)
+            self._known = identity, self.face.vertices(identity, rest)[0, 0, self.bindings.vertices]
+        return self._known[1] + (self.get_buffer("moving") @ expression).view(-1, 3)
 
 
 def _along(shape: Float[Tensor, " K"], table: Table) -> Float[Tensor, "3 M"]:

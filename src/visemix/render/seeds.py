@@ -122,7 +122,7 @@ def _throw(
     if body is None:
         turn, shift = matrix(subject.pose[0, 0, :3]), subject.pose[0, 0, 3:, None]
         ray, eye = turn.mT @ ray, turn.mT @ (eye - shift)
-        rest = face.vertices(subject.identity, torch.zeros_like(subject.expression), subject.shape)[0, 0]
+        rest = face.vertices(subject.identity, torch.zeros_like(subject.expression))[0, 0]
         plane = rest[face.landmark_ids[list(EARS)], 2].mean() - DEEPER
         far = (plane - eye[2]) / ray[2]
     else:
