@@ -1,0 +1,76 @@
+"""What a frame of a Gaussian head costs on a processor: mesh, Gaussians, picture, and the seam.
+
+    OMP_NUM_THREADS=1 python benchmarks/frames.py CLIP [--rounds 15]
+
+The renderer is begun from the clip and not trained, so that its Gaussians are as many and as large as in use, though less
+opaque: nothing ends early, and a trained head is a little faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from _report import measure, report
+from torch.nn import functional as F
+
+from visemix.data import ClipFolder
+from visemix.data.windows import Span, ValidationWindows
+from visemix.face import FACE, FaceModel
+from visemix.render import RENDER, Gaussians
+from visemix.types import Motion, Space, Subject
+
+PARTS = ("whole", "head", "face")
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    clip = ClipFolder(args.clip)
+    face = FACE.build({"name": clip.meta["face"]["name"]})
+    rows = []
+    for size in (256, 512):
+        subject = at_size(clip.subject([0]), size)
+        motion = Motion(subject.expression, Space.EXPRESSION)
+        for count in (20_000, 50_000):
+            heads = {part: begun(face, clip, count, part) for part in PARTS}
+            samples = measure(
+                {part: lambda head=head: head(motion, subject) for part, head in heads.items()}, rounds=args.rounds
+            )
+            for part, sample in samples.items():
+                row = sample.row()
+                rows.append({"size": size, "count": count, "painted": part, "frames/s": 1 / sample.median, **row})
+    report("frames", rows, clip=clip.name)
+
+
+def begun(face: FaceModel, clip: ClipFolder, count: int, part: str) -> Gaussians:
+    head = RENDER.build({"name": "gaussians", "count": count, "paste": part}, face)
+    assert isinstance(head, Gaussians)
+    head.begin(
+        [clip.clip(range(clip.frames), footage=False)], ValidationWindows([Span(clip, 0, clip.frames)], 1, frames=True)
+    )
+    return head.eval()
+
+
+def at_size(subject: Subject, size: int) -> Subject:
+    assert subject.footage is not None and subject.background is not None
+    factor = size / subject.footage.shape[-1]
+    pictures = (subject.footage[0], subject.background)
+    footage, background = (F.interpolate(p, (size, size), mode="bilinear", antialias=True) for p in pictures)
+    return replace(
+        subject,
+        camera=subject.camera * factor,
+        footage=footage[None],
+        background=background,
+        labels=None,
+        reference=None,
+    )
+
+
+if __name__ == "__main__":
+    main()
