@@ -2,14 +2,15 @@
 
     OMP_NUM_THREADS=1 python benchmarks/frames.py CLIP [--rounds 15]
 
-The renderer is begun from the clip and not trained, so that its Gaussians are as many and as large as in use, though less
-opaque: nothing ends early, and a trained head is a little faster.
+The renderer is begun from the clip and not trained: its Gaussians are as many and as large as in use, though less
+opaque, so that nothing ends early, and a trained head is a little faster.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,9 +40,8 @@ def main() -> None:
         motion = Motion(subject.expression, Space.EXPRESSION)
         for count in (20_000, 50_000):
             heads = {part: begun(face, clip, count, part) for part in PARTS}
-            samples = measure(
-                {part: lambda head=head: head(motion, subject) for part, head in heads.items()}, rounds=args.rounds
-            )
+            calls = {part: partial(head, motion, subject) for part, head in heads.items()}
+            samples = measure(calls, rounds=args.rounds)
             for part, sample in samples.items():
                 row = sample.row()
                 rows.append({"size": size, "count": count, "painted": part, "frames/s": 1 / sample.median, **row})
@@ -62,14 +62,8 @@ def at_size(subject: Subject, size: int) -> Subject:
     factor = size / subject.footage.shape[-1]
     pictures = (subject.footage[0], subject.background)
     footage, background = (F.interpolate(p, (size, size), mode="bilinear", antialias=True) for p in pictures)
-    return replace(
-        subject,
-        camera=subject.camera * factor,
-        footage=footage[None],
-        background=background,
-        labels=None,
-        reference=None,
-    )
+    seen = replace(subject, footage=footage[None], background=background, labels=None, reference=None)
+    return replace(seen, camera=subject.camera * factor)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixEr
 
 SHARES = {"face": 0.7, "hair": 0.2, "torso": 0.1}  # of the Gaussians
 AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
+TURNING = 0.4  # how much less than an expression a turning head may change the skin's colours
 BEHIND = 0.1  # decimetres behind the skin: what nobody can see
 CLEAR = 0.05  # weight of "nothing is painted where the labels see the background"
 NEAR, SMALL = 1e-3, 2e-3  # weights of "on its triangle" and of "no larger than e times as at the start"
@@ -245,7 +246,7 @@ class Gaussians(Renderer):
         pose = subject.pose[b, t]
         shape, turn = self.drive(expression, pose)
         moves = [_along(shape, self.face_moves), _along(turn, self.free_moves)]
-        tints = [_along(torch.cat([shape, turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
+        tints = [_along(torch.cat([shape, TURNING * turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
         offset = self.offset.values + torch.cat(moves, 1)
         colour = self.colour.values + torch.cat(tints, 1)
         local = of_quaternions(self.turn.values) * self.size.values.exp()
