@@ -128,6 +128,21 @@ def test_a_stage_of_other_size_is_refused_by_the_name_of_its_weight_and_of_the_o
         fit(config(tmp_path, motion={"name": "gru", "hidden": 4}, load={"motion": str(trained)}, fit=["render"]))
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_in_either_precision(precision, tmp_path, monkeypatch):
+    norms, clip = [], torch.nn.utils.clip_grad_norm_
+
+    def clipped(weights, most, *rest):
+        weights = list(weights)
+        clip(weights, most, *rest)
+        norms.append(float(torch.stack([w.grad.norm() for w in weights if w.grad is not None]).norm()))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clipped)
+    options = SHORT | {"precision": precision, "clip_norm": 1e-4}
+    fit(config(tmp_path, fit=["motion"], train={"name": "cpu", "motion": options}))
+    assert len(norms) == 6 and norms == pytest.approx([1e-4] * 6, rel=1e-2)
+
+
 def test_a_data_module_without_validation_trains(tmp_path):
     folder = fit(config(tmp_path, data={"name": "noise", "val": False}, fit=["motion"]))
     assert not any(row["name"].startswith("val/") for row in table(folder))

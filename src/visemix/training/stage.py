@@ -115,7 +115,9 @@ class StageModule(L.LightningModule, ABC):
             raise VisemixError(f"the {self.trains} loss is {total.item()} at step {step}; lower train.{self.trains}.lr")
         optim.zero_grad()
         self.manual_backward(total)
-        self.clip_gradients(optim, self.options.clip_norm, "norm")
+        if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
+            moving = [parameter for group in optim.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(moving, self.options.clip_norm)
         optim.step()
         self.untoggle_optimizer(optim)
 
