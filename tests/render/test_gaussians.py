@@ -274,3 +274,11 @@ def test_bfloat16_moves_no_gaussian(face):
         exact = render(clip.motion, clip.subject).frames
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(render(clip.motion, clip.subject).frames, exact)
+
+
+def test_gaussians_that_a_rate_too_high_threw_out_of_all_numbers_have_a_loss_that_is_none(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip).train()
+    with torch.no_grad():
+        render.offset.values.fill_(torch.nan)
+    assert sum(render.loss(clip.motion, clip.subject, clip.video).values()).isnan()  # `fit` says which rate to lower

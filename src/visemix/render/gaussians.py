@@ -219,7 +219,8 @@ class Gaussians(Renderer):
         scale = means.new_tensor([cells[1] / size[1], cells[0] / size[0]])
         x, y, depth = project(means, camera).T
         row, column = (
-            (v * k).floor().clamp(0, n - 1) for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
+            (v * k).floor().nan_to_num().clamp(0, n - 1)
+            for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
         )
         at = (row * cells[1] + column).long()
         nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
