@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -113,6 +113,11 @@ class Gaussians(Renderer):
         """What is worked out from the bindings, for those of a checkpoint: another `seed` has others."""
         self.get_buffer("moving").copy_(self.face.expression[self.bindings.vertices].flatten(0, 1))
         self._neutral = None
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Gaussians:  # what moves to another device keeps nothing on the old
+        self._neutral = None
+        super()._apply(*args, **kwargs)
+        return self
 
     @torch.no_grad()
     def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
