@@ -91,6 +91,7 @@ def test_the_demo_makes_a_video_with_sound_and_a_page_without_anything_optional(
         video, sound = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, sound.codec_context.name) == ("h264", "aac")
         assert (video.width, video.height, len(list(container.decode(video)))) == (64, 64, 25)
+    assert "from nothing, in " in page.read_text() and "there already" not in page.read_text()
     found = Reader(page.read_text())
     assert (len(found.found["video"]), len(found.found["img"]), len(found.found["svg"])) == (4, 8, 4)
     assert {"ada", "ben", "Gaussians", "TAFT", "PSNR, mouth", "mouth opening, correlation with the truth"} <= set(
@@ -100,4 +101,5 @@ def test_the_demo_makes_a_video_with_sound_and_a_page_without_anything_optional(
     page.unlink()
     demo(tmp_path / "out", scale="tiny", progress=False)  # what is trained already is used again
     assert [p.stat().st_mtime_ns for p in sorted((tmp_path / "out/work").rglob("*.safetensors"))] == before
+    assert "from nothing. " in page.read_text() and "there already" in page.read_text()
     assert len(FrameFile(tmp_path / "out/work/tiny-0/still.mp4")) == 25

@@ -58,7 +58,9 @@ def test_what_the_parts_need_is_trained_in_order_and_what_they_lack_is_passed_ov
     assert read_checkpoint(trained)[1]["trained"] == ORDER
     stages = [row["stage"] for row in rows(trained)]
     assert list(dict.fromkeys(stages)) == ORDER
-    assert {p.name for p in (trained / "samples").iterdir()} == {f"{s}_{k:06d}.png" for s in ORDER for k in (3, 6)}
+    assert {p.name for p in (trained / "samples").iterdir()} == {
+        f"{stage}{at}.png" for stage in ORDER for at in ("_000003", "_000006", "")
+    }
 
 
 def test_validation_reports_how_good_the_expert_is_and_how_settled_the_post_net(trained):

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -274,3 +275,21 @@ def test_bfloat16_moves_no_gaussian(face):
         exact = render(clip.motion, clip.subject).frames
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(render(clip.motion, clip.subject).frames, exact)
+
+
+def test_gaussians_that_a_rate_too_high_threw_out_of_all_numbers_have_a_loss_that_is_none(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip).train()
+    with torch.no_grad():
+        render.offset.values.fill_(torch.nan)
+    assert sum(render.loss(clip.motion, clip.subject, clip.video).values()).isnan()  # `fit` says which rate to lower
+
+
+def test_a_renderer_that_has_painted_can_be_moved(face):
+    clip = single(one_person(face), 0)
+    render = begun(copy.deepcopy(face), clip).eval()
+    exact = replace(clip.motion, values=clip.motion.values.double())
+    subject = clip.subject.map(lambda t: t.double() if t.is_floating_point() else t)
+    with torch.no_grad():
+        render.double()(exact, subject)
+        assert render.float()(clip.motion, clip.subject).frames.dtype == torch.float32

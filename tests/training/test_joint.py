@@ -22,6 +22,10 @@ PAIRS = {
         {"name": "flow_vae", "channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync": False},
         {"name": "landmark_nerf", "levels": [8], "channels": 2, "width": 8, "rays": 64, "cells": 8, "steps": 16},
     ),
+    "regression, gaussians": (
+        {"name": "regression", "hidden": 8, "layers": 1},
+        {"name": "gaussians", "count": 300, "components": 2},
+    ),
     "postnet, taft": (
         {"name": "postnet", "base": {"name": "gru"}, "sync_weight": 0.0},
         {"name": "taft", "base": 4, "levels": 2},

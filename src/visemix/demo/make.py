@@ -77,6 +77,7 @@ def demo(
     out, size = Path(out), SCALES[scale]
     clear(out, overwrite)
     work = out / WORK / f"{scale}-{seed}"
+    resumed = work.exists()
     phase = Phases(Console(stderr=True, quiet=not progress))
     with phase(f"{size.speakers} synthetic speakers, {size.seconds:g} s of each"):
         clips = speakers(work / "clips", size, seed, progress)
@@ -115,6 +116,7 @@ def demo(
         openings=curves,
         runs={"A2EP": spoken, "TAFT": taft, "Gaussians": gaussians},
         seconds=phase.seconds,
+        resumed=resumed,
     )
     return write_page(out / PAGE, told)
 

@@ -39,14 +39,16 @@ class Told:
     openings: Mapping[str, Openings]  # by speaker
     runs: Mapping[str, Path]  # A2EP, TAFT, Gaussians
     seconds: Mapping[str, float]  # by phase
+    resumed: bool  # whether some of it was there already, so that the seconds are not those of all
 
 
 def write_page(path: Path, told: Told) -> Path:
     """Write it as one file that needs no other."""
     hero, other = told.names
+    took = "" if told.resumed else f", in {sum(told.seconds.values()) / 60:.1f} minutes"
     blocks = [
         paragraph(
-            f"A face was taught to speak, from nothing, in {sum(told.seconds.values()) / 60:.1f} minutes. "
+            f"A face was taught to speak, from nothing{took}. "
             f"A2EP learned from {len(told.openings)} speakers to move it by sound. Gaussians on the triangles of "
             f"{hero}'s face learned to paint {hero}, and TAFT to paint any of the speakers. Then {hero} said something "
             "that was held out of all training, painted by both over the pictures that were recorded with it."
@@ -78,6 +80,7 @@ def write_page(path: Path, told: Told) -> Path:
         heading("Training"),
         *losses(told.runs),
         heading("What took how long"),
+        *([paragraph("Some of it was there already and took no time.", note=True)] if told.resumed else []),
         table(["phase", "seconds"], [(n, round(s, 1)) for n, s in [*told.seconds.items(), ("all", total(told))]]),
         heading("What was trained, and where"),
         table(["", ""], facts(told)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -115,6 +115,11 @@ class Gaussians(Renderer):
         self.get_buffer("moving").copy_(self.face.expression[self.bindings.vertices].flatten(0, 1))
         self._known = None
 
+    def _apply(self, *args: Any, **kwargs: Any) -> Gaussians:  # what moves to another device keeps nothing on the old
+        self._neutral = None
+        super()._apply(*args, **kwargs)
+        return self
+
     @torch.no_grad()
     def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
         if self.begun:
@@ -220,7 +225,8 @@ class Gaussians(Renderer):
         scale = means.new_tensor([cells[1] / size[1], cells[0] / size[0]])
         x, y, depth = project(means, camera).T
         row, column = (
-            (v * k).floor().clamp(0, n - 1) for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
+            (v * k).floor().nan_to_num().clamp(0, n - 1)
+            for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
         )
         at = (row * cells[1] + column).long()
         nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
