@@ -99,6 +99,12 @@ def test_what_is_pasted_ends_within_six_cells_of_the_face_and_the_rest_is_the_fo
     assert not (changed.flatten(0, 1) & (near[:, 0] == 0)).any()
 
 
+def test_a_face_of_few_gaussians_is_pasted_too(face, clip):
+    render = build(face, count=100, paste="face").eval()
+    with torch.no_grad():
+        assert (render(clip.motion, clip.subject).frames - clip.subject.footage).abs().amax() > 0.05
+
+
 def test_the_whole_picture_needs_no_footage_and_a_pasted_face_does(face, clip):
     subject = replace(clip.subject, footage=None)
     assert build(face, paste="whole")(clip.motion, subject).frames.shape == clip.subject.footage.shape

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 FINEST = 64  # cells a side, at most, of the grid on which a face's outline is known
 DENSE = 0.65  # cells a side for each square root of a place: few enough that no cell of the skin is empty
-FADE = 2  # cells over which a pasted face fades in, on either side of the middle
-CHIN = 2  # cells below the driven jaw that are painted too: a jaw that moves takes its shadow along
+FADE = 2  # cells of the finest grid over which a pasted face fades in, on either side of the middle
+CHIN = 2  # of its cells below the driven jaw that are painted too: a jaw that moves takes its shadow along
 MATCH = 3  # cells: how far around a place colours are compared along the seam
 
 
@@ -35,10 +35,10 @@ def face_mask(
     layers = points.new_zeros(2, height * width)
     layers[lower[inside].long(), number] = 1
     upper, jaw = layers.view(2, 1, 1, height, width)
-    whole = F.pad(torch.maximum(upper, jaw), (FADE,) * 4)
-    narrow = -F.max_pool2d(-whole[..., FADE:-FADE, :], (1, 2 * FADE + 1), 1)
-    inner = -F.max_pool2d(-F.pad(narrow, (0, 0, FADE, FADE)), (2 * FADE + 1, 1), 1)
-    below = F.max_pool2d(F.pad(narrow * jaw, (0, 0, CHIN, 0)), (CHIN + 1, 1), 1)
+    fade, chin = (round(cells * height / FINEST) for cells in (FADE, CHIN))
+    narrow = -F.max_pool2d(-F.pad(torch.maximum(upper, jaw), (fade, fade, 0, 0)), (1, 2 * fade + 1), 1)
+    inner = -F.max_pool2d(-F.pad(narrow, (0, 0, fade, fade)), (2 * fade + 1, 1), 1)
+    below = F.max_pool2d(F.pad(narrow * jaw, (0, 0, chin, 0)), (chin + 1, 1), 1)
     return torch.maximum(inner, below)
 
 
