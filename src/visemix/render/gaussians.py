@@ -116,7 +116,7 @@ class Gaussians(Renderer):
         self._known = None
 
     def _apply(self, *args: Any, **kwargs: Any) -> Gaussians:  # what moves to another device keeps nothing on the old
-        self._neutral = None
+        self._known = None
         super()._apply(*args, **kwargs)
         return self
 
