@@ -48,8 +48,8 @@ class Gaussians(Renderer):
     `count` of them: 7 in 10 on the face model's triangles, more around mouth and eyes, each placed, turned and scaled
     in its triangle's frame; 2 in 10 are hair, which goes with the head, and the rest the torso, which stands in the
     camera's space. Places and colours follow expression and pose linearly, along the `components` directions in which
-    the face mostly moves in training, and no further than it went there. A face model without the inside
-    of a mouth (BFM) closes it by its own triangles a little behind the lips.
+    the face mostly moves in training, and no further than it went there. A face model without the inside of a mouth (BFM)
+    has a membrane there, on the triangles that close its lips.
 
     `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's), the "head", or the
     "whole" picture over the empty place. Training always paints the whole.
