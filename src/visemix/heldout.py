@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PAINTED = {
     "whole": "painted: the whole picture",
     "head": "painted: the head; body and place are the footage's",
-    "face": "painted: the face; hair, body and place are the footage's",
+    "face": "painted: the face; hair, body and place are the footage's, with gaussians and TAFT unmoved eyes as well",
 }
 
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores

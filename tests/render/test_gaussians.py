@@ -5,7 +5,8 @@ import pytest
 import torch
 from conftest import make_clip
 
-from visemix.face.shading import draw
+from visemix.face.eyes import closing
+from visemix.face.shading import draw, landmarks_2d
 from visemix.ops.camera import project, square_camera
 from visemix.render import RENDER
 from visemix.render.bindings import Bindings, inside
@@ -97,6 +98,18 @@ def test_what_is_pasted_ends_within_six_cells_of_the_face_and_the_rest_is_the_fo
     near = torch.nn.functional.max_pool2d(skin, 25, 1, 12)  # a cell is two pixels here
     assert changed.any()
     assert not (changed.flatten(0, 1) & (near[:, 0] == 0)).any()
+
+
+def test_eyes_stay_as_they_were_filmed_until_motion_moves_them(face):
+    clip = one_person(face, frames=1, size=128)
+    render = begun(face, clip, count=6000, paste="face").eval()
+    blink = clip.motion.values + closing(face) * 0.8
+    eyes = landmarks_2d(face, clip.motion.values, clip.subject)[0, 0, 36:48]
+    (left, top), (right, bottom) = (edge(eyes, 0).values.round().long().tolist() for edge in (torch.min, torch.max))
+    with torch.no_grad():
+        still, shut = (render(Motion(m, Space.EXPRESSION), clip.subject).frames for m in (clip.motion.values, blink))
+    changed = [(f - clip.subject.footage)[0, 0, :, top:bottom, left:right].abs().max() for f in (still, shut)]
+    assert changed[0] == 0 and changed[1] > 0.05
 
 
 def test_a_face_of_few_gaussians_is_pasted_too(face, clip):

@@ -27,6 +27,7 @@ from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixEr
 SHARES = {"face": 0.7, "hair": 0.2, "torso": 0.1}  # of the Gaussians
 AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
 TURNING = 0.4  # how much less than an expression a turning head may change the skin's colours
+STILL = 0.01  # decimetres: skin above the nose that is no further from where it was filmed stays the footage's
 BEHIND = 0.1  # decimetres behind the skin: what nobody can see
 CLEAR = 0.05  # weight of "nothing is painted where the labels see the background"
 NEAR, SMALL = 1e-3, 2e-3  # weights of "on its triangle" and of "no larger than e times as at the start"
@@ -48,11 +49,12 @@ class Gaussians(Renderer):
     `count` of them: 7 in 10 on the face model's triangles, more around mouth and eyes, each placed, turned and scaled
     in its triangle's frame; 2 in 10 are hair, which goes with the head, and the rest the torso, which stands in the
     camera's space. Places and colours follow expression and pose linearly, along the `components` directions in which
-    the face mostly moves in training, and no further than it went there. A face model without the inside of a mouth (BFM)
-    has a membrane there, on the triangles that close its lips.
+    the face mostly moves in training, and no further than it went there. A face model without the inside of a mouth
+    (BFM) has a membrane there, on the triangles that close its lips.
 
-    `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's), the "head", or the
-    "whole" picture over the empty place. Training always paints the whole.
+    `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's, and so does what is
+    above the nose wherever the motion leaves it as it was filmed: eyes, brows), the "head", or the "whole" picture over
+    the empty place. Training always paints the whole.
 
     The loss: absolute error, around the mouth `mouth_weight` times more; `ssim_weight` · (1 − SSIM) of blocks of 8²;
     and nothing where the labels see background. With `opaque`, what lies behind the skin is painted in random colours,
@@ -164,10 +166,10 @@ class Gaussians(Renderer):
         footage = subject.footage[b, t]
         if self.paste == "head":
             return seen.image + seen.transmittance * footage
-        masks = [
-            face_mask(project(skin, camera)[:, :2], self.bindings.lower[self.bindings.on_skin], size)
-            for skin in (self._skin(motion, subject, b, t) for motion in (expression, subject.expression[b, t]))
-        ]
+        own, driven = (self._skin(motion, subject, b, t) for motion in (subject.expression[b, t], expression))
+        lower = self.bindings.lower[self.bindings.on_skin]
+        kept = ~lower & ((driven - own).norm(dim=-1) < STILL)
+        masks = [face_mask(project(skin, camera)[:, :2], lower, kept, size) for skin in (own, driven)]
         return over_footage(seen.image + seen.transmittance * plate, footage, torch.maximum(*masks))
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:

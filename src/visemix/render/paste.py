@@ -21,16 +21,16 @@ def grid(places: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def face_mask(
-    points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], size: tuple[int, int]
+    points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], kept: Bool[Tensor, " M"], size: tuple[int, int]
 ) -> Float[Tensor, "1 1 h w"]:
-    """Where a face is, as cells with 1 or 0, from the places (pixels) of its skin.
+    """Where a face is to be painted, as cells with 1 or 0, from the places (pixels) of its skin; not the `kept` ones.
 
     It stays inside the skin as far as it fades, so that hair and ears are the footage's; only the chin it goes below.
     """
     height, width = grid(len(points), size)
     scale = points.new_tensor([width / size[1], height / size[0]])
     cells = (points * scale).floor().long()
-    inside = ((cells >= 0) & (cells < points.new_tensor([width, height]))).all(-1)
+    inside = ((cells >= 0) & (cells < points.new_tensor([width, height]))).all(-1) & ~kept
     number = (cells[:, 1] * width + cells[:, 0])[inside]
     layers = points.new_zeros(2, height * width)
     layers[lower[inside].long(), number] = 1
