@@ -5,7 +5,7 @@ import torch
 
 from visemix.data.media import VideoReader
 from visemix.face import FACE, draw
-from visemix.face.appearance import fit_appearance
+from visemix.face.appearance import fill, fit_appearance
 from visemix.face.fit import RECONSTRUCT, correlation, fit_clip, landmarks_of, opening
 from visemix.face.geometry import Geometry, Weights, fit_geometry, spread
 from visemix.face.layout import INNER_MOUTH, NO_JAW
@@ -204,6 +204,19 @@ def test_the_wall_behind_a_person_does_not_come_off_on_ears_and_neck(face):
         dyed.append(int(((albedo[:, 0] - albedo[:, 1]) > (face.albedo[:, 0] - face.albedo[:, 1]) + 0.25).sum()))
     assert dyed[0] > 50
     assert dyed[1] < 0.1 * dyed[0]
+
+
+def test_a_few_teeth_in_the_light_do_not_make_all_of_them_shine(face):
+    teeth = (face.albedo.mean(-1) > 0.8) & (face.albedo.amax(-1) - face.albedo.amin(-1) < 0.15)
+    teeth &= (face.mean - face.mean[face.landmark_ids[INNER_MOUTH]].mean(0)).norm(dim=-1) < 0.4
+    seen = face.albedo * torch.where(teeth[:, None], 0.7, 1.0)
+    few = teeth.nonzero()[:, 0][::8]
+    seen[few] = face.albedo[few]
+    skin = torch.zeros(len(teeth), dtype=torch.bool)
+    skin[face.triangles[face.skin].flatten()] = True
+    filled = fill(face, seen, torch.ones(len(teeth)), skin)
+    shade = (filled / face.albedo)[teeth].mean(-1).median()
+    assert shade == pytest.approx(0.7, abs=0.03)
 
 
 def test_teeth_are_as_white_as_they_were_seen_whatever_the_skin(face):

@@ -202,9 +202,10 @@ def _in_mouth(face: FaceModel, part: Tensor, skin: Tensor) -> Tensor:
 
 
 def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: Tensor, inside: Tensor) -> Tensor:
-    """The model's albedo in the skin's tone, the more so the more it is like skin. What is inside the mouth takes tint
-    and brightness of the whitest teeth that were seen: of the others' colour one cannot tell how much was lip, and the
-    skin's own tint, which is make-up and tan as much as white balance, would dye them. Unseen, it keeps its tint."""
+    """The model's albedo in the skin's tone, the more so the more it is like skin. What is inside the mouth takes the
+    tint of the whitest teeth that were seen: of the others' colour one cannot tell how much was lip, and the skin's own
+    tint, which is make-up and tan as much as white balance, would dye them. Unseen, it keeps its tint. It is as bright
+    as teeth mostly are in the shade of this mouth: the brightest would shine out of it."""
     ratio = seen / generic.clamp(min=0.02)
     believed = skin & (weight > 0.3)
     if not believed.any():
@@ -218,7 +219,7 @@ def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: T
     if teeth.any():
         white = ratio[teeth].amin(-1)  # lips are red, the dark between is dark
         best = ratio[teeth][white >= torch.quantile(white, 0.9)].median(0).values
-        bright = best.mean().clamp(0.7 * level, 1.1 * level)
+        bright = torch.quantile(ratio[teeth].mean(-1), 0.75).clamp(0.6 * level, 1.1 * level)
         within = bright * (best / best.mean()).clamp(0.93, 1.07)
     return torch.where(inside.unsqueeze(-1), generic * within, toned)
 
