@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--name", default="gaussians")
     parser.add_argument("overrides", nargs="*", help="key=value for the experiment of gaussians")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     distance = efflite_distance()
     rows: list[dict[str, Any]] = []
     for path in find_clips(args.clips_root):
