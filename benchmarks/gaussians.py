@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from torch import Tensor
 
 from visemix.config import compose
 from visemix.data import ClipFolder, find_clips
+from visemix.data.windows import Span, gallery_before
 from visemix.face import layout
 from visemix.pipeline import TalkingFace
 from visemix.render.rays import box_of
@@ -106,12 +108,13 @@ def judged(model: TalkingFace, path: Path, distance: Any) -> tuple[dict[str, flo
     clip = ClipFolder(path, model.face)
     frames = range(clip.frames - HELD, clip.frames)
     landmarks, context = clip.tensor("landmarks"), model.render.context
+    gallery = gallery_before(Span(clip, frames.start, frames.stop), model.render.gallery)
     scores: dict[str, list[float]] = {}
     made, true = [], []
     for t in frames:
         around = [min(max(k, 0), clip.frames - 1) for k in range(t - context, t + context + 1)]
         motion = Motion(clip.subject(around, footage=False).expression, Space.EXPRESSION)
-        subject = clip.subject([t], reference=0)
+        subject = replace(clip.subject([t], reference=0), gallery=gallery)
         near = clip.subject(around, footage=False)
         driving = model.face.convert(motion, model.render.space, near)
         made.append(model.render(driving, subject).frames[0, 0])
