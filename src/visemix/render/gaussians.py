@@ -158,7 +158,8 @@ class Gaussians(Renderer):
     def _frame(self, expression: Tensor, subject: Subject, b: int, t: int, plate: Tensor) -> Float[Tensor, "3 H W"]:
         camera, size = subject.camera[b], (plate.shape[-2], plate.shape[-1])
         shown = sum(self.counts) if self.paste != "head" else sum(self.counts[:2])
-        means, factors, opacity, colour = (part[:shown] for part in self._gaussians(expression, subject, b, t))
+        mesh = self._mesh(expression, subject, b, t)
+        means, factors, opacity, colour = (part[:shown] for part in self._gaussians(mesh, expression, subject, b, t))
         seen = splat(means, factors, opacity, colour, camera, size, backend=self.backend)
         if self.paste == "whole":
             return seen.image + seen.transmittance * plate
@@ -166,7 +167,8 @@ class Gaussians(Renderer):
         footage = subject.footage[b, t]
         if self.paste == "head":
             return seen.image + seen.transmittance * footage
-        own, driven = (self._skin(motion, subject, b, t) for motion in (subject.expression[b, t], expression))
+        filmed = self._mesh(subject.expression[b, t], subject, b, t)
+        own, driven = (origin.mT[self.bindings.on_skin] for origin, _, _ in (filmed, mesh))
         lower = self.bindings.lower[self.bindings.on_skin]
         kept = ~lower & ((driven - own).norm(dim=-1) < STILL)
         masks = [face_mask(project(skin, camera)[:, :2], lower, kept, size) for skin in (own, driven)]
@@ -180,7 +182,8 @@ class Gaussians(Renderer):
         for b in range(len(plates)):
             spots = landmarks_2d(self.face, subject.expression, subject)[b]
             for t in range(subject.frames):
-                gaussians = self._gaussians(motion.values[b, t], subject, b, t)
+                expression = motion.values[b, t]
+                gaussians = self._gaussians(self._mesh(expression, subject, b, t), expression, subject, b, t)
                 seen, plate = self._hiding(gaussians, spots[t], subject.camera[b], plates[b], size)
                 made, true = seen.image + seen.transmittance * plate, target.frames[b, t]
                 found.append(self._losses(made, true, seen, spots[t], subject.labels[b, t]))
@@ -240,25 +243,29 @@ class Gaussians(Renderer):
         behind = (depth > nearest.flatten()[at] + BEHIND).to(means)
         return behind, F.interpolate(skin_here[None], size)[0, 0]
 
+    def _mesh(self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What the bindings answer in one frame, in the camera's space."""
+        with torch.autocast(expression.device.type, enabled=False):  # bfloat16 would be half a pixel off
+            return self.bindings(self._vertices(expression.to(self.places), subject, b), subject.pose[b, t])
+
     def _gaussians(
-        self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
+        self, mesh: tuple[Tensor, Tensor, Tensor], expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
     ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         """Means, factors of the covariances, opacities and colours in one frame, in the camera's space."""
-        with torch.autocast(expression.device.type, enabled=False):  # bfloat16 would be half a pixel off
-            return self._placed(expression.to(self.places), subject, b, t)
+        with torch.autocast(expression.device.type, enabled=False):
+            return self._placed(mesh, expression.to(self.places), subject.pose[b, t])
 
     def _placed(
-        self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
+        self, mesh: tuple[Tensor, Tensor, Tensor], expression: Float[Tensor, " E"], pose: Float[Tensor, "6"]
     ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         bound, hair, _ = self.counts
-        pose = subject.pose[b, t]
         shape, turn = self.drive(expression, pose)
         moves = [_along(shape, self.face_moves), _along(turn, self.free_moves)]
         tints = [_along(torch.cat([shape, TURNING * turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
         offset = self.offset.values + torch.cat(moves, 1)
         colour = self.colour.values + torch.cat(tints, 1)
         local = of_quaternions(self.turn.values) * self.size.values.exp()
-        origin, axes, unit = self.bindings(self._vertices(expression, subject, b), pose)
+        origin, axes, unit = mesh
         head, moved = matrix(pose[:3]), pose[3:, None]
         free = self.places + AROUND * offset[:, bound:]
         means = [origin + (axes * (offset[:, :bound] * unit)).sum(1), head @ free[:, :hair] + moved, free[:, hair:]]
@@ -268,9 +275,6 @@ class Gaussians(Renderer):
             local[:, :, bound + hair :],
         ]
         return torch.cat(means, 1).mT, torch.cat(factors, 2).permute(2, 0, 1), self.opacity.values.sigmoid(), colour.mT
-
-    def _skin(self, expression: Tensor, subject: Subject, b: int, t: int) -> Float[Tensor, "M 3"]:
-        return self.bindings(self._vertices(expression, subject, b), subject.pose[b, t])[0].mT[self.bindings.on_skin]
 
     def _vertices(self, expression: Float[Tensor, " E"], subject: Subject, b: int) -> Float[Tensor, "V 3"]:
         """The vertices that any Gaussian needs; who it is changes seldom, so the neutral face is kept."""
