@@ -83,9 +83,10 @@ def evaluate_run(
         )
     if out is not None and Path(out).exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
-    write_held_out(run, clips=clips, overwrite=overwrite, batch=batch, device=device, progress=progress)
+    cfg, model = _opened(run, device)
+    _write(run, cfg, model, clips=clips, overwrite=overwrite, batch=batch, progress=progress)
     folder = run / FOLDER
-    options = options | {"overwrite": True, "progress": progress, "said": [painted(TalkingFace.from_checkpoint(run))]}
+    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
     scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
     if out is not None:
         write_scores(Path(out), scores)
@@ -102,7 +103,19 @@ def write_held_out(
     progress: bool = True,
 ) -> list[Path]:
     """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
-    cfg, model = _opened(run, device)
+    return _write(run, *_opened(run, device), clips=clips, overwrite=overwrite, batch=batch, progress=progress)
+
+
+def _write(
+    run: Path,
+    cfg: DictConfig,
+    model: TalkingFace,
+    *,
+    clips: str | Path | None,
+    overwrite: bool,
+    batch: int,
+    progress: bool,
+) -> list[Path]:
     spoken = "motion" in learnt(model.notes)
     made = []
     keep_memory()
