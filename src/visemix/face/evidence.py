@@ -15,7 +15,7 @@ from visemix.face.contours import CORNERS, IRISES, LIDS, MIRROR, Marks, marks
 from visemix.face.model import FaceModel
 from visemix.face.track import MESH
 
-STANDARD = 512  # pixels: the picture side in which all noise below is stated
+STANDARD = 512  # pixels: the picture side in which noise and distances of the fit are stated
 LEFT_EYE, RIGHT_EYE = (range(eye.start, eye.stop) for eye in (layout.LEFT_EYE, layout.RIGHT_EYE))
 SHUT, OPEN = 0.08, 0.2  # height of an eye in widths: the iris is not seen at all, and seen as well as ever
 

@@ -20,10 +20,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from visemix.face.appearance import Frames
-from visemix.face.evidence import Weights
+from visemix.face.evidence import STANDARD, Weights
 from visemix.face.geometry import Geometry, More, Normal, Step
 from visemix.face.model import FaceModel
-from visemix.face.unwrap import STANDARD, Chart, Flow, Sheet, opencv
+from visemix.face.unwrap import Chart, Flow, Sheet, opencv
 from visemix.ops.camera import project, project_jacobian, square_camera
 from visemix.ops.rotation import matrix, pose_points, spin
 

@@ -15,13 +15,14 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from visemix.face import layout
+from visemix.face.evidence import STANDARD
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
 from visemix.ops.raster import rasterise
 from visemix.ops.rotation import pose_points
 from visemix.types import VisemixError
 
-STANDARD = 512  # pixels: the picture side in which all distances below are stated
+# Distances in pixels of a STANDARD picture.
 MARGIN = 7.0  # at the skin's outline that is not believed: what is beyond it is not skin
 AROUND_EYES, AROUND_MOUTH = 5.0, 3.0  # lids and inner lips cover and uncover what is behind them
 GRAZING = 0.35  # of the chart's area: what is seen smaller than this is not believed
