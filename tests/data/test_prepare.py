@@ -113,6 +113,32 @@ def test_a_clip_of_something_else_is_kept_and_the_way_out_named(tmp_path, change
     assert meta(tmp_path / "out", "anna")["size"] == 64
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fit": {"name": "still", "shift": 1.0}}, "exists with fit.shift 0.0, not 1.0; pass --overwrite or another"),
+        ({"fit": "landmarks"}, "exists with fit still, not landmarks; pass --overwrite"),
+        ({"scene": "bright"}, "exists with scene none, not bright; pass --overwrite"),
+    ],
+)
+def test_a_clip_made_in_another_way_is_not_taken_for_the_one_that_is_asked_for(tmp_path, options, words):
+    path = video(tmp_path / "anna.mp4")
+    run([path], tmp_path / "out")
+    assert meta(tmp_path / "out", "anna")["parts"]["fit"] == {"name": "still", "shift": 0.0}
+    result = run([path], tmp_path / "out", **options)
+    assert result.skipped == [] and words in result.failed["anna"]
+    assert run([path], tmp_path / "out", fit={"name": "still", "shift": 0.0}).skipped == ["anna"]
+
+
+def test_a_clip_of_before_it_was_noted_how_it_was_made_is_taken_as_it_is(tmp_path):
+    path = video(tmp_path / "anna.mp4")
+    run([path], tmp_path / "out")
+    about = meta(tmp_path / "out", "anna")
+    del about["parts"]
+    (tmp_path / "out/anna/meta.yaml").write_text(yaml.safe_dump(about))
+    assert run([path], tmp_path / "out", scene="bright").skipped == ["anna"]
+
+
 def test_a_folder_that_is_no_clip_is_kept(tmp_path):
     (tmp_path / "out/anna").mkdir(parents=True)
     (tmp_path / "out/anna/thesis.txt").write_text("precious")

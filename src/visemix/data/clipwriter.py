@@ -147,3 +147,21 @@ def write_data(
     (part / TENSORS).write_bytes(save(stored))
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
     (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+
+
+def remove_left(out: Path) -> None:
+    """Remove what a killed process left of this clip."""
+    for left in out.parent.glob(f".{out.name}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,14 @@ def extract(
     parser: Parser | None = None,
     holdout: float = 2.0,
     overwrite: bool = False,
+    parts: Mapping[str, Any] | None = None,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
     """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
 
     Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; only
-    the square that is cut out, the same for all frames, is laid so that the head stays in it to the end.
+    the square that is cut out, the same for all frames, is laid so that the head stays in it to the end. `parts` are
+    the configs of those that made it, noted so that a clip made by others is not taken for this one.
 
     Returns:
         What stands in `meta.yaml`; its `notes` are worth showing.
@@ -117,6 +119,7 @@ def extract(
             "holdout": (stop - start - cut_at) / FPS,
             "fit": _quality(fit),
             "notes": notes,
+            "parts": dict(parts or {}),
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
         write_data(part, out.name, _tensors(fit, wave, points), meta, face)
