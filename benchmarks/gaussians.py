@@ -4,8 +4,8 @@
     python benchmarks/gaussians.py CLIPS [--clips anna,ben] [--methods gaussians,taft,landmark_nerf,mesh] [--seeds 3]
                                    [--runs DIR] [--sheets DIR [--motion CLIP] [--audio WAV --speaks RUN]] [key=value …]
 
-The recorded motion drives, so that only the renderer is judged; nothing of the held-out frames but their fitted motion
-and pose (and, for what is pasted, the footage around the face) is seen. Regions: `hull` of the 68 tracked landmarks,
+The recorded motion drives, so that only the renderer is judged; nothing of the held-out frames but their fitted motion,
+pose and torso motion (and, for what is pasted, the footage around the face) is seen. Regions: `hull` of the 68 tracked landmarks,
 boxes around them, the mouth and the eyes; the `neck`, a band along the jaw, also over the quarter of the frames in
 which the head is turned furthest from its mean in training (`neck far`); the labels' torso. PSNR, SSIM and a
 perceptual distance (`_perceptual.py`, of the face's box); `sharp` is how strong edges are, as a part of the footage's;

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import av
@@ -327,10 +328,17 @@ def test_held_out_frames_change_nothing_that_a_clip_has_once_nor_any_frame_befor
     assert one.meta["crop"] == two.meta["crop"]
     for once in ("identity", "albedo"):
         assert torch.equal(one.tensor(once), two.tensor(once))
-    for timed in ("expression", "pose", "light", "landmarks"):
+    for timed in ("expression", "pose", "light", "landmarks", "torso"):
         assert torch.equal(one.tensor(timed)[:27], two.tensor(timed)[:27])
     assert torch.equal(one.footage(range(27)), two.footage(range(27)))
     assert not torch.equal(one.footage([27]), two.footage([27]))
+
+
+def test_without_opencv_a_torso_is_not_followed_which_the_notes_say(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    run([video(tmp_path / "a.mp4", frames=8)], tmp_path / "out", scene="bright")
+    assert any("its torso is not followed" in note for note in meta(tmp_path / "out", "a")["notes"])
+    assert (ClipFolder(tmp_path / "out/a").subject([0, 7]).torso == 0).all()
 
 
 def test_a_clip_too_short_to_hold_anything_out_is_learned_from_whole_and_says_so(tmp_path):
