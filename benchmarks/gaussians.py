@@ -4,14 +4,14 @@
     python benchmarks/gaussians.py CLIPS [--clips anna,ben] [--methods gaussians,taft,landmark_nerf,mesh] [--seeds 3]
                                    [--runs DIR] [--sheets DIR [--motion CLIP] [--audio WAV --speaks RUN]] [key=value …]
 
-The recorded motion drives, so that only the renderer is judged; nothing of the held-out frames but their fitted motion,
-pose and torso motion (and, for what is pasted, the footage around the face) is seen. Regions: `hull` of the 68 tracked landmarks,
-boxes around them, the mouth and the eyes; the `neck`, a band along the jaw, also over the quarter of the frames in
-which the head is turned furthest from its mean in training (`neck far`); the labels' torso. PSNR, SSIM and a
-perceptual distance (`_perceptual.py`, of the face's box); `sharp` is how strong edges are, as a part of the footage's;
-`flicker` how strongly the hull's pixels accelerate over time, as a part of the footage's. `gaussians` is scored twice
-from the same run: `whole` pictures, and the `face` pasted over the footage as it is used. `key=value` changes its
-experiment: `data.seconds=3` trains on no more than the last three seconds before the held-out ones.
+The recorded motion drives, so that only the renderer is judged; nothing of the held-out frames but their fitted
+motion, pose and torso motion (and, for what is pasted, the footage around the face) is seen. Regions: `hull` of the 68
+tracked landmarks, boxes around them, the mouth and the eyes; the `neck`, a band along the jaw, also over the quarter of
+the frames in which the head is turned furthest from its mean in training (`neck far`); the labels' torso. PSNR, SSIM
+and a perceptual distance (`_perceptual.py`, of the face's box); `sharp` is how strong edges are, as a part of the
+footage's; `flicker` how strongly the hull's pixels accelerate over time, as a part of the footage's. `gaussians` is
+scored twice from the same run: `whole` pictures, and the `face` pasted over the footage as it is used. `key=value`
+changes its experiment: `data.seconds=3` trains on no more than the last three seconds before the held-out ones.
 
 A sheet for each person has the truth and every method in rows, 2.5 pictures a second; with `--motion` another
 one, of everybody driven by what another clip's person did in its last two seconds, and with `--audio` one of everybody
