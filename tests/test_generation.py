@@ -234,7 +234,7 @@ def test_a_target_that_an_older_version_prepared_is_prepared_again(run, clip, tm
         asked.append(overwrite)
         there = out / "anna_000"
         if there.exists() and not overwrite:
-            return Prepared(failed={"anna_000.mp4": f"{there} exists with fit.refine none, not dense; pass --overwrite"})
+            return Prepared(failed={"anna_000.mp4": f"{there} exists with refine none; pass --overwrite"})
         shutil.copytree(clip.path, there, dirs_exist_ok=True)
         return Prepared(done=["anna_000"])
 
