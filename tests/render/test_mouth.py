@@ -57,13 +57,19 @@ def test_what_was_never_seen_takes_the_colour_of_what_was_seen_beside_it(face, b
     assert after < 0.25 * before
 
 
-def test_teeth_do_not_fade_into_gums_nor_upper_ones_into_lower_ones(face, bindings, mouth):
-    albedo, moved = (at(face, bindings, values) for values in (face.albedo, face.expression.sum(-1)))
-    ids, near = mouth.ids, mouth.near[:, mouth.ids]
-    anyone = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))]
-    for values in (albedo, moved):
-        beside, elsewhere = ((values[ids] - values[other]).norm(dim=-1).mean() for other in (near, anyone))
-        assert beside < 0.3 * elsewhere
+def test_neighbours_are_chosen_by_colour_and_motion_and_not_by_distance_alone(face, bindings, mouth):
+    place, albedo, moved = (at(face, bindings, v) for v in (face.mean, face.albedo, face.expression.sum(-1)))
+    ids = mouth.ids
+    nearest = torch.cdist(place[ids], place).topk(len(mouth.near) + 1, largest=False).indices[:, 1:].mT
+    for values, share in ((albedo, 0.5), (moved, 0.62)):
+        beside, closest = ((values[ids] - values[k]).norm(dim=-1).mean() for k in (mouth.near[:, ids], nearest))
+        assert beside < share * closest
+
+
+def test_a_mouth_as_the_model_has_it_in_any_light_costs_nothing(mouth):
+    colour, still = (0.4 * mouth.paler).expand(3, -1), torch.zeros(3, len(mouth.paler))
+    lit, flat = (sum(mouth.losses(c, still, still, still[0]).values()) for c in (colour, 0 * colour + 0.4))
+    assert float(lit) == pytest.approx(0, abs=1e-9) and flat > 1e-3
 
 
 def test_one_shade_darkens_the_mouth_and_nothing_else(mouth):
