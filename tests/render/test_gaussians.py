@@ -300,6 +300,7 @@ def test_directions_of_expression_are_none_at_least(face):
 def test_a_checkpoint_brings_the_places_that_another_seed_drew(face):
     clip = one_person(face)
     render = begun(face, clip, seed=0).eval()
+    torch.nn.init.normal_(render.mouth.values)  # by the places' features, which are worked out anew
     others = (build(face, seed=seed) for seed in range(1, 100))
     alike = (other for other in others if other.bindings.vertices.shape == render.bindings.vertices.shape)
     other = next(alike).eval()
@@ -334,3 +335,30 @@ def test_a_renderer_that_has_painted_can_be_moved(face):
     with torch.no_grad():
         render.double()(exact, subject)
         assert render.float()(clip.motion, clip.subject).frames.dtype == torch.float32
+
+
+def test_what_is_inside_a_mouth_stays_on_the_mesh_and_skin_does_not(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip).eval()
+    expression = clip.motion.values[0, 0] + 1
+    placed = []
+    for far in (0.0, 1.0):
+        torch.nn.init.constant_(render.face_moves.values, far)
+        torch.nn.init.constant_(render.face_tints.values, far)
+        render.drive.basis.fill_(0.1)
+        render.drive.low.fill_(-1)
+        render.drive.high.fill_(1)
+        with torch.no_grad():
+            means, _, _, colour = render._gaussians(
+                render._mesh(expression, clip.subject, 0, 0), expression, clip.subject, 0, 0
+            )
+        placed.append(torch.cat([means, colour], 1)[: render.counts[0]])
+    changed = (placed[1] - placed[0]).abs().amax(1) > 1e-6
+    assert not changed[render.mouth.ids].any() and changed[render.mouth.free > 0].all()
+
+
+def test_what_it_has_learnt_is_judged_by_pictures_alone(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip)
+    assert {"alike", "rigid"} < render.train().loss(clip.motion, clip.subject, clip.video).keys()
+    assert set(render.eval().loss(clip.motion, clip.subject, clip.video)) == {"pixels", "ssim", "clear"}

@@ -20,6 +20,7 @@ from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
 from visemix.render.bindings import Bindings
 from visemix.render.drive import POSE, Drive
 from visemix.render.follow import first_shares, follow
+from visemix.render.mouth import Mouth
 from visemix.render.paste import face_mask, grid, over_footage
 from visemix.render.rays import box_of
 from visemix.render.seeds import Seeds, sow
@@ -52,16 +53,16 @@ class Gaussians(Renderer):
     motion (`Subject.torso`; unknown, it stands in the camera's space); how far each of them follows which is learnt.
     Places and colours follow expression and pose linearly, along the `components` directions in which the face mostly
     moves in training, and no further than it went there. A face model without the inside of a mouth (BFM) has a
-    membrane there, on the triangles that close its lips.
+    membrane there, on the triangles that close its lips. What is inside a mouth has less freedom (`Mouth`).
 
     `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's, and so does what is
     above the nose wherever the motion leaves it as it was filmed: eyes, brows), the "head", or the "whole" picture over
     the empty place. Training always paints the whole.
 
     The loss: absolute error, around the mouth `mouth_weight` times more; `ssim_weight` · (1 − SSIM) of blocks of 8²;
-    and nothing where the labels see background. With `opaque`, what lies behind the skin is painted in random colours,
-    so that nothing may show through it: a skin that is not opaque shows blotches as soon as a head turns further than
-    it did in training.
+    nothing where the labels see background; what training hardly shows looks as its neighbours do. With `opaque`, what
+    lies behind the skin is painted in random colours, so that nothing may show through it: a skin that is not opaque
+    shows blotches as soon as a head turns further than it did in training.
 
     `backend` is that of `ops.splat`; `seed` draws the places.
     """
@@ -96,6 +97,7 @@ class Gaussians(Renderer):
         self.counts = (count - hair - torso, hair, torso)
         self.bindings = Bindings(face, count - hair - torso, seed)
         self.drive = Drive(face.width(self.space), components)
+        self.mouth = Mouth(face, self.bindings, components + 3)
         free = 3 * (hair + torso)
         self.offset = Table(torch.zeros(3, count), 20.0)
         self.size = Table(torch.zeros(3, count), 10.0)  # logarithms
@@ -118,6 +120,7 @@ class Gaussians(Renderer):
     def _follow(self, _: object = None) -> None:
         """What is worked out from the bindings, for those of a checkpoint: another `seed` has others."""
         self.get_buffer("moving").copy_(self.face.expression[self.bindings.vertices].flatten(0, 1))
+        self.mouth.find(self.face, self.bindings)
         self._known = None
 
     def _apply(self, *args: Any, **kwargs: Any) -> Gaussians:  # what moves to another device keeps nothing on the old
@@ -191,7 +194,8 @@ class Gaussians(Renderer):
                 seen, plate = self._hiding(gaussians, spots[t], subject.camera[b], plates[b], size)
                 made, true = seen.image + seen.transmittance * plate, target.frames[b, t]
                 found.append(self._losses(made, true, seen, spots[t], subject.labels[b, t]))
-        return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]} | self._priors()
+        priors = self._priors() if self.training else {}  # what is learnt is judged by its pictures alone
+        return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]} | priors
 
     def _losses(self, made: Tensor, true: Tensor, seen: Splats, spots: Tensor, labels: Tensor) -> Losses:
         size = (true.shape[-2], true.shape[-1])
@@ -205,11 +209,11 @@ class Gaussians(Renderer):
         }
 
     def _priors(self) -> Losses:
-        growth = (self.size.values - self.size_start.log() - 1).clamp(min=0)
-        return {
-            "near": NEAR * self.offset.values[:, : self.counts[0]].square().mean(),
-            "small": SMALL * growth.square().mean(),
-        }
+        growth = self.size.values - self.size_start.log()
+        near = NEAR * self.offset.values[:, : self.counts[0]].square().mean()
+        small = SMALL * (growth - 1).clamp(min=0).square().mean()
+        alike = self.mouth.losses(self.colour.values, self.offset.values, growth, self.opacity.values)
+        return {"near": near, "small": small} | alike
 
     def _hiding(
         self, gaussians: tuple[Tensor, ...], spots: Tensor, camera: Tensor, plate: Tensor, size: tuple[int, int]
@@ -265,10 +269,11 @@ class Gaussians(Renderer):
         bound, hair, _ = self.counts
         pose, torso = subject.pose[b, t], None if subject.torso is None else subject.torso[b, t]
         shape, turn = self.drive(expression, pose)
-        moves = [_along(shape, self.face_moves), _along(turn, self.free_moves)]
-        tints = [_along(torch.cat([shape, TURNING * turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
+        lit = torch.cat([shape, TURNING * turn[:3]])
+        moves = [_along(shape, self.face_moves) * self.mouth.free, _along(turn, self.free_moves)]
+        tints = [_along(lit, self.face_tints) * self.mouth.free, _along(turn, self.free_tints)]
         offset = self.offset.values + torch.cat(moves, 1)
-        colour = self.colour.values + torch.cat(tints, 1)
+        colour = self.colour.values * self.mouth.shade(lit, sum(self.counts)) + torch.cat(tints, 1)
         local = of_quaternions(self.turn.values) * self.size.values.exp()
         origin, axes, unit = mesh
         on_skin = origin + (axes * (offset[:, :bound] * unit)).sum(1)

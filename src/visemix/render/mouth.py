@@ -1,0 +1,97 @@
+"""What is inside a mouth: rigid, seldom seen, and in the shade of the lips."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from visemix.face import FaceModel, layout
+from visemix.render.bindings import Bindings, inside
+from visemix.types import Losses
+
+NEIGHBOURS = 8
+MOVES, COLOURS = 0.1, 0.5  # decimetres: how far apart what moves, or is coloured, differently counts to be
+AROUND = 0.6  # decimetres around the middle of the lips: what is not skin there is inside the mouth
+DEEP = 0.3  # decimetres: the unit of places in a mouth
+DARK = 0.1  # albedo: of what is darker than that, colours differ by differences rather than by ratios
+SKIN = 0.005  # weight of "coloured as its neighbour" everywhere
+INSIDE, SHAPES, OPACITY = 0.3, 0.03, 0.01  # of the same inside, and of "placed, as large, as opaque as its neighbour"
+RIGID = 0.005  # of "on the mesh, and as large as at the start", inside
+DARKEST, BRIGHTEST = -3.0, 0.5  # logarithms of the shade
+
+
+class Mouth(nn.Module):
+    """The places of `bindings` that are inside the mouth: teeth, gums, tongue, what lies behind them.
+
+    A clip of seconds shows few of them, and in few states, so they have little freedom. None moves by itself. Each has
+    a colour of its own, and what drives the face darkens them all by one shade, the exponential of a sum over a few
+    features of a place: how deep it lies, how far aside, how low; how much it moves with the jaw; how white it is (the
+    model's albedo). What hardly a frame has shown takes after its neighbours. A face model without a mouth inside has
+    none of these places: there the membrane between the lips shows teeth and darkness by its own means.
+    """
+
+    near: Int[Tensor, "K M"]  # for each place others that are near, move alike and have the model's albedo in common
+    paler: Float[Tensor, " M"]  # the model's albedo, and something
+    ids: Int[Tensor, " I"]  # the places inside
+    features: Float[Tensor, "F I"]
+    free: Float[Tensor, " M"]  # 0 inside, 1 elsewhere
+
+    def __init__(self, face: FaceModel, bindings: Bindings, drives: int) -> None:
+        super().__init__()
+        for name in ("near", "paler", "ids", "features", "free"):
+            self.register_buffer(name, torch.zeros(0), persistent=False)
+        self.find(face, bindings)
+        self.values = nn.Parameter(torch.zeros(drives, len(self.features)))
+        self.lr_scale, self.decay_scale = 4.0, 4.0  # with more freedom teeth turn grey where a head turns further
+
+    def find(self, face: FaceModel, bindings: Bindings) -> None:
+        """From the bindings: a checkpoint may bring others."""
+        strength = face.expression.norm(dim=1).amax(-1, keepdim=True)
+        known = torch.cat([face.mean, face.albedo, face.expression.sum(-1), strength], -1)[bindings.vertices]
+        place, albedo, moved, strength = (
+            (known[bindings.corners] * bindings.weights[..., None]).sum(0).split([3, 3, 3, 1], -1)
+        )
+        alike = torch.cat([place, COLOURS * albedo, MOVES * moved], -1).cpu().numpy()
+        _, found = cKDTree(alike).query(alike, min(NEIGHBOURS + 1, len(alike)))
+        away = place - face.mean[face.landmark_ids[layout.MOUTH]].mean(0)
+        within = ~bindings.on_skin & (away.norm(dim=-1) < AROUND) & bool(inside(face).any())
+        x, y, z = away[within].mT / DEEP
+        moves = (strength / strength[within].amax().clamp(min=1e-6) if within.any() else strength)[within, 0]
+        white = (albedo.amin(-1) / albedo.amax(-1).clamp(min=1e-3))[within]
+        self.near = torch.from_numpy(found[:, 1:].T.copy()).to(bindings.corners)
+        self.paler, self.free = albedo.mean(-1) + DARK, 1 - within.to(albedo)
+        self.ids = within.nonzero()[:, 0]
+        self.features = torch.stack(
+            [torch.ones_like(x), z, x, x**2, y, moves, moves * z, white, white * z, white * moves]
+        )
+
+    def shade(self, driven: Float[Tensor, " D"], count: int) -> Float[Tensor, " N"]:
+        """By what the colours of `count` Gaussians, of which the places are the first, are multiplied."""
+        inner = (driven @ self.values @ self.features).clamp(DARKEST, BRIGHTEST).exp()
+        return inner.new_ones(count).index_copy(0, self.ids, inner)
+
+    def losses(
+        self,
+        colour: Float[Tensor, "3 N"],
+        offset: Float[Tensor, "3 N"],
+        growth: Float[Tensor, "3 N"],
+        opacity: Float[Tensor, " N"],
+    ) -> Losses:
+        """What it costs the places, the first of N Gaussians, to differ from a neighbour (another one every time), and
+        inside the mouth from the mesh: little, so that only what hardly a frame has shown gives way.
+
+        `growth` is the logarithm of a size over that of the start, `opacity` before the sigmoid.
+        """
+        other, count = self.near[int(torch.randint(len(self.near), ()))], max(len(self.ids), 1)
+        ratio, shape = colour[:, : len(self.paler)] / self.paler, torch.cat([offset, growth])
+        apart = [
+            weight * (rows.index_select(1, self.ids) - rows.index_select(1, other[self.ids])).square().sum() / count
+            for weight, rows in ((INSIDE, ratio), (SHAPES, shape), (OPACITY, opacity[None]))
+        ]
+        skin = SKIN * (ratio - ratio.index_select(1, other)).square().mean()
+        return {
+            "alike": torch.stack([*apart, skin]).sum(),
+            "rigid": RIGID * shape.index_select(1, self.ids).square().sum() / count,
+        }
