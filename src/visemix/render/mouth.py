@@ -1,4 +1,4 @@
-"""What is inside a mouth: rigid, seldom seen, and in the shade of the lips."""
+"""What is inside a mouth: nearly rigid, seldom seen, and in the shade of the lips."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ AROUND = 0.6  # decimetres around the middle of the lips: what is not skin there
 DEEP = 0.3  # decimetres: the unit of places in a mouth
 DARK = 0.1  # albedo: of what is darker than that, colours differ by differences rather than by ratios
 SKIN = 0.005  # weight of "coloured as its neighbour" everywhere
-INSIDE, SHAPES, OPACITY = 0.3, 0.03, 0.01  # of the same inside, and of "placed, as large, as opaque as its neighbour"
-RIGID = 0.005  # of "on the mesh, and as large as at the start", inside
+INSIDE, SHAPES, OPACITY = 0.1, 0.01, 0.01  # of the same inside, and of "placed, as large, as opaque as its neighbour"
+RIGID = 0.002  # of "on the mesh, and as large as at the start", inside
+FREEDOM = 0.3  # how far what drives the face moves and tints a place inside, where it is 1 elsewhere
 DARKEST, BRIGHTEST = -3.0, 0.5  # logarithms of the shade
 
 
 class Mouth(nn.Module):
     """The places of `bindings` that are inside the mouth: teeth, gums, tongue, what lies behind them.
 
-    A clip of seconds shows few of them, and in few states, so they have little freedom. None moves by itself. Each has
-    a colour of its own, and what drives the face darkens them all by one shade, the exponential of a sum over a few
-    features of a place: how deep it lies, how far aside, how low; how much it moves with the jaw; how white it is (the
-    model's albedo). What hardly a frame has shown takes after its neighbours. A face model without a mouth inside has
-    none of these places: there the membrane between the lips shows teeth and darkness by its own means.
+    A clip of seconds shows few of them, and in few states, so they have little freedom to move and to be tinted by
+    themselves. Each has a colour of its own, and what drives the face darkens them all by one shade, the exponential of
+    a sum over a few features of a place: how deep it lies, how far aside, how low; how much it moves with the jaw; how
+    white it is (the model's albedo). What hardly a frame has shown takes after its neighbours. A face model without a
+    mouth inside has none of these places: there the membrane between the lips shows teeth and darkness by its own means.
     """
 
     near: Int[Tensor, "K M"]  # for each place others that are near, move alike and have the model's albedo in common
     paler: Float[Tensor, " M"]  # the model's albedo, and something
     ids: Int[Tensor, " I"]  # the places inside
     features: Float[Tensor, "F I"]
-    free: Float[Tensor, " M"]  # 0 inside, 1 elsewhere
+    free: Float[Tensor, " M"]  # FREEDOM inside, 1 elsewhere
 
     def __init__(self, face: FaceModel, bindings: Bindings, drives: int) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class Mouth(nn.Module):
         moves = (strength / strength[within].amax().clamp(min=1e-6) if within.any() else strength)[within, 0]
         white = (albedo.amin(-1) / albedo.amax(-1).clamp(min=1e-3))[within]
         self.near = torch.from_numpy(found[:, 1:].T.copy()).to(bindings.corners)
-        self.paler, self.free = albedo.mean(-1) + DARK, 1 - within.to(albedo)
+        self.paler, self.free = albedo.mean(-1) + DARK, 1 - (1 - FREEDOM) * within.to(albedo)
         self.ids = within.nonzero()[:, 0]
         self.features = torch.stack(
             [torch.ones_like(x), z, x, x**2, y, moves, moves * z, white, white * z, white * moves]
