@@ -30,7 +30,7 @@ class Mouth(nn.Module):
     themselves. Each has a colour of its own, and what drives the face darkens them all by one shade, the exponential of
     a sum over a few features of a place: how deep it lies, how far aside, how low; how much it moves with the jaw; how
     white it is (the model's albedo). What hardly a frame has shown takes after its neighbours. A face model without a
-    mouth inside has none of these places: there the membrane between the lips shows teeth and darkness by its own means.
+    mouth inside has none of these places: there the membrane between the lips shows teeth and darkness in its own way.
     """
 
     near: Int[Tensor, "K M"]  # for each place others that are near, move alike and have the model's albedo in common
