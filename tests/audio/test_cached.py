@@ -62,3 +62,15 @@ def test_an_encoder_that_learns_is_refused(tmp_path):
     for base in ({"name": "mel"}, BASE | {"trainable": True}):
         with pytest.raises(VisemixError, match="cannot be cached"):
             build(tmp_path, base=base)
+
+
+def test_what_the_base_hears_around_the_sound_makes_another_entry(tmp_path):
+    encoder = build(tmp_path)
+    encoder.context = encoder.base.context = (2, 1)  # a base that listens further than the sound it is asked for
+    whole = noise(batch=1, frames=12)
+    encoder(whole.part(4, 8, 2, 1))
+    encoder(whole.part(4, 8, 3, 3))  # more is known, but not heard
+    assert len(list(tmp_path.iterdir())) == 1
+    encoder(whole.part(4, 8))
+    encoder(whole.part(4, 8, 2, 0))
+    assert len(list(tmp_path.iterdir())) == 3
