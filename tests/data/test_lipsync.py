@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy.ndimage import gaussian_filter1d
 
 from visemix.data.lipsync import lip_sync, remarks
@@ -42,6 +43,7 @@ def test_the_lag_between_sound_and_lips_is_found(late):
     found = judged(late)
     assert (found["follows"], found["lag"]) == (True, late)
     assert found["z"] > 3 and found["correlation"] > 0.5
+    assert yaml.safe_load(yaml.safe_dump(found)) == found  # meta.yaml takes plain numbers only
 
 
 def test_frames_without_a_face_are_passed_over_and_many_leave_it_open():

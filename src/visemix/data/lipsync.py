@@ -34,7 +34,7 @@ def lip_sync(
         return _none(False, str(still))
     except NoLag as error:
         return _none(None, str(error))
-    judged = {"z": round(found.peak_z, 2), "correlation": round(float(found.correlations.max()), 3)}
+    judged = {"z": round(float(found.peak_z), 2), "correlation": round(float(found.correlations.max()), 3)}
     if found.doubt:
         return _none(False, found.doubt) | judged
     return {"follows": True, "lag": found.offset} | judged
