@@ -42,6 +42,7 @@ RIDGE = 3.0  # times the mean eigenvalue
 NEAR, CLOSE = 2, 1.0  # frames around a closing sound; millimetres
 OTHERS = 3  # clips whose sound gives the level of chance
 QUIET, PAUSE = 30.0, 5  # dB under the loud frames; frames
+SURE = 0.2  # probability above which a p, b or m counts as heard; real lips close there in two of three cases
 BILABIAL = ("p", "b", "m")
 
 
@@ -163,7 +164,7 @@ def closing(real: Real) -> list[int]:
     from hama import ASRModel
 
     letters = [k for k, letter in enumerate(ASRModel().decoder_tokens) if letter in BILABIAL]
-    runs, count = label(encoder(real.speech).values[0][:, letters].sum(1).numpy() > 0.5)
+    runs, count = label(encoder(real.speech).values[0][:, letters].sum(1).numpy() > SURE)
     return [round(float(np.flatnonzero(runs == k).mean())) for k in range(1, count + 1)]
 
 
