@@ -84,12 +84,16 @@ class Speech(TensorStruct):
 
     def part(self, start: int, stop: int, past: int = 0, ahead: int = 0) -> Speech:
         """Some frames of it, with as much of that many frames before and after them as is known."""
-        none = self.wave[:, :0]
-        before, after = (none if known is None else known for known in (self.before, self.after))
-        whole = torch.cat([before, self.wave[:, : self.frames * SAMPLES_PER_FRAME], after], 1)
         edges = (start - past, start, stop, stop + ahead)
-        first, begin, end, last = (max(before.shape[1] + edge * SAMPLES_PER_FRAME, 0) for edge in edges)
-        return Speech(whole[:, begin:end], whole[:, first:begin], whole[:, end:last])
+        first, begin, end, last = (edge * SAMPLES_PER_FRAME for edge in edges)
+        return Speech(self._known(begin, end), self._known(first, begin), self._known(end, last))
+
+    def _known(self, first: int, last: int) -> Float[Tensor, "B _"]:
+        """The samples from `first` to `last`, counted from the beginning of `wave`, as far as anybody knows them."""
+        wave = self.wave[:, : self.frames * SAMPLES_PER_FRAME]
+        before, after = (wave[:, :0] if sound is None else sound for sound in (self.before, self.after))
+        begins = ((before, -before.shape[1]), (wave, 0), (after, wave.shape[1]))
+        return torch.cat([sound[:, max(first - at, 0) : max(last - at, 0)] for sound, at in begins], 1)
 
     def around(self, past: int, ahead: int) -> Float[Tensor, "B _"]:
         """The sound with exactly that many frames before and after it; silence where nothing is known."""
