@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.types import AudioFeatures, Speech, VisemixError
+
+log = logging.getLogger(__name__)
 
 
 @AUDIO.register("cached")
@@ -42,6 +45,7 @@ class Cached(AudioEncoder):
         self._config = json.dumps(AUDIO.check(base) | {"name": base["name"]}, sort_keys=True)
         self._base_digest: bytes | None = None
         self._size: int | None = None
+        self._told = False
 
     def train(self, mode: bool = True) -> Cached:
         super().train(mode)
@@ -76,10 +80,16 @@ class Cached(AudioEncoder):
 
     def _write(self, path: Path, values: Tensor) -> None:
         """Whole or not at all: other workers may be reading and writing the same entry."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.part")
-        save_file({"values": values.detach().cpu().contiguous()}, partial)
-        partial.replace(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({"values": values.detach().cpu().contiguous()}, partial)
+            partial.replace(path)
+        except (OSError, SafetensorError) as error:
+            if not self._told:
+                log.warning("features are not kept: %s (set the folder of audio 'cached')", error)
+            self._told = True
+            return
         self._size = self._total() if self._size is None else self._size + path.stat().st_size
         if self._size > self.limit * 1e9:
             self._shrink()
