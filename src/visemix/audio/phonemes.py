@@ -38,7 +38,7 @@ class Phonemes(Windowed):
 
     hop, centre = 320.0, 0.0
 
-    def __init__(self, *, chunk: int = 25, look_back: int = 25, look_ahead: int = 12) -> None:
+    def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
         if chunk + look_back + look_ahead > LONGEST:
             raise VisemixError(
                 f"audio 'phonemes' hears {LONGEST} frames at a time, not chunk={chunk} + look_back={look_back} + "
