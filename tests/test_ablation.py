@@ -63,6 +63,14 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
     assert "Not as in the paper:\n\n- w/o B, psnr: +3.9 here, -1 in the paper\n" in text
 
 
+def test_a_row_of_other_clips_is_never_the_best_and_named():
+    better = {0: result(lmd=0.1, psnr=50.0) | {"clips": {"b": {"metrics": {}, "truth": {}}}}}
+    text = markdown(sweep_table("ablation", ROWS | {"b only": better}))
+    assert "| b only | 0.100 | 50.000 |" in text and "**35.100" in text
+    assert "Scored on other clips than the first row, so never the best: b only." in text
+    assert "other clips" not in markdown(sweep_table("ablation", ROWS))
+
+
 def test_what_was_not_measured_here_is_counted_and_shown():
     found = verdicts({"full": ROWS["full"], "w/o A": {}}, PAPER)
     assert [(v.row, v.metric, v.judgement) for v in found] == [

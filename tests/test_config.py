@@ -5,7 +5,9 @@ from omegaconf import OmegaConf
 
 from visemix.config import compose, config_root, find_experiment, part, points, signature
 from visemix.motion import MOTION
+from visemix.report.quoted import ABLATED
 from visemix.run import REGISTRIES, complete, load_experiment
+from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
 from visemix.types import VisemixError
 
@@ -40,6 +42,8 @@ PART_FILES = sorted(p for p in config_root().rglob("*.yaml") if p.parent.name in
 def test_every_part_file_is_valid_and_named_after_its_part(path):
     cfg = OmegaConf.to_container(OmegaConf.load(path))
     assert cfg["name"] == path.stem
+    if path.parent.name in STAGES:
+        stage_options(path.parent.name, cfg.pop("train", {}))
     REGISTRIES[path.parent.name].check(REQUIRED.get(path.stem, {}) | cfg)
 
 
@@ -174,6 +178,7 @@ def test_every_scale_names_parts_and_options_that_exist(path):
         stage_options(stage, options)
     for group, parts in cfg.items():
         for name, options in parts.items():
+            stage_options(group, options.pop("train")) if "train" in options else None
             REGISTRIES[group].check({"name": name} | REQUIRED.get(name, {}) | options)
 
 
@@ -217,3 +222,31 @@ def test_an_encoder_that_is_installed_stays(with_fallback, monkeypatch, caplog):
     cfg = load_experiment(with_fallback, ["audio.parts.moonshine.look_back=7"])
     assert cfg.audio.name == "concat" and cfg.audio.parts.moonshine == {"chunk": 5, "look_back": 7}
     assert not caplog.text
+
+
+def test_a_part_brings_how_it_is_trained_over_what_was_written_for_the_one_it_replaces(experiment):
+    with experiment.open("a") as file:
+        file.write("train: {render: {steps: 7, ema: 0.9}, motion: {steps: 5}}\n")
+    ours = part("render", "gaussians").train
+    cfg = load_experiment(experiment, ["render=gaussians", "train.render.lr=1e-2"])
+    assert (cfg.train.render.steps, cfg.train.render.ema, cfg.train.render.lr) == (ours.steps, None, 1e-2)
+    assert cfg.train.motion.steps == 5 and cfg.train.render.steps != 7
+    assert load_experiment(experiment, ["render=taft"]).train.render.steps == 7  # which brings none
+    cfg = load_experiment(experiment, ["render=gaussians", "scale=small", "train=gpu"])
+    assert (cfg.train.render.steps, cfg.train.render.batch) == (ours.steps, 1)
+    assert load_experiment(experiment, ["render=gaussians", "scale=tiny"]).train.render.steps == 4
+
+
+@pytest.mark.parametrize("name", ["geneface", "gsmoothface"])
+def test_our_gaussians_stand_in_the_papers_tables_as_no_row_of_theirs(name):
+    path = ROOT / f"experiments/ablations/{name}.yaml"
+    cfg = compose(path)
+    found = {point.row: load_experiment(path, point.overrides) for point in points(cfg)}
+    full, ours = found[next(iter(cfg.sweep.variants))], {row: c for row, c in found.items() if "ours" in row}
+    assert ours and not {*ours} & {*ABLATED[cfg.sweep.quoted].rows}
+    recipe = stage_options("render", part("render", "gaussians").train)
+    for config in ours.values():
+        assert config.render.name == "gaussians" and config.motion == full.motion
+        assert stage_options("render", config.train.render) == recipe
+        assert config.data.target is not None  # one person's footage
+    assert {row for row in found if row not in ABLATED[cfg.sweep.quoted].rows} == {*ours}

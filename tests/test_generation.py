@@ -8,8 +8,9 @@ import standins  # noqa: F401 – registers its parts
 import torch
 
 from visemix.data import write_clip
+from visemix.data.prepare import Prepared
 from visemix.face import FACE
-from visemix.generation import Loop, generate, reseed, warn_of_untrained
+from visemix.generation import Loop, as_clip, generate, reseed, warn_of_untrained
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -222,3 +223,22 @@ def test_a_face_over_a_still_one_blinks_or_does_as_it_is_told(run, clip, tmp_pat
     assert not np.array_equal(videos["footage"], videos["driven"])
     with pytest.raises(VisemixError, match=r"eyes=drive is nobody's; did you mean 'driven'\?"):
         generate(run, sound, clip.path, tmp_path / "out.mp4", eyes="drive", progress=False)
+
+
+def test_a_target_that_an_older_version_prepared_is_prepared_again(run, clip, tmp_path, monkeypatch):
+    model, video = TalkingFace.from_checkpoint(run), tmp_path / "anna_000.mp4"
+    video.write_bytes(b"frames")
+    asked = []
+
+    def prepare(videos, out, *, overwrite=False, **options):
+        asked.append(overwrite)
+        there = out / "anna_000"
+        if there.exists() and not overwrite:
+            return Prepared(failed={"anna_000.mp4": f"{there} exists with fit.refine none, not dense; pass --overwrite"})
+        shutil.copytree(clip.path, there, dirs_exist_ok=True)
+        return Prepared(done=["anna_000"])
+
+    monkeypatch.setattr("visemix.data.prepare.prepare", prepare)
+    for _ in range(2):
+        assert as_clip(video, model, tmp_path, SIZE).frames == FRAMES
+    assert asked == [False, False, True]

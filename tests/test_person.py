@@ -1,19 +1,22 @@
 """Gaussians of one person through `fit` and `generate`: whom they learnt, and what stopping and streaming change."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import soundfile
 import standins  # noqa: F401 – registers its parts
 import torch
+import yaml
+from clip_maker import make
 
 from visemix.data import ClipFolder
 from visemix.data.corpus import corpus
 from visemix.generation import Loop, generate
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.render.gaussians import Gaussians
-from visemix.run import fit, load_experiment
-from visemix.types import SAMPLE_RATE
+from visemix.run import data_for, fit, load_experiment
+from visemix.types import SAMPLE_RATE, VisemixError
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments/gaussians/person.yaml"
 
@@ -87,3 +90,30 @@ def test_frames_are_the_same_however_many_are_painted_at_a_time(ada, people):
         for batch in (1, 3, 7):
             pieces = [video.frames for video in model.stream(speech, loop, batch=batch)]
             assert torch.equal(torch.cat(pieces, 1), whole)
+
+
+def test_bad_clips_are_refused_with_the_way_out(people, face, tmp_path):
+    here = shutil.copytree(people / "ada_000", tmp_path / "clips/ada_000")
+    (here / "labels.safetensors").unlink()
+    with pytest.raises(VisemixError, match=r"ada_000 does not say what is head.*prepare it again with --scene"):
+        fit(tiny(tmp_path / "clips", tmp_path))
+    shutil.rmtree(here)
+    labels = torch.full((10, 64, 64), 2, dtype=torch.uint8)
+    make(here, face, frames=10, size=64, labels=labels)
+    with pytest.raises(VisemixError, match=r"10 frames, 10 of them kept from training \(data.holdout, data.watch\)"):
+        fit(tiny(tmp_path / "clips", tmp_path))
+
+
+def test_frames_without_a_face_are_not_learnt_from(people, tmp_path):
+    here = shutil.copytree(people / "ada_000", tmp_path / "clips/ada_000")
+    meta = yaml.safe_load((here / "meta.yaml").read_text())
+    (here / "meta.yaml").write_text(yaml.safe_dump(meta | {"away": [[5, 30]]}))
+    cfg = tiny(tmp_path / "clips", tmp_path)
+    spans = data_for(cfg, TalkingFace.from_config(cfg), "render").train_spans
+    assert [(span.start, span.stop) for span in spans] == [(0, 5), (30, 60)]
+
+
+def test_weights_of_another_count_carry_it_and_say_it_where_it_is_not_asked_for(ada, people, tmp_path):
+    assert TalkingFace.from_checkpoint(ada).render.counts == (70, 20, 10)  # 20 000 by default
+    with pytest.raises(VisemixError, match=r"belong to other parts or sizes .* there, render.count=100"):
+        fit(tiny(people, tmp_path, "render.count=60", f"load.render={ada}"))

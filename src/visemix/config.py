@@ -28,7 +28,8 @@ def config_root() -> Path:
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
     """The parts that `use` picks, at the sizes that `use.scale` gives them, under the experiment's own keys, under the
-    overrides (`motion.layers=2`)."""
+    overrides (`motion.layers=2`). A part's `train`, in its file or in the scale's, is how the stage of its name is
+    trained, over what holds for every part."""
     changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
@@ -39,7 +40,10 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
     scale = sizes(use.pop("scale")) if use.get("scale") else OmegaConf.create()
     sized = {group: scale.get(group, {}).get(name, {}) for group, name in use.items() if group != "train"}
     parts = {group: part(group, name) for group, name in use.items()}
-    merged = OmegaConf.merge(parts, sized, {"train": scale.get("train", {})} if scale else {}, cfg)
+    built = OmegaConf.merge(parts, sized)
+    own = {group: built[group].pop("train") for group in sized if "train" in built[group]}
+    trained = [{"train": options} for options in (scale.get("train"), own) if options]
+    merged = OmegaConf.merge(built, *trained, cfg)
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -137,9 +141,14 @@ def _picked(cfg: DictConfig) -> DictConfig:
 
 
 def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
-    """Merge, but options written for a part leave with it when another part takes its place."""
+    """Merge, but options written for a part leave with it when another part takes its place; and so does how its stage
+    was trained, where the other one brings its own `train`."""
     old, new = under.get("use", {}), over.get("use", {})
-    kept = {k: v for k, v in under.items() if new.get(k, old.get(k)) == old.get(k)}
+    swapped = {k for k, name in new.items() if name != old.get(k)}
+    kept = {k: v for k, v in under.items() if k not in swapped}
+    own = {k for k in swapped if "train" in part(k, new[k])}
+    if own and "train" in kept:
+        kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
     merged = OmegaConf.merge(kept, over)
     assert isinstance(merged, DictConfig)
     return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,10 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
     from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
 
     kept = (run if run.is_dir() else run.parent) / TARGETS / f"{sha256(target)[:12]}-{size}"
-    made = prepare([target], kept, face=model.config["face"], size=size, holdout=0.0)
+    make = partial(prepare, [target], kept, face=model.config["face"], size=size, holdout=0.0)
+    made = make()
+    if made.failed and (kept / target.stem).exists():  # made otherwise, by an older version
+        made = make(overwrite=True)
     if made.failed:
         raise VisemixError("; ".join(made.failed.values()))
     return ClipFolder(kept / target.stem, model.face)

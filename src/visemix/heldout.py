@@ -57,11 +57,11 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
 
-    Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion. Both
-    sides are the clip's square pictures, encoded alike, with the motion's 68 landmarks beside each (so that errors in
-    3D are the motion model's own, without a second fit, and with its own eyes). The eyes in the pictures are as the
-    run's `eyes` says: by default the footage's, which in a held-out stretch are the true ones. Videos younger than the
-    weights are kept.
+    Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion;
+    head pose and torso motion are always those of the recorded pictures. Both sides are the clip's square pictures,
+    encoded alike, with the motion's 68 landmarks beside each (so that errors in 3D are the motion model's own,
+    without a second fit, and with its own eyes). The eyes in the pictures are as the run's `eyes` says: by default
+    the footage's, which in a held-out stretch are the true ones. Videos younger than the weights are kept.
 
     Args:
         out: a second place for the scores.

@@ -73,6 +73,11 @@ class Registry(Generic[T]):
         schema = self.schema(config["name"])
         return checked(schema, options, f"{self.kind} '{config['name']}'")
 
+    def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config with every option, the name first."""
+        options = self.check(config)
+        return {"name": config["name"]} | options
+
     def build(self, config: Mapping[str, Any], *wiring: Any) -> T:
         return self[config["name"]](*wiring, **self.check(config))
 

@@ -103,7 +103,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
         load_file(plugin)
     for group, registry in REGISTRIES.items():
         given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
-        full[group] = {"name": given.get("name")} | registry.check(given)
+        full[group] = registry.full(given)
     for key, instead in STAGED.items():
         if key in (cfg.get("data") or {}):
             raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")

@@ -146,6 +146,9 @@ class Subject(TensorStruct):
     gallery: Gallery | None = None  # more of them, for renderers that choose
     labels: UInt8[Tensor, "B T H W"] | None = None  # of the footage: 0 background, 1 torso, 2 head
     background: Float[Tensor, "B 3 H W"] | None = None  # the footage's place without the person
+    # the footage's torso against one frame of it, a similarity of the plane at distance 1 from the camera: logarithm of
+    # its scale, turn (radians, from x to y), shift (x, y); zeros, or None, where nobody has looked
+    torso: Float[Tensor, "B T 4"] | None = None
 
     @property
     def frames(self) -> int:
@@ -161,6 +164,7 @@ class Subject(TensorStruct):
             light=self.light[:, frames],
             footage=footage,
             labels=None if self.labels is None else self.labels[:, frames],
+            torso=None if self.torso is None else self.torso[:, frames],
         )
 
 

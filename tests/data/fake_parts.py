@@ -57,8 +57,8 @@ class Bright(Parser):
 class Still(Reconstructor):
     """A face that never moves."""
 
-    def __init__(self, face):
-        self.face = face
+    def __init__(self, face, *, shift: float = 0.0):
+        self.face, self.shift = face, shift
 
     def __call__(self, landmarks, present, size, frames, progress=None, *, cut=None, points=None, labels=None):
         assert frames([0, len(landmarks) - 1]).shape == (2, 3, size, size)
@@ -68,7 +68,7 @@ class Still(Reconstructor):
         return Fit(
             identity=torch.zeros(face.identity.shape[-1]),
             expression=torch.zeros(frames_, face.expression.shape[-1]),
-            pose=torch.zeros(frames_, 6),
+            pose=torch.full((frames_, 6), self.shift),
             camera=torch.tensor([100.0, size / 2, size / 2]),
             light=torch.zeros(frames_, 27),
             albedo=face.albedo,

@@ -152,6 +152,18 @@ def test_landmarks_come_back_to_a_hundredth_of_a_pixel(tmp_path, folder, face):
     torch.testing.assert_close(clip.tensor("landmarks"), points, rtol=0, atol=0.01)
 
 
+def test_a_torso_that_nobody_followed_stands_still_and_a_followed_one_comes_back(tmp_path, folder, face):
+    assert torch.equal(folder.subject([3, 0]).torso, torch.zeros(1, 2, 4))
+    kinds = ("wave", "identity", "expression", "pose", "camera", "albedo", "light", "landmarks", "error")
+    motion = torch.arange(80).view(20, 4) / 100
+    tensors = {name: folder.tensor(name) for name in kinds} | {"torso": motion}
+    clip = write_clip(tmp_path / "followed", tensors, grey(20, 32), {}, face=face)
+    assert torch.equal(clip.subject([3, 0]).torso[0], motion[[3, 0]])
+    assert torch.equal(clip.subject([5, 7, 9]).at(torch.tensor([2, 0])).torso[0], motion[[9, 5]])
+    with pytest.raises(VisemixError, match=r"'torso' must be finite numbers of shape \(20, 4\)"):
+        write_clip(tmp_path / "short", tensors | {"torso": motion[1:]}, grey(20, 32), {}, face=face)
+
+
 @pytest.mark.parametrize("text", ["frames: [", "just words", "frames: 3\n", "\x00"])
 def test_a_damaged_meta_file_is_named(folder, text):
     (folder.path / "meta.yaml").write_text(text)

@@ -65,7 +65,7 @@ def test_a_person_is_asked_for_by_the_options_name(face, folders):
 
 def test_a_persons_only_clip_that_is_too_short_is_named(face, folders, tmp_path):
     make(tmp_path / "eve_000", face, frames=12)
-    with pytest.raises(VisemixError, match="eve_000 is too short: 12 frames, 10 held out, for a window of 4"):
+    with pytest.raises(VisemixError, match="eve_000 is too short: 12 frames, 10 of them kept from training .*, for a window of 4"):
         module(face, folders, target=str(tmp_path))
 
 

@@ -217,7 +217,10 @@ def test_a_clip_too_short_for_a_window_is_left_out_by_name(face, root, caplog):
     make(root / "short_000", face, frames=13)
     with caplog.at_level(logging.WARNING):
         assert "short" not in module(face, root).speakers
-    assert "short_000 is left out: it is too short: 13 frames, 10 held out, for a window of 4" in caplog.text
+    said = (
+        "13 frames, 10 of them kept from training (data.holdout, data.watch), for a window of 4 (train.<stage>.window)"
+    )
+    assert f"short_000 is left out: it is too short: {said}" in caplog.text
 
 
 def test_a_clip_of_which_less_was_held_out_when_it_was_prepared_is_named(face, tmp_path, caplog):

@@ -27,6 +27,18 @@ def test_head_ends_at_the_jaw_and_beside_it_at_the_chin():
     assert labels[44, 4] == 2 and labels[52, 4] == 1  # hair beside the jaw, shoulders below the chin
 
 
+def test_shoulders_above_the_chin_are_no_hair():
+    jaw = upright()[:17]
+    left, right, chin = (int(edge) for edge in (jaw[:, 0].min() + 1, jaw[:, 0].max(), jaw[:, 1].max()))
+    person = torch.zeros(64, 64, dtype=torch.bool)
+    person[:chin, left:right] = person[chin - 6 :] = True
+    labels = split(person, upright())
+    assert (labels[chin - 5, : left - 1] == 1).all() and (labels[chin - 5, right + 1 :] == 1).all()
+    person[:chin, right : right + 8] = True  # hair that falls onto one of them
+    labels = split(person, upright())
+    assert (labels[: chin - 1, right + 1 : right + 8] == 2).all() and (labels[chin - 5, : left - 1] == 1).all()
+
+
 def test_where_nobody_is_there_is_background():
     person = torch.zeros(64, 64, dtype=torch.bool)
     person[:, 20:44] = True

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import av
@@ -116,6 +117,32 @@ def test_a_clip_of_something_else_is_kept_and_the_way_out_named(tmp_path, change
     result = run([path], tmp_path / "out", size=64 if change == "video" else 128)
     assert result.exit_code == 2 and "--overwrite" in result.failed["anna"]
     assert meta(tmp_path / "out", "anna")["size"] == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"fit": {"name": "still", "shift": 1.0}}, "exists with fit.shift 0.0, not 1.0; pass --overwrite or another"),
+        ({"fit": "landmarks"}, "exists with fit still, not landmarks; pass --overwrite"),
+        ({"scene": "bright"}, "exists with scene none, not bright; pass --overwrite"),
+    ],
+)
+def test_a_clip_made_in_another_way_is_not_taken_for_the_one_that_is_asked_for(tmp_path, options, words):
+    path = video(tmp_path / "anna.mp4")
+    run([path], tmp_path / "out")
+    assert meta(tmp_path / "out", "anna")["parts"]["fit"] == {"name": "still", "shift": 0.0}
+    result = run([path], tmp_path / "out", **options)
+    assert result.skipped == [] and words in result.failed["anna"]
+    assert run([path], tmp_path / "out", fit={"name": "still", "shift": 0.0}).skipped == ["anna"]
+
+
+def test_a_clip_of_before_it_was_noted_how_it_was_made_is_taken_as_it_is(tmp_path):
+    path = video(tmp_path / "anna.mp4")
+    run([path], tmp_path / "out")
+    about = meta(tmp_path / "out", "anna")
+    del about["parts"]
+    (tmp_path / "out/anna/meta.yaml").write_text(yaml.safe_dump(about))
+    assert run([path], tmp_path / "out", scene="bright").skipped == ["anna"]
 
 
 def test_a_folder_that_is_no_clip_is_kept(tmp_path):
@@ -306,10 +333,17 @@ def test_held_out_frames_change_nothing_that_a_clip_has_once_nor_any_frame_befor
     assert one.meta["crop"] == two.meta["crop"]
     for once in ("identity", "albedo"):
         assert torch.equal(one.tensor(once), two.tensor(once))
-    for timed in ("expression", "pose", "light", "landmarks"):
+    for timed in ("expression", "pose", "light", "landmarks", "torso"):
         assert torch.equal(one.tensor(timed)[:27], two.tensor(timed)[:27])
     assert torch.equal(one.footage(range(27)), two.footage(range(27)))
     assert not torch.equal(one.footage([27]), two.footage([27]))
+
+
+def test_without_opencv_a_torso_is_not_followed_which_the_notes_say(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    run([video(tmp_path / "a.mp4", frames=8)], tmp_path / "out", scene="bright")
+    assert any("its torso is not followed" in note for note in meta(tmp_path / "out", "a")["notes"])
+    assert (ClipFolder(tmp_path / "out/a").subject([0, 7]).torso == 0).all()
 
 
 def test_a_clip_too_short_to_hold_anything_out_is_learned_from_whole_and_says_so(tmp_path):

@@ -270,6 +270,28 @@ def test_hair_starts_behind_the_ears_and_the_torso_behind_the_head(face):
     torch.testing.assert_close(render.places[2, :hair], torch.full((hair,), ears - 0.1), atol=1e-3, rtol=0)
 
 
+def test_a_torso_that_moves_by_itself_is_painted_where_it_is(face):
+    clip = one_person(face, frames=6, turn=0.0)
+    shift = torch.linspace(-0.08, 0.08, 6)
+    footage, labels = clip.subject.footage.clone(), torch.zeros_like(clip.subject.labels)
+    for t in range(6):  # beside the head, which hides nothing of it
+        top = 28 + round(float(shift[t] * clip.subject.camera[0, 0]))
+        footage[0, t, :, top : top + 8, 52:60] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+        labels[0, t, top : top + 8, 52:60] = 1
+    torso = torch.zeros(1, 6, 4)
+    torso[0, :, 3] = -shift
+    red = {}
+    for name, motion in {"its own": torso, "none": torch.zeros_like(torso)}.items():
+        subject = replace(clip.subject, footage=footage, labels=labels, torso=motion)
+        person = replace(clip, subject=subject, video=Video(footage))
+        two = replace(person, subject=person.subject.at(torch.tensor([0, 5])))  # the ends of its way
+        render = begun(face, two, count=2000, paste="whole").eval()
+        with torch.no_grad():
+            made = render(*(getattr(single(person, 2), part) for part in ("motion", "subject"))).frames[0, 0]
+        red[name] = float((made[0] - made[1])[labels[0, 2] == 1].mean())
+    assert red["its own"] > 3 * red["none"]
+
+
 def test_directions_of_expression_are_none_at_least(face):
     with pytest.raises(VisemixError, match="components=-1"):
         build(face, components=-1)

@@ -3,7 +3,7 @@
 meta.yaml           what it is, where it came from, how well it was fitted, in which frames no face is seen (`away`),
                     how many seconds at its end nothing was estimated from (`holdout`; .inf where all is known anyway),
                     how far its sound is from its lips (`lip_sync`, as `lipsync.py` says)
-clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks
+clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks; the torso's motion where it is known
 sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
 labels.safetensors  which pixels are head, torso and background; only where that is known
@@ -37,6 +37,7 @@ FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
 BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
+TORSO = "torso"  # a tensor that clips may lack: its motion
 PARSE = "prepare it again with --scene mediapipe --overwrite"
 UNKNOWN_WORDS = f"has no {PHONEMES}: nobody knows which sounds are spoken in it; take clips of visemix corpus"
 
@@ -136,6 +137,8 @@ class ClipFolder:
             light = file.get_slice("light")
             still = light.get_shape()[0] == 1  # one for all frames
             over["light"] = light[:].expand(len(index), -1) if still else light[low:high][index - low]
+            tracked = TORSO in file.keys()  # noqa: SIM118 — no mapping
+            over[TORSO] = file.get_slice(TORSO)[low:high][index - low] if tracked else torch.zeros(len(index), 4)
         return Subject(
             speaker=(self.speaker,),
             **{name: value.unsqueeze(0) for name, value in (whole | over).items()},

@@ -24,6 +24,7 @@ from visemix.data.clips import (
     META,
     SOUND,
     TENSORS,
+    TORSO,
     ClipFolder,
     describe_face,
     speaker_of,
@@ -78,7 +79,7 @@ def write_clip(
 
     Args:
         tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
-            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T).
+            `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T); where the torso's motion is known, `torso` (T, 4).
         pictures: T square ones.
         meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
             seconds at the end from which nothing was estimated, nor is the background; 0.
@@ -123,7 +124,7 @@ def write_data(
         "albedo": (len(face.mean), 3),
         "landmarks": (frames, 68, 2),
         "error": (frames,),
-    }
+    } | ({TORSO: (frames, 4)} if TORSO in tensors else {})
     for key, shape in shapes.items():
         if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
             have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
@@ -147,3 +148,21 @@ def write_data(
     (part / TENSORS).write_bytes(save(stored))
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
     (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+
+
+def remove_left(out: Path) -> None:
+    """Remove what a killed process left of this clip."""
+    for left in out.parent.glob(f".{out.name}.*.part"):
+        pid = left.name.split(".")[-2]
+        if pid.isdigit() and not _runs(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.data.clips import FRAMES, LABELS, speaker_of
+from visemix.data.clips import FRAMES, LABELS, TORSO, speaker_of
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
@@ -21,6 +21,7 @@ from visemix.data.lipsync import lip_sync, remarks
 from visemix.data.media import VideoReader, probe
 from visemix.data.parser import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
+from visemix.data.torso import torso_motion
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.face.fit import Fit, Reconstructor
@@ -46,12 +47,15 @@ def extract(
     parser: Parser | None = None,
     holdout: float = 2.0,
     overwrite: bool = False,
+    parts: Mapping[str, Any] | None = None,
     tell: Tell = lambda *_: None,
 ) -> dict[str, Any]:
     """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
 
-    Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; only
-    the square that is cut out, the same for all frames, is laid so that the head stays in it to the end.
+    Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; pose,
+    expression and torso motion of their frames are found in their own pictures, never in sound. Only the square that is
+    cut out, the same for all frames, is laid so that the head stays in it to the end. `parts` are the configs of those
+    that made it, noted so that a clip made by others is not taken for this one.
 
     Returns:
         What stands in `meta.yaml`; its `notes` are worth showing.
@@ -122,9 +126,16 @@ def extract(
             "holdout": (stop - start - cut_at) / FPS,
             "fit": _quality(fit),
             "notes": notes,
+            "parts": dict(parts or {}),
             "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
-        write_data(part, out.name, _tensors(fit, wave, points), meta, face)
+        tensors = _tensors(fit, wave, points)
+        if parser is not None:
+            seen = torch.from_numpy(present)
+            tensors |= _torso(
+                part, fit, seen, cut_at, notes, lambda done: tell("following the torso", done, stop - start)
+            )
+        write_data(part, out.name, tensors, meta, face)
     return meta
 
 
@@ -216,6 +227,17 @@ def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterat
     for done, frame in enumerate(frames, 1):
         yield frame
         tell(step, min(done, total), total)
+
+
+def _torso(
+    part: Path, fit: Fit, present: Bool[Tensor, " T"], cut: int, notes: list[str], step: Callable[[int], None]
+) -> dict[str, Tensor]:
+    frames, labels = FrameFile(part / FRAMES).frames, LabelFile(part / LABELS).frames
+    try:
+        return {TORSO: torso_motion(frames, labels, fit.camera, fit.pose, present, cut, step)}
+    except VisemixError as error:  # the clip is as good as it was before torsos were followed
+        notes.append(f"its torso is not followed: {error}")
+        return {}
 
 
 def _version(package: str) -> str | None:

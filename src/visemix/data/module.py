@@ -181,12 +181,16 @@ class ClipsModule(DataModule):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:
             return UNKNOWN_WORDS
-        held = 0 if clip.speaker in self.val_speakers else self.held + self.watched
+        window = f"for a window of {self.window} (train.<stage>.window)"
+        held = 0 if clip.speaker in self.val_speakers else min(self.held + self.watched, clip.frames)
         if clip.frames - held < self.window:
-            return f"is too short: {clip.frames} frames, {held} held out, for a window of {self.window} (data.window)"
+            said = (
+                f"{held} of them kept from training (data.holdout, data.watch)" if held else "all of them to train on"
+            )
+            return f"is too short: {clip.frames} frames, {said}, {window}"
         longest = max(map(len, self._known(clip, clip.frames - held)), default=0)
         if longest < self.window:
-            return f"never shows the face for longer than {longest} frames, for a window of {self.window} (data.window)"
+            return f"never shows the face for longer than {longest} frames, {window}"
         return ""
 
     def _known(self, clip: ClipFolder, cut: int) -> list[Span]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from scipy.ndimage import binary_fill_holes, label
+from scipy.ndimage import binary_fill_holes, label, maximum
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
@@ -16,6 +16,7 @@ from visemix.face.track import quiet, solutions
 from visemix.registry import Registry
 
 BACKGROUND, TORSO, HEAD = 0, 1, 2
+SHOULDER = 0.6  # of the way from the chin to the bridge of the nose: a piece that ends lower is a shoulder
 
 
 class Parser(ABC):
@@ -38,8 +39,8 @@ PARSER: Registry[Parser] = Registry("scene parser")
 class MediapipeParser(Parser):
     """mediapipe's person segmentation, cut in two along the fitted jaw line.
 
-    Beside the jaw, hair counts as head down to the height of the chin. `threshold`: how sure it must be that a pixel is
-    the person.
+    Beside the jaw, hair counts as head down to the height of the chin, and a shoulder that is as high does not.
+    `threshold`: how sure it must be that a pixel is the person.
     """
 
     def __init__(self, *, threshold: float = 0.5) -> None:
@@ -62,7 +63,7 @@ class MediapipeParser(Parser):
 
 
 def split(person: Tensor, points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]:
-    """A person's pixels as head and torso: head is above the jaw line, and beside it above the chin.
+    """A person's pixels as head and torso: head is above the jaw line, and beside it above the chin, but no shoulder.
 
     Heights are measured along the face's own upright, from the chin to the bridge of the nose.
     """
@@ -77,9 +78,11 @@ def split(person: Tensor, points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]
     if along[0] > along[-1]:
         along, high = along.flip(0), high.flip(0)
     spot = torch.stack([x, y], -1).double() - points[8]
-    place = (spot @ across).numpy()
+    place, tall = (spot @ across).numpy(), (spot @ up).numpy()
     line = np.interp(place, np.maximum.accumulate(along.numpy()), high.numpy(), left=0.0, right=0.0)
-    above = torch.from_numpy((spot @ up).numpy() >= line)
+    pieces, count = label(person.bool().numpy() & (tall >= line))
+    tops = np.array([-np.inf, *maximum(tall, pieces, range(1, count + 1))])
+    above = torch.from_numpy((tops > SHOULDER * float((points[27] - points[8]).norm()))[pieces])
     return torch.where(person.bool(), torch.where(above, HEAD, TORSO), BACKGROUND).to(torch.uint8)
 
 

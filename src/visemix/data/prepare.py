@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from rich.console import Console
 from visemix.data import bisenet  # noqa: F401 – registers its parser
 from visemix.data.bars import Bars, listening, show_bars
 from visemix.data.clips import describe_face, read_meta
+from visemix.data.clipwriter import remove_left
 from visemix.data.extract import Tell, extract, first_held_out
 from visemix.data.parser import PARSER
 from visemix.data.workers import Workers
@@ -173,22 +173,25 @@ class Bench:
         self.tracker = TRACKER.build(options.tracker)
         self.reconstruct = RECONSTRUCT.build(options.fit, self.face)
         self.parser = None if options.scene is None else PARSER.build(options.scene)
+        self.parts = {"tracker": TRACKER.full(options.tracker), "fit": RECONSTRUCT.full(options.fit)}
+        self.parts |= {"scene": {"name": "none"} if options.scene is None else PARSER.full(options.scene)}
 
     def work(self, video: Path, tell: Tell) -> Answer:
         """Never raises but for Ctrl-C: what goes wrong is the answer."""
         try:
             if self._is_done(video):
                 return Answer(skipped=True)
-            parts, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
-            _sweep(out)
+            tools, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
+            remove_left(out)
             meta = extract(
                 video,
                 out,
-                *parts,
+                *tools,
                 self.options.size,
                 parser=self.parser,
                 holdout=self.options.holdout,
                 overwrite=self.options.overwrite,
+                parts=self.parts,
                 tell=tell,
             )
             return Answer(notes=meta["notes"])
@@ -212,12 +215,26 @@ class Bench:
         wanted, held = _holdout(meta, self.options.holdout), meta.get("holdout", 0.0)
         if held < wanted:  # more than was asked for does no harm
             asked["holdout"], have["holdout"] = wanted, held
+        made = _options(meta.get("parts", self.parts))  # clips of before that was noted are taken as they are
+        asked, have = asked | _options(self.parts), have | made
         for key, value in asked.items():
-            if have[key] != value:
+            if have.get(key) != value:
                 raise VisemixError(
-                    f"{out} exists with {key} {have[key]}, not {value}; pass --overwrite or another --out"
+                    f"{out} exists with {key} {have.get(key)}, not {value}; pass --overwrite or another --out"
                 )
         return True
+
+
+def _options(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """
+    >>> _options({"scene": {"name": "bisenet", "device": "cpu"}})
+    {'scene': 'bisenet', 'scene.device': 'cpu'}
+    """
+    return {
+        part if key == "name" else f"{part}.{key}": value
+        for part, options in parts.items()
+        for key, value in options.items()
+    }
 
 
 def _holdout(meta: dict[str, Any], asked: float) -> float:
@@ -226,24 +243,6 @@ def _holdout(meta: dict[str, Any], asked: float) -> float:
     for start, stop in meta.get("away", []):
         seen[start:stop] = False
     return (len(seen) - first_held_out(seen, asked)) / FPS
-
-
-def _sweep(out: Path) -> None:
-    """Remove what a killed process left of this clip."""
-    for left in out.parent.glob(f".{out.name}.*.part"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _runs(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _here(bench: Bench, paths: list[Path], bars: Bars) -> Iterator[tuple[Path, Answer]]:

@@ -155,8 +155,8 @@ def opencv() -> Any:
         import cv2
     except ImportError as error:
         raise VisemixError(
-            "dense refinement finds optical flow with OpenCV, which comes with pip install 'visemix[prepare]'; "
-            "or go without: --refine none"
+            "optical flow is found with OpenCV, which comes with pip install 'visemix[prepare]'; "
+            "or go without dense refinement: --refine none"
         ) from error
     return cv2
 

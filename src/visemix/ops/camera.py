@@ -28,6 +28,22 @@ def project(points: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> F
     return torch.stack([x, y, depth], -1)
 
 
+def in_picture(motion: Float[Tensor, "4"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 1"]]:
+    """What moves all of space so that its picture moves by a similarity, and every distance stays: a matrix, a shift.
+
+    `motion` is as in `types.Subject.torso`.
+
+    >>> turn, shift = in_picture(torch.tensor([0.0, 0.0, 0.1, 0.0]))
+    >>> (turn @ torch.zeros(3, 1) + shift).T  # a tenth of the distance to the right
+    tensor([[1., 0., 0.]])
+    """
+    none, one = torch.zeros_like(motion[0]), torch.ones_like(motion[0])
+    along, up = motion[0].exp() * motion[1].cos(), motion[0].exp() * motion[1].sin()
+    rows = [[along, -up, -motion[2]], [up, along, -motion[3]], [none, none, one]]
+    shift = DISTANCE * torch.stack([motion[2], motion[3], none])
+    return torch.stack([torch.stack(row) for row in rows]), shift[:, None]
+
+
 def project_jacobian(points: Float[Tensor, "*b N 3"], focal: float | Tensor) -> Float[Tensor, "*b N 2 3"]:
     """How the pixels (x, y) of posed points move with them: the derivative of `project`, pixels per decimetre."""
     inverse = 1 / (DISTANCE - points[..., 2])

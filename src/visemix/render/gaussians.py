@@ -14,11 +14,12 @@ from visemix.face import FaceModel, layout
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
 from visemix.ops.image import ssim_blocks
-from visemix.ops.rotation import matrix, of_quaternions
+from visemix.ops.rotation import of_quaternions
 from visemix.ops.splat import Splats, splat
 from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
 from visemix.render.bindings import Bindings
-from visemix.render.drive import Drive
+from visemix.render.drive import POSE, Drive
+from visemix.render.follow import first_shares, follow
 from visemix.render.paste import face_mask, grid, over_footage
 from visemix.render.rays import box_of
 from visemix.render.seeds import Seeds, sow
@@ -47,10 +48,11 @@ class Gaussians(Renderer):
     """3D Gaussians on the triangles of one person's fitted face, hair on the rigid head, a torso. Wants labels.
 
     `count` of them: 7 in 10 on the face model's triangles, more around mouth and eyes, each placed, turned and scaled
-    in its triangle's frame; 2 in 10 are hair, which goes with the head, and the rest the torso, which stands in the
-    camera's space. Places and colours follow expression and pose linearly, along the `components` directions in which
-    the face mostly moves in training, and no further than it went there. A face model without the inside of a mouth
-    (BFM) has a membrane there, on the triangles that close its lips.
+    in its triangle's frame; 2 in 10 are hair, the rest the torso. Hair goes with the head and the torso with its own
+    motion (`Subject.torso`; unknown, it stands in the camera's space); how far each of them follows which is learnt.
+    Places and colours follow expression and pose linearly, along the `components` directions in which the face mostly
+    moves in training, and no further than it went there. A face model without the inside of a mouth (BFM) has a
+    membrane there, on the triangles that close its lips.
 
     `paste` says what of a picture is painted: the "face" (hair, body and place stay the footage's, and so does what is
     above the nose wherever the motion leaves it as it was filmed: eyes, brows), the "head", or the "whole" picture over
@@ -104,6 +106,7 @@ class Gaussians(Renderer):
         self.face_tints = Table(torch.zeros(components + 3, 3 * self.counts[0]), 1.5, 1.0)
         self.free_moves = Table(torch.zeros(6, free), 2.0, 1.0)
         self.free_tints = Table(torch.zeros(6, free), 1.5, 1.0)
+        self.follow = Table(torch.zeros(free // 3), 20.0)  # before a sigmoid: how far it goes with the head
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
         self.register_buffer("places", torch.zeros(3, hair + torso))
         self.register_buffer("size_start", torch.ones(count))
@@ -141,6 +144,7 @@ class Gaussians(Renderer):
         flat[: self.counts[0]] = 0.3  # across the skin
         self.size.values.copy_(torch.stack([seeds.size, seeds.size, seeds.size * flat]).log())
         self.opacity.values.copy_(seeds.opacity)
+        self.follow.values.copy_(first_shares(*self.counts[1:]))
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
         plates = _plates(subject)
@@ -253,12 +257,13 @@ class Gaussians(Renderer):
     ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         """Means, factors of the covariances, opacities and colours in one frame, in the camera's space."""
         with torch.autocast(expression.device.type, enabled=False):
-            return self._placed(mesh, expression.to(self.places), subject.pose[b, t])
+            return self._placed(mesh, expression.to(self.places), subject, b, t)
 
     def _placed(
-        self, mesh: tuple[Tensor, Tensor, Tensor], expression: Float[Tensor, " E"], pose: Float[Tensor, "6"]
+        self, mesh: tuple[Tensor, Tensor, Tensor], expression: Float[Tensor, " E"], subject: Subject, b: int, t: int
     ) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3 3"], Float[Tensor, " N"], Float[Tensor, "N 3"]]:
         bound, hair, _ = self.counts
+        pose, torso = subject.pose[b, t], None if subject.torso is None else subject.torso[b, t]
         shape, turn = self.drive(expression, pose)
         moves = [_along(shape, self.face_moves), _along(turn, self.free_moves)]
         tints = [_along(torch.cat([shape, TURNING * turn[:3]]), self.face_tints), _along(turn, self.free_tints)]
@@ -266,15 +271,12 @@ class Gaussians(Renderer):
         colour = self.colour.values + torch.cat(tints, 1)
         local = of_quaternions(self.turn.values) * self.size.values.exp()
         origin, axes, unit = mesh
-        head, moved = matrix(pose[:3]), pose[3:, None]
-        free = self.places + AROUND * offset[:, bound:]
-        means = [origin + (axes * (offset[:, :bound] * unit)).sum(1), head @ free[:, :hair] + moved, free[:, hair:]]
-        factors = [
-            (axes[:, :, None] * (local[None, :, :, :bound] * unit)).sum(1),
-            (head @ local[:, :, bound : bound + hair].flatten(1)).view(3, 3, hair),
-            local[:, :, bound + hair :],
-        ]
-        return torch.cat(means, 1).mT, torch.cat(factors, 2).permute(2, 0, 1), self.opacity.values.sigmoid(), colour.mT
+        on_skin = origin + (axes * (offset[:, :bound] * unit)).sum(1)
+        around_skin = (axes[:, :, None] * (local[None, :, :, :bound] * unit)).sum(1)
+        places, share, rest = self.places + AROUND * offset[:, bound:], self.follow.values.sigmoid(), self.drive.mean
+        free, around = follow(places, local[:, :, bound:], share, hair, pose, rest[-POSE:], torso)
+        means, factors = torch.cat([on_skin, free], 1), torch.cat([around_skin, around], 2)
+        return means.mT, factors.permute(2, 0, 1), self.opacity.values.sigmoid(), colour.mT
 
     def _vertices(self, expression: Float[Tensor, " E"], subject: Subject, b: int) -> Float[Tensor, "V 3"]:
         """The vertices that any Gaussian needs; who it is changes seldom, so the neutral face is kept."""

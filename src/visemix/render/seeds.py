@@ -16,6 +16,7 @@ from visemix.ops.raster import cover
 from visemix.ops.rotation import matrix
 from visemix.render.base import Frames
 from visemix.render.bindings import Bindings
+from visemix.render.follow import at_rest
 from visemix.types import Subject
 
 LOOKS = 9  # frames that are looked at, from the furthest left to the furthest right turn of the head
@@ -129,4 +130,7 @@ def _throw(
         far = torch.full((many,), body)
     apart = math.sqrt(len(spots) / count / math.pi) * (1 if body is None else math.sqrt(3))  # the torso moves little
     size = far / focal * min(max(apart, SMALLEST), LARGEST)
-    return eye + ray * far, size, subject.footage[0, 0][:, row, column]
+    places = eye + ray * far
+    if body is not None and subject.torso is not None:
+        places = at_rest(places, subject.torso[0, 0])
+    return places, size, subject.footage[0, 0][:, row, column]

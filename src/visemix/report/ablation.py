@@ -38,18 +38,22 @@ class Verdict:
 def sweep_table(title: str, rows: Rows, quoted: Quoted | None = None, *, short: bool = False) -> Table:
     """A row each, its cells mean ± standard deviation over the seeds; below them the paper's rows.
 
-    `short` leaves out what neither the paper prints nor is a headline: for a page.
+    A row that is scored on other clips than the first is never the best, and a note names it. `short` leaves out what
+    neither the paper prints nor is a headline: for a page.
     """
     results = {f"{row} {seed}": result for row, of in rows.items() for seed, result in of.items()}
     if not results:
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
     chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
     shown = [column for column in columns(results) if column.key in chosen or not short]
-    ours = [Row(row, {column.key: _cell(of, column.key) for column in shown}) for row, of in rows.items()]
+    clips = {row: {clip for result in of.values() for clip in result["clips"]} for row, of in rows.items() if of}
+    apart = [row for row, seen in clips.items() if seen != next(iter(clips.values()))]
+    ours = [Row(row, {c.key: _cell(of, c.key) for c in shown}, row not in apart) for row, of in rows.items()]
     groups = [Group("measured here", [truth_row(results.values()), *ours])]
     theirs = quoted.group([column.key for column in shown]) if quoted else None
     seeds = sorted({len(of) for of in rows.values()})
     notes = [f"± is the standard deviation over {' or '.join(map(str, seeds))} seeds."] if max(seeds) > 1 else []
+    notes += [f"Scored on other clips than the first row, so never the best: {'; '.join(apart)}."] if apart else []
     return Table(title, shown, [*groups, *([theirs] if theirs else [])], [*notes, *([CAUTION] if theirs else [])], True)
 
 
