@@ -1,4 +1,4 @@
-"""Fit the lag detector of `visemix.metrics.avproxy` on real clips, and see how well it does on those it left out.
+"""Fit the lag detector of `visemix.ops.avlag` on real clips, and see how well it does on those it left out.
 
 `python benchmarks/avproxy.py VIDEO…` prints the table, writes `results/avproxy.json` and, with `--write`, the
 matrices into the package. The clips' true lags are unknown: each clip's is estimated by a fit on the others, one clip
@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
-from visemix.metrics import Take, avproxy
+from visemix.metrics import Take
+from visemix.ops import avlag
 from visemix.ops.store import sha256, write_tensors
 from visemix.scoring import landmarks, make_tracker
 from visemix.types import SAMPLES_PER_FRAME
@@ -43,7 +44,7 @@ class Clip:
         """What is heard when the sound starts `frames` later (before it silence), or earlier."""
         wave, samples = self.take.sound, frames * SAMPLES_PER_FRAME
         moved = F.pad(wave, (samples, 0))[: len(wave)] if frames > 0 else F.pad(wave[-samples:], (0, -samples))
-        return avproxy.heard(moved, len(self.mouth))
+        return avlag.heard(moved, len(self.mouth))
 
 
 def load(path: Path) -> Clip:
@@ -52,13 +53,13 @@ def load(path: Path) -> Clip:
         raise SystemExit(reason)
     points, _ = landmarks(tracker, path)
     take = Take(probe(path).fps, points, read_sound(path), source=sha256(path))
-    mouth = avproxy.seen(take)
+    mouth = avlag.seen(take.landmarks, take.fps)
     frames = min(len(mouth), len(take.sound) // SAMPLES_PER_FRAME)
-    return Clip(path.stem, take.source, take, mouth[:frames], avproxy.heard(take.sound, frames))
+    return Clip(path.stem, take.source, take, mouth[:frames], avlag.heard(take.sound, frames))
 
 
 def fitted(clips: list[Clip], offsets: dict[str, int], without: Clip | None = None) -> np.ndarray:
-    return avproxy.fit([(c.sound, c.mouth, offsets[c.name]) for c in clips if c is not without])
+    return avlag.fit([(c.sound, c.mouth, offsets[c.name]) for c in clips if c is not without])
 
 
 def align(clips: list[Clip]) -> tuple[dict[str, int], bool]:
@@ -67,17 +68,17 @@ def align(clips: list[Clip]) -> tuple[dict[str, int], bool]:
     for _ in range(ROUNDS):
         before = dict(offsets)
         for clip in clips:
-            offsets[clip.name] = avproxy.compare(clip.sound @ fitted(clips, offsets, clip), clip.mouth).offset
+            offsets[clip.name] = avlag.compare(clip.sound @ fitted(clips, offsets, clip), clip.mouth).offset
         if offsets == before:
             return offsets, True
     return offsets, False
 
 
 def row(clip: Clip, matrix: np.ndarray, own: bool) -> dict[str, object]:
-    lag = avproxy.compare(clip.sound @ matrix, clip.mouth)
-    moved = [avproxy.compare(clip.shifted(k) @ matrix, clip.mouth).offset - lag.offset for k in SHIFTS]
+    lag = avlag.compare(clip.sound @ matrix, clip.mouth)
+    moved = [avlag.compare(clip.shifted(k) @ matrix, clip.mouth).offset - lag.offset for k in SHIFTS]
     parts = [slice(start, start + CHUNK) for start in range(0, len(clip.mouth) - CHUNK + 1, STEP)]
-    agree = [avproxy.compare(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
+    agree = [avlag.compare(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
     return {
         "clip": clip.name,
         "judged by": "a fit on the others" if own else "the fit on all",
@@ -103,7 +104,7 @@ def main() -> None:
     if "--write" in sys.argv:
         notes = about | {"rows": rows, "mediapipe": version("mediapipe"), "torch": torch.__version__}
         tensors = {name: torch.from_numpy(matrix).float() for name, matrix in matrices.items()}
-        write_tensors(avproxy.FILE, tensors, notes)
+        write_tensors(avlag.FILE, tensors, notes)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import pytest
 import standins
 import torch
 import wandb
+from clip_maker import make
 from safetensors.torch import load_file
 
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete, data_for, fit, folder_of
 from visemix.types import VisemixError
 
 SHORT = {"steps": 6, "batch": 2, "window": 4, "val_every": 3, "save_every": 2, "log_every": 1, "lr": 1e-2}
@@ -207,3 +208,15 @@ def test_a_stage_that_was_not_trained_cannot_be_loaded(trained, tmp_path):
     render_only = fit(config(tmp_path, fit=["render"], load={"motion": str(motion_only)}))
     assert read_checkpoint(render_only)[1]["trained"] == ["render"]
     assert read_checkpoint(render_only)[1]["loaded"] == ["motion"]
+
+
+def test_an_example_brings_the_sound_that_the_encoder_hears_around_it(tmp_path, face):
+    make(tmp_path / "anna", face, frames=40)
+    cfg = complete(config(tmp_path, data={"name": "clips", "root": str(tmp_path), "holdout": 0.2}))
+    model = TalkingFace.from_config(cfg)
+    assert next(iter(data_for(cfg, model, "motion").train_dataloader())).speech.before is None
+    model.audio.context = (3, 1)
+    data = data_for(cfg, model, "motion")
+    speech = next(iter(data.train_dataloader())).speech
+    assert (speech.frames, speech.before.shape[1], speech.after.shape[1]) == (4, 3 * 640, 640)
+    assert data.lips and not data_for(cfg, model, "render").lips

@@ -25,6 +25,8 @@ OPTIONAL = {
     "numba": "draws Gaussians fast on a processor; pip install numba",
     "gsplat": "draws Gaussians on a CUDA device; pip install gsplat",
     "mediapipe": "finds faces for `visemix prepare` and the landmark metrics; pip install 'visemix[prepare]'",
+    "moonshine-voice": "hears speech (audio moonshine), with onnxruntime; pip install 'visemix[speech]'",
+    "hama": "hears speech sounds (audio phonemes); pip install 'visemix[speech]'",
     "pytorch3d": "another rasteriser; see its own page, it is not on the package index",
     "wandb": "logs to Weights & Biases with use: {log: wandb}",
 }

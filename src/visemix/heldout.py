@@ -131,7 +131,7 @@ def _write(
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
         heard = spoken or model.listening
-        motion = _spoken(model, span.clip.speech(span.start, len(span)), loop) if heard else true
+        motion = _spoken(model, _speech(model, span), loop) if heard else true
         person = loop.subject(torch.tensor([0]), footage=False)
         for path, of_it in ((real, true), (fake, motion)):  # the motion model's eyes are scored, not the footage's
             if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
@@ -218,7 +218,7 @@ def recorded(span: Span) -> Motion:
 @torch.inference_mode()
 def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
     """What drives the renderer at a stretch's sound: the whole motion, which is small."""
-    return looking(model, _spoken(model, span.clip.speech(span.start, len(span)), loop), loop)
+    return looking(model, _spoken(model, _speech(model, span), loop), loop)
 
 
 @torch.inference_mode()
@@ -239,6 +239,11 @@ def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterato
     """Pictures of a motion over the footage, `batch` frames at a time."""
     still = loop.subject(torch.arange(motion.values.shape[1]), footage=False)
     yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
+
+
+def _speech(model: TalkingFace, span: Span) -> Speech:
+    """What is said in a stretch, as recorded, with what the encoder hears around it."""
+    return span.clip.speech(span.start, len(span), around=model.audio.context)
 
 
 def _heard(span: Span, frames: int) -> Float[Tensor, " S"] | None:

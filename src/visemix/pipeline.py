@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.audio import AUDIO, AudioEncoder
+from visemix.audio import AUDIO, AudioEncoder, listen
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.windows import gallery_of
@@ -29,12 +29,11 @@ from visemix.ops.sequence import blocks, smooth
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.registry import nearest
 from visemix.render import RENDER, Renderer
-from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
+from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
 SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
 PARTS = ("face", "audio", "motion", "render")
-HEARD, AROUND = 500, 50  # frames of sound encoded at a time, and frames of context on either side of them
 
 
 @runtime_checkable
@@ -178,15 +177,8 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             done += len(frames)
 
     def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """Features as the encoder itself streams them, else 20 s at a time with 2 s of sound on either side."""
-        own: Any = getattr(self.audio, "stream", None)
-        if own is not None:
-            yield from own(speech)
-            return
-        for start in range(0, speech.frames, HEARD):
-            stop, before = min(start + HEARD, speech.frames), max(start - AROUND, 0)
-            heard = Speech(speech.wave[:, before * SAMPLES_PER_FRAME : (stop + AROUND) * SAMPLES_PER_FRAME])
-            yield AudioFeatures(self.audio(heard).values[:, start - before : stop - before])
+        """Features piece by piece, in bounded memory."""
+        yield from listen(self.audio, speech)
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
@@ -298,13 +290,17 @@ def without_advice() -> Iterator[None]:
 def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
     """The config of a part that is to be filled from a checkpoint: without the files that its weights came from.
 
-    A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`.
+    A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`, one that
+    joins several has them in `parts`.
     """
     config = config | getattr(part, "carried", {})
-    base = getattr(part, "base", None)
-    return (
-        config | {"base": carried(base, config["base"])} if isinstance(base, nn.Module) and "base" in config else config
-    )
+    base, several = getattr(part, "base", None), getattr(part, "parts", {})
+    if isinstance(base, nn.Module) and "base" in config:
+        config = config | {"base": carried(base, config["base"])}
+    if several:
+        options = config["parts"] | {key: carried(one, config["parts"][key]) for key, one in several.items()}
+        config = config | {"parts": options}
+    return config
 
 
 def plain(cfg: Any) -> Any:

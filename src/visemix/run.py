@@ -13,6 +13,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
+from visemix.audio.extras import NotInstalled
 from visemix.config import compose, config_root, find_experiment, part, signature
 from visemix.data import DATA
 from visemix.face import FACE
@@ -50,7 +51,17 @@ GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and 
     "workers": 0,
     "plugins": [],
 }
-MEANING = ("dim", "bands", "reach", "learned", "align", "layers")  # options of an encoder that make other features
+MEANING = (
+    "dim",
+    "bands",
+    "reach",
+    "learned",
+    "align",
+    "layers",
+    "chunk",
+    "look_back",
+    "look_ahead",
+)  # options of an encoder that make other features
 STAGED = {  # options of a data module that each stage sets for itself
     "window": "train.<stage>.window",
     "batch": "train.<stage>.batch",
@@ -65,12 +76,27 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete({"name": "/".join(inside), **plain(compose(path, overrides))})
+    return complete({"name": "/".join(inside), **_with_what_there_is(path, overrides)})
+
+
+def _with_what_there_is(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The experiment, composed; with its `fallback.audio` where the encoder it picks needs a package that is missing.
+    An encoder that the overrides ask for is an order."""
+    cfg: dict[str, Any] = plain(compose(path, overrides))
+    other = (cfg.get("fallback") or {}).get("audio")
+    if other is None or any(override.startswith(("audio=", "use.audio=")) for override in overrides):
+        return cfg
+    try:
+        AUDIO.build(cfg["audio"])
+    except NotInstalled as error:
+        log.warning("%s; this run hears audio=%s instead, and its config.yaml says so", error, other)
+        cfg = plain(compose(path, [*overrides, f"audio={other}"]))
+    return cfg
 
 
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
     """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
-    known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep"]
+    known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep", "fallback"]
     _refuse_strangers("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
     for plugin in full["plugins"]:
@@ -86,6 +112,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     _refuse_strangers("an experiment's train", train, ["name", *STAGES])
     _refuse_strangers("an experiment's fit", full["fit"], STAGES)
     _refuse_strangers("an experiment's eyes", [full["eyes"]], EYES)
+    _refuse_strangers("an experiment's fallback", cfg.get("fallback") or {}, ["audio"])
     _refuse_strangers("an experiment's load", full["load"], STAGES)
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
@@ -157,6 +184,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data.gallery = model.render.gallery if data.frames else 0
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
+    data.lips, data.context = stage != "render", model.audio.context
     data.setup("fit")
     people = getattr(data, "speakers", []) if stage == "render" and model.render.personal else []
     if len(people) > 1:
@@ -226,6 +254,9 @@ def heard(audio: Mapping[str, Any]) -> dict[str, Any]:
     """What of an audio encoder's config says what its features mean."""
     if audio["name"] == "cached":
         return heard(audio["base"])
+    if audio["name"] == "concat":
+        parts = {key: {"name": key} | options for key, options in sorted(audio["parts"].items()) if options is not None}
+        return {"name": "concat"} | {key: heard(options) for key, options in parts.items()}
     options = AUDIO.check(audio)
     return {"name": audio["name"]} | {key: options[key] for key in MEANING if key in options}
 

@@ -71,14 +71,39 @@ def collate(items: Sequence[T]) -> T:
 
 @dataclass(frozen=True)
 class Speech(TensorStruct):
-    """Mono waveform at 16 kHz, in [-1, 1]."""
+    """Mono waveform at 16 kHz, in [-1, 1]; for encoders that listen further, what was heard around it, where known."""
 
     wave: Float[Tensor, "B S"]
+    before: Float[Tensor, "B P"] | None = None  # whole frames; None: nothing was
+    after: Float[Tensor, "B A"] | None = None
 
     @property
     def frames(self) -> int:
         """Video frames that this much sound covers (a trailing part-frame is dropped)."""
         return self.wave.shape[1] // SAMPLES_PER_FRAME
+
+    def part(self, start: int, stop: int, past: int = 0, ahead: int = 0) -> Speech:
+        """Some frames of it, with as much of that many frames before and after them as is known."""
+        edges = (start - past, start, stop, stop + ahead)
+        first, begin, end, last = (edge * SAMPLES_PER_FRAME for edge in edges)
+        return Speech(self._known(begin, end), self._known(first, begin), self._known(end, last))
+
+    def _known(self, first: int, last: int) -> Float[Tensor, "B _"]:
+        """The samples from `first` to `last`, counted from the beginning of `wave`, as far as anybody knows them."""
+        wave = self.wave[:, : self.frames * SAMPLES_PER_FRAME]
+        before, after = (wave[:, :0] if sound is None else sound for sound in (self.before, self.after))
+        begins = ((before, -before.shape[1]), (wave, 0), (after, wave.shape[1]))
+        return torch.cat([sound[:, max(first - at, 0) : max(last - at, 0)] for sound, at in begins], 1)
+
+    def around(self, past: int, ahead: int) -> Float[Tensor, "B _"]:
+        """The sound with exactly that many frames before and after it; silence where nothing is known."""
+        known = self.part(0, self.frames, past, ahead)
+        assert known.before is not None and known.after is not None
+        missing = (
+            past * SAMPLES_PER_FRAME - known.before.shape[1],
+            ahead * SAMPLES_PER_FRAME - known.after.shape[1],
+        )
+        return nn.functional.pad(torch.cat([known.before, known.wave, known.after], 1), missing)
 
 
 @dataclass(frozen=True)

@@ -62,3 +62,25 @@ def test_an_encoder_that_learns_is_refused(tmp_path):
     for base in ({"name": "mel"}, BASE | {"trainable": True}):
         with pytest.raises(VisemixError, match="cannot be cached"):
             build(tmp_path, base=base)
+
+
+def test_what_the_base_hears_around_the_sound_makes_another_entry(tmp_path):
+    encoder = build(tmp_path)
+    encoder.context = encoder.base.context = (2, 1)  # a base that listens further than the sound it is asked for
+    whole = noise(batch=1, frames=12)
+    encoder(whole.part(4, 8, 2, 1))
+    encoder(whole.part(4, 8, 3, 3))  # more is known, but not heard
+    assert len(list(tmp_path.iterdir())) == 1
+    encoder(whole.part(4, 8))
+    encoder(whole.part(4, 8, 2, 0))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_once_and_done_without(tmp_path, caplog):
+    (tmp_path / "taken").write_text("a file")
+    encoder = build(tmp_path / "taken")
+    for seed in (0, 1):
+        torch.testing.assert_close(
+            encoder(noise(seed=seed)).values, encoder.base(noise(seed=seed)).values, atol=1e-5, rtol=1e-5
+        )
+    assert caplog.text.count("features are not kept") == 1

@@ -12,7 +12,7 @@ from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
 from visemix.data import clips as clips_module
 from visemix.data.clipwriter import whole_folder
 from visemix.face import FaceData, FaceModel
-from visemix.types import Space, VisemixError
+from visemix.types import SAMPLES_PER_FRAME, Space, VisemixError
 
 
 @pytest.fixture
@@ -231,3 +231,34 @@ def test_only_this_format_is_read(folder, monkeypatch):
     monkeypatch.setattr(clips_module, "FORMAT", 3)
     with pytest.raises(VisemixError, match="not of this version's format"):
         ClipFolder(folder.path)
+
+
+def loud(wave):
+    """Which frames are loud: in the clip those whose number 5 divides."""
+    return (wave.unflatten(-1, (-1, SAMPLES_PER_FRAME)).abs().amax(-1)[0] > 0.01).nonzero().flatten().tolist()
+
+
+def test_sound_that_is_early_is_moved_to_the_lips_it_belongs_to(tmp_path, face):
+    clip = make(tmp_path / "anna", face, lip_sync={"follows": True, "lag": 2})
+    assert loud(clip.clip(range(4, 12), footage=False).speech.wave) == [1, 6]  # frames 5 and 10, as recorded
+    clip.aligned = True
+    assert loud(clip.clip(range(4, 12), footage=False).speech.wave) == [3]  # of frame 5; that of 10 belongs to 12
+    assert loud(clip.speech(4, 8).wave) == [1, 6]
+
+
+def test_beyond_its_ends_a_clip_is_silent(tmp_path, face):
+    clip = make(tmp_path / "anna", face)
+    speech = clip.speech(0, 20, lag=-3)
+    assert speech.frames == 20 and loud(speech.wave) == [2, 7, 12]
+    assert loud(clip.speech(0, 20, lag=3).wave) == [3, 8, 13, 18]
+
+
+def test_a_window_brings_the_sound_around_it(tmp_path, face):
+    clip = make(tmp_path / "anna", face)
+    clip.around = (6, 3)
+    speech = clip.clip(range(4, 8), footage=False).speech
+    assert speech.frames == 4 and loud(speech.wave) == [1]
+    assert speech.before.shape[1] == 6 * SAMPLES_PER_FRAME and loud(speech.before) == [2]  # two frames of silence, 0 …
+    assert speech.after.shape[1] == 3 * SAMPLES_PER_FRAME and loud(speech.after) == [2]
+    whole = clip.speech()
+    torch.testing.assert_close(whole.part(8, 12, 6, 3).before, clip.speech(8, 4, around=(6, 3)).before)

@@ -66,6 +66,11 @@ def test_a_video_becomes_a_clip(tmp_path, face):
     assert (about["speaker"], about["audio"], about["notes"]) == ("anna", "speech", [])
     assert about["fit"] == {"reprojection_px": 1.5, "inner_mouth_px": 0.75, "mouth_opening_r": 0.5}
     assert about["face"]["name"] == "toy" and about["tools"]["av"]
+    assert about["lip_sync"] == {
+        "follows": None,
+        "lag": 0,
+        "reason": "12 frames with sound; a lag needs 100 (4 s) or more",
+    }
     source = about["source"]
     assert (source["name"], source["frames"], source["width"], source["height"], source["fps"], source["first"]) == (
         "anna_000.mp4", 12, 128, 96, 25, 0,
@@ -367,3 +372,12 @@ def test_a_real_clip_without_sound_is_a_target_to_render(tmp_path, assets):
     landmarks = ClipFolder(tmp_path / "out/no_audio_track").tensor("landmarks")
     assert landmarks.min() > 8 and landmarks.max() < 56  # room on every side of 64 pixels
     assert 0.4 < float((landmarks.amax(1) - landmarks.amin(1)).mean()) / 64 < 0.7
+
+
+def test_lips_that_keep_still_while_somebody_speaks_are_noted(tmp_path):
+    path = video(tmp_path / "anna.mp4", frames=110, width=256, sound=beeps(110))
+    shown = Console(file=io.StringIO(), width=300)
+    run([path], tmp_path / "out", console=shown)
+    note = "no lip sync: its lips do not follow its sound (the mouth does not move); motion is not learned from it"
+    assert meta(tmp_path / "out", "anna")["lip_sync"]["follows"] is False
+    assert meta(tmp_path / "out", "anna")["notes"] == [note] and f"anna: {note}" in shown.file.getvalue()

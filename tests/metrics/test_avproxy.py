@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
-from visemix.metrics import METRICS, NoScore, Take, avproxy
+from visemix.metrics import METRICS, NoScore, Take
+from visemix.ops import avlag
 from visemix.ops.store import sha256
 from visemix.scoring import landmarks, make_tracker
 
@@ -33,13 +34,13 @@ def test_moving_the_sound_of_a_real_clip_moves_the_offset_as_far_the_other_way(t
 
 
 def test_a_clip_that_was_fitted_on_is_judged_by_a_fit_without_it(talk):
-    matrices, notes = avproxy.card()
+    matrices, notes = avlag.card()
     assert talk.source in notes["clips"].values()
     own, all_of_them = matrices[talk.source], matrices["all"]
-    sound, mouth = avproxy.heard(talk.sound, 200), avproxy.seen(talk)
+    sound, mouth = avlag.heard(talk.sound, 200), avlag.seen(talk.landmarks, talk.fps)
     correlation = METRICS.build({"name": "avproxy_corr@0"})
     correlation.update(talk, talk)
-    fair, flattered = (avproxy.compare(sound @ m.double().numpy(), mouth) for m in (own, all_of_them))
+    fair, flattered = (avlag.compare(sound @ m.double().numpy(), mouth) for m in (own, all_of_them))
     assert correlation.compute().item() == pytest.approx(fair.at_zero, abs=1e-12)
     assert flattered.correlations.max() > fair.correlations.max()
 
@@ -58,9 +59,9 @@ def test_a_fit_finds_back_the_lag_it_is_given():
     r = np.random.default_rng(0)
     sound = r.standard_normal((400, 6))
     mouth = np.roll(sound[:, :3] @ r.standard_normal((3, 3)), 4, axis=0)  # the mouth moves four frames after
-    matrix = avproxy.fit([(sound, mouth, 4)])
-    assert avproxy.compare(sound @ matrix, mouth).offset == 4
-    assert avproxy.compare(sound @ matrix, mouth).correlations[19] > 0.9
+    matrix = avlag.fit([(sound, mouth, 4)])
+    assert avlag.compare(sound @ matrix, mouth).offset == 4
+    assert avlag.compare(sound @ matrix, mouth).correlations[19] > 0.9
 
 
 def test_other_frame_rates_are_brought_to_25(talk):

@@ -1,7 +1,22 @@
-from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.audio.base import AUDIO, AudioEncoder, listen
 from visemix.audio.cached import Cached
+from visemix.audio.concat import Concat
 from visemix.audio.ctc import CTC
 from visemix.audio.mel import Mel
+from visemix.audio.moonshine import Moonshine
+from visemix.audio.phonemes import Phonemes
 from visemix.audio.ssl import HuBERT, Wav2Vec2
 
-__all__ = ["AUDIO", "CTC", "AudioEncoder", "Cached", "HuBERT", "Mel", "Wav2Vec2"]
+__all__ = [
+    "AUDIO",
+    "CTC",
+    "AudioEncoder",
+    "Cached",
+    "Concat",
+    "HuBERT",
+    "Mel",
+    "Moonshine",
+    "Phonemes",
+    "Wav2Vec2",
+    "listen",
+]

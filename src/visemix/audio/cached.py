@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from torch import Tensor
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.types import AudioFeatures, Speech, VisemixError
 
+log = logging.getLogger(__name__)
+
 
 @AUDIO.register("cached")
 class Cached(AudioEncoder):
     """Any frozen encoder, whose answer to a stretch of sound is kept on disk and read from there the next time.
 
     It pays where the same stretches come again: whole clips, or training windows at fixed places. An entry is named by
-    the sha256 of the sound, of the base's config and of the base's weights, so it can never be out of date.
+    the sha256 of the sound, of what the base hears around it, of the base's config and of the base's weights, so it can
+    never be out of date.
 
     Args:
         base: the encoder, as under `audio` in an experiment; its weights must be frozen (`trainable: false`).
@@ -35,11 +40,12 @@ class Cached(AudioEncoder):
         self.base = AUDIO.build(base)
         if any(p.requires_grad for p in self.base.parameters()):
             raise VisemixError(f"audio '{base['name']}' learns, so it cannot be cached; set base.trainable=false")
-        self.dim = self.base.dim
+        self.dim, self.context, self.step = self.base.dim, self.base.context, self.base.step
         self.folder, self.limit = Path(folder), limit
         self._config = json.dumps(AUDIO.check(base) | {"name": base["name"]}, sort_keys=True)
         self._base_digest: bytes | None = None
         self._size: int | None = None
+        self._told = False
 
     def train(self, mode: bool = True) -> Cached:
         super().train(mode)
@@ -48,32 +54,42 @@ class Cached(AudioEncoder):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
-        rows = [self._one(wave) for wave in speech.wave.split(1)]
-        return AudioFeatures(torch.cat(rows))
+        return AudioFeatures(torch.cat([self._one(one) for one in _single(speech)]))
 
-    def _one(self, wave: Tensor) -> Tensor:
-        path = self.folder / f"{self._key(wave)}.safetensors"
+    def _one(self, speech: Speech) -> Tensor:
+        around = speech if self.context is None else speech.part(0, speech.frames, *self.context)
+        path = self.folder / f"{self._key(around)}.safetensors"
         try:
-            return load_file(path)["values"].to(wave.device)
+            return load_file(path)["values"].to(speech.wave.device)
         except (FileNotFoundError, SafetensorError):
-            values = self.base(Speech(wave)).values
+            values = self.base(speech).values
             self._write(path, values)
             return values
 
-    def _key(self, wave: Tensor) -> str:
+    def _key(self, speech: Speech) -> str:
         if self._base_digest is None:
             digest = hashlib.sha256(self._config.encode())
             for name, tensor in self.base.state_dict().items():
                 digest.update(name.encode() + _bytes(tensor))
             self._base_digest = digest.digest()
-        return hashlib.sha256(self._base_digest + _bytes(wave)).hexdigest()
+        digest = hashlib.sha256(self._base_digest + _bytes(speech.wave))
+        for place, sound in (("before", speech.before), ("after", speech.after)):
+            if sound is not None and sound.numel():
+                digest.update(place.encode() + _bytes(sound))
+        return digest.hexdigest()
 
     def _write(self, path: Path, values: Tensor) -> None:
         """Whole or not at all: other workers may be reading and writing the same entry."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.part")
-        save_file({"values": values.detach().cpu().contiguous()}, partial)
-        partial.replace(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({"values": values.detach().cpu().contiguous()}, partial)
+            partial.replace(path)
+        except (OSError, SafetensorError) as error:
+            if not self._told:
+                log.warning("features are not kept: %s (set the folder of audio 'cached')", error)
+            self._told = True
+            return
         self._size = self._total() if self._size is None else self._size + path.stat().st_size
         if self._size > self.limit * 1e9:
             self._shrink()
@@ -90,6 +106,12 @@ class Cached(AudioEncoder):
             size -= path.stat().st_size
             path.unlink(missing_ok=True)
         self._size = size
+
+
+def _single(speech: Speech) -> Iterator[Speech]:
+    around = [[None] * len(speech.wave) if sound is None else sound.split(1) for sound in (speech.before, speech.after)]
+    for wave, before, after in zip(speech.wave.split(1), *around, strict=True):
+        yield Speech(wave, before, after)
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -16,6 +16,8 @@ class DataModule(LightningDataModule):
     scene: bool  # whether every clip must say what is head, torso and background in it
     sounds: bool  # whether it is told which sounds are spoken
     workers: int  # processes that load
+    context: tuple[int, int] | None  # frames of sound before and after an example that the encoder hears, too
+    lips: bool  # whether clips are left out whose lips do not follow their sound
 
 
 DATA: Registry[DataModule] = Registry("data module")  # built with: face

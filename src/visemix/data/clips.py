@@ -1,7 +1,8 @@
 """A prepared clip on disk: one folder, written whole or not at all.
 
 meta.yaml           what it is, where it came from, how well it was fitted, in which frames no face is seen (`away`),
-                    how many seconds at its end nothing was estimated from (`holdout`; .inf where all is known anyway)
+                    how many seconds at its end nothing was estimated from (`holdout`; .inf where all is known anyway),
+                    how far its sound is from its lips (`lip_sync`, as `lipsync.py` says)
 clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks; the torso's motion where it is known
 sound.flac          what is heard: 16 kHz mono, 16 bits
 frames.mp4          the square pictures, any of which is found in a few steps
@@ -68,6 +69,9 @@ class ClipFolder:
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
         self.holdout = float(self.meta.get("holdout", 0.0))  # seconds at the end that nothing was estimated from
+        self.lag = int(self.meta.get("lip_sync", {}).get("lag", 0))  # frames by which its sound is early; below 0, late
+        self.aligned = False  # whether `clip` moves the sound by the lag
+        self.around: tuple[int, int] | None = None  # frames of sound before and after a window that `clip` adds to it
         self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
@@ -77,18 +81,36 @@ class ClipFolder:
         self._gallery: tuple[list[int], Gallery] | None = None
         self._phonemes: list[tuple[float, float, str]] | None = None
 
-    def speech(self, start: int = 0, frames: int | None = None) -> Speech:
-        """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none."""
+    def speech(
+        self, start: int = 0, frames: int | None = None, *, around: tuple[int, int] | None = None, lag: int = 0
+    ) -> Speech:
+        """The sound of `frames` frames from `start` on, by default to the end. Silence where the clip has none.
+
+        Args:
+            around: also the sound of so many frames before and after them.
+            lag: take the sound for early by so many frames, and move it to where it belongs.
+        """
         stop = self.frames if frames is None else start + frames
         self._check_frames([start, stop - 1])
-        first, last = start * SAMPLES_PER_FRAME, stop * SAMPLES_PER_FRAME
+        past, ahead = around or (0, 0)
+        wave = self._sound(start - lag - past, stop - lag + ahead).unsqueeze(0)
+        if around is None:
+            return Speech(wave)
+        parts = wave.split([n * SAMPLES_PER_FRAME for n in (past, stop - start, ahead)], 1)
+        return Speech(parts[1], parts[0], parts[2])
+
+    def _sound(self, start: int, stop: int) -> Float[Tensor, " S"]:
+        """The sound of the frames `start` … `stop − 1`, with silence for those that the clip has not."""
+        inside = [min(max(frame, 0), self.frames) for frame in (start, stop)]
+        first, last = (frame * SAMPLES_PER_FRAME for frame in inside)
         try:
             wave, _ = soundfile.read(self.path / SOUND, start=first, stop=last, dtype="float32")
         except (soundfile.LibsndfileError, OSError) as error:
             raise VisemixError(f"{self.path / SOUND} is damaged ({error}); prepare the clip again") from error
         if len(wave) != last - first:
             raise VisemixError(f"{self.path / SOUND} breaks off; prepare the clip again with --overwrite")
-        return Speech(torch.from_numpy(wave).unsqueeze(0))
+        silence = ((inside[0] - start) * SAMPLES_PER_FRAME, (stop - inside[1]) * SAMPLES_PER_FRAME)
+        return torch.nn.functional.pad(torch.from_numpy(wave), silence)
 
     def gallery(self, frames: Sequence[int]) -> Gallery:
         """The face in some frames, kept: the same ones are asked for again and again."""
@@ -138,7 +160,9 @@ class ClipFolder:
             raise VisemixError(f"a window of {self.path} is consecutive frames, not {list(frames)[:5]} …")
         subject = self.subject(frames, footage=footage, reference=reference)
         video = None if subject.footage is None else Video(subject.footage)
-        motion, speech = Motion(subject.expression, Space.EXPRESSION), self.speech(int(index[0]), len(index))
+        motion = Motion(subject.expression, Space.EXPRESSION)
+        lag = self.lag if self.aligned else 0
+        speech = self.speech(int(index[0]), len(index), around=self.around, lag=lag)
         for name, values in {"wave": speech.wave, "expression": motion.values, "identity": subject.identity}.items():
             if not values.isfinite().all():
                 raise VisemixError(f"{self.path / TENSORS}: '{name}' is not a number somewhere; prepare the clip again")

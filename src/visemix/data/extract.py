@@ -17,6 +17,7 @@ from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile, LabelWriter
+from visemix.data.lipsync import lip_sync, remarks
 from visemix.data.media import VideoReader, probe
 from visemix.data.parser import Parser
 from visemix.data.sound import is_silent, read_sound, whole_frames
@@ -111,11 +112,15 @@ def extract(
             points=mesh,
             labels=None if parser is None else LabelFile(part / LABELS).frames,
         )
+        source = _source(video, start)
+        spoken = {"lip_sync": lip_sync(points, present, wave, source["sha256"])} if audio == "speech" else {}
+        notes += [note for found in spoken.values() for note in remarks(found)]
         meta = {
             "speaker": speaker_of(out.name),
             "seconds": (stop - start) / FPS,
             "audio": audio,
-            "source": _source(video, start),
+            "source": source,
+            **spoken,
             "away": _away(present),
             "crop": {"x": box.x, "y": box.y, "side": box.side},
             "holdout": (stop - start - cut_at) / FPS,

@@ -65,6 +65,8 @@ class ClipsModule(DataModule):
         target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
         grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
             are not heard anew.
+        align: move the sound of each clip by the lag that `prepare` found between it and the lips, so that what is
+            heard and what is seen belong together. Scores are of the recording as it is.
         frames: also load the pictures; motion models do without.
         speech: leave out clips without speech (silent, or without a sound track), by name; a clip that was asked for
             by name is refused instead. By default where no pictures are loaded: motion is learned from speech, a
@@ -91,6 +93,7 @@ class ClipsModule(DataModule):
         val_speakers: list[str] = [],  # noqa: B006
         target: str | None = None,
         grid: int = 1,
+        align: bool = True,
         frames: bool = True,
         speech: bool | None = None,
         reference_gap: int = 10,
@@ -104,7 +107,9 @@ class ClipsModule(DataModule):
         self.watched, self.most = round(watch * FPS), None if seconds is None else round(seconds * FPS)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
-        self.scene = self.sounds = False
+        self.scene = self.sounds = self.lips = False
+        self.align = align
+        self.context: tuple[int, int] | None = None
         self.gallery = 0
         self.train_spans: list[Span] = []
         self.val_spans: list[Span] = []
@@ -137,6 +142,8 @@ class ClipsModule(DataModule):
 
     def _split(self, clips: Sequence[ClipFolder], root: Path, named: bool) -> tuple[list[Span], list[Span]]:
         """Spans to train and to validate on. A clip that was named and cannot be used is an error."""
+        for clip in clips:
+            clip.aligned, clip.around = self.align, self.context
         train: list[Span] = []
         val: list[Span] = []
         for clip in clips:
@@ -167,6 +174,9 @@ class ClipsModule(DataModule):
         if needs_speech and clip.audio != "speech":
             sound = "has no sound track" if clip.audio == "none" else "is silent"
             return f"{sound}: good as a target to render, not to learn motion from (data.speech=false takes it)"
+        sync = clip.meta.get("lip_sync", {})
+        if self.lips and needs_speech and sync.get("follows") is False:
+            return f"has no lip sync: {sync['reason']}; motion is not learned from it (data.speech=false takes it)"
         if self.scene and not (clip.has_labels and clip.has_background):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:

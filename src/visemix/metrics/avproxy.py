@@ -1,159 +1,27 @@
-"""A detector of lag between lips and sound that needs no downloaded weights. It is not a lip-sync score.
-
-A ridge regression from the mel spectrum around a frame to how far the mouth is open, how high and how wide it is, and
-how fast that changes; then the lag at which what the sound foretells correlates best with what is seen. It was fitted
-on a handful of real clips (`benchmarks/avproxy.py` makes the file with its card, and the table) whose true lags nobody
-knows, so its zero is only relative. Never average, rank or compare it with LSE, and never train a model on it. A clip
-that it was fitted on is judged by a fit that left it out.
-"""
+"""The lag detector's numbers (`ops.avlag`) as metrics. None of them is a lip-sync score."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from torch import Tensor
 
 from visemix.metrics.articulation import mouths
 from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric
-from visemix.ops.audio import ROWS_PER_FRAME, log_mel
-from visemix.ops.store import read_tensors
-from visemix.types import FPS, SAMPLES_PER_FRAME
-
-FILE = Path(__file__).with_name("avproxy.safetensors")
-REACH = 15  # frames to either side that are tried
-SHORTEST = 4 * FPS  # frames
-BANDS, CONTEXT = 26, 8  # mel bands; frames before and after that are listened to
-LOUDNESS = float(np.log(1000.0))  # 60 dB under the loudest is silence
-DRIFT = 25.0  # frames; slower changes (of pose, of mood) are taken out
-RIDGE = 1.0
-STILL = 1e-3  # of the eye distance, of spread of the mouth's opening
-QUIET = 0.1  # of spread of the log mel bands
-CLEAR = 2.0  # standard deviations that the best lag must stand out by: laughter does by less, every speech by more
-
-Rows = Float[np.ndarray, "_ _"]  # frames × channels
-
-
-@dataclass(frozen=True)
-class Lag:
-    """What the detector says of a clip."""
-
-    offset: int  # frames; above 0 the sound is early
-    correlations: Float[np.ndarray, "31"]  # with the sound moved by −15 to 15 frames
-    peak_z: float  # standard deviations by which the best is above the bests of the same sound far out of step
-
-    @property
-    def at_zero(self) -> float:
-        return float(self.correlations[REACH])
-
-
-def seen(take: Take) -> Rows:
-    """Opening between the inner lips, height and width of the mouth, and how fast they change: upright, spread 1 each.
-
-    At 25 frames a second, whatever the video's rate.
-    """
-    points = mouths(take).numpy()
-    frames = np.arange(len(points))
-    found = np.flatnonzero(~np.isnan(points).any((1, 2)))
-    clock = np.arange(0, len(points) - 1 + 1e-6, take.fps / FPS)
-    flat = points[found].reshape(len(found), -1)
-    points = np.stack([np.interp(clock, frames[found], column) for column in flat.T], 1).reshape(-1, 68, 2)
-    eyes = points[:, 45] - points[:, 36]
-    right = eyes / np.square(eyes).sum(1, keepdims=True)
-    down = np.stack([-right[:, 1], right[:, 0]], 1)
-
-    def extent(start: int, stop: int, axis: np.ndarray) -> np.ndarray:
-        return ((points[:, stop] - points[:, start]) * axis).sum(1)
-
-    shape = np.column_stack([extent(62, 66, down), extent(51, 57, down), extent(48, 54, right)])
-    if not shape[:, 0].std() > STILL:
-        raise NoScore("the mouth does not move")
-    steady = _steady(shape)
-    return _spread(np.concatenate([steady, np.gradient(steady, axis=0)], 1))
-
-
-def heard(sound: Float[Tensor, " S"], frames: int) -> Rows:
-    """The mel spectrum of each frame and its neighbours, less its slow changes."""
-    wanted = frames * SAMPLES_PER_FRAME
-    wave = torch.nn.functional.pad(sound[:wanted], (0, max(0, wanted - len(sound))))
-    rows = log_mel(wave.unsqueeze(0), BANDS)[0].double()
-    loud = torch.maximum(rows, rows.quantile(0.99) - LOUDNESS)
-    bands = loud.unflatten(0, (-1, ROWS_PER_FRAME)).mean(1).numpy()
-    if not bands.std() > QUIET:
-        raise NoScore("the sound is silence")
-    padded = np.pad(_steady(_spread(bands)), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
-    return np.concatenate([padded[k : k + frames] for k in range(2 * CONTEXT + 1)], 1)
-
-
-def _steady(rows: Rows) -> Rows:
-    return rows - gaussian_filter1d(rows, DRIFT, axis=0, mode="nearest")
-
-
-def _spread(rows: Rows) -> Rows:
-    return (rows - rows.mean(0)) / (rows.std(0) + 1e-6)
-
-
-def fit(pairs: Iterable[tuple[Rows, Rows, int]]) -> Rows:
-    """The ridge regression from (heard, seen, offset) of several clips."""
-    both = [_overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
-    sounds, shapes = (np.concatenate(rows) for rows in zip(*both, strict=True))
-    ridge = RIDGE * len(sounds) * np.eye(sounds.shape[1])
-    return np.linalg.solve(sounds.T @ sounds + ridge, sounds.T @ shapes)
-
-
-def _overlap(sound: Rows, mouth: Rows, offset: int) -> tuple[Rows, Rows]:
-    """The rows that belong together if the sound is early by `offset` frames."""
-    first, last = max(0, offset), min(len(mouth), len(sound) + offset)
-    return sound[first - offset : last - offset], mouth[first:last]
-
-
-def compare(foretold: Rows, mouth: Rows) -> Lag:
-    """The lag at which what the sound foretells of the mouth is most like it.
-
-    >>> mouth = np.random.default_rng(0).standard_normal((200, 3))
-    >>> compare(np.roll(mouth, 4, axis=0), mouth).offset  # the sound is four frames late
-    -4
-    """
-    correlations = np.array([_correlation(*_overlap(foretold, mouth, k)) for k in range(-REACH, REACH + 1)])
-    spectra = [np.fft.rfft(rows - rows.mean(0), axis=0) for rows in (foretold, mouth)]
-    around = np.fft.irfft((np.conj(spectra[0]) * spectra[1]).sum(1), len(mouth))
-    around /= np.linalg.norm(foretold - foretold.mean(0)) * np.linalg.norm(mouth - mouth.mean(0))
-    far = 2 * REACH + 1
-    bests = maximum_filter1d(around, far, mode="wrap")[far:-far]
-    peak = float(correlations.max())
-    return Lag(int(correlations.argmax()) - REACH, correlations, (peak - bests.mean()) / max(bests.std(), 1e-6))
-
-
-def _correlation(a: Rows, b: Rows) -> float:
-    a, b = a - a.mean(0), b - b.mean(0)
-    return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
-
-
-@lru_cache(maxsize=1)
-def card() -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The fitted matrices ("all", and without each clip by its sha256), and how they came about."""
-    return read_tensors(FILE)
+from visemix.ops import avlag
+from visemix.ops.avlag import BANDS, REACH, Lag
 
 
 def detect(fake: Take, real: Take) -> Lag:
     """The lag of `fake`. Raises `NoScore` for a clip that cannot be judged."""
     if fake.sound is None:
         raise ValueError("a lag needs sound")
-    mouth = seen(fake)
-    frames = min(len(mouth), len(fake.sound) // SAMPLES_PER_FRAME)
-    if frames < SHORTEST:
-        raise NoScore(f"{frames} frames with sound; a lag needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
-    matrices, _ = card()
-    own = next((take.source for take in (real, fake) if take.source in matrices), "all")
-    return compare(heard(fake.sound, frames) @ matrices[own].double().numpy(), mouth[:frames])
+    try:
+        return avlag.detect(mouths(fake), fake.sound, fake.fps, (real.source, fake.source))
+    except avlag.NoLag as error:
+        raise NoScore(str(error)) from error
 
 
 class Proxy(TakeMetric):
@@ -189,8 +57,8 @@ class ProxyOffset(Proxy):
     ideal = 0.0
 
     def number(self, lag: Lag) -> float:
-        if lag.peak_z < CLEAR:
-            raise NoScore(f"no lag stands out (z {lag.peak_z:.1f}, at least {CLEAR:g} is wanted): is this speech?")
+        if lag.doubt:
+            raise NoScore(lag.doubt)
         return float(lag.offset)
 
 

@@ -1,0 +1,242 @@
+"""Does a mouth that is driven by sound move as the person's did who said it?
+
+`python benchmarks/voice.py CLIP… [--motion RUN] [--audio '{name: moonshine}'] [--json OUT]`, on prepared clips.
+Without a run, a ridge regression from five frames of the encoder's features to either side stands in for the motion
+model; it learns from the clips of all other people, each with its sound moved by the clip's own lag.
+
+`r`: correlation of the inner lips' distance (opening) and of the mouth corners' (width) with the fitted ones, both less
+their drift (a Gaussian mean over a second); at lag 0, the recording as it is, and at the clip's stored lag.
+`amplitude`: spread of the opening over the person's. `low`: its 5 % quantile, millimetres. `closed`: of the p, b and m
+that are heard (from phonemes.csv, else by `hama`), those within two frames of which the lips come within 1 mm of the
+person's own 5 % quantile. `rest`: how far the opening strays from its mean in silence, median, millimetres. `chance`:
+opening r at the stored lag with other clips' sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _report import report
+from omegaconf import OmegaConf
+from scipy.ndimage import gaussian_filter1d, label
+
+from visemix.audio import AUDIO, AudioEncoder, listen
+from visemix.audio.extras import NotInstalled
+from visemix.data import ClipFolder
+from visemix.data.lipsync import lip_sync
+from visemix.face import FACE, FaceModel
+from visemix.pipeline import TalkingFace
+from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech
+
+INNER_LIPS, CORNERS = (62, 66), (48, 54)
+MM = 100.0  # in a decimetre
+DRIFT = float(FPS)  # frames: sigma of the mean that is taken off
+AROUND = 5  # frames to either side that the ridge sees
+RIDGE = 3.0  # times the mean eigenvalue
+NEAR, CLOSE = 2, 1.0  # frames around a closing sound; millimetres
+OTHERS = 3  # clips whose sound gives the level of chance
+QUIET, PAUSE = 30.0, 5  # dB under the loud frames; frames
+SURE = 0.2  # probability above which a p, b or m counts as heard; real lips close there in two of three cases
+BILABIAL = ("p", "b", "m")
+
+
+@dataclass(frozen=True)
+class Real:
+    """A clip, and what its mouth does: opening and width, (T, 2), millimetres."""
+
+    clip: ClipFolder
+    mouth: np.ndarray
+    lag: int
+
+    @property
+    def speech(self) -> Speech:
+        return self.clip.speech()
+
+
+def shape(face: FaceModel, motion: Motion, subject: Any) -> np.ndarray:
+    points = face.landmarks(motion, subject)[0]
+    pairs = (INNER_LIPS, CORNERS)
+    return MM * torch.stack([(points[:, a] - points[:, b]).norm(dim=-1) for a, b in pairs], 1).double().numpy()
+
+
+def load(path: Path, face: FaceModel) -> Real:
+    clip = ClipFolder(path, face)
+    whole = clip.subject(range(clip.frames), footage=False)
+    found = clip.meta.get("lip_sync")
+    if found is None:  # prepared before it was measured
+        seen = np.zeros(clip.frames, bool)
+        for stretch in clip.seen:
+            seen[stretch.start : stretch.stop] = True
+        found = lip_sync(clip.tensor("landmarks"), seen, clip.speech().wave[0], clip.meta["source"]["sha256"])
+    return Real(clip, shape(face, Motion(whole.expression, Space.EXPRESSION), whole), found["lag"])
+
+
+def steady(rows: np.ndarray) -> np.ndarray:
+    return rows - gaussian_filter1d(rows, DRIFT, axis=0, mode="nearest")
+
+
+def together(heard: np.ndarray, seen: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that belong together where the sound is early by `lag` frames."""
+    first, last = max(0, lag), min(len(seen), len(heard) + lag)
+    return heard[first - lag : last - lag], seen[first:last]
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+
+
+class Ridge:
+    """The stand-in for a motion model: from features to opening and width, without any clip that it is asked about."""
+
+    def __init__(self, encoder: AudioEncoder, clips: list[Real]) -> None:
+        self.encoder, self.clips = encoder.eval(), clips
+        raw = [self._features(real.speech) for real in clips]
+        everything = np.concatenate(raw)
+        self.mean, self.spread = everything.mean(0), everything.std(0) + 1e-3 * everything.std()
+        self.rows = [self._around(rows) for rows in raw]
+        self.weights: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def __call__(self, speech: Speech, real: Real) -> np.ndarray:
+        if real.clip.name not in self.weights:
+            self.weights[real.clip.name] = self._fit(real)
+        weights, centre, mouth = self.weights[real.clip.name]
+        return (self._around(self._features(speech)) - centre) @ weights + mouth
+
+    @torch.inference_mode()
+    def _features(self, speech: Speech) -> np.ndarray:
+        return torch.cat([piece.values for piece in listen(self.encoder, speech)], 1)[0].double().numpy()
+
+    def _around(self, rows: np.ndarray) -> np.ndarray:
+        padded = np.pad((rows - self.mean) / self.spread, ((AROUND, AROUND), (0, 0)), mode="edge")
+        return np.concatenate([padded[k : k + len(rows)] for k in range(2 * AROUND + 1)], 1)
+
+    def _fit(self, left_out: Real) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        pairs = [
+            together(rows, real.mouth, real.lag)
+            for rows, real in zip(self.rows, self.clips, strict=True)
+            if real.clip.speaker != left_out.clip.speaker
+        ]
+        heard, seen = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
+        heard_mean, seen_mean = heard.mean(0), seen.mean(0)
+        kernel = (heard - heard_mean) @ (heard - heard_mean).T
+        kernel[np.diag_indices(len(kernel))] += RIDGE * np.trace(kernel) / len(kernel)
+        return (heard - heard_mean).T @ np.linalg.solve(kernel, seen - seen_mean), heard_mean, seen_mean
+
+
+class Trained:
+    """A run's motion model, through its own encoder, streamed."""
+
+    def __init__(self, model: TalkingFace) -> None:
+        self.model = model
+
+    @torch.inference_mode()
+    def __call__(self, speech: Speech, real: Real) -> np.ndarray:
+        frames = min(speech.frames, real.clip.frames)
+        still = real.clip.subject(range(frames), footage=False)
+        pieces, space = self.model.spoken(speech.part(0, frames), still)
+        return shape(self.model.face, Motion(torch.cat(list(pieces), 1), space), still)
+
+
+def silent(speech: Speech) -> np.ndarray:
+    """Frames in pauses of 0.2 s and more."""
+    loud = (
+        speech.wave[0].unflatten(0, (-1, SAMPLES_PER_FRAME)).square().mean(1).clamp(min=1e-12).log10().mul(10).numpy()
+    )
+    runs, count = label(loud < np.quantile(loud, 0.95) - QUIET)
+    return np.isin(runs, [k for k in range(1, count + 1) if (runs == k).sum() >= PAUSE])
+
+
+def closing(real: Real) -> list[int]:
+    """Frames, by the sound's clock, in which the lips should close; none where nobody can tell."""
+    if real.clip.has_phonemes:
+        return [round((a + b) / 2 * FPS) for a, b, sound in real.clip.phonemes() if sound in BILABIAL]
+    try:
+        encoder: Any = AUDIO.build({"name": "phonemes"})
+    except NotInstalled:
+        return []
+    from hama import ASRModel
+
+    letters = [k for k, letter in enumerate(ASRModel().decoder_tokens) if letter in BILABIAL]
+    runs, count = label(encoder(real.speech).values[0][:, letters].sum(1).numpy() > SURE)
+    return [round(float(np.flatnonzero(runs == k).mean())) for k in range(1, count + 1)]
+
+
+def closed(opening: np.ndarray, moments: list[int], limit: float) -> float | None:
+    near = [opening[max(0, k - NEAR) : k + NEAR + 1] for k in moments if 0 <= k < len(opening)]
+    return sum(float(rows.min()) <= limit for rows in near) / len(near) if near else None
+
+
+def restless(opening: np.ndarray, still: np.ndarray) -> float | None:
+    rest = opening[still[: len(opening)]]
+    return float(np.median(np.abs(rest - rest.mean()))) if len(rest) else None
+
+
+def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
+    said, truth, lag = say(real.speech, real), real.mouth, real.lag
+    frames, moments, pauses = len(said), closing(real), silent(real.speech)
+    low = float(np.quantile(truth[:, 0], 0.05))
+
+    def r(made: np.ndarray, channel: int, moved: int) -> float:
+        return correlation(*together(steady(made)[:, channel], steady(truth)[:, channel], moved))
+
+    strangers = [r(say(other.speech, real), 0, lag) for other in others]
+    seen = [k + lag for k in moments]  # where the person's own lips do it
+    return {
+        "clip": real.clip.name,
+        "lag": lag,
+        "opening r, lag 0": r(said, 0, 0),
+        "opening r": r(said, 0, lag),
+        "width r, lag 0": r(said, 1, 0),
+        "width r": r(said, 1, lag),
+        "chance": float(np.mean(strangers)) if strangers else None,
+        "amplitude": float(steady(said)[:, 0].std() / steady(truth)[:, 0].std()),
+        "low, mm": float(np.quantile(said[:, 0], 0.05)),
+        "person's": low,
+        "sounds": len(moments),
+        "closed": closed(said[:, 0], moments, low + CLOSE),
+        "person's closed": closed(truth[:, 0], seen, low + CLOSE),
+        "rest, mm": restless(said[:, 0], pauses[:frames]),
+        "person's rest": restless(truth[:, 0], np.roll(pauses, lag)),
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and spread over clips of every number."""
+    names = [name for name in rows[0] if name != "clip"]
+    columns = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    forms = (("mean", np.mean), ("spread", np.std))
+    return [{"clip": word} | {n: float(form(v)) if v else None for n, v in columns.items()} for word, form in forms]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("--motion", type=Path)
+    parser.add_argument("--audio", default="{name: concat, parts: {moonshine: {}, mel: {learned: false}}}")
+    parser.add_argument("--face", default="ict")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    model = TalkingFace.from_checkpoint(args.motion) if args.motion else None
+    face = FACE.build({"name": args.face}) if model is None else model.face
+    paths = [path for path in args.clips if ClipFolder(path).audio == "speech"]
+    clips = [load(path, face) for path in paths]
+    audio: Any = OmegaConf.to_container(OmegaConf.create(args.audio))
+    say = Ridge(AUDIO.build(audio), clips) if model is None else Trained(model)
+    rows = [row(real, say, (clips[k + 1 :] + clips[:k])[:OTHERS]) for k, real in enumerate(clips)]
+    rows += summary(rows)
+    path = report(
+        "voice", rows, audio=audio if model is None else model.config["audio"], motion=str(args.motion or "ridge")
+    )
+    if args.json:
+        args.json.write_text(json.dumps(json.loads(path.read_text()), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Several encoders at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from visemix.audio.base import AUDIO, HEARD, AudioEncoder, hear, listen
+from visemix.ops.sequence import blocks
+from visemix.types import AudioFeatures, Speech, VisemixError
+
+
+@AUDIO.register("concat")
+class Concat(AudioEncoder):
+    """Features of several encoders side by side, in the alphabetical order of their keys.
+
+    Args:
+        parts: each encoder under a key, its options below it: `{moonshine: {look_back: 25}, mel: {}}`. A key is the
+            encoder's name, unless it has another in `name`; null leaves it out.
+    """
+
+    def __init__(self, *, parts: dict[str, Any]) -> None:
+        super().__init__()
+        chosen = {key: {"name": key, **options} for key, options in sorted(parts.items()) if options is not None}
+        if not chosen:
+            raise VisemixError("audio 'concat' has nothing to put side by side; name encoders under audio.parts")
+        self.parts = nn.ModuleDict({key: AUDIO.build(options) for key, options in chosen.items()})
+        encoders = self._encoders
+        self.dim = sum(part.dim for part in encoders)
+        self.step = math.lcm(*(part.step for part in encoders))
+        asked = [part.context for part in encoders if part.context is not None]
+        if asked:
+            self.context = max(past for past, _ in asked), max(ahead for _, ahead in asked)
+
+    @property
+    def _encoders(self) -> list[AudioEncoder]:
+        return list(self.parts.values())  # type: ignore[arg-type]
+
+    def forward(self, speech: Speech) -> AudioFeatures:
+        return AudioFeatures(torch.cat([hear(part, speech).values for part in self._encoders], -1))
+
+    def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
+        """The features piece by piece, each encoder's as it streams them itself."""
+        streams = [_pieces(part, speech) for part in self._encoders]
+        for rows in zip(*streams, strict=True):
+            yield AudioFeatures(torch.cat(rows, -1))
+
+
+def _pieces(part: AudioEncoder, speech: Speech) -> Iterator[torch.Tensor]:
+    """What an encoder streams, cut at the same places for all."""
+    for rows, first, last in blocks((piece.values for piece in listen(part, speech)), HEARD, 0, 0, whole=HEARD):
+        yield rows[:, first:last]

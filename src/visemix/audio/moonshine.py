@@ -1,0 +1,71 @@
+"""The encoder of a speech recogniser that comes in a wheel."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from visemix.audio.base import AUDIO
+from visemix.audio.extras import folder_of
+from visemix.audio.windows import Windowed
+from visemix.ops.store import sha256
+from visemix.types import VisemixError
+
+KERNELS, STRIDES = (127, 7, 3), (64, 3, 2)  # of the three convolutions before the transformer
+HOP = 384  # samples, their product: 41.7 rows a second
+FIELD = 895  # samples that one row of the convolutions sees
+
+
+@AUDIO.register("moonshine")
+class Moonshine(Windowed):
+    """The encoder of Moonshine tiny-en (Jeffries et al. 2024), frozen: raw wave → 288 numbers.
+
+    Trained on about 200 000 hours of English speech with transcripts; MIT licence; other languages are heard as if they
+    were English. Extra `speech`: the package `moonshine-voice` brings the model, `onnxruntime` runs it.
+
+    Its transformer attends to all it is given, so it is given a window. The first row of a chunk hears
+    `chunk + look_ahead` frames ahead, and a stream is late by that.
+
+    Args:
+        chunk: frames encoded at a time.
+        look_back: frames before them that are heard.
+        look_ahead: frames after them that are heard.
+    """
+
+    hop, centre = float(HOP), FIELD / 2
+
+    def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
+        self.file = _file()
+        super().__init__(chunk, look_back, look_ahead, 288, sha256(self.file))
+
+    def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R 288"]:
+        if len(wave) < FIELD:
+            wave = np.pad(wave, (0, FIELD - len(wave)))
+        heard = {"input_values": wave[None], "attention_mask": np.ones((1, len(wave)), np.int64)}
+        rows: np.ndarray = _session(self.file).run(None, heard)[0][0]
+        return rows
+
+
+def _file() -> Path:
+    folder_of("onnxruntime", "audio 'moonshine'", "speech")
+    file = folder_of("moonshine_voice", "audio 'moonshine'", "speech") / "assets/tiny-en/encoder_model.ort"
+    if not file.is_file():
+        raise VisemixError(
+            f"audio 'moonshine' needs {file.name} of moonshine-voice 0.0.49, which the installed version has not: "
+            "pip install 'visemix[speech]'"
+        )
+    return file
+
+
+@lru_cache(maxsize=1)
+def _session(file: Path) -> Any:
+    """One for all, on one thread: windows are too short to be shared out."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,71 @@
+"""What is said, sound by sound, from a recogniser that comes in a wheel."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from visemix.audio.base import AUDIO
+from visemix.audio.extras import folder_of
+from visemix.audio.windows import Windowed
+from visemix.ops.store import sha256
+from visemix.types import FPS, VisemixError
+
+LONGEST = 30 * FPS  # frames: of longer sound the model hears the beginning, without a word
+TEMPERATURE = 2.0
+
+
+@AUDIO.register("phonemes")
+class Phonemes(Windowed):
+    """Which speech sound is heard, by the recogniser in the package `hama` (extra `speech`), frozen: probabilities of
+    190 phonetic letters, 50 rows a second.
+
+    It was trained with CTC, so nearly all of its probability sits in a few rows and the rest is blank; without the
+    blank, and at temperature 2, every row says what it leans to. English and Korean; what it was trained on is not
+    stated, and other languages are heard wrongly. Apache-2.0.
+
+    It is not causal: what comes later changes what is heard, by up to 0.999 of a posterior, so it is given a window.
+    The first row of a chunk hears `chunk + look_ahead` frames ahead, and a stream is late by that.
+
+    Args:
+        chunk: frames encoded at a time.
+        look_back: frames before them that are heard.
+        look_ahead: frames after them that are heard.
+    """
+
+    hop, centre = 320.0, 0.0
+
+    def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
+        if chunk + look_back + look_ahead > LONGEST:
+            raise VisemixError(
+                f"audio 'phonemes' hears {LONGEST} frames at a time, not chunk={chunk} + look_back={look_back} + "
+                f"look_ahead={look_ahead}; make them smaller"
+            )
+        file = folder_of("hama", "audio 'phonemes'", "speech") / "assets/asr_waveform.hama"
+        super().__init__(chunk, look_back, look_ahead, 190, sha256(file))
+
+    def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R 190"]:
+        model = _model()
+        heard = {"waveform": wave[None], "waveform_lengths": np.array([len(wave)], np.int64)}
+        rows = model.session.run(["log_probs"], heard)[0][0]
+        return softened(np.delete(rows, model.blank_id, 1))
+
+
+def softened(rows: Float[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
+    """Log-probabilities, some of them left out, as probabilities at temperature 2.
+
+    >>> softened(np.log([[0.1, 0.4]]))
+    array([[0.33333333, 0.66666667]])
+    """
+    odds = np.exp((rows - rows.max(1, keepdims=True)) / TEMPERATURE)
+    return odds / odds.sum(1, keepdims=True)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _model() -> Any:
+    import hama
+
+    return hama.ASRModel()
