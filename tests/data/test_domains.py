@@ -78,7 +78,7 @@ def test_windows_on_a_grid_come_again(face, folders):
 def test_a_clip_with_a_number_that_is_none_is_named(face, tmp_path, monkeypatch):
     clip = make(tmp_path / "anna_000", face)
     monkeypatch.setattr(
-        ClipFolder, "speech", lambda self, *a, real=ClipFolder.speech: real(self, *a).map(lambda w: w / 0 * 0)
+        ClipFolder, "speech", lambda self, *a, real=ClipFolder.speech, **k: real(self, *a, **k).map(lambda w: w / 0 * 0)
     )
     with pytest.raises(VisemixError, match=r"anna_000/clip.safetensors: 'wave' is not a number somewhere"):
         clip.clip(range(4))
