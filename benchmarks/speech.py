@@ -15,7 +15,8 @@ import torch
 from _report import report
 
 from visemix.data.acting import Style, act, style_for
-from visemix.data.utterance import Utterance, utter, voice_for
+from visemix.data.utterance import Utterance, utter
+from visemix.data.voices import voice_for
 from visemix.face import FACE, FaceModel
 from visemix.ops.audio import log_mel
 

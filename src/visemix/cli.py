@@ -74,7 +74,8 @@ def corpus(
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
-    synthesiser: Annotated[str, typer.Option(help="auto, espeak or formants.")] = "auto",
+    synthesiser: Annotated[str, typer.Option(help="auto, espeak, flite, formants, kokoro.")] = "auto",
+    conditions: Annotated[str, typer.Option(help="clean, all, or some, such as room,noise.")] = "clean",
     noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -95,6 +96,7 @@ def corpus(
         seed=seed,
         jobs=jobs,
         synthesiser=synthesiser,  # type: ignore[arg-type]
+        conditions=conditions,
         noise=noise,
         overwrite=overwrite,
     )

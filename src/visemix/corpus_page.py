@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,13 +49,15 @@ def write_page(root: str | Path) -> Path:
             strip(clip, FACE.build({"name": clip.meta["face"]["name"]})),
             paragraph(f"{clip.speaker} {words} ({told['language']}): {_short(told['text'])}", note=True),
         ]
-    rows = [
-        (clip.name, clip.speaker, clip.meta["corpus"]["voice"], clip.meta["corpus"]["language"], clip.frames / FPS)
-        for clip in clips
-    ]
-    blocks += [heading("All clips"), table(("clip", "speaker", "voice", "language", "seconds"), rows)]
+    rows = [(clip.name, clip.speaker, *_heard(clip.meta["corpus"]), clip.frames / FPS) for clip in clips]
+    blocks += [heading("All clips"), table(("clip", "speaker", "voice", "language", "conditions", "seconds"), rows)]
     (root / PAGE).write_text(page("A corpus of talking heads", blocks), encoding="utf-8")
     return root / PAGE
+
+
+def _heard(told: dict[str, Any]) -> tuple[str, str, str]:
+    conditions = ", ".join(told.get("conditions", ())) or "clean"
+    return f"{told['synthesiser']} {told['voice']}", told["language"], conditions
 
 
 def faces(clips: list[ClipFolder], most: int = 8) -> np.ndarray:

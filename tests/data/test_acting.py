@@ -7,7 +7,8 @@ import torch
 
 from visemix.data.acting import Style, act, manner, mouth_shapes, reconstruction_noise, style_for
 from visemix.data.phonemes import SOUNDS, Phone
-from visemix.data.utterance import utter, voice_for
+from visemix.data.utterance import utter
+from visemix.data.voices import voice_for
 from visemix.face import FACE
 from visemix.ops.audio import log_mel
 from visemix.types import Motion, Space, Subject

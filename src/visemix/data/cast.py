@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from visemix.data.acting import Style, style_for
 from visemix.data.patterns import BACKDROPS
-from visemix.data.utterance import Voice, voice_for
+from visemix.data.voices import Asked, Voice, voice_for
 from visemix.data.wardrobe import Garment, Hairdo
 from visemix.face import FaceModel, layout
 from visemix.face.shading import soft_light
@@ -93,7 +92,7 @@ def cast(
     face: FaceModel,
     language: str = "en",
     voice: str | None = None,
-    synthesiser: Literal["auto", "espeak", "formants"] = "auto",
+    synthesiser: Asked = "auto",
     *,
     unseen: bool = False,
 ) -> Person:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from rich.console import Console
 
+from visemix.data.acoustics import kinds_of
 from visemix.data.bars import Bars, listening, show_bars
 from visemix.data.sentences import languages
 from visemix.data.takes import Recipe, Take, make, person_of
-from visemix.data.utterance import voice_for
+from visemix.data.voices import Asked, voice_for
 from visemix.data.workers import Workers
 from visemix.face import FACE, FaceModel
 from visemix.types import VisemixError
 
-SPLITS, SYNTHESISERS = ("train", "test", "ood"), ("auto", "espeak", "formants")
+SPLITS, SYNTHESISERS = ("train", "test", "ood"), get_args(Asked)
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 
 
@@ -43,12 +44,14 @@ def corpus(
     face: Mapping[str, Any] | str = "toy",
     seed: int = 0,
     jobs: int = 1,
-    synthesiser: Literal["auto", "espeak", "formants"] = "auto",
+    synthesiser: Asked = "auto",
+    conditions: str = "clean",
     noise: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Made:
-    """Make a clip folder of every speaker; the same seed gives the same bytes, whatever the number of `jobs`.
+    """Make a clip folder of every speaker; the same seed gives the same bytes, whatever the number of `jobs`, on one
+    installation: which voices "auto" finds depends on it.
 
     "train" has a clip of each speaker. "test" has others, whom a model trained on "train" has not seen. "ood" has the
     speakers of "train" again, three times: speaking another language, heard with a voice of the other sex, singing.
@@ -57,10 +60,12 @@ def corpus(
         minutes: of each clip.
         size: pixels a side, a multiple of 16.
         language: one of `languages()`.
-        voice: "female", "male", or a voice by name, for everybody; by default women and men take turns.
+        voice: "female", "male", or a voice by name ("slt", "f2"), for everybody; by default women and men take turns.
         face: a part of the registry `FACE` whose expressions are known: `toy` or `ict`.
         jobs: clips at once, each in a process of its own.
-        synthesiser: "auto" takes espeak where the extra is installed.
+        synthesiser: "auto" takes turns between flite (English, recorded speakers) and espeak, where they are installed.
+        conditions: "clean", "all", or some of `acoustics.KINDS` with commas between: how sound is recorded, changing
+            every 20 s; and whether people hesitate. The truth stays exact.
         noise: keep the expression with the errors that a face model fitted to video has; the exact one, which is what
             is drawn, lies beside it in `truth.safetensors`.
 
@@ -69,6 +74,7 @@ def corpus(
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
     recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, overwrite)
+    recipe = replace(recipe, conditions=kinds_of(conditions))
     _check(recipe, speakers, split, jobs)
     todo = plan(recipe, speakers, split)
     console = console or Console(stderr=True)

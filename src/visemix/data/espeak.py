@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int16
 
-from visemix.data.phonemes import PAUSE, SOUNDS, Phone, spell
-from visemix.types import SAMPLE_RATE, VisemixError
+from visemix.data.phonemes import PAUSE, Phone, spell
+from visemix.data.transcript import cut_out, joined, share_out
+from visemix.types import VisemixError
 
 RATE, PITCH, RANGE = 1, 3, 4  # espeak's numbers of its parameters
 WORD, PHONEME, END = 1, 7, 5  # and of its events
 SYNCHRONOUS, PHONEME_EVENTS, IPA, STAY, UTF8 = 2, 1, 2, 0x8000, 1
 CLOSURES = tuple("ptk")  # stops whose event marks the burst: the closure is the silence before it
-SHORTEST_PAUSE = 0.06  # seconds; less of nothing belongs to the sound before
 # How espeak writes some sounds of Mandarin, and the letters of `SOUNDS` for them.
 RESPELT = {"s.": "ʂ", "i.": "ɨ", "i\u032a": "ɨ", "nɡ": "ŋ"}
 
@@ -88,17 +88,12 @@ def say(
     Raises:
         VisemixError: espeak is not installed, or does not know the voice.
     """
-    import soxr
-
     with _alone:
         wave, rate, marks = _synthesise(text, voice, {RATE: speed, PITCH: pitch, RANGE: range})
     phones = transcribe(marks, wave, rate)
     if not phones:
         raise VisemixError(f"espeak found nothing to say in '{text}'")
-    first, last = round(phones[0].start * rate), round(phones[-1].stop * rate)
-    sound = soxr.resample(wave[first:last].astype(np.float64), rate, SAMPLE_RATE)
-    moved = [Phone(p.symbol, p.start - first / rate, p.stop - first / rate, p.stress) for p in phones]
-    return sound / max(float(np.abs(sound).max()), 1e-9), moved
+    return cut_out(wave, rate, phones)
 
 
 def _synthesise(text: str, voice: str, parameters: dict[int, int]) -> tuple[Int16[np.ndarray, " S"], int, list[Mark]]:
@@ -177,7 +172,7 @@ def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> l
             word[-1] = (*word[-1][:2], start)
         word.append((letters, start, following.sample))
     phones += _word(word, rate)
-    return _joined(phones)
+    return joined(phones)
 
 
 def _letters(name: str) -> str:
@@ -203,21 +198,5 @@ def _word(parts: list[tuple[str, int, int]], rate: int) -> list[Phone]:
             phones.append(Phone(PAUSE, start / rate, stop / rate, 0.0))
             continue
         sounds, spelt = spelt[:count], spelt[count:]
-        usual = np.cumsum([0.0] + [SOUNDS[s.symbol].seconds for s in sounds])
-        edges = (start + (stop - start) * usual / usual[-1]) / rate
-        phones += [Phone(s.symbol, float(edges[k]), float(edges[k + 1]), s.stress) for k, s in enumerate(sounds)]
+        phones += share_out(sounds, start / rate, stop / rate)
     return phones
-
-
-def _joined(phones: list[Phone]) -> list[Phone]:
-    """Without empty phones, short pauses and gaps; from the first sound to the last."""
-    joined: list[Phone] = []
-    for phone in phones:
-        brief = phone.stop - phone.start < SHORTEST_PAUSE
-        if joined and (phone.symbol == PAUSE and (brief or joined[-1].symbol == PAUSE)):
-            joined[-1] = Phone(joined[-1].symbol, joined[-1].start, phone.stop, joined[-1].stress)
-        elif phone.stop > phone.start and (joined or phone.symbol != PAUSE):
-            if joined and joined[-1].stop != phone.start:
-                joined[-1] = Phone(joined[-1].symbol, joined[-1].start, phone.start, joined[-1].stress)
-            joined.append(phone)
-    return joined[:-1] if joined and joined[-1].symbol == PAUSE else joined

@@ -63,3 +63,10 @@ def compose_sentence(language: str, rng: np.random.Generator, size: str = "middl
             text, sound = text + mark, sound + ("" if mark.isspace() else "|")
     parts = tuple(part.strip() for part in sound.split("|") if part.strip())
     return Sentence(text[:1].upper() + text[1:], parts)
+
+
+def hesitation(language: str, rng: np.random.Generator) -> Sentence:
+    """What a speaker of the language says while thinking, by chance: "Um," or the like."""
+    known = phrase_book(language)["hesitations"]
+    text = list(known)[rng.integers(len(known))]
+    return Sentence(text[:1].upper() + text[1:] + ",", (known[text],))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from visemix.data.clips import FRAMES, LABELS, PHONEMES, describe_face, read_met
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
 from visemix.data.phonemes import write_phonemes
+from visemix.data.recordings import babble_of, recorded
 from visemix.data.scene import PLACE, Scene
 from visemix.data.sentences import languages
-from visemix.data.utterance import Utterance, Voice, utter, voice_for
+from visemix.data.utterance import Utterance, utter
+from visemix.data.voices import RECORDED, Asked, Voice, ruled, voice_for
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
@@ -58,11 +60,12 @@ class Recipe:
     size: int
     language: str
     voice: str | None
-    synthesiser: Literal["auto", "espeak", "formants"]
+    synthesiser: Asked
     face: dict[str, Any]
     seed: int
     noise: bool = False
     overwrite: bool = False
+    conditions: tuple[str, ...] = ()  # some of `acoustics.KINDS`
 
 
 def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: None) -> bool:
@@ -79,7 +82,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         person = person_of(recipe, take, face)
         words, manner = _seeds(recipe.seed, take)
         tell("speaks", 0, 1)
-        said = utter(recipe.seconds, _heard(recipe, take, person), words, singing=take.singing)
+        said, recordings = _recording(recipe, take, heard_in(recipe, take, person), words)
         frames = len(said.wave) // SAMPLES_PER_FRAME
         acted = act(said.phones, frames, person.style, face, manner)
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
@@ -96,7 +99,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
             if recipe.noise:
                 (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
                 tensors["expression"] = reconstruction_noise(tensors["expression"], face, manner)
-            write_data(part, take.clip, tensors, _meta(recipe, take, person, said), face, scene.background)
+            write_data(part, take.clip, tensors, _meta(recipe, take, person, said, recordings), face, scene.background)
     return True
 
 
@@ -118,11 +121,25 @@ def person_of(recipe: Recipe, take: Take, face: FaceModel) -> Person:
     return cast(take.number, seed, face, recipe.language, recipe.voice, recipe.synthesiser, unseen=take.unseen)
 
 
-def _heard(recipe: Recipe, take: Take, person: Person) -> Voice:
-    if take.voice is None and take.language == recipe.language:
-        return person.voice
-    wanted = take.voice or person.voice.name
-    return voice_for(person.seed, take.language, wanted, recipe.synthesiser)
+def heard_in(recipe: Recipe, take: Take, person: Person) -> Voice:
+    """Whose voice a take has: the person's own if it can say that, or else another of their sex."""
+    if take.voice is not None:
+        return voice_for(person.seed, take.language, take.voice, recipe.synthesiser)
+    own = person.voice
+    if own.synthesiser in RECORDED and (take.singing or take.language != own.language):  # which they cannot
+        return voice_for(person.seed, take.language, own.sex, ruled())
+    return own if take.language == own.language else voice_for(person.seed, take.language, own.name, recipe.synthesiser)
+
+
+def _recording(recipe: Recipe, take: Take, voice: Voice, seed: int) -> tuple[Utterance, list[dict[str, Any]]]:
+    kinds = recipe.conditions
+    fast = float(np.random.default_rng([seed, 8]).uniform(0.9, 1.1)) if "speed" in kinds else 1.0
+    said = utter(recipe.seconds, voice, seed, singing=take.singing, halting="hesitation" in kinds, speed=fast)
+    if not kinds:
+        return said, []
+    others: Asked = "auto" if recipe.synthesiser == "kokoro" else recipe.synthesiser  # three more of them would be slow
+    said, told = recorded(said, kinds, seed, babble_of(take.language, others))
+    return said, [{"speed": fast} | each for each in told]
 
 
 def _seeds(seed: int, take: Take) -> tuple[int, int]:
@@ -147,26 +164,30 @@ def _tensors(face: FaceModel, subject: Subject, said: Utterance) -> dict[str, Te
     }
 
 
-def _meta(recipe: Recipe, take: Take, person: Person, said: Utterance) -> dict[str, Any]:
-    heard = _heard(recipe, take, person)
+def _meta(
+    recipe: Recipe, take: Take, person: Person, said: Utterance, recordings: list[dict[str, Any]]
+) -> dict[str, Any]:
+    heard = heard_in(recipe, take, person)
     return {
         "speaker": person.name,
         "source": {"synthetic": "visemix corpus", "sha256": None},
         "corpus": _asked(recipe, take)
-        | {"voice": heard.name, "synthesiser": heard.synthesiser, "singing": take.singing, "text": said.text},
+        | {"voice": heard.name, "synthesiser": heard.synthesiser, "singing": take.singing, "text": said.text}
+        | {"recordings": recordings},
         "holdout": math.inf,  # nothing is estimated from any frame
         "fit": {"reprojection_px": 0.0, "inner_mouth_px": 0.0, "mouth_opening_r": 1.0},
     }
 
 
 def _asked(recipe: Recipe, take: Take) -> dict[str, Any]:
-    return {"seed": recipe.seed, "language": take.language, "noise": recipe.noise}
+    asked = {"seed": recipe.seed, "language": take.language, "noise": recipe.noise}
+    return asked | {"conditions": list(recipe.conditions)}
 
 
 def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:
     meta = read_meta(folder)
     asked = {"size": recipe.size, "frames": round(recipe.seconds * FPS), "face": describe_face(face)}
-    have = {key: meta[key] for key in asked}
+    have = {key: meta[key] for key in asked} | {"conditions": []}  # of which older clips say nothing
     for key, value in (asked | _asked(recipe, take)).items():
         old = (have | (meta.get("corpus") or {})).get(key)
         if old != value:
