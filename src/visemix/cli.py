@@ -76,6 +76,7 @@ def corpus(
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
     synthesiser: Annotated[str, typer.Option(help="auto, espeak or formants.")] = "auto",
     noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
+    manner: Annotated[str, typer.Option(help="Of speaking: drifting, or one of a few held.")] = "drifting",
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
@@ -96,6 +97,7 @@ def corpus(
         jobs=jobs,
         synthesiser=synthesiser,  # type: ignore[arg-type]
         noise=noise,
+        manner=manner,  # type: ignore[arg-type]
         overwrite=overwrite,
     )
     typer.echo(write_page(out))

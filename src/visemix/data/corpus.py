@@ -20,6 +20,7 @@ from visemix.face import FACE, FaceModel
 from visemix.types import VisemixError
 
 SPLITS, SYNTHESISERS = ("train", "test", "ood"), ("auto", "espeak", "formants")
+MANNERS = ("drifting", "held")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 
 
@@ -45,6 +46,7 @@ def corpus(
     jobs: int = 1,
     synthesiser: Literal["auto", "espeak", "formants"] = "auto",
     noise: bool = False,
+    manner: Literal["drifting", "held"] = "drifting",
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Made:
@@ -63,12 +65,14 @@ def corpus(
         synthesiser: "auto" takes espeak where the extra is installed.
         noise: keep the expression with the errors that a face model fitted to video has; the exact one, which is what
             is drawn, lies beside it in `truth.safetensors`.
+        manner: in what way sounds are made, which the sound does not tell: it drifts from second to second, or one of
+            a few is held for six to twelve seconds.
 
     Raises:
         VisemixError: a wish that cannot be met, or a clip that is there and was made otherwise.
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
-    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, overwrite)
+    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, manner, overwrite)
     _check(recipe, speakers, split, jobs)
     todo = plan(recipe, speakers, split)
     console = console or Console(stderr=True)
@@ -92,6 +96,8 @@ def _check(recipe: Recipe, speakers: int, split: str, jobs: int) -> None:
         raise VisemixError(f"no split '{split}'; choose {', '.join(SPLITS)}")
     if recipe.synthesiser not in SYNTHESISERS:
         raise VisemixError(f"no synthesiser '{recipe.synthesiser}'; choose {', '.join(SYNTHESISERS)}")
+    if recipe.manner not in MANNERS:
+        raise VisemixError(f"no manner '{recipe.manner}'; choose {', '.join(MANNERS)}")
     voice_for(0, recipe.language, recipe.voice, recipe.synthesiser)
     try:
         recipe.out.mkdir(parents=True, exist_ok=True)
