@@ -92,12 +92,23 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
 
 
+@torch.inference_mode()
+def features(encoder: AudioEncoder, speech: Speech) -> np.ndarray:
+    return torch.cat([piece.values for piece in listen(encoder, speech)], 1)[0].double().numpy()
+
+
+def around(rows: np.ndarray) -> np.ndarray:
+    """Each row with those before and after it."""
+    padded = np.pad(rows, ((AROUND, AROUND), (0, 0)), mode="edge")
+    return np.concatenate([padded[k : k + len(rows)] for k in range(2 * AROUND + 1)], 1)
+
+
 class Ridge:
     """The stand-in for a motion model: from features to opening and width, without any clip that it is asked about."""
 
     def __init__(self, encoder: AudioEncoder, clips: list[Real]) -> None:
         self.encoder, self.clips = encoder.eval(), clips
-        raw = [self._features(real.speech) for real in clips]
+        raw = [features(self.encoder, real.speech) for real in clips]
         everything = np.concatenate(raw)
         self.mean, self.spread = everything.mean(0), everything.std(0) + 1e-3 * everything.std()
         self.rows = [self._around(rows) for rows in raw]
@@ -107,15 +118,10 @@ class Ridge:
         if real.clip.name not in self.weights:
             self.weights[real.clip.name] = self._fit(real)
         weights, centre, mouth = self.weights[real.clip.name]
-        return (self._around(self._features(speech)) - centre) @ weights + mouth
-
-    @torch.inference_mode()
-    def _features(self, speech: Speech) -> np.ndarray:
-        return torch.cat([piece.values for piece in listen(self.encoder, speech)], 1)[0].double().numpy()
+        return (self._around(features(self.encoder, speech)) - centre) @ weights + mouth
 
     def _around(self, rows: np.ndarray) -> np.ndarray:
-        padded = np.pad((rows - self.mean) / self.spread, ((AROUND, AROUND), (0, 0)), mode="edge")
-        return np.concatenate([padded[k : k + len(rows)] for k in range(2 * AROUND + 1)], 1)
+        return around((rows - self.mean) / self.spread)
 
     def _fit(self, left_out: Real) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pairs = [

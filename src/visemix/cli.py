@@ -77,6 +77,7 @@ def corpus(
     synthesiser: Annotated[str, typer.Option(help="auto, espeak, flite, formants, kokoro.")] = "auto",
     conditions: Annotated[str, typer.Option(help="clean, all, or some, such as room,noise.")] = "clean",
     noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
+    manner: Annotated[str, typer.Option(help="Of speaking: drifting, or one of a few held.")] = "drifting",
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
@@ -98,6 +99,7 @@ def corpus(
         synthesiser=synthesiser,  # type: ignore[arg-type]
         conditions=conditions,
         noise=noise,
+        manner=manner,  # type: ignore[arg-type]
         overwrite=overwrite,
     )
     typer.echo(write_page(out))

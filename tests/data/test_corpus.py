@@ -165,6 +165,21 @@ def test_several_processes_give_the_same_bytes_as_one(tmp_path, face):
     assert other == ["ada_000"] and (tmp_path / "other/ada_000/clip.safetensors").read_bytes() != first
 
 
+def test_a_manner_is_held_where_it_is_asked_for_and_clips_of_another_or_of_older_mouths_are_named(tmp_path, face):
+    wish = {"speakers": 1, "minutes": 1 / 60, "size": 32, "synthesiser": "formants", "console": QUIET}
+    for manner in ("drifting", "held"):
+        corpus(tmp_path / manner, manner=manner, **wish)
+    drifting, held = (ClipFolder(tmp_path / manner / "ada_000") for manner in ("drifting", "held"))
+    assert torch.equal(drifting.tensor("wave"), held.tensor("wave"))
+    assert not torch.equal(drifting.tensor("expression"), held.tensor("expression"))
+    with pytest.raises(VisemixError, match="ada_000 exists with manner held, not drifting"):
+        corpus(tmp_path / "held", **wish)
+    meta = tmp_path / "held/ada_000/meta.yaml"
+    meta.write_text(meta.read_text().replace("acting: 2", "acting: 1"))
+    with pytest.raises(VisemixError, match="ada_000 exists with acting 1, not 2; pass --overwrite"):
+        corpus(tmp_path / "held", manner="held", **wish)
+
+
 def test_test_speakers_are_others_and_ood_ones_the_same_people_otherwise(tmp_path, face):
     seen, unseen, ood = (plan(recipe(tmp_path), 2, split) for split in ("train", "test", "ood"))
     assert [take.clip for take in seen] == ["ada_000", "ben_000"]

@@ -16,8 +16,17 @@ from visemix.data.rig import Rig
 from visemix.face import FaceModel
 from visemix.types import FPS
 
-REACH = 0.02  # seconds by which a sound's pull goes beyond its own time
+REACH = 0.03  # seconds by which a sound's pull goes beyond its own time
+LIPS_REACH = 0.06  # the same of rounding and spreading, which come early (Perkell & Matthies 1992) and outlast it
 Curves = dict[str, Float[np.ndarray, " T"]]
+# Strength, rounding, spread and smile, in units of their drift's spread.
+MANNERS = {
+    "mumbling": (-1.3, 0.0, -0.3, 0.0),
+    "clear": (1.3, 0.5, 0.3, 0.0),
+    "pouting": (0.0, 1.3, -1.0, -0.8),
+    "smiling": (0.0, -0.8, 1.0, 1.3),
+}
+VERSION = 2  # of how sounds move the mouth: clips of another are not mixed with these
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,9 @@ class Style:
     lag: float = 0.0  # seconds by which the mouth comes after the sound; negative, before
     asymmetry: float = 0.0  # more on the left, or (negative) on the right
     smile: float = 0.0  # of the mouth at rest
-    ajar: float = 0.0  # how far the lips are apart at rest
+    ajar: float = 0.0  # how far the jaw is down in pauses, as people's is (Ramanarayanan et al. 2013)
     freedom: float = 0.0  # 0: a sound always looks the same; 1: in as many ways as people's do
+    held: bool = False  # one of a few manners for seconds at a time; otherwise they drift
     brows: float = 0.3
     head: float = 1.0  # liveliness
     breath: float = 4.0  # seconds a breath takes
@@ -42,7 +52,7 @@ def style_for(rng: np.random.Generator) -> Style:
         lag=float(rng.uniform(-0.04, 0.0)),
         asymmetry=float(np.clip(0.12 * rng.standard_normal(), -0.25, 0.25)),
         smile=float(rng.uniform(0.0, 0.2)),
-        ajar=float(rng.uniform(0.0, 0.06)),
+        ajar=float(rng.uniform(0.0, 0.3)),
         freedom=1.0,
         brows=float(rng.uniform(0.15, 0.45)),
         head=float(rng.uniform(0.6, 1.3)),
@@ -71,13 +81,13 @@ def act(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, see
     rig = Rig(face)
     rng = np.random.default_rng([seed, 3])
     seconds = (np.arange(frames) + 0.5) / FPS
-    ways = manner(frames, style.freedom, rng)
+    ways = manner(frames, style.freedom, rng, held=style.held)
     shapes = mouth_shapes(phones, seconds - style.lag)
     stress = _stress(phones, seconds)
     curves = lip_actions(shapes, ways, style)
     curves["blink"] = _blinks(seconds, rng)
     curves["brow"] = style.brows * (stress + 0.6 * _drift(frames, 0.6, rng).clip(-0.5, 1.5))
-    expression = rig.seal(rig.perform(curves, style.asymmetry), shapes["seal"])
+    expression = rig.seal(rig.perform(curves, style.asymmetry), np.maximum(shapes["seal"], shapes["narrow"]))
     return Acted(torch.from_numpy(expression).float(), _head(seconds, stress, style, rng))
 
 
@@ -88,27 +98,33 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
     weighted by the pull. So sounds colour their neighbours, and short weak ones hardly show.
     """
     sounds = [SOUNDS[phone.symbol] for phone in phones]
-    middle = np.array([(p.start + p.stop) / 2 for p in phones])
-    half = np.array([(p.stop - p.start) / 2 for p in phones])
-    hold = np.array([sound.hold for sound in sounds])
-    away = np.abs(seconds[:, None] - middle) / (half + REACH)
-    pull = hold * np.exp(-1.5 * away**1.6)  # (T, phones)
-    pull = pull / (pull.sum(1, keepdims=True) + 1e-6)
+    pull, slow = (_pull(phones, seconds, reach) for reach in (REACH, LIPS_REACH))
     firm = np.array([1.0 if s.lips else 0.45 + 0.55 * p.stress for p, s in zip(phones, sounds, strict=True)])
     said = np.array([float(phone.symbol != PAUSE) for phone in phones])
     targets = {
         "open": np.array([s.open for s in sounds]) * firm * said,
-        "round": np.array([s.round for s in sounds]) * (0.4 + 0.6 * firm),
-        "spread": np.array([s.spread for s in sounds]) * firm,
+        "narrow": np.array([s.narrow for s in sounds]),
+        "bare": np.array([s.bare for s in sounds]) * firm,
         "tongue": np.array([s.tongue for s in sounds]),
         "puff": np.array([float(s.lips == "seal" and s.kind == "stop") for s in sounds]),
         "speech": said,
     }
     curves = {name: pull @ target for name, target in targets.items()}
+    curves["round"] = slow @ (np.array([s.round for s in sounds]) * (0.4 + 0.6 * firm))
+    curves["spread"] = slow @ (np.array([s.spread for s in sounds]) * firm)
     for name in ("seal", "bite"):
         share = pull[:, [sound.lips == name for sound in sounds]].sum(1)
         curves[name] = _rise((share - 0.3) / 0.4)  # lips meet, or they do not
     return curves
+
+
+def _pull(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach: float) -> Float[np.ndarray, "T P"]:
+    """How strongly each sound shapes the mouth at each time; shares, of about 1 in all."""
+    middle = np.array([(p.start + p.stop) / 2 for p in phones])
+    half = np.array([(p.stop - p.start) / 2 for p in phones])
+    away = np.abs(seconds[:, None] - middle) / (half + reach)
+    pull = np.array([SOUNDS[p.symbol].hold for p in phones]) * np.exp(-1.5 * away**1.6)
+    return pull / (pull.sum(1, keepdims=True) + 1e-6)  # type: ignore[no-any-return]
 
 
 def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
@@ -119,13 +135,13 @@ def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
     rounded = shapes["round"] * style.amplitude * ways["rounding"]
     free, flat = 1 - shapes["seal"], (1 - rounded).clip(0)
     return {
-        "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.5 * shapes["bite"]),
+        "jaw": opened * (1 - 0.35 * rounded.clip(0, 1)) * (1 - 0.8 * shapes["bite"]),
         "funnel": rounded * (0.2 + 0.7 * shapes["open"]) * free,
         "pucker": rounded * (1 - 0.35 * shapes["open"]),
         "spread": (shapes["spread"] * style.amplitude + 0.25 * talking * ways["spread"]).clip(0) * flat,
         "smile": (style.smile + 0.25 * ways["smile"] + 0.15 * shapes["spread"]).clip(0) * (1 - 0.7 * rounded).clip(0),
-        "lower": 0.25 * shapes["spread"] * free,
-        "upper": (0.5 * shapes["bite"] + 0.12 * shapes["spread"]) * free,
+        "lower": (0.5 * shapes["bare"] + 0.25 * shapes["spread"]) * free,
+        "upper": (0.2 * shapes["bite"] + 0.4 * shapes["bare"] + 0.12 * shapes["spread"]) * free,
         "bite": shapes["bite"],
         "press": 0.6 * shapes["seal"],
         "puff": 0.2 * shapes["puff"] * shapes["seal"],
@@ -133,15 +149,24 @@ def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
     }
 
 
-def manner(frames: int, freedom: float, rng: np.random.Generator) -> Curves:
-    """Slowly changing ways to say the same: factors for opening and rounding, amounts of spread and smile."""
-    drifts = {name: freedom * _drift(frames, 1.0, rng) for name in ("strength", "rounding", "spread", "smile")}
-    return {
-        "strength": np.exp(0.32 * drifts["strength"]),
-        "rounding": np.exp(0.3 * drifts["rounding"]),
-        "spread": drifts["spread"],
-        "smile": drifts["smile"],
-    }
+def manner(frames: int, freedom: float, rng: np.random.Generator, *, held: bool = False) -> Curves:
+    """Slowly changing ways to say the same: factors for opening and rounding, amounts of spread and smile.
+
+    They drift, each on its own, or are `held`: one of `MANNERS` for six to twelve seconds, then another.
+    """
+    drawn = _held(frames, rng) if held else np.stack([_drift(frames, 1.0, rng) for _ in range(4)], 1)
+    strength, rounding, spread, smile = freedom * drawn.T
+    return {"strength": np.exp(0.32 * strength), "rounding": np.exp(0.3 * rounding), "spread": spread, "smile": smile}
+
+
+def _held(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "T 4"]:
+    drawn, last, start = np.empty((frames, 4)), -1, 0
+    while start < frames:
+        last = int(rng.choice([k for k in range(len(MANNERS)) if k != last]))
+        stop = start + round(rng.uniform(6.0, 12.0) * FPS)
+        drawn[start:stop] = list(MANNERS.values())[last]
+        start = stop
+    return gaussian_filter1d(drawn, 0.1 * FPS, axis=0, mode="nearest")  # nobody changes from frame to frame
 
 
 def reconstruction_noise(

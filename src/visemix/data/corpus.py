@@ -21,6 +21,7 @@ from visemix.face import FACE, FaceModel
 from visemix.types import VisemixError
 
 SPLITS, SYNTHESISERS = ("train", "test", "ood"), get_args(Asked)
+MANNERS = ("drifting", "held")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 
 
@@ -47,6 +48,7 @@ def corpus(
     synthesiser: Asked = "auto",
     conditions: str = "clean",
     noise: bool = False,
+    manner: Literal["drifting", "held"] = "drifting",
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Made:
@@ -68,12 +70,14 @@ def corpus(
             every 20 s; and whether people hesitate. The truth stays exact.
         noise: keep the expression with the errors that a face model fitted to video has; the exact one, which is what
             is drawn, lies beside it in `truth.safetensors`.
+        manner: in what way sounds are made, which the sound does not tell: it drifts from second to second, or one of
+            a few is held for six to twelve seconds.
 
     Raises:
         VisemixError: a wish that cannot be met, or a clip that is there and was made otherwise.
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
-    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, overwrite)
+    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, manner, overwrite)
     recipe = replace(recipe, conditions=kinds_of(conditions))
     _check(recipe, speakers, split, jobs)
     todo = plan(recipe, speakers, split)
@@ -98,6 +102,8 @@ def _check(recipe: Recipe, speakers: int, split: str, jobs: int) -> None:
         raise VisemixError(f"no split '{split}'; choose {', '.join(SPLITS)}")
     if recipe.synthesiser not in SYNTHESISERS:
         raise VisemixError(f"no synthesiser '{recipe.synthesiser}'; choose {', '.join(SYNTHESISERS)}")
+    if recipe.manner not in MANNERS:
+        raise VisemixError(f"no manner '{recipe.manner}'; choose {', '.join(MANNERS)}")
     voice_for(0, recipe.language, recipe.voice, recipe.synthesiser)
     try:
         recipe.out.mkdir(parents=True, exist_ok=True)

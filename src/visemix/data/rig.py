@@ -35,7 +35,7 @@ ARKIT: Layout = {
     "spread": {"mouthStretch_*": 0.7},
     "upper": {"mouthUpperUp_*": 0.6},
     "lower": {"mouthLowerDown_*": 0.7},
-    "bite": {"mouthRollLower": 0.5},
+    "bite": {"mouthRollLower": 0.25},
     "puff": {"cheekPuff_*": 0.5},
     "brow": {"browInnerUp_*": 0.6, "browOuterUp_*": 0.6},
     "blink": {"eyeBlink_*": 1.0},

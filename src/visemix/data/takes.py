@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from visemix.data.acting import act, reconstruction_noise
+from visemix.data.acting import VERSION, act, reconstruction_noise
 from visemix.data.cast import Person, cast
 from visemix.data.clips import FRAMES, LABELS, PHONEMES, describe_face, read_meta
 from visemix.data.clipwriter import whole_folder, write_data
@@ -64,6 +64,7 @@ class Recipe:
     face: dict[str, Any]
     seed: int
     noise: bool = False
+    manner: Literal["drifting", "held"] = "drifting"
     overwrite: bool = False
     conditions: tuple[str, ...] = ()  # some of `acoustics.KINDS`
 
@@ -80,11 +81,12 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         return False
     with _one_thread():
         person = person_of(recipe, take, face)
-        words, manner = _seeds(recipe.seed, take)
+        words, ways = _seeds(recipe.seed, take)
+        style = replace(person.style, held=recipe.manner == "held")
         tell("speaks", 0, 1)
         said, recordings = _recording(recipe, take, heard_in(recipe, take, person), words)
         frames = len(said.wave) // SAMPLES_PER_FRAME
-        acted = act(said.phones, frames, person.style, face, manner)
+        acted = act(said.phones, frames, style, face, ways)
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
         scene = Scene(face, person, recipe.size)
         with whole_folder(folder, recipe.overwrite) as part:
@@ -98,7 +100,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
             tensors = _tensors(face, subject, said)
             if recipe.noise:
                 (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
-                tensors["expression"] = reconstruction_noise(tensors["expression"], face, manner)
+                tensors["expression"] = reconstruction_noise(tensors["expression"], face, ways)
             write_data(part, take.clip, tensors, _meta(recipe, take, person, said, recordings), face, scene.background)
     return True
 
@@ -180,8 +182,8 @@ def _meta(
 
 
 def _asked(recipe: Recipe, take: Take) -> dict[str, Any]:
-    asked = {"seed": recipe.seed, "language": take.language, "noise": recipe.noise}
-    return asked | {"conditions": list(recipe.conditions)}
+    asked = {"seed": recipe.seed, "language": take.language, "noise": recipe.noise, "manner": recipe.manner}
+    return asked | {"conditions": list(recipe.conditions), "acting": VERSION}
 
 
 def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:
