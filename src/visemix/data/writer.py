@@ -26,6 +26,7 @@ from visemix.types import FPS, SAMPLE_RATE, VisemixError
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 H264 = "libx264"
+SMALL = 64  # pixels: of smaller pictures x264's look-ahead reads memory that nobody wrote, and the bytes change with it
 KEYFRAMES = 10  # of a seekable video, one in so many stands alone
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class VideoWriter:
         if self._seekable:
             context.gop_size, context.thread_count = KEYFRAMES, 1
             self._options |= {"g": str(KEYFRAMES), "bf": "0", "sc_threshold": "0"}
-        if self._causal and self._video.codec.name == H264:
+        if self._video.codec.name == H264 and (self._causal or min(height, width) < SMALL):
             self._options |= {"rc-lookahead": "0", "bf": "0"}
         self._video.options = self._options
         if self._samples is not None:
