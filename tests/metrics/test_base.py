@@ -8,7 +8,6 @@ from visemix.metrics import (
     View,
     articulation,
     as_bytes,
-    avproxy,
     cpbd,
     landmark_distance,
     learned,
@@ -20,6 +19,7 @@ from visemix.metrics import (
     sync,
 )
 from visemix.nn import lpips
+from visemix.ops import avlag
 from visemix.ops.frechet import frechet
 from visemix.ops.ssim import ssim
 
@@ -96,7 +96,7 @@ def synced(first, second):
 
 FORMULAS = {  # the pure function that a metric's number comes from; `_face` and `_norm` variants share it
     "av_offset": sync.compare,
-    "avproxy": avproxy.compare,
+    "avproxy": avlag.compare,
     "cpbd": cpbd,
     "csim": learned.likeness,
     "fid": frechet,
