@@ -220,3 +220,11 @@ def test_an_example_brings_the_sound_that_the_encoder_hears_around_it(tmp_path, 
     speech = next(iter(data.train_dataloader())).speech
     assert (speech.frames, speech.before.shape[1], speech.after.shape[1]) == (4, 3 * 640, 640)
     assert data.lips and not data_for(cfg, model, "render").lips
+
+
+def test_windows_on_a_grid_are_for_stages_that_hear_and_a_renderer_sees_every_frame(tmp_path, face):
+    make(tmp_path / "anna", face, frames=40)
+    data = {"name": "clips", "root": str(tmp_path), "holdout": 0.2, "grid": 10}
+    cfg = complete(config(tmp_path, data=data))
+    model = TalkingFace.from_config(cfg)
+    assert (data_for(cfg, model, "motion").grid, data_for(cfg, model, "render").grid) == (10, 1)

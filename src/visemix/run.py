@@ -184,6 +184,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data.gallery = model.render.gallery if data.frames else 0
     mute = stage == "render" and not model.listening  # a silent clip can still be painted
     data.speech = getattr(data, "speech", True) and not mute
+    data.grid = 1 if mute else getattr(data, "grid", 1)  # it spares hearing, and would hide most frames
     data.lips, data.context = stage != "render", model.audio.context
     data.setup("fit")
     people = getattr(data, "speakers", []) if stage == "render" and model.render.personal else []

@@ -64,7 +64,7 @@ class ClipsModule(DataModule):
         val_speakers: people who are in validation only, with all of their clips.
         target: a folder of one person's clips, which a post-net adapts to; used in that stage alone.
         grid: training windows begin at multiples of this many frames: with a `cached` encoder, windows that come again
-            are not heard anew.
+            are not heard anew. A stage that hears nothing takes them anywhere.
         align: move the sound of each clip by the lag that `prepare` found between it and the lips, so that what is
             heard and what is seen belong together. Scores are of the recording as it is.
         frames: also load the pictures; motion models do without.
