@@ -70,7 +70,7 @@ def chained(pieces: Sequence[Said]) -> Said:
     for wave, sounds in pieces:
         start = samples / SAMPLE_RATE
         for phone in sounds:
-            moved = Phone(phone.symbol, phone.start + start, phone.stop + start, phone.stress)
+            moved = phone.later(start)
             if phones and phones[-1].symbol == moved.symbol == PAUSE:
                 phones[-1] = Phone(PAUSE, phones[-1].start, moved.stop, 0.0)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,9 @@ class Phone:
     start: float
     stop: float
     stress: float
+
+    def later(self, seconds: float) -> Phone:
+        return replace(self, start=self.start + seconds, stop=self.stop + seconds)
 
 
 @dataclass(frozen=True)

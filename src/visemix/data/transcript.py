@@ -46,8 +46,7 @@ def cut_out(wave: np.ndarray, rate: int, phones: Sequence[Phone]) -> tuple[Float
     """A synthesiser's sound (any scale, `rate` Hz) from the first phone to the last, at 16 kHz, of peak 1."""
     first, last = round(phones[0].start * rate), round(phones[-1].stop * rate)
     sound = soxr.resample(wave[first:last].astype(np.float64), rate, SAMPLE_RATE)
-    moved = [replace(p, start=p.start - first / rate, stop=p.stop - first / rate) for p in phones]
-    return sound / max(float(np.abs(sound).max()), 1e-9), moved
+    return sound / max(float(np.abs(sound).max()), 1e-9), [p.later(-first / rate) for p in phones]
 
 
 def scaled(

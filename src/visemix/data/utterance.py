@@ -62,7 +62,7 @@ def utter(
             size = next(iter(SIZES[SIZES.index(size) + 1 :]), None)  # a shorter one may fit
             continue
         wave[start : start + len(said)] += PEAK * said
-        phones += [replace(p, start=p.start + time, stop=p.stop + time) for p in sounds]
+        phones += [p.later(time) for p in sounds]
         texts.append(text)
         time = start / SAMPLE_RATE + len(said) / SAMPLE_RATE + rng.uniform(0.3, 0.9)
         size = str(rng.choice(SIZES, p=(0.3, 0.35, 0.25, 0.1)))

@@ -160,7 +160,7 @@ def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing:
         wave, sounds = espeak.say(word, name, speed=speed, pitch=flat, range=0)
         wave, sounds = stretch(wave, sounds, [HELD if _is_vowel(p) else 1.2 for p in sounds])
         start = phones[-1].stop if phones else 0.0
-        phones += [replace(p, start=p.start + start, stop=p.stop + start) for p in sounds]
+        phones += [p.later(start) for p in sounds]
         waves.append(wave)
     return np.concatenate(waves), phones
 
