@@ -84,7 +84,8 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         words, ways = _seeds(recipe.seed, take)
         style = replace(person.style, held=recipe.manner == "held")
         tell("speaks", 0, 1)
-        said, recordings = _recording(recipe, take, heard_in(recipe, take, person), words)
+        voice = heard_in(recipe, take, person)
+        said, recordings = _recording(recipe, take, voice, words)
         frames = len(said.wave) // SAMPLES_PER_FRAME
         acted = act(said.phones, frames, style, face, ways)
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
@@ -101,7 +102,8 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
             if recipe.noise:
                 (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
                 tensors["expression"] = reconstruction_noise(tensors["expression"], face, ways)
-            write_data(part, take.clip, tensors, _meta(recipe, take, person, said, recordings), face, scene.background)
+            meta = {"speaker": person.name} | _meta(recipe, take, voice, said, recordings)
+            write_data(part, take.clip, tensors, meta, face, scene.background)
     return True
 
 
@@ -167,11 +169,9 @@ def _tensors(face: FaceModel, subject: Subject, said: Utterance) -> dict[str, Te
 
 
 def _meta(
-    recipe: Recipe, take: Take, person: Person, said: Utterance, recordings: list[dict[str, Any]]
+    recipe: Recipe, take: Take, heard: Voice, said: Utterance, recordings: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    heard = heard_in(recipe, take, person)
     return {
-        "speaker": person.name,
         "source": {"synthetic": "visemix corpus", "sha256": None},
         "corpus": _asked(recipe, take)
         | {"voice": heard.name, "synthesiser": heard.synthesiser, "singing": take.singing, "text": said.text}
