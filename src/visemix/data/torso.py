@@ -6,7 +6,7 @@ Each frame is laid on the reference by what the frame before it was moved by, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 from torch import Tensor
 
 from visemix.data.labels import Label
+from visemix.face.appearance import Frames, Labels
 from visemix.face.refine import one_core
 from visemix.face.unwrap import opencv
-
-Pictures = Callable[[Sequence[int]], Tensor]  # numbers of frames → their pictures, or their labels
 
 FREE = 0.06  # of the side: this far from the head a pixel is surely not moved by it; nearer it counts less
 PLAIN = 40.0  # change of brightness over a few pixels from which on flow is believed
@@ -34,8 +33,8 @@ AT_ONCE = 20  # frames in memory
 
 @torch.no_grad()
 def torso_motion(
-    frames: Pictures,
-    labels: Pictures,
+    frames: Frames,
+    labels: Labels,
     camera: Float[Tensor, "3"],
     pose: Float[Tensor, "T 6"],
     present: Bool[Tensor, " T"],
@@ -45,7 +44,7 @@ def torso_motion(
     """Where the torso of each frame is, against one frame in which the head is as it mostly is.
 
     Args:
-        frames, labels: UInt8 pictures (n, 3, H, W) and `Label`s (n, H, W) of the frames asked for.
+        frames, labels: give the pictures and the `Label`s of frames by their numbers.
         camera: focal length and centre, pixels.
         pose: of the head; says which frame is the reference.
         present: the frames with a face.
@@ -84,7 +83,7 @@ def _calm(numbers: Float[np.ndarray, "t 4"]) -> Float[np.ndarray, "t 4"]:
     return gaussian_filter1d(numbers, CALM, axis=0, mode="nearest")  # type: ignore[no-any-return]
 
 
-def _each(order: range, frames: Pictures, labels: Pictures) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _each(order: range, frames: Frames, labels: Labels) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Frames in an order; read forwards, some at once, because a video is slow to go back in."""
     for start in range(0, len(order), AT_ONCE):
         some = sorted(order[start : start + AT_ONCE])
