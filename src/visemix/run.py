@@ -13,6 +13,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
+from visemix.audio.concat import chosen_of
 from visemix.audio.extras import NotInstalled
 from visemix.config import compose, config_root, find_experiment, part, signature
 from visemix.data import DATA
@@ -256,8 +257,7 @@ def heard(audio: Mapping[str, Any]) -> dict[str, Any]:
     if audio["name"] == "cached":
         return heard(audio["base"])
     if audio["name"] == "concat":
-        parts = {key: {"name": key} | options for key, options in sorted(audio["parts"].items()) if options is not None}
-        return {"name": "concat"} | {key: heard(options) for key, options in parts.items()}
+        return {"name": "concat"} | {key: heard(options) for key, options in chosen_of(audio["parts"]).items()}
     options = AUDIO.check(audio)
     return {"name": audio["name"]} | {key: options[key] for key in MEANING if key in options}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ class Concat(AudioEncoder):
 
     def __init__(self, *, parts: dict[str, Any]) -> None:
         super().__init__()
-        chosen = {key: {"name": key, **options} for key, options in sorted(parts.items()) if options is not None}
+        chosen = chosen_of(parts)
         if not chosen:
             raise VisemixError("audio 'concat' has nothing to put side by side; name encoders under audio.parts")
         self.parts = nn.ModuleDict({key: AUDIO.build(options) for key, options in chosen.items()})
@@ -48,6 +48,15 @@ class Concat(AudioEncoder):
         streams = [_pieces(part, speech) for part in self._encoders]
         for rows in zip(*streams, strict=True):
             yield AudioFeatures(torch.cat(rows, -1))
+
+
+def chosen_of(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The encoders that are not left out, in the order of their features, each with its name.
+
+    >>> chosen_of({"mel": {}, "hubert": None, "low": {"name": "mel", "bands": 20}})
+    {'low': {'name': 'mel', 'bands': 20}, 'mel': {'name': 'mel'}}
+    """
+    return {key: {"name": key, **options} for key, options in sorted(parts.items()) if options is not None}
 
 
 def _pieces(part: AudioEncoder, speech: Speech) -> Iterator[torch.Tensor]:
