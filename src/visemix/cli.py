@@ -74,10 +74,11 @@ def corpus(
     face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
     seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
     jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
-    synthesiser: Annotated[str, typer.Option(help="auto, espeak, flite, formants, kokoro.")] = "auto",
+    synthesiser: Annotated[str, typer.Option(help="auto, all, espeak, flite, formants, kokoro.")] = "auto",
     conditions: Annotated[str, typer.Option(help="clean, all, or some, such as room,noise.")] = "clean",
     noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
     manner: Annotated[str, typer.Option(help="Of speaking: drifting, or one of a few held.")] = "drifting",
+    pictures: Annotated[bool, typer.Option(help="Draw them; motion is learned without.")] = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
@@ -100,6 +101,7 @@ def corpus(
         conditions=conditions,
         noise=noise,
         manner=manner,  # type: ignore[arg-type]
+        pictures=pictures,
         overwrite=overwrite,
     )
     typer.echo(write_page(out))
@@ -117,7 +119,7 @@ def fit(experiment: Experiment, overrides: Overrides = None) -> None:
 
 @app.command()
 def generate(
-    run: Annotated[Path, typer.Argument(help="Run folder that fit printed, or its model.safetensors.")],
+    run: Annotated[Path, typer.Argument(help="Run folder that fit printed, its model.safetensors, or starter.")],
     audio: Annotated[Path, typer.Option(help="Speech: any sound or video file.")],
     target: Annotated[Path, typer.Option(help="Who says it: a prepared clip, or a video.")],
     out: Annotated[Path, typer.Option(help="The video to write, .mp4.")],

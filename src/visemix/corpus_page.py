@@ -39,8 +39,10 @@ def write_page(root: str | Path) -> Path:
             f"minutes, {size / 1e6:.1f} MB. Nothing here is a real person. Phonemes, expression, pose, light and the "
             "masks of head and torso are known exactly; they lie beside the pictures."
         ),
-        picture(faces(clips), "everybody, and what is head (light), torso and background"),
     ]
+    filmed = [clip for clip in clips if clip.has_pictures]
+    if filmed:
+        blocks.append(picture(faces(filmed), "everybody, and what is head (light), torso and background"))
     for clip in clips[:CLIPS]:
         told = clip.meta["corpus"]
         words = "sings" if told["singing"] else "says"
@@ -78,18 +80,18 @@ def mouth_opening(clip: ClipFolder, face: FaceModel) -> Float[Tensor, " T"]:
 
 
 def strip(clip: ClipFolder, face: FaceModel) -> str:
-    """The seconds around a clip's middle: pictures, waveform, phonemes and mouth opening over one axis, as SVG."""
+    """The seconds around a clip's middle: pictures if any, waveform, phonemes and mouth opening on one axis, as SVG."""
     frames = min(clip.frames, round(SHOWN * FPS))
     start = max(0, (clip.frames - frames) // 2)
     began, seconds = start / FPS, frames / FPS
-    side = WIDTH / FRAMES
+    side = WIDTH / FRAMES if clip.has_pictures else 0.0
     wave_at, sounds_at, curve_at, high = side + 34, side + 64, side + 98, 90
 
     def across(time: float) -> float:
         return (time - began) / seconds * WIDTH
 
     parts = []
-    for n in range(FRAMES):
+    for n in range(FRAMES if clip.has_pictures else 0):
         k = min(start + int((n + 0.5) / FRAMES * frames), clip.frames - 1)
         pixels = clip.pictures.frames([k])[0].permute(1, 2, 0).contiguous().numpy()
         source = base64.b64encode(png(pixels)).decode()

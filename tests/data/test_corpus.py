@@ -10,7 +10,8 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from visemix.data import ClipFolder, Label, flite
+from visemix.corpus_page import write_page
+from visemix.data import DATA, ClipFolder, Label, flite, kokoro, voices
 from visemix.data.cast import cast
 from visemix.data.corpus import corpus, plan
 from visemix.data.scene import FINER, Scene
@@ -175,8 +176,8 @@ def test_a_manner_is_held_where_it_is_asked_for_and_clips_of_another_or_of_older
     with pytest.raises(VisemixError, match="ada_000 exists with manner held, not drifting"):
         corpus(tmp_path / "held", **wish)
     meta = tmp_path / "held/ada_000/meta.yaml"
-    meta.write_text(meta.read_text().replace("acting: 2", "acting: 1"))
-    with pytest.raises(VisemixError, match="ada_000 exists with acting 1, not 2; pass --overwrite"):
+    meta.write_text(meta.read_text().replace("acting: 3", "acting: 2"))
+    with pytest.raises(VisemixError, match="ada_000 exists with acting 2, not 3; pass --overwrite"):
         corpus(tmp_path / "held", manner="held", **wish)
 
 
@@ -277,3 +278,38 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(VisemixError, match=r"cannot write to .*file/c"):
         corpus(tmp_path / "file/c", speakers=1, minutes=0.02, console=QUIET)
+
+
+def test_a_clip_without_pictures_says_and_does_the_same_and_is_refused_where_they_are_wanted(tmp_path, face):
+    wish = {"speakers": 1, "minutes": 1 / 20, "size": 32, "seed": 4, "synthesiser": "formants", "console": QUIET}
+    corpus(tmp_path / "shown", **wish)
+    corpus(tmp_path / "bare", pictures=False, **wish)
+    shown, bare = (bytes_of(tmp_path / each / "ada_000") for each in ("shown", "bare"))
+    assert set(shown) - set(bare) == {"frames.mp4", "labels.safetensors", "background.png"}
+    for name in ("clip.safetensors", "sound.flac", "phonemes.csv"):
+        assert shown[name] == bare[name]
+    clip = ClipFolder(tmp_path / "bare/ada_000", face)
+    assert not clip.has_pictures and not clip.has_labels and clip.size == 32
+    assert clip.clip(range(5, 15), footage=False).motion.values.shape[1] == 10
+    with pytest.raises(VisemixError, match=r"bare.ada_000 has no pictures \(visemix corpus --no-pictures\)"):
+        clip.footage([0])
+    learning = DATA.build({"name": "clips", "root": str(tmp_path / "bare"), "holdout": 0.4, "frames": True}, face)
+    with pytest.raises(VisemixError, match=r"no clip in .*bare can be trained on: ada_000 has no pictures"):
+        learning.setup("fit")
+    learning = DATA.build({"name": "clips", "root": str(tmp_path / "bare"), "holdout": 0.4, "frames": False}, face)
+    learning.setup("fit")
+    assert len(learning.train_spans[0]) == 65
+    with pytest.raises(VisemixError, match="ada_000 exists with pictures False, not True; pass --overwrite"):
+        corpus(tmp_path / "bare", **wish)
+    assert corpus(tmp_path / "shown", **wish).kept == ["ada_000"]
+    page = write_page(tmp_path / "bare").read_text()
+    assert "<image " not in page and 'class="open"' in page
+
+
+def test_all_voices_take_the_slow_ones_in_where_they_are_installed(monkeypatch):
+    monkeypatch.setattr(kokoro, "installed", lambda: True)
+    monkeypatch.setattr(flite, "installed", lambda: True)
+    assert voices.able("en")[:-1] == ["flite"] and voices.able("en", slow=True)[:-1] == ["flite", "kokoro"]
+    assert len(voices.able("de", slow=True)) == 1
+    families = {voices.voice_for(seed, synthesiser="all").synthesiser for seed in range(30)}
+    assert {"flite", "kokoro"} < families and "kokoro" not in {voices.voice_for(s).synthesiser for s in range(30)}

@@ -26,7 +26,7 @@ MANNERS = {
     "pouting": (0.0, 1.3, -1.0, -0.8),
     "smiling": (0.0, -0.8, 1.0, 1.3),
 }
-VERSION = 2  # of how sounds move the mouth: clips of another are not mixed with these
+VERSION = 3  # of how sounds move the mouth: clips of another are not mixed with these
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def style_for(rng: np.random.Generator) -> Style:
     """A speaker's style by chance."""
     return Style(
         amplitude=float(np.exp(np.clip(0.1 * rng.standard_normal(), -0.25, 0.25))),
-        lag=float(rng.uniform(-0.04, 0.0)),
+        lag=float(rng.uniform(-0.02, 0.02)),
         asymmetry=float(np.clip(0.12 * rng.standard_normal(), -0.25, 0.25)),
         smile=float(rng.uniform(0.0, 0.2)),
         ajar=float(rng.uniform(0.0, 0.3)),

@@ -5,7 +5,7 @@ meta.yaml           what it is, where it came from, how well it was fitted, in w
                     how far its sound is from its lips (`lip_sync`, as `lipsync.py` says)
 clip.safetensors    identity, expression, pose, camera, light, albedo, landmarks; the torso's motion where it is known
 sound.flac          what is heard: 16 kHz mono, 16 bits
-frames.mp4          the square pictures, any of which is found in a few steps
+frames.mp4          the square pictures, any of which is found in a few steps; none if meta.yaml says `pictures: false`
 labels.safetensors  which pixels are head, torso and background; only where that is known
 background.png      the place without the person; with the labels
 phonemes.csv        which sounds are spoken when; only where that is known
@@ -37,8 +37,10 @@ FORMAT = 2
 LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
 BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
+PICTURES = "pictures"  # False in the `meta.yaml` of clips that have sound and motion alone
 TORSO = "torso"  # a tensor that clips may lack: its motion
 PARSE = "prepare it again with --scene mediapipe --overwrite"
+NO_PICTURES = "has no pictures (visemix corpus --no-pictures): motion is learned from it, and nothing painted"
 UNKNOWN_WORDS = f"has no {PHONEMES}: nobody knows which sounds are spoken in it; take clips of visemix corpus"
 
 
@@ -58,7 +60,8 @@ class ClipFolder:
     def __init__(self, path: str | Path, face: FaceModel | None = None) -> None:
         self.path = Path(path)
         self.meta = read_meta(self.path)
-        for file in (TENSORS, FRAMES, SOUND):
+        self.has_pictures = bool(self.meta.get(PICTURES, True))
+        for file in (TENSORS, FRAMES, SOUND) if self.has_pictures else (TENSORS, SOUND):
             if not (self.path / file).is_file():
                 raise VisemixError(f"{self.path} lacks {file}; prepare the clip again with --overwrite")
         if face is not None:
@@ -169,7 +172,13 @@ class ClipFolder:
         return Clip(speech, motion, subject, video, self.sounds(int(index[0]), len(index)) if sounds else None)
 
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
-        """Pictures, RGB in [0, 1]."""
+        """Pictures, RGB in [0, 1].
+
+        Raises:
+            VisemixError: the clip was made without them (`has_pictures` tells).
+        """
+        if not self.has_pictures:
+            raise VisemixError(f"{self.path} {NO_PICTURES}")
         return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
 
     def labels(self, frames: Sequence[int]) -> UInt8[Tensor, "n size size"]:

@@ -22,6 +22,7 @@ from visemix.data.clips import (
     LABELS,
     LANDMARK_UNITS,
     META,
+    PICTURES,
     SOUND,
     TENSORS,
     TORSO,
@@ -108,12 +109,15 @@ def write_data(
 ) -> None:
     """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already.
 
-    `background` where the place without the person is known; otherwise it is estimated where there are labels.
+    `background` where the place without the person is known; otherwise it is estimated where there are labels. A
+    folder without pictures has `pictures` false in `meta`, and `size`, in whose pixels its landmarks are.
     """
     rest: dict[str, Any] = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech"}
     rest |= {"holdout": 0.0, "notes": []} | dict(meta)
     pictures = FrameFile(part / FRAMES)
-    frames, size = len(pictures), pictures.frames([0]).shape[-1]
+    filmed = rest.get(PICTURES, True)
+    frames = len(pictures) if filmed else len(tensors["expression"])
+    size = pictures.frames([0]).shape[-1] if filmed else rest["size"]
     shapes = {
         "wave": (frames * SAMPLES_PER_FRAME,),
         "identity": (face.identity.shape[-1],),

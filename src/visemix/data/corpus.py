@@ -49,6 +49,7 @@ def corpus(
     conditions: str = "clean",
     noise: bool = False,
     manner: Literal["drifting", "held"] = "drifting",
+    pictures: bool = True,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Made:
@@ -65,20 +66,23 @@ def corpus(
         voice: "female", "male", or a voice by name ("slt", "f2"), for everybody; by default women and men take turns.
         face: a part of the registry `FACE` whose expressions are known: `toy` or `ict`.
         jobs: clips at once, each in a process of its own.
-        synthesiser: "auto" takes turns between flite (English, recorded speakers) and espeak, where they are installed.
+        synthesiser: "auto" takes turns between flite (English, recorded speakers) and espeak, where they are installed;
+            "all" takes Kokoro in, too, which is slow.
         conditions: "clean", "all", or some of `acoustics.KINDS` with commas between: how sound is recorded, changing
             every 20 s; and whether people hesitate. The truth stays exact.
         noise: keep the expression with the errors that a face model fitted to video has; the exact one, which is what
             is drawn, lies beside it in `truth.safetensors`.
         manner: in what way sounds are made, which the sound does not tell: it drifts from second to second, or one of
             a few is held for six to twelve seconds.
+        pictures: False leaves out what motion is learned without: sound, phonemes and motion are made in a fraction of
+            the time, and are the same.
 
     Raises:
         VisemixError: a wish that cannot be met, or a clip that is there and was made otherwise.
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
     recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, manner, overwrite)
-    recipe = replace(recipe, conditions=kinds_of(conditions))
+    recipe = replace(recipe, conditions=kinds_of(conditions), pictures=pictures)
     _check(recipe, speakers, split, jobs)
     todo = plan(recipe, speakers, split)
     console = console or Console(stderr=True)

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from visemix.data.base import DATA, DataModule
-from visemix.data.clips import PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
+from visemix.data.clips import NO_PICTURES, PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
@@ -177,6 +177,8 @@ class ClipsModule(DataModule):
         sync = clip.meta.get("lip_sync", {})
         if self.lips and needs_speech and sync.get("follows") is False:
             return f"has no lip sync: {sync['reason']}; motion is not learned from it (data.speech=false takes it)"
+        if self.frames and not clip.has_pictures:
+            return NO_PICTURES
         if self.scene and not (clip.has_labels and clip.has_background):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:

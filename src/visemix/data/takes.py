@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from safetensors.torch import save
 from torch import Tensor
 
 from visemix.data.acting import VERSION, act, reconstruction_noise
 from visemix.data.cast import Person, cast
-from visemix.data.clips import FRAMES, LABELS, PHONEMES, describe_face, read_meta
+from visemix.data.clips import FRAMES, LABELS, PHONEMES, PICTURES, describe_face, read_meta
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
 from visemix.data.phonemes import write_phonemes
@@ -67,6 +68,7 @@ class Recipe:
     manner: Literal["drifting", "held"] = "drifting"
     overwrite: bool = False
     conditions: tuple[str, ...] = ()  # some of `acoustics.KINDS`
+    pictures: bool = True
 
 
 def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: None) -> bool:
@@ -89,22 +91,27 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
         frames = len(said.wave) // SAMPLES_PER_FRAME
         acted = act(said.phones, frames, style, face, ways)
         subject = subject_of(person, acted.expression, acted.pose, recipe.size)
-        scene = Scene(face, person, recipe.size)
         with whole_folder(folder, recipe.overwrite) as part:
-            with VideoWriter(part / FRAMES, seekable=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
-                for k, (picture, label) in enumerate(scene.draw(subject.expression[0], subject.pose[0])):
-                    pictures.write(picture)
-                    labels.write(label)
-                    if k % REPORT_EVERY == 0:
-                        tell("draws", k, frames)
+            background = _film(part, Scene(face, person, recipe.size), subject, tell) if recipe.pictures else None
             write_phonemes(part / PHONEMES, said.phones)
             tensors = _tensors(face, subject, said)
             if recipe.noise:
                 (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
                 tensors["expression"] = reconstruction_noise(tensors["expression"], face, ways)
             meta = {"speaker": person.name} | _meta(recipe, take, voice, said, recordings)
-            write_data(part, take.clip, tensors, meta, face, scene.background)
+            write_data(part, take.clip, tensors, meta, face, background)
     return True
+
+
+def _film(part: Path, scene: Scene, subject: Subject, tell: Tell) -> UInt8[Tensor, "3 H W"]:
+    """Pictures and labels of a performance; the place without the person is returned."""
+    with VideoWriter(part / FRAMES, seekable=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
+        for k, (picture, label) in enumerate(scene.draw(subject.expression[0], subject.pose[0])):
+            pictures.write(picture)
+            labels.write(label)
+            if k % REPORT_EVERY == 0:
+                tell("draws", k, subject.frames)
+    return scene.background
 
 
 def subject_of(person: Person, expression: Tensor, pose: Tensor, size: int) -> Subject:
@@ -141,7 +148,8 @@ def _recording(recipe: Recipe, take: Take, voice: Voice, seed: int) -> tuple[Utt
     said = utter(recipe.seconds, voice, seed, singing=take.singing, halting="hesitation" in kinds, speed=fast)
     if not kinds:
         return said, []
-    others: Asked = "auto" if recipe.synthesiser == "kokoro" else recipe.synthesiser  # three more of them would be slow
+    slow = recipe.synthesiser in ("all", "kokoro")  # and three more people are wanted
+    others: Asked = "auto" if slow else recipe.synthesiser
     said, told = recorded(said, kinds, seed, babble_of(take.language, others))
     return said, [{"speed": fast} | each for each in told]
 
@@ -178,18 +186,26 @@ def _meta(
         | {"recordings": recordings},
         "holdout": math.inf,  # nothing is estimated from any frame
         "fit": {"reprojection_px": 0.0, "inner_mouth_px": 0.0, "mouth_opening_r": 1.0},
+        "size": recipe.size,
+        PICTURES: recipe.pictures,
     }
 
 
 def _asked(recipe: Recipe, take: Take) -> dict[str, Any]:
-    asked = {"seed": recipe.seed, "language": take.language, "noise": recipe.noise, "manner": recipe.manner}
+    asked = {
+        "seed": recipe.seed,
+        "language": take.language,
+        "noise": recipe.noise,
+        "manner": recipe.manner,
+        PICTURES: recipe.pictures,
+    }
     return asked | {"conditions": list(recipe.conditions), "acting": VERSION}
 
 
 def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:
     meta = read_meta(folder)
     asked = {"size": recipe.size, "frames": round(recipe.seconds * FPS), "face": describe_face(face)}
-    have = {key: meta[key] for key in asked} | {"conditions": []}  # of which older clips say nothing
+    have = {key: meta[key] for key in asked} | {"conditions": [], PICTURES: True}  # where older ones say nothing
     for key, value in (asked | _asked(recipe, take)).items():
         old = (have | (meta.get("corpus") or {})).get(key)
         if old != value:

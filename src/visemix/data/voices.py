@@ -19,7 +19,7 @@ from visemix.data.transcript import scaled
 from visemix.types import VisemixError
 
 Synthesiser = Literal["espeak", "flite", "formants", "kokoro"]
-Asked = Literal["auto", "espeak", "flite", "formants", "kokoro"]
+Asked = Literal["auto", "all", "espeak", "flite", "formants", "kokoro"]
 Sex = Literal["female", "male"]
 Said = tuple[Float[np.ndarray, " _"], list[Phone]]  # 16 kHz, peak 1; from the first sound to the last
 
@@ -75,7 +75,8 @@ def voice_for(
         seed: draws what is not named, and the speaker's own pitch, rate and (recorded voices) size.
         language: "en" or another of `languages()`.
         voice: "female", "male", or one of `NAMES`.
-        synthesiser: "auto" draws from those that are installed (see `able`), or takes the one that has the voice.
+        synthesiser: "auto" and "all" draw from those that are installed (see `able`), or take the one that has the
+            voice.
 
     Raises:
         VisemixError: an unknown language or voice (the message offers those there are), or a synthesiser that is not
@@ -85,7 +86,10 @@ def voice_for(
     names = [name for family in NAMES.values() for name in family]
     if voice not in (None, *SEXES.values(), *names):
         raise VisemixError(f"no voice '{voice}'; choose female, male, {', '.join(dict.fromkeys(names))}")
-    families = able(language, voice) if synthesiser == "auto" else [_required(synthesiser, language)]
+    if synthesiser == "auto" or synthesiser == "all":
+        families = able(language, voice, slow=synthesiser == "all")
+    else:
+        families = [_required(synthesiser, language)]
     family = families[np.random.default_rng([seed, 6]).integers(len(families))]
     offered = _offered(family, voice)
     if not offered:
@@ -97,13 +101,14 @@ def voice_for(
     return Voice(name, language, NAMES[family][name], family, float(pitch), float(rate), float(size))
 
 
-def able(language: str, voice: str | None = None) -> list[Synthesiser]:
+def able(language: str, voice: str | None = None, *, slow: bool = False) -> list[Synthesiser]:
     """The synthesisers that "auto" draws from: flite where it is installed and can say it, and espeak, or formants
-    without; Kokoro, which is slow, only if the voice is one of its own."""
+    without; Kokoro, which is slow, only if the voice is one of its own. "all" draws from the `slow` one, too."""
     for family in RECORDED:
         if voice in NAMES[family]:
             return [_required(family, language)]
-    recorded: list[Synthesiser] = ["flite"] if flite.installed() and language == ENGLISH else []
+    here = {"flite": flite.installed(), "kokoro": slow and kokoro.installed()}
+    recorded = [family for family in RECORDED if here[family] and language == ENGLISH]
     return [family for family in (*recorded, ruled()) if _offered(family, voice)]
 
 
