@@ -50,6 +50,17 @@ class Spectrum(AudioEncoder):
         return AudioFeatures(self.project(torch.fft.rfft(frames).abs().add(1e-5).log()))
 
 
+class Acted(nn.Module):
+    """What the clip's people do, whatever is said."""
+
+    def __init__(self, motion):
+        super().__init__()
+        self.motion, self.space = motion, motion.space
+
+    def forward(self, audio, subject):
+        return self.motion
+
+
 @MOTION.register("gru")
 class GRUMotion(MotionModel):
     """The smallest model that has a memory; streams by carrying its state."""

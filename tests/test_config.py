@@ -19,6 +19,8 @@ REQUIRED = {
     "concat": {"parts": {"mel": {}}},
     "cached": {"base": {"name": "mel"}},
     "smooth": {"base": {"name": "a2ep"}},
+    "closure": {"base": {"name": "a2ep"}},
+    "calibrated": {"base": {"name": "a2ep"}},
 }
 
 

@@ -170,3 +170,36 @@ def test_the_expert_of_a_run_is_one_part(trained):
     model = TalkingFace.from_checkpoint(trained)
     assert len([m for m in model.modules() if isinstance(m, SyncGuide)]) == 1
     assert not Path(trained / "resume").exists()
+
+
+def test_a_persons_rest_and_amplitude_are_found_over_what_others_taught(folders, tmp_path):
+    """And taken over, by a run that has both from elsewhere; its sound is heard through a cache, which is not kept."""
+    motion = {"name": "closure", "base": {"name": "calibrated", "base": {"name": "gru"}}}
+    heard = {"name": "concat", "parts": {"mel": {"name": "cached", "base": {"name": "mel", "learned": False}}}}
+    heard["parts"]["mel"]["folder"] = str(tmp_path / "features")
+    mine = {"motion": motion, "audio": heard, "train": {"name": "cpu", "motion": SHORT, "adapt": SHORT | {"lr": 0.05}}}
+    many = fit(config(folders, tmp_path, fit=["motion"], **mine))
+    own = fit(config(folders, tmp_path, fit=["adapt"], load={"motion": str(many)}, **mine))
+    assert read_checkpoint(own)[1]["config"]["audio"]["parts"]["mel"] == {"name": "mel", "learned": False}
+    theirs, ours = read_checkpoint(many)[0], read_checkpoint(own)[0]
+    changed = {name for name in ours if not torch.equal(ours[name], theirs[name])}
+    assert changed == {"motion.base.calibration.scale", "motion.base.calibration.offset"}
+    joined = fit(config(folders, tmp_path, fit=[], load={"motion": str(many), "adapt": str(own)}, **mine))
+    for name, tensor in read_checkpoint(joined)[0].items():
+        assert torch.equal(tensor, ours[name])
+    with pytest.raises(VisemixError, match="the adapt stage builds on the motion stage, which nobody trained"):
+        fit(config(folders, tmp_path, fit=["adapt"], **mine))
+
+
+def test_where_stages_come_from_is_said_stage_by_stage_and_taken_back_by_null(folders, tmp_path):
+    assert complete(config(folders, tmp_path, load={"motion": None, "sync": "there"})).load == {"sync": "there"}
+    assert complete(config(folders, tmp_path, load=None)).load == {}
+    with pytest.raises(VisemixError, match=r"load=starter says no stage .*; write load.motion=starter, say"):
+        complete(config(folders, tmp_path, load="starter"))
+
+
+def test_two_wrappers_of_a_kind_cannot_be_told_apart(folders, tmp_path):
+    motion = {"name": "calibrated", "base": {"name": "calibrated", "base": {"name": "gru"}}}
+    run = config(folders, tmp_path, fit=["motion"], motion=motion)
+    with pytest.raises(VisemixError, match="two parts of one kind are wrapped around each other"):
+        TalkingFace.from_checkpoint(fit(run))

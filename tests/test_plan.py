@@ -110,3 +110,17 @@ sweep:
     assert stages(narrow)["recogniser"] == stages(wide)["recogniser"] != stages(deep)["recogniser"]
     assert [config["load"] for config in wide.stages] == [{}, {"recogniser": stages(wide)["recogniser"]}]
     assert "recogniser" not in deaf.stages[0]["train"]  # so that runs without one keep their names
+
+
+def test_a_stage_keeps_the_wrappers_around_what_it_builds_on(tmp_path):
+    """The run that finds a person's amplitude loads the one that also taught the lips to close, outside of it."""
+    file = tmp_path / "which.yaml"
+    file.write_text("""# Whose?
+use: {face: toy, audio: mel, motion: closure, render: mesh, data: clips}
+audio: {learned: false, dim: 8}
+data: {root: many, target: person}
+motion: {base: {name: calibrated, base: {name: regression, hidden: 8}}}
+fit: [motion, adapt]
+""")
+    (cell,) = plan(file)
+    assert [config["motion"]["name"] for config in cell.stages] == ["closure", "closure"]

@@ -16,12 +16,12 @@ from rich.text import Text
 from torch import Tensor
 
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
-from visemix.data.clips import PARSE
+from visemix.data.clips import NO_PICTURES, PARSE
 from visemix.data.footage import full_frames, pingpong
 from visemix.data.windows import gallery_of
 from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
-from visemix.pipeline import SHOWN, TalkingFace
+from visemix.pipeline import SHIPPED, SHOWN, TalkingFace, located
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
 from visemix.training.stage import learnt, present
@@ -81,7 +81,7 @@ def generate(
     """Make `target` say what is heard in `audio`: H.264 and AAC, round(25 · seconds of audio) frames, and answer `out`.
 
     Args:
-        run: a run folder or its `model.safetensors`.
+        run: a run folder, its `model.safetensors`, or "starter", a model that comes with the library.
         target: a clip folder that `prepare` wrote; or a video, which is prepared first and kept in the run's folder.
             Speech that is longer than it goes through it there and back again. Where the face leaves the picture in
             between, the longest stretch with it is used.
@@ -110,6 +110,8 @@ def generate(
     check_style(model, style)
     reseed(model, seed)
     clip = as_clip(target, model, Path(run), size)
+    if not clip.has_pictures:
+        raise VisemixError(f"{clip.path} {NO_PICTURES}")
     if model.render.scene and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
     warn_of_another(model, clip)
@@ -135,7 +137,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
         return ClipFolder(target, model.face)
     from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
 
-    kept = (run if run.is_dir() else run.parent) / TARGETS / f"{sha256(target)[:12]}-{size}"
+    kept = home_of(run) / TARGETS / f"{sha256(target)[:12]}-{size}"
     make = partial(prepare, [target], kept, face=model.config["face"], size=size, holdout=0.0)
     made = make()
     if made.failed and (kept / target.stem).exists():  # made otherwise, by an older version
@@ -145,10 +147,18 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
     return ClipFolder(kept / target.stem, model.face)
 
 
+def home_of(run: Path) -> Path:
+    """Where what is made on the way for a run is kept."""
+    if located(run).parent == SHIPPED:
+        return Path("runs") / run
+    return run if run.is_dir() else run.parent
+
+
 def warn_of_untrained(model: TalkingFace) -> None:
     known = learnt(model.notes)
     for stage in present(model):
         beside = STAGES[stage].asked or (model.listening and stage != "render")  # nobody misses it
+        beside = beside or (stage == "render" and model.render.ready)
         if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.audio import AUDIO, AudioEncoder, listen
+from visemix.audio import AUDIO, AudioEncoder, Cached, listen
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.windows import gallery_of
@@ -32,8 +32,10 @@ from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 WEIGHTS = "model.safetensors"
+SHIPPED = Path(__file__).with_name("weights")  # models that come with the library, each with a card
 SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
 PARTS = ("face", "audio", "motion", "render")
+WRAPPED = r"^(motion|audio)(\.base|\.parts\.[^.]+)*\."  # what stands before the name of a weight in its own part
 
 
 @runtime_checkable
@@ -184,7 +186,8 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
         parts = {part: carried(getattr(self, part), self.config[part]) for part in PARTS if part in self.config}
         config = {**parts, "eyes": self.eyes}
-        write_tensors(Path(path), self.state_dict(), {"config": config, "face": self.face.name} | notes)
+        state = {bare(name) if name.startswith("audio.") else name: value for name, value in self.state_dict().items()}
+        write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         kept = {key: note for key, note in self.notes.items() if key not in ("config", "face")}
@@ -235,6 +238,10 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         """
         given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
         own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}
+        if len(own) < sum(map(ours, self.state_dict())):
+            raise VisemixError(
+                f"two parts of one kind are wrapped around each other, and {source} cannot tell them apart"
+            )
         wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
         if wrong:
             part = wrong[0].split(".")[0]
@@ -256,24 +263,36 @@ def _other_options(part: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]
 
 
 def bare(name: str) -> str:
-    """The name of a weight without the wrappers around its motion model.
+    """The name of a weight without the wrappers around its motion model or its audio encoder.
 
-    >>> bare("motion.base.base.head.weight")
-    'motion.head.weight'
+    >>> bare("motion.base.base.head.weight"), bare("audio.base.parts.mel.base.layers.0.weight")
+    ('motion.head.weight', 'audio.parts.mel.layers.0.weight')
     """
-    return re.sub(r"^motion\.(base\.)+", "motion.", name)
+    return re.sub(WRAPPED, lambda found: found[0].replace(".base", ""), name)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder)."""
-    path = Path(path)
-    file = path / WEIGHTS if path.is_dir() else path
+    """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder); or of a
+    model that comes with the library, by its name."""
+    file = located(path)
     if not file.is_file():
-        raise VisemixError(f"no trained model at {file}; give a run folder that `visemix fit` printed")
+        ours = ", ".join(sorted(own.stem for own in SHIPPED.glob("*.safetensors")))
+        raise VisemixError(
+            f"no trained model at {file}; give a run folder that `visemix fit` printed, or one of those that come with "
+            f"the library: {ours}"
+        )
     try:
         return read_tensors(file)
     except ValueError as error:
         raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
+
+
+def located(path: str | Path) -> Path:
+    """The file that a run's folder, a checkpoint's path or the name of a model of the library stands for."""
+    path = Path(path)
+    file = path / WEIGHTS if path.is_dir() else path
+    own = SHIPPED / f"{path.name}.safetensors"
+    return own if own.is_file() and str(path) == path.name and not file.is_file() else file
 
 
 @contextmanager
@@ -291,8 +310,10 @@ def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
     """The config of a part that is to be filled from a checkpoint: without the files that its weights came from.
 
     A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`, one that
-    joins several has them in `parts`.
+    joins several has them in `parts`. Keeping features on disk is for training: the encoder itself is carried.
     """
+    if isinstance(part, Cached):
+        return carried(part.base, config["base"])
     config = config | getattr(part, "carried", {})
     base, several = getattr(part, "base", None), getattr(part, "parts", {})
     if isinstance(base, nn.Module) and "base" in config:

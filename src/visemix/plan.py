@@ -91,9 +91,15 @@ def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
         return Anatomy((), {}, False, str(error))
     weights = [name for name, _ in model.named_parameters() if name.startswith("motion.")]
     depth = {
-        stage: min((_wrappers(name) for name in weights if owner(name) in moved(stage)), default=0) for stage in stages
+        stage: min((_wrappers(name) for name in weights if owner(name) in _behind(stage)), default=0)
+        for stage in stages
     }
     return Anatomy(tuple(stages), depth, model.listening)
+
+
+def _behind(stage: str) -> set[str]:
+    """The stages whose weights it trains or builds on."""
+    return {trained for each in (stage, *STAGES[stage].needs) for trained in moved(each)}
 
 
 def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]:

@@ -100,6 +100,7 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep", "fallback"]
     _refuse_strangers("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
+    full["load"] = _sources(full["load"])
     for plugin in full["plugins"]:
         load_file(plugin)
     for group, registry in REGISTRIES.items():
@@ -120,6 +121,13 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     used = [stage for stage, module in STAGES.items() if not module.asked or stage in full["fit"]]
     stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in used}
     return OmegaConf.create(full | {"train": {"name": name} | stages})
+
+
+def _sources(load: Any) -> dict[str, str]:
+    """What `load` names, without the stages that an experiment takes back by null."""
+    if load is not None and not isinstance(load, Mapping):
+        raise VisemixError(f"load={load} says no stage that is to come from there; write load.motion={load}, say")
+    return {stage: str(source) for stage, source in (load or {}).items() if source is not None}
 
 
 def folder_of(cfg: DictConfig) -> Path:
@@ -188,12 +196,14 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
     data.grid = 1 if mute else getattr(data, "grid", 1)  # it spares hearing, and would hide most frames
     data.lips, data.context = stage != "render", model.audio.context
     data.setup("fit")
-    people = getattr(data, "speakers", []) if stage == "render" and model.render.personal else []
-    if len(people) > 1:
+    people = getattr(data, "speakers", [])
+    alone = model.render.personal if stage == "render" else stage == "adapt"
+    if len(people) > 1 and alone:
         log.warning(
-            "renderer '%s' learns how one person looks and is shown %s: unless they are the same, name the clips of "
-            "one in data.clips",
-            model.config["render"]["name"],
+            "the %s stage learns the %s of one person and is shown %s: unless they are the same, name the clips of one "
+            "in data.clips",
+            stage,
+            "looks" if stage == "render" else "rest and amplitude",
             " and ".join(people),
         )
     return data

@@ -10,6 +10,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from visemix.data.clips import NO_PICTURES
 from visemix.data.media import open_media, picture_stream, probe
 from visemix.types import VisemixError
 
@@ -77,12 +78,16 @@ def _is_prepared(path: Path) -> bool:
 def _videos(path: Path) -> dict[str, Path]:
     if _is_prepared(path):
         return {path.name: path / PREPARED[1]}
+    if (path / PREPARED[0]).is_file():
+        raise VisemixError(f"{path} {NO_PICTURES}")
     if path.is_file():
         return {path.stem: path}
     if not path.is_dir():
         raise VisemixError(f"no such file or folder: {path}")
     found: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
+        if (child / PREPARED[0]).is_file() and not _is_prepared(child):
+            raise VisemixError(f"{child} {NO_PICTURES}")
         if not _is_prepared(child) and child.suffix.lower() not in VIDEO_SUFFIXES:
             continue
         if child.stem in found:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from visemix.face import FaceModel
+from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.types import VisemixError
 
 Layout = dict[str, dict[str, float]]
@@ -42,7 +43,6 @@ ARKIT: Layout = {
 }
 TONGUE = {"tongueOut": 0.35}  # by the faces that can
 SIDES = {"_left": 0, "_right": 1, "_L": 0, "_R": 1}
-UPPER, LOWER = [61, 62, 63], [67, 66, 65]  # of iBUG-68: the inner lips, point above point
 
 
 class Rig:
@@ -66,7 +66,9 @@ class Rig:
                         move[:, column] = weight
             self.moves[action] = move
         points = face.expression[face.landmark_ids, 1].double().numpy()
-        self.parting = (points[UPPER] - points[LOWER]).mean(0)  # (E,) decimetres by which each parts the lips
+        self.parting = (points[list(UPPER_LIP)] - points[list(LOWER_LIP)]).mean(
+            0
+        )  # (E,) decimetres by which each parts the lips
         self.low, self.high = face.expression_range.double().numpy().T
 
     def perform(self, curves: dict[str, Float[np.ndarray, " T"]], balance: float = 0.0) -> Float[np.ndarray, "T E"]:

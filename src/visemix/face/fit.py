@@ -17,6 +17,7 @@ from visemix.face import layout
 from visemix.face.appearance import Frames, Labels, fit_appearance
 from visemix.face.evidence import Weights
 from visemix.face.geometry import Geometry, fit_geometry, refit_geometry
+from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.face.model import FaceModel
 from visemix.face.refine import anchors, refine
 from visemix.face.unwrap import opencv
@@ -27,7 +28,6 @@ from visemix.types import TensorStruct, VisemixError
 
 Progress = Callable[[int, int], None]  # steps done, of how many
 STEPS = 100
-OPENING = torch.tensor([[61, 67], [62, 66], [63, 65]])  # upper and lower points of the inner lips
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor
 
 def opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
     """How far the inner lips are apart, px: mean of the three pairs of points."""
-    pairs = landmarks[:, OPENING]
+    pairs = landmarks[:, torch.tensor([UPPER_LIP, LOWER_LIP]).mT]
     return (pairs[:, :, 0] - pairs[:, :, 1]).norm(dim=-1).mean(-1)
 
 

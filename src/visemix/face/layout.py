@@ -22,6 +22,7 @@ NOSE_BRIDGE, NOSE_BASE, NOSE = slice(27, 31), slice(31, 36), slice(27, 36)  # th
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 OUTER_MOUTH, INNER_MOUTH, MOUTH = slice(48, 60), slice(60, 68), slice(48, 68)
 NO_JAW = slice(17, 68)
+UPPER_LIP, LOWER_LIP = (61, 62, 63), (67, 66, 65)  # the inner lips, point above point
 
 SIDE = 224  # pixels of the aligned picture
 FIVE_POINTS = torch.tensor(  # left eye, right eye, nose tip, mouth corners of the standard face, decimetres
@@ -54,6 +55,11 @@ def five_points(landmarks: Float[Tensor, "*b 68 C"]) -> Float[Tensor, "*b 5 C"]:
     """Centre of either eye (from its two corners), tip of the nose, corners of the mouth."""
     eyes = [landmarks[..., [a, b], :].mean(-2) for a, b in ((36, 39), (42, 45))]
     return torch.stack([*eyes, *(landmarks[..., k, :] for k in (30, 48, 54))], -2)
+
+
+def lip_distance(landmarks: Float[Tensor, "*b 68 3"]) -> Float[Tensor, "*b 3"]:
+    """From the lower inner lip up to the upper, at three places; below 0 where they overlap."""
+    return landmarks[..., UPPER_LIP, 1] - landmarks[..., LOWER_LIP, 1]
 
 
 @dataclass(frozen=True)

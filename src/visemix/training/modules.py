@@ -10,6 +10,7 @@ from torchmetrics.text import CharErrorRate
 from visemix.audio import CTC
 from visemix.data.phonemes import NUMBERED
 from visemix.data.windows import ValidationWindows
+from visemix.motion.calibrated import Calibrated
 from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
@@ -19,6 +20,7 @@ from visemix.types import Clip, Losses, Motion, Space, VisemixError
 
 __all__ = [
     "STAGES",
+    "AdaptModule",
     "FinetuneModule",
     "JointModule",
     "MotionModule",
@@ -33,7 +35,7 @@ __all__ = [
 class RecogniserModule(StageModule):
     """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`."""
 
-    trains, owns, frees, asked = "recogniser", ("audio.recogniser", "audio.base.recogniser"), True, True
+    trains, owns, frees, asked = "recogniser", ("audio.recogniser",), True, True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -116,6 +118,22 @@ class FinetuneModule(OnMotion):
     needs = ("sync", "motion")
 
 
+class AdaptModule(OnMotion):
+    """Finds the person's rest and amplitude (`motion.calibration`), and leaves what was learnt of speech as it is."""
+
+    trains, owns, frees, asked, personal = "adapt", ("motion.calibration",), True, True, True
+    needs = ("motion",)
+
+    @property
+    def stage(self) -> Calibrated:
+        return next(module for module in self.model.motion.modules() if isinstance(module, Calibrated))
+
+    def losses(self, clip: Clip) -> Losses:
+        audio, subject, _ = self._inputs(clip)
+        target = self.model.face.convert(clip.motion, self.stage.space, subject)
+        return self.stage.adapt(audio, subject, target)
+
+
 class RenderModule(StageModule):
     """Trains the renderer to repaint the clips' own frames from their own motion."""
 
@@ -151,5 +169,14 @@ def _text(numbers: list[int]) -> str:
     return "".join(NUMBERED[number] for number in numbers if number)
 
 
-IN_ORDER = (RecogniserModule, SyncModule, MotionModule, FinetuneModule, PostnetModule, RenderModule, JointModule)
+IN_ORDER = (
+    RecogniserModule,
+    SyncModule,
+    MotionModule,
+    FinetuneModule,
+    AdaptModule,
+    PostnetModule,
+    RenderModule,
+    JointModule,
+)
 STAGES.update({module.trains: module for module in IN_ORDER})

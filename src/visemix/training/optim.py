@@ -48,6 +48,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "sync": {"steps": 40_000, "batch": 16, "lr": 5e-4, "schedule": "cosine"},
     "motion": {"eps": 1e-6},
     "finetune": {"steps": 4_000, "eps": 1e-6},
+    "adapt": {"steps": 150, "batch": 8, "window": 50, "lr": 2e-2, "schedule": "cosine", "val_every": 50},
     "postnet": {"steps": 20_000, "batch": 8, "critic_lr": 1e-4, "optimiser": "rmsprop", "clip_norm": None},
     "render": {"steps": 100_000, "batch": 10, "window": 1, "betas": [0.5, 0.999], "clip_norm": None, "ema": 0.99778},
     "joint": {"steps": 2_000, "batch": 2, "window": 50, "lr": 2e-5, "critic_lr": 2e-5},

@@ -12,11 +12,11 @@ from skimage.draw import line
 from skimage.io import imsave
 from torch import Tensor
 
+from visemix.face.layout import lip_distance
 from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
 from visemix.types import Clip, Motion
 
-UPPER_LIP, LOWER_LIP = 62, 66  # the middles of the inner lips in iBUG-68
 GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the truth, ours, and what it was made from
 MOST = 400  # points of one kind in a map
 
@@ -89,7 +89,7 @@ def plot(
 def mouth_opening(model: TalkingFace, motion: Motion, clip: Clip) -> Float[Tensor, " T"]:
     """Distance between the inner lips of the batch's first clip, in decimetres."""
     points = model.face.landmarks(motion, clip.subject)[0]
-    return (points[:, UPPER_LIP] - points[:, LOWER_LIP]).norm(dim=-1)
+    return lip_distance(points)[:, 1].clamp(min=0)
 
 
 def first(clip: Clip, count: int) -> Clip:

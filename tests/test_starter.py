@@ -1,0 +1,86 @@
+"""The models that come with the library."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from clip_maker import make
+from omegaconf import OmegaConf
+
+from visemix.audio.extras import NotInstalled
+from visemix.config import compose
+from visemix.face import FACE
+from visemix.generation import generate, home_of
+from visemix.motion import MOTION
+from visemix.ops.store import read_tensors
+from visemix.pipeline import SHIPPED, located, read_checkpoint
+from visemix.types import SAMPLE_RATE, AudioFeatures, Subject, VisemixError
+
+ROOT = Path(__file__).parents[1]
+MADE_BY = {"starter": "starter.yaml", "starter_a2ep": "starter/a2ep.yaml"}
+LARGEST = 15e6  # bytes of all of them
+HEARD = 288 + 320  # moonshine, mel
+
+
+def test_they_are_small_and_the_card_says_where_they_come_from():
+    assert {file.stem for file in SHIPPED.glob("*.safetensors")} == set(MADE_BY)
+    assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < LARGEST
+    card = (SHIPPED / "starter.md").read_text()
+    for word in ("Licence", "flite", "espeak", "Kokoro", "Limits", "visemix fit starter", "starter_a2ep"):
+        assert word in card
+
+
+@pytest.mark.parametrize("name", MADE_BY)
+def test_they_were_trained_as_their_experiments_say(name):
+    weights, notes = read_checkpoint(name)
+    assert notes["trained"] == ["motion"] and notes["face"] == "ict"
+    asked = OmegaConf.to_container(compose(ROOT / "experiments" / MADE_BY[name]))
+    heard = asked["audio"]["parts"] | {"moonshine": asked["audio"]["parts"]["moonshine"]["base"]}
+    assert notes["config"]["audio"] == {"name": "concat", "parts": heard}  # no cache of ours
+    have, want = notes["config"]["motion"]["base"], asked["motion"]["base"]
+    assert have["base"] == want["base"] and have["name"] == want["name"]
+    assert not [key for key, tensor in weights.items() if not tensor.isfinite().all()]
+
+
+def test_a_name_stands_for_it_unless_a_run_here_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starter").mkdir()  # no run
+    assert located("starter") == SHIPPED / "starter.safetensors"
+    assert home_of(Path("starter")) == Path("runs/starter")
+    (tmp_path / "starter/model.safetensors").touch()
+    assert located("starter") == Path("starter/model.safetensors") and home_of(Path("starter")) == Path("starter")
+    assert located("elsewhere/starter") == Path("elsewhere/starter")
+    with pytest.raises(VisemixError, match=r"no trained model at nobody; .*: starter, starter_a2ep"):
+        read_checkpoint("nobody")
+
+
+@pytest.mark.parametrize("name", MADE_BY)
+def test_the_mouth_moves_in_sound_it_knows_as_speech_and_lips_close_in_some_of_it_only(name, assets):
+    weights, notes = read_tensors(SHIPPED / f"{name}.safetensors")
+    face = FACE.build({"name": "ict"})
+    motion = MOTION.build(notes["config"]["motion"], HEARD, face).eval()
+    motion.load_state_dict({key.removeprefix("motion."): t for key, t in weights.items() if key[:7] == "motion."})
+    heard = AudioFeatures(0.5 * torch.randn(1, 200, HEARD, generator=torch.Generator().manual_seed(0)))
+    still = torch.zeros
+    subject = Subject(
+        ("anna",), still(1, face.identity.shape[-1]), still(1, 200, 53), still(1, 200, 6), still(1, 3),
+        still(1, 200, 27), face.albedo[None],
+    )  # fmt: skip
+    with torch.no_grad():
+        points = face.landmarks(motion(heard, subject), subject)[0]
+    opening = 100 * (points[:, 62] - points[:, 66]).norm(dim=-1)  # millimetres
+    assert 1 < opening.std() < 10 and opening.max() < 40
+    assert 0 < (opening < 2).float().mean() < 0.5
+
+
+def test_it_speaks_for_a_prepared_person_at_once(assets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clip = make(tmp_path / "anna_000", FACE.build({"name": "ict"}), frames=12, size=64)
+    wave = 0.1 * torch.randn(SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
+    soundfile.write(tmp_path / "speech.wav", wave.numpy(), SAMPLE_RATE)
+    try:
+        made = generate("starter", tmp_path / "speech.wav", clip.path, tmp_path / "out.mp4", progress=False)
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    assert made.is_file() and not (tmp_path / "data").exists()
