@@ -1,6 +1,7 @@
 """Does a mouth that is driven by sound move as the person's did who said it?
 
-`python benchmarks/voice.py CLIP… [--motion RUN] [--audio '{name: moonshine}'] [--json OUT]`, on prepared clips.
+`python benchmarks/voice.py CLIP… [--motion RUN|starter] [--audio '{name: moonshine}'] [--sounds WAV…] [--json OUT]`, on
+prepared clips, or on those of `visemix corpus`, whose lag is 0.
 Without a run, a ridge regression from five frames of the encoder's features to either side stands in for the motion
 model; it learns from the clips of all other people, each with its sound moved by the clip's own lag.
 
@@ -10,6 +11,10 @@ their drift (a Gaussian mean over a second); at lag 0, the recording as it is, a
 that are heard (from phonemes.csv, else by `hama`), those within two frames of which the lips come within 1 mm of the
 person's own 5 % quantile. `rest`: how far the opening strays from its mean in silence, median, millimetres. `chance`:
 opening r at the stored lag with other clips' sound.
+
+With `--sounds`, what the first clip's person does to sounds of which nobody's lips are known is put beside what they do
+to the clips' own (`voice_sounds`): `opening` (mean) and `spread`, millimetres; `closed`, against their own recorded 5 %
+quantile; `rest`.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ from scipy.ndimage import gaussian_filter1d, label
 
 from visemix.audio import AUDIO, AudioEncoder, listen
 from visemix.audio.extras import NotInstalled
-from visemix.data import ClipFolder
+from visemix.data import ClipFolder, read_sound, whole_frames
+from visemix.data.footage import pingpong
 from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
 from visemix.pipeline import TalkingFace
@@ -69,6 +75,8 @@ def load(path: Path, face: FaceModel) -> Real:
     clip = ClipFolder(path, face)
     whole = clip.subject(range(clip.frames), footage=False)
     found = clip.meta.get("lip_sync")
+    if "corpus" in clip.meta:
+        found = {"lag": 0}
     if found is None:  # prepared before it was measured
         seen = np.zeros(clip.frames, bool)
         for stretch in clip.seen:
@@ -144,9 +152,8 @@ class Trained:
 
     @torch.inference_mode()
     def __call__(self, speech: Speech, real: Real) -> np.ndarray:
-        frames = min(speech.frames, real.clip.frames)
-        still = real.clip.subject(range(frames), footage=False)
-        pieces, space = self.model.spoken(speech.part(0, frames), still)
+        still = real.clip.subject(pingpong(real.clip.frames, speech.frames), footage=False)
+        pieces, space = self.model.spoken(speech, still)
         return shape(self.model.face, Motion(torch.cat(list(pieces), 1), space), still)
 
 
@@ -163,6 +170,10 @@ def closing(real: Real) -> list[int]:
     """Frames, by the sound's clock, in which the lips should close; none where nobody can tell."""
     if real.clip.has_phonemes:
         return [round((a + b) / 2 * FPS) for a, b, sound in real.clip.phonemes() if sound in BILABIAL]
+    return heard_closing(real.speech)
+
+
+def heard_closing(speech: Speech) -> list[int]:
     try:
         encoder: Any = AUDIO.build({"name": "phonemes"})
     except NotInstalled:
@@ -170,7 +181,7 @@ def closing(real: Real) -> list[int]:
     from hama import ASRModel
 
     letters = [k for k, letter in enumerate(ASRModel().decoder_tokens) if letter in BILABIAL]
-    runs, count = label(encoder(real.speech).values[0][:, letters].sum(1).numpy() > SURE)
+    runs, count = label(encoder(speech).values[0][:, letters].sum(1).numpy() > SURE)
     return [round(float(np.flatnonzero(runs == k).mean())) for k in range(1, count + 1)]
 
 
@@ -213,6 +224,26 @@ def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     }
 
 
+def deaf_row(name: str, speech: Speech, moments: list[int], real: Real, say: Any) -> dict[str, Any]:
+    """What a person does to a sound, by that sound alone; `moments`: when lips should close in it."""
+    said, pauses = say(speech, real)[:, 0], silent(speech)
+    low = float(np.quantile(real.mouth[:, 0], 0.05))
+    return {
+        "clip": name,
+        "seconds": len(said) / FPS,
+        "opening, mm": float(said.mean()),
+        "spread, mm": float(steady(said[:, None]).std()),
+        "sounds": len(moments),
+        "closed": closed(said, moments, low + CLOSE),
+        "pauses, s": float(pauses[: len(said)].sum()) / FPS,
+        "rest, mm": restless(said, pauses[: len(said)]),
+    }
+
+
+def sound_of(path: Path) -> Speech:
+    return Speech(whole_frames(read_sound(path))[None])
+
+
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and spread over clips of every number."""
     names = [name for name in rows[0] if name != "clip"]
@@ -227,6 +258,7 @@ def main() -> None:
     parser.add_argument("--motion", type=Path)
     parser.add_argument("--audio", default="{name: concat, parts: {moonshine: {}, mel: {learned: false}}}")
     parser.add_argument("--face", default="ict")
+    parser.add_argument("--sounds", type=Path, nargs="*", default=[])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     model = TalkingFace.from_checkpoint(args.motion) if args.motion else None
@@ -237,9 +269,14 @@ def main() -> None:
     say = Ridge(AUDIO.build(audio), clips) if model is None else Trained(model)
     rows = [row(real, say, (clips[k + 1 :] + clips[:k])[:OTHERS]) for k, real in enumerate(clips)]
     rows += summary(rows)
-    path = report(
-        "voice", rows, audio=audio if model is None else model.config["audio"], motion=str(args.motion or "ridge")
-    )
+    heard, name = (audio, "voice") if model is None else (model.config["audio"], f"voice_{args.motion.name}")
+    path = report(name, rows, audio=heard, motion=str(args.motion or "ridge"))
+    if args.sounds:
+        deaf = [deaf_row(real.clip.name, real.speech, closing(real), clips[0], say) for real in clips]
+        for path in args.sounds:
+            speech = sound_of(path)
+            deaf.append(deaf_row(path.name, speech, heard_closing(speech), clips[0], say))
+        report("voice_sounds", deaf, motion=str(args.motion or "ridge"), person=clips[0].clip.name)
     if args.json:
         args.json.write_text(json.dumps(json.loads(path.read_text()), indent=1) + "\n")
 
