@@ -20,6 +20,7 @@ from visemix.heldout import (
     recorded,
     write_held_out,
 )
+from visemix.ops.store import read_tensors
 from visemix.pipeline import TalkingFace
 from visemix.run import complete
 from visemix.scoring import read_take
@@ -64,11 +65,11 @@ def write(face, path):
     write_clip(path, tensors, pictures, {"source": {"sha256": "ab12"}}, face=face)
 
 
-def save(folder, trained=("motion", "render"), **changes):
+def save(folder, trained=("motion", "render"), loaded=(), **changes):
     cfg = complete(OmegaConf.merge(CONFIG, changes))
     folder.mkdir()
     OmegaConf.save(cfg, folder / "config.yaml")
-    TalkingFace.from_config(cfg).save(folder / "model.safetensors", trained=list(trained))
+    TalkingFace.from_config(cfg).save(folder / "model.safetensors", trained=list(trained), loaded=list(loaded))
     return folder
 
 
@@ -114,6 +115,20 @@ def test_sound_drives_a_run_whose_motion_was_trained_and_the_recording_drives_th
         motion = driven(model, span, loop) if spoken else recorded(span)
         made = torch.cat([video.frames for video in drawn(model, motion, loop, batch=2)], 1)
         torch.testing.assert_close(made, frames, atol=1e-4, rtol=0)
+
+
+def test_a_clip_without_speech_is_painted_from_its_recording_unless_motion_was_to_be_learnt_from_it(
+    run, tmp_path, caplog
+):
+    meta = tmp_path / "clips/anna_000/meta.yaml"
+    meta.write_text(meta.read_text().replace("audio: speech", "audio: silent"))
+    with pytest.raises(VisemixError, match="anna_000 is silent"):
+        write_held_out(run, progress=False)
+    other = save(tmp_path / "spoken for", trained=["render"], loaded=["motion"])
+    (fake,) = write_held_out(other, progress=False)
+    assert "anna_000 holds no speech: what is scored is painted from its recorded motion" in caplog.text
+    real = read_tensors(other / "held_out/real/anna_000.fit.safetensors")[0]["fit"]
+    assert torch.equal(read_tensors(fake.with_suffix(".fit.safetensors"))[0]["fit"], real)
 
 
 def test_errors_in_3d_are_those_of_the_motion_itself(run):

@@ -57,8 +57,9 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
 
-    Speech drives the run where its motion model was trained; a run with only a renderer gets the recorded motion;
-    head pose and torso motion are always those of the recorded pictures. Both sides are the clip's square pictures,
+    Speech drives the run where it has a trained motion model; a run with only a renderer, or a clip without speech
+    where the motion model comes from another run, gets the recorded motion. Head pose and torso motion are always
+    those of the recorded pictures. Both sides are the clip's square pictures,
     encoded alike, with the motion's 68 landmarks beside each (so that errors in 3D are the motion model's own,
     without a second fit, and with its own eyes). The eyes in the pictures are as the run's `eyes` says: by default
     the footage's, which in a held-out stretch are the true ones. Videos younger than the weights are kept.
@@ -130,7 +131,9 @@ def _write(
         loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
         loop.device = next(model.face.buffers()).device
         true = recorded(span).to(loop.device)
-        heard = spoken or model.listening
+        heard = model.listening or (spoken and span.clip.audio == "speech")
+        if spoken and not heard:
+            log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
         motion = _spoken(model, _speech(model, span), loop) if heard else true
         person = loop.subject(torch.tensor([0]), footage=False)
         for path, of_it in ((real, true), (fake, motion)):  # the motion model's eyes are scored, not the footage's
@@ -202,7 +205,8 @@ def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Pat
     """The stretches that the run's data keeps for validation."""
     about = of_person(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
-    data.window, data.frames, data.speech, data.scene = 1, True, spoken or model.listening, model.render.scene
+    data.window, data.frames, data.scene = 1, True, model.render.scene
+    data.speech = model.listening or (spoken and "motion" in model.notes.get("trained", ["motion"]))
     data.setup()
     spans: list[Span] = getattr(data, "val_spans", [])
     if not spans:
