@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from visemix import cli, scoring
+from visemix.audio.extras import NotInstalled
 from visemix.cli import app
 from visemix.data import write_clip
 from visemix.face import FACE
@@ -131,6 +132,7 @@ def test_a_wrong_command_line_is_exit_code_2(args):
     ("error", "code", "said"),
     [
         (VisemixError("mend it."), 2, "visemix: mend it.\n"),
+        (NotInstalled("bring it."), 2, "visemix: bring it.\n"),
         (OSError(28, "No space left on device"), 2, "visemix: [Errno 28] No space left on device\n"),
         (KeyboardInterrupt(), 130, "visemix: stopped"),
         (ZeroDivisionError("by nought"), 3, "visemix: unexpected ZeroDivisionError: by nought (--debug shows where)\n"),

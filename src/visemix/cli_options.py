@@ -31,7 +31,8 @@ class Commands(TyperGroup):
         except Exception as error:
             if self.debug or isinstance(error, (typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
                 raise  # typer's own know what to do
-            if type(error).__name__ == "VisemixError" or isinstance(error, OSError):
+            kinds = {kind.__name__ for kind in type(error).__mro__}  # its module brings torch
+            if "VisemixError" in kinds or isinstance(error, OSError):
                 self.say(str(error))
                 raise typer.Exit(WRONG) from None
             self.say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
