@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
-from visemix.data.clips import NO_PICTURES, PARSE
+from visemix.data.clips import PARSE
 from visemix.data.footage import full_frames, pingpong
 from visemix.data.windows import gallery_of
 from visemix.ops.device import keep_memory
@@ -110,8 +110,7 @@ def generate(
     check_style(model, style)
     reseed(model, seed)
     clip = as_clip(target, model, Path(run), size)
-    if not clip.has_pictures:
-        raise VisemixError(f"{clip.path} {NO_PICTURES}")
+    clip.check_pictures()
     if model.render.scene and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
     warn_of_another(model, clip)
@@ -157,8 +156,7 @@ def home_of(run: Path) -> Path:
 def warn_of_untrained(model: TalkingFace) -> None:
     known = learnt(model.notes)
     for stage in present(model):
-        beside = STAGES[stage].asked or (model.listening and stage != "render")  # nobody misses it
-        beside = beside or (stage == "render" and model.render.ready)
+        beside = STAGES[stage].asked or (model.render.ready if stage == "render" else model.listening)  # not missed
         if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 

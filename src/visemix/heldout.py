@@ -59,10 +59,10 @@ def evaluate_run(
 
     Speech drives the run where it has a trained motion model; a run with only a renderer, or a clip without speech
     where the motion model comes from another run, gets the recorded motion. Head pose and torso motion are always
-    those of the recorded pictures. Both sides are the clip's square pictures,
-    encoded alike, with the motion's 68 landmarks beside each (so that errors in 3D are the motion model's own,
-    without a second fit, and with its own eyes). The eyes in the pictures are as the run's `eyes` says: by default
-    the footage's, which in a held-out stretch are the true ones. Videos younger than the weights are kept.
+    those of the recorded pictures. Both sides are the clip's square pictures, encoded alike, with the motion's 68
+    landmarks beside each (so that errors in 3D are the motion model's own, without a second fit, and with its own
+    eyes). The eyes in the pictures are as the run's `eyes` says: by default the footage's, which in a held-out stretch
+    are the true ones. Videos younger than the weights are kept.
 
     Args:
         out: a second place for the scores.

@@ -119,7 +119,7 @@ class ClipFolder:
         """The face in some frames, kept: the same ones are asked for again and again."""
         if self._gallery is None or self._gallery[0] != list(frames):
             index = self._check_frames(frames)
-            self._check_pictures()
+            self.check_pictures()
             with self._tensors() as file:
                 expression, pose = (file.get_tensor(name)[index].unsqueeze(0) for name in ("expression", "pose"))
             pictures = self.pictures.frames(index.tolist()).contiguous().unsqueeze(0)
@@ -178,7 +178,7 @@ class ClipFolder:
         Raises:
             VisemixError: the clip was made without them (`has_pictures` tells).
         """
-        self._check_pictures()
+        self.check_pictures()
         return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
 
     def labels(self, frames: Sequence[int]) -> UInt8[Tensor, "n size size"]:
@@ -245,7 +245,8 @@ class ClipFolder:
             raise VisemixError(f"{self.path} has frames 0 to {self.frames - 1}; asked for {asked}")
         return index
 
-    def _check_pictures(self) -> None:
+    def check_pictures(self) -> None:
+        """Raise a VisemixError where the clip was made without pictures."""
         if not self.has_pictures:
             raise VisemixError(f"{self.path} {NO_PICTURES}")
 

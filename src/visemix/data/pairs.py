@@ -72,22 +72,21 @@ def _is_collection(path: Path) -> bool:
 
 
 def _is_prepared(path: Path) -> bool:
-    return all((path / file).is_file() for file in PREPARED)
+    described, filmed = ((path / file).is_file() for file in PREPARED)
+    if described and not filmed:
+        raise VisemixError(f"{path} {NO_PICTURES}")
+    return described and filmed
 
 
 def _videos(path: Path) -> dict[str, Path]:
     if _is_prepared(path):
         return {path.name: path / PREPARED[1]}
-    if (path / PREPARED[0]).is_file():
-        raise VisemixError(f"{path} {NO_PICTURES}")
     if path.is_file():
         return {path.stem: path}
     if not path.is_dir():
         raise VisemixError(f"no such file or folder: {path}")
     found: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
-        if (child / PREPARED[0]).is_file() and not _is_prepared(child):
-            raise VisemixError(f"{child} {NO_PICTURES}")
         if not _is_prepared(child) and child.suffix.lower() not in VIDEO_SUFFIXES:
             continue
         if child.stem in found:

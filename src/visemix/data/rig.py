@@ -66,9 +66,8 @@ class Rig:
                         move[:, column] = weight
             self.moves[action] = move
         points = face.expression[face.landmark_ids, 1].double().numpy()
-        self.parting = (points[list(UPPER_LIP)] - points[list(LOWER_LIP)]).mean(
-            0
-        )  # (E,) decimetres by which each parts the lips
+        apart = points[list(UPPER_LIP)] - points[list(LOWER_LIP)]
+        self.parting = apart.mean(0)  # (E,) decimetres by which each parts the lips
         self.low, self.high = face.expression_range.double().numpy().T
 
     def perform(self, curves: dict[str, Float[np.ndarray, " T"]], balance: float = 0.0) -> Float[np.ndarray, "T E"]:

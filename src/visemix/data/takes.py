@@ -192,20 +192,15 @@ def _meta(
 
 
 def _asked(recipe: Recipe, take: Take) -> dict[str, Any]:
-    asked = {
-        "seed": recipe.seed,
-        "language": take.language,
-        "noise": recipe.noise,
-        "manner": recipe.manner,
-        PICTURES: recipe.pictures,
-    }
+    asked = {"seed": recipe.seed, "language": take.language, "noise": recipe.noise, "manner": recipe.manner}
     return asked | {"conditions": list(recipe.conditions), "acting": VERSION}
 
 
 def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:
     meta = read_meta(folder)
     asked = {"size": recipe.size, "frames": round(recipe.seconds * FPS), "face": describe_face(face)}
-    have = {key: meta[key] for key in asked} | {"conditions": [], PICTURES: True}  # where older ones say nothing
+    asked[PICTURES] = recipe.pictures
+    have = {"conditions": [], PICTURES: True} | meta  # older clips say nothing of these two
     for key, value in (asked | _asked(recipe, take)).items():
         old = (have | (meta.get("corpus") or {})).get(key)
         if old != value:

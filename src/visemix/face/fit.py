@@ -17,7 +17,6 @@ from visemix.face import layout
 from visemix.face.appearance import Frames, Labels, fit_appearance
 from visemix.face.evidence import Weights
 from visemix.face.geometry import Geometry, fit_geometry, refit_geometry
-from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.face.model import FaceModel
 from visemix.face.refine import anchors, refine
 from visemix.face.unwrap import opencv
@@ -232,8 +231,7 @@ def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor
 
 def opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
     """How far the inner lips are apart, px: mean of the three pairs of points."""
-    pairs = landmarks[:, torch.tensor([UPPER_LIP, LOWER_LIP]).mT]
-    return (pairs[:, :, 0] - pairs[:, :, 1]).norm(dim=-1).mean(-1)
+    return (landmarks[:, layout.UPPER_LIP] - landmarks[:, layout.LOWER_LIP]).norm(dim=-1).mean(-1)
 
 
 def correlation(a: Float[Tensor, " T"], b: Float[Tensor, " T"]) -> float:

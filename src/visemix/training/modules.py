@@ -10,7 +10,7 @@ from torchmetrics.text import CharErrorRate
 from visemix.audio import CTC
 from visemix.data.phonemes import NUMBERED
 from visemix.data.windows import ValidationWindows
-from visemix.motion.calibrated import Calibrated
+from visemix.motion import Calibrated, MotionModel
 from visemix.motion.guide import SyncGuide
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
@@ -88,7 +88,7 @@ class OnMotion(StageModule):
     """What trains the motion model by its own loss, on the clips' own motion."""
 
     @property
-    def stage(self) -> nn.Module:
+    def stage(self) -> MotionModel:
         return self.model.motion
 
     def losses(self, clip: Clip) -> Losses:
@@ -101,7 +101,7 @@ class OnMotion(StageModule):
         return mouth_curves(self.model, clip)
 
     def _inputs(self, clip: Clip) -> Any:
-        target = self.model.face.convert(clip.motion, self.model.motion.space, clip.subject)
+        target = self.model.face.convert(clip.motion, self.stage.space, clip.subject)
         return self.model.audio(clip.speech), clip.subject, target
 
 
@@ -129,9 +129,7 @@ class AdaptModule(OnMotion):
         return next(module for module in self.model.motion.modules() if isinstance(module, Calibrated))
 
     def losses(self, clip: Clip) -> Losses:
-        audio, subject, _ = self._inputs(clip)
-        target = self.model.face.convert(clip.motion, self.stage.space, subject)
-        return self.stage.adapt(audio, subject, target)
+        return self.stage.adapt(*self._inputs(clip))
 
 
 class RenderModule(StageModule):
