@@ -32,11 +32,11 @@ from omegaconf import OmegaConf
 from scipy.ndimage import gaussian_filter1d, label
 
 from visemix.audio import AUDIO, AudioEncoder, listen
-from visemix.audio.extras import NotInstalled
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
+from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech
 

@@ -10,10 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from visemix import cli, scoring
-from visemix.audio.extras import NotInstalled
 from visemix.cli import app
 from visemix.data import write_clip
 from visemix.face import FACE
+from visemix.ops.extras import NotInstalled
 from visemix.report import make
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 

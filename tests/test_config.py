@@ -208,14 +208,14 @@ def with_fallback(tmp_path):
 
 
 def test_an_encoder_that_is_not_installed_gives_way_aloud_and_the_config_says_so(with_fallback, monkeypatch, caplog):
-    monkeypatch.setattr("visemix.audio.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("visemix.ops.extras.find_spec", lambda package: None)
     cfg = load_experiment(with_fallback)
     assert cfg.audio.name == "mel" and "fallback" not in cfg
     assert "pip install 'visemix[speech]'" in caplog.text and "this run hears audio=mel instead" in caplog.text
 
 
 def test_an_encoder_that_was_asked_for_gives_way_to_none(with_fallback, monkeypatch):
-    monkeypatch.setattr("visemix.audio.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("visemix.ops.extras.find_spec", lambda package: None)
     assert load_experiment(with_fallback, ["audio=moonshine"]).audio.name == "moonshine"
 
 

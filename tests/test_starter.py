@@ -8,11 +8,11 @@ import torch
 from clip_maker import make
 from omegaconf import OmegaConf
 
-from visemix.audio.extras import NotInstalled
 from visemix.config import compose
 from visemix.face import FACE
 from visemix.generation import generate, home_of
 from visemix.motion import MOTION
+from visemix.ops.extras import NotInstalled
 from visemix.ops.store import read_tensors
 from visemix.pipeline import SHIPPED, located, read_checkpoint
 from visemix.types import SAMPLE_RATE, AudioFeatures, Subject, VisemixError

@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
 from visemix.audio.concat import chosen_of
-from visemix.audio.extras import NotInstalled
 from visemix.config import compose, config_root, find_experiment, part, signature
 from visemix.data import DATA
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.device import keep_memory
+from visemix.ops.extras import NotInstalled
 from visemix.pipeline import SHOWN, WEIGHTS, TalkingFace, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER

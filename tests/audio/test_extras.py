@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.audio import AUDIO, extras, listen
+from visemix.audio import AUDIO, listen
+from visemix.ops import extras
 from visemix.types import Speech, VisemixError
 
 PACKAGES = {"moonshine": ("moonshine_voice", "onnxruntime"), "phonemes": ("hama",)}

