@@ -20,6 +20,7 @@ from torch import Tensor
 
 from visemix.data.module import Span
 from visemix.data.windows import gallery_before
+from visemix.face.layout import lips_apart
 from visemix.generation import Loop
 from visemix.heldout import drawn, driven, held_out, read_config, recorded
 from visemix.metrics.region import landmark_box
@@ -28,7 +29,6 @@ from visemix.types import Motion
 
 MOUTH = slice(48, 68)
 MARGIN = 0.25  # of the mouth's longer side, around it
-UPPER_LIP, LOWER_LIP = 62, 66
 MM = 100  # of a decimetre
 
 
@@ -76,8 +76,7 @@ def measured(model: TalkingFace, span: Span) -> Tensor:
     person = loop.subject(torch.arange(len(span)), footage=False)
 
     def opening(motion: Motion) -> Tensor:
-        lips = model.face.landmarks(motion, person)[0]
-        return (lips[:, UPPER_LIP] - lips[:, LOWER_LIP]).norm(dim=-1)
+        return lips_apart(model.face.landmarks(motion, person)[0])
 
     lips = MM * (opening(spoken) - opening(true)).abs().mean()
     return torch.cat([torch.stack(errors).mean(0), lips[None]])

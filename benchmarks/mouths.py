@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from _mouth_page import write_page
 from _report import report
-from voice import INNER_LIPS, MM, load, shape, steady
+from voice import MM, load, shape, steady
 
 from visemix.data import ClipFolder
 from visemix.data.acting import act
@@ -36,6 +36,7 @@ from visemix.data.cast import Person, cast
 from visemix.data.takes import subject_of
 from visemix.data.utterance import utter
 from visemix.face import FACE, FaceModel
+from visemix.face.layout import lip_distance
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space, Subject
 
 Heard = tuple[str, float]  # a letter or a class; when
@@ -84,10 +85,10 @@ class Said:
 def mouth_of(face: FaceModel, subject: Subject) -> np.ndarray:
     motion = Motion(subject.expression, Space.EXPRESSION)
     rest = Motion(torch.zeros_like(subject.expression[:, :1]), Space.EXPRESSION)
-    points, still = (MM * face.landmarks(m, subject)[0].double().numpy() for m in (motion, rest))
-    up = points[:, INNER_LIPS[0], 1] - points[:, INNER_LIPS[1], 1]
+    points, still = (MM * face.landmarks(m, subject)[0].double() for m in (motion, rest))
+    up = lip_distance(points)[:, 1]
     ahead = points[:, LIPS, 2].mean(1) - still[:, LIPS, 2].mean(1)
-    return np.stack([up, shape(face, motion, subject)[:, 1], ahead], 1)
+    return np.stack([up.numpy(), shape(face, motion, subject)[:, 1], ahead.numpy()], 1)
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ from visemix.data.acting import Style, act, style_for
 from visemix.data.utterance import Utterance, utter
 from visemix.data.voices import voice_for
 from visemix.face import FACE, FaceModel
+from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.ops.audio import log_mel
 
 SPEAKERS, SECONDS, REACH, DRAWS, SEED = 8, 60.0, 5, 6, 70
@@ -26,7 +27,7 @@ CUT = round(0.8 * SECONDS * 25)
 
 def opening(face: FaceModel, expression: torch.Tensor) -> np.ndarray:
     """Distance between the inner lips, decimetres."""
-    ids = face.landmark_ids[[62, 66]]
+    ids = face.landmark_ids[[UPPER_LIP[1], LOWER_LIP[1]]]
     lips = face.mean[ids] + torch.einsum("te,nce->tnc", expression, face.expression[ids])
     return (lips[:, 0] - lips[:, 1]).norm(dim=-1).numpy()
 

@@ -36,11 +36,12 @@ from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
+from visemix.face.layout import lips_apart
 from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech
 
-INNER_LIPS, CORNERS = (62, 66), (48, 54)
+CORNERS = (48, 54)
 MM = 100.0  # in a decimetre
 DRIFT = float(FPS)  # frames: sigma of the mean that is taken off
 AROUND = 5  # frames to either side that the ridge sees
@@ -67,8 +68,9 @@ class Real:
 
 def shape(face: FaceModel, motion: Motion, subject: Any) -> np.ndarray:
     points = face.landmarks(motion, subject)[0]
-    pairs = (INNER_LIPS, CORNERS)
-    return MM * torch.stack([(points[:, a] - points[:, b]).norm(dim=-1) for a, b in pairs], 1).double().numpy()
+    left, right = CORNERS
+    wide = (points[:, left] - points[:, right]).norm(dim=-1)
+    return MM * torch.stack([lips_apart(points), wide], 1).double().numpy()
 
 
 def load(path: Path, face: FaceModel) -> Real:

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from visemix.config import compose
 from visemix.face import FACE
+from visemix.face.layout import lips_apart
 from visemix.generation import generate, home_of
 from visemix.motion import MOTION
 from visemix.ops.extras import NotInstalled
@@ -69,7 +70,7 @@ def test_the_mouth_moves_in_sound_it_knows_as_speech_and_lips_close_in_some_of_i
     )  # fmt: skip
     with torch.no_grad():
         points = face.landmarks(motion(heard, subject), subject)[0]
-    opening = 100 * (points[:, 62] - points[:, 66]).norm(dim=-1)  # millimetres
+    opening = 100 * lips_apart(points)  # millimetres
     assert 1 < opening.std() < 10 and opening.max() < 40
     assert 0 < (opening < 2).float().mean() < 0.5
 

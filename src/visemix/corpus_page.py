@@ -15,6 +15,7 @@ from torch import Tensor
 from visemix.data import ClipFolder, Label, find_clips
 from visemix.data.clips import PHONEMES
 from visemix.face import FACE, FaceModel
+from visemix.face.layout import lips_apart
 from visemix.report import heading, page, paragraph, picture, png, table
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space
 
@@ -75,8 +76,7 @@ def faces(clips: list[ClipFolder], most: int = 8) -> np.ndarray:
 def mouth_opening(clip: ClipFolder, face: FaceModel) -> Float[Tensor, " T"]:
     """Distance between the inner lips (points 63 and 67 of iBUG-68) in each frame, millimetres."""
     subject = clip.subject(range(clip.frames), footage=False)
-    points = face.landmarks(Motion(subject.expression, Space.EXPRESSION), subject)[0]
-    return (points[:, 62] - points[:, 66]).norm(dim=-1) * 100
+    return lips_apart(face.landmarks(Motion(subject.expression, Space.EXPRESSION), subject)[0]) * 100
 
 
 def strip(clip: ClipFolder, face: FaceModel) -> str:

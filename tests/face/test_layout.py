@@ -26,6 +26,17 @@ def test_regions_lie_where_their_names_say(face):
     assert points[layout.NOSE_BRIDGE][-1, 2] == points[:, 2].max()
 
 
+def test_inner_lips_stand_point_above_point_and_an_open_mouth_is_open_by_their_middles(face):
+    points = face.mean[face.landmark_ids].double()
+    opened = points.clone()
+    opened[list(layout.LOWER_LIP), 1] -= 0.1
+    torch.testing.assert_close(
+        layout.lip_distance(opened) - layout.lip_distance(points), torch.full((3,), 0.1).double()
+    )
+    assert layout.lips_apart(opened) >= layout.lip_distance(opened)[1] > layout.lip_distance(points)[1] > -0.01
+    assert (points[list(layout.UPPER_LIP), 0] - points[list(layout.LOWER_LIP), 0]).abs().max() < 0.05
+
+
 def picture_of_five(scale, x, y):
     """68 points of which the five that count are the standard face, `scale` pixels a decimetre, origin at (x, y)."""
     landmarks = torch.zeros(68, 2, dtype=torch.float64)

@@ -62,6 +62,19 @@ def lip_distance(landmarks: Float[Tensor, "*b 68 3"]) -> Float[Tensor, "*b 3"]:
     return landmarks[..., UPPER_LIP, 1] - landmarks[..., LOWER_LIP, 1]
 
 
+def lips_apart(landmarks: Float[Tensor, "*b 68 C"]) -> Float[Tensor, "*b"]:
+    """How far a mouth is open: the distance between the middles of the inner lips, in the unit of the points.
+
+    It has no sign: lips that overlap are apart, too.
+
+    >>> points = torch.zeros(68, 2)
+    >>> points[66] = torch.tensor([3.0, 4.0])
+    >>> lips_apart(points)
+    tensor(5.)
+    """
+    return (landmarks[..., UPPER_LIP[1], :] - landmarks[..., LOWER_LIP[1], :]).norm(dim=-1)
+
+
 @dataclass(frozen=True)
 class Alignment(TensorStruct):
     """Where in a picture the 224 × 224 crop lies that the reconstruction network wants.

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visemix.face.layout import lips_apart
 from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, TakeMetric
 from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH
 
-INNER_LIPS = (62, 66)
 STILL = 1e-9  # px, below which nothing moves
 
 
@@ -70,8 +70,7 @@ def mouth_opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
     >>> mouth_opening(points)
     tensor([0.2000])
     """
-    upper, lower = INNER_LIPS
-    return (landmarks[:, upper] - landmarks[:, lower]).norm(dim=-1) / eye_distance(landmarks)
+    return lips_apart(landmarks) / eye_distance(landmarks)
 
 
 class Ratio(TakeMetric):

@@ -12,7 +12,7 @@ from skimage.draw import line
 from skimage.io import imsave
 from torch import Tensor
 
-from visemix.face.layout import LOWER_LIP, UPPER_LIP
+from visemix.face.layout import lips_apart
 from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
 from visemix.types import Clip, Motion
@@ -88,8 +88,7 @@ def plot(
 
 def mouth_opening(model: TalkingFace, motion: Motion, clip: Clip) -> Float[Tensor, " T"]:
     """Distance between the inner lips of the batch's first clip, in decimetres."""
-    points = model.face.landmarks(motion, clip.subject)[0]
-    return (points[:, UPPER_LIP[1]] - points[:, LOWER_LIP[1]]).norm(dim=-1)
+    return lips_apart(model.face.landmarks(motion, clip.subject)[0])
 
 
 def first(clip: Clip, count: int) -> Clip:
