@@ -113,6 +113,52 @@ def test_swapping_a_part_drops_the_options_of_the_old_one(experiment):
     assert cfg.data.root == "x"
 
 
+@pytest.fixture
+def wrapped(tmp_path):
+    (tmp_path / "parent.yaml").write_text(
+        "# ?\nname: mine\n"
+        "use: {face: toy, audio: mel, motion: closure, render: mesh, data: clips}\n"
+        "motion: {base: {name: calibrated, base: {name: flow_vae, channels: 8, sync: false}}}\n"
+        "data: {root: x}\n"
+    )
+    return tmp_path / "child.yaml"
+
+
+def said(path, text="", overrides=()):
+    path.write_text(f"# ?\nextends: parent.yaml\n{text}")
+    cfg = load_experiment(path, overrides)
+    assert complete(cfg) == cfg and cfg.data.root == "x"
+    return cfg.motion
+
+
+def test_swapping_a_part_inside_another_drops_the_options_of_the_old_one(wrapped):
+    inner = said(wrapped, "motion: {base: {base: {name: a2ep, dim: 32, heads: 2}}}\n").base.base
+    assert (inner.name, inner.dim, "channels" in inner) == ("a2ep", 32, False)
+    inner = said(wrapped, overrides=["motion.base.base.heads=2", "motion.base.base.name=a2ep"]).base.base
+    assert (inner.name, inner.heads, "sync" in inner) == ("a2ep", 2, False)
+    assert said(wrapped, "motion: {base: {name: flow_vae, channels: 4}}\n").base.channels == 4  # a wrapper less
+    assert said(wrapped, "use: {motion: smooth}\nmotion: {base: {dim: 32}}\n").base.dim == 32
+
+
+def test_options_of_a_part_inside_another_stay_as_long_as_it_does(wrapped):
+    inner = said(wrapped, "name: yours\nmotion: {base: {base: {name: flow_vae, sync_dim: 4}}}\n").base.base
+    assert (inner.channels, inner.sync, inner.sync_dim) == (8, False, 4)
+
+
+def test_a_part_inside_another_is_known_by_the_file_of_that_one_too(wrapped):
+    parent = wrapped.with_name("parent.yaml")
+    parent.write_text(
+        parent.read_text().replace(
+            "base: {name: calibrated, base: {name: flow_vae, channels: 8, sync: false}}", "base: {channels: 8}"
+        )
+    )
+    assert said(wrapped).base.channels == 8
+    inner = said(wrapped, "motion: {base: {name: a2ep, dim: 32, heads: 2}}\n").base
+    assert (inner.name, "channels" in inner) == ("a2ep", False)
+    scaled = said(wrapped, "use: {scale: tiny, motion: postnet}\n", ["motion.base.name=a2ep"]).base
+    assert (scaled.name, "channels" in scaled) == ("a2ep", False)
+
+
 def test_a_plugin_is_found_beside_the_experiment_that_names_it(experiment, tmp_path):
     (experiment.parent / "tinted.py").write_text(
         "from visemix.motion import MOTION\n"

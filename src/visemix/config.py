@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -43,7 +43,8 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
     built = OmegaConf.merge(parts, sized)
     own = {group: built[group].pop("train") for group in sized if "train" in built[group]}
     trained = [{"train": options} for options in (scale.get("train"), own) if options]
-    merged = OmegaConf.merge(built, *trained, cfg)
+    assert isinstance(built, DictConfig)
+    merged = OmegaConf.merge(_staying(built, cfg), *trained, cfg)
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -141,14 +142,35 @@ def _picked(cfg: DictConfig) -> DictConfig:
 
 
 def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
-    """Merge, but options written for a part leave with it when another part takes its place; and so does how its stage
-    was trained, where the other one brings its own `train`."""
+    """Merge, but options written for a part leave with it when another part takes its place, also inside a part; and so
+    does how its stage was trained, where the other one brings its own `train`."""
     old, new = under.get("use", {}), over.get("use", {})
     swapped = {k for k, name in new.items() if name != old.get(k)}
     kept = {k: v for k, v in under.items() if k not in swapped}
     own = {k for k in swapped if "train" in part(k, new[k])}
     if own and "train" in kept:
         kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
-    merged = OmegaConf.merge(kept, over)
+    parts = {group: part(group, name) for group, name in old.items() if group in kept and group != "scale"}
+    merged = OmegaConf.merge(_staying(kept, over, parts), over)
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _staying(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[Any, Any] = {}) -> dict[Any, Any]:
+    """What of `under` stays below `over`: all but the options of parts where that names others. Where `under` leaves a
+    part's name out, `parts` has it.
+
+    >>> base = {"base": {"name": "flow_vae", "channels": 64}, "steps": 3}
+    >>> _staying({"motion": base}, {"motion": {"base": {"name": "a2ep"}}})
+    {'motion': {'base': {}, 'steps': 3}}
+    """
+    kept = dict(under)
+    for key, above in over.items():
+        below, known = under.get(key), parts.get(key, {})
+        if not (isinstance(above, Mapping) and isinstance(below, Mapping)):
+            continue
+        known = known if isinstance(known, Mapping) else {}
+        name, other = below.get("name", known.get("name")), above.get("name")
+        swapped = None not in (name, other) and name != other
+        kept[key] = {} if swapped else _staying(below, above, known)
+    return kept
