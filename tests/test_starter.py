@@ -1,5 +1,6 @@
 """The models that come with the library."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from clip_maker import make
 from omegaconf import OmegaConf
 
-from visemix.config import compose
+from visemix import pipeline
+from visemix.config import compose, signature
 from visemix.face import FACE
 from visemix.face.layout import lips_apart
 from visemix.generation import generate, home_of
@@ -16,12 +18,20 @@ from visemix.motion import MOTION
 from visemix.ops.extras import NotInstalled
 from visemix.ops.store import read_tensors
 from visemix.pipeline import SHIPPED, located, read_checkpoint
+from visemix.run import complete, refuse_edited
 from visemix.types import SAMPLE_RATE, AudioFeatures, Subject, VisemixError
 
 ROOT = Path(__file__).parents[1]
 MADE_BY = {"starter": "starter.yaml", "starter_a2ep": "starter/a2ep.yaml"}
 LARGEST = 15e6  # bytes of all of them
 HEARD = 288 + 320  # moonshine, mel
+PARTS = {
+    "face": {"name": "toy"},
+    "audio": {"name": "mel"},
+    "motion": {"name": "regression"},
+    "render": {"name": "mesh"},
+    "data": {"name": "clips", "root": "x"},
+}
 
 
 def test_they_are_small_and_the_card_says_where_they_come_from():
@@ -54,6 +64,39 @@ def test_a_name_stands_for_it_unless_a_run_here_is_called_so(tmp_path, monkeypat
     assert located("elsewhere/starter") == Path("elsewhere/starter")
     with pytest.raises(VisemixError, match=r"no trained model at nobody; .*: starter, starter_a2ep"):
         read_checkpoint("nobody")
+
+
+def test_a_run_that_loads_one_is_another_run_where_a_later_version_brings_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pipeline, "SHIPPED", tmp_path / "weights")
+    file = tmp_path / "weights/starter.safetensors"
+    file.parent.mkdir()
+
+    def brought(content):
+        file.write_bytes(content)
+        pipeline.stamp.cache_clear()
+        return complete({**PARTS, "load": {"motion": "starter"}})
+
+    first, again, later = brought(b"one"), brought(b"one"), brought(b"two")
+    assert signature(first) == signature(again) != signature(later)
+    assert first.load.motion == f"starter@{hashlib.sha256(b'one').hexdigest()[:8]}"
+    assert complete(first) == first  # as it stands in the run's config.yaml
+    assert located(later.load.motion) == file
+    with pytest.raises(VisemixError, match=rf"{first.load.motion} is asked for, .* brings {later.load.motion}"):
+        located(first.load.motion)
+
+
+def test_a_run_of_before_keeps_its_name_and_one_here_is_not_of_the_library(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = complete(PARTS)
+    cfg.load = {"motion": "starter"}
+    folder = tmp_path / signature(cfg)
+    folder.mkdir()
+    OmegaConf.save(cfg, folder / "config.yaml")
+    refuse_edited(folder)
+    (tmp_path / "starter").mkdir()
+    (tmp_path / "starter/model.safetensors").touch()
+    assert complete({**PARTS, "load": {"motion": "starter"}}).load.motion == "starter"
 
 
 @pytest.mark.parametrize("name", MADE_BY)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,7 +27,7 @@ from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
 from visemix.ops.sequence import blocks, smooth
-from visemix.ops.store import read_tensors, write_tensors
+from visemix.ops.store import read_tensors, sha256, write_tensors
 from visemix.registry import nearest
 from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
@@ -288,11 +289,42 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def located(path: str | Path) -> Path:
-    """The file that a run's folder, a checkpoint's path or the name of a model of the library stands for."""
+    """The file that a run's folder, a checkpoint's path or the name of a model of the library (as it is, or `pinned`)
+    stands for.
+
+    Raises:
+        VisemixError: the library's model of that name is another one now.
+    """
     path = Path(path)
     file = path / WEIGHTS if path.is_dir() else path
-    own = SHIPPED / f"{path.name}.safetensors"
-    return own if own.is_file() and str(path) == path.name and not file.is_file() else file
+    name, _, wanted = path.name.partition("@")
+    own = SHIPPED / f"{name}.safetensors"
+    if not own.is_file() or str(path) != path.name or file.is_file():
+        return file
+    if wanted and wanted != stamp(own):
+        raise VisemixError(
+            f"{path} is asked for, and this version of the library brings {name}@{stamp(own)}: install the version "
+            f"that brought it, or ask for {name}"
+        )
+    return own
+
+
+def pinned(source: str) -> str:
+    """A source of weights, and where that is a model of the library by name, what is in it: a later version may bring
+    another under that name, and a run must not be taken for the same then.
+
+    >>> pinned("runs/mine/1a2b3c4d"), pinned("starter").split("@")[0]
+    ('runs/mine/1a2b3c4d', 'starter')
+    """
+    bare_name = source == Path(source).name and "@" not in source
+    own = SHIPPED / f"{source}.safetensors"
+    return f"{source}@{stamp(own)}" if bare_name and located(source) == own else source
+
+
+@lru_cache
+def stamp(file: Path) -> str:
+    """Eight hex digits of a file's sha256."""
+    return sha256(file)[:8]
 
 
 @contextmanager

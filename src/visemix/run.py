@@ -21,7 +21,7 @@ from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.device import keep_memory
 from visemix.ops.extras import NotInstalled
-from visemix.pipeline import SHOWN, WEIGHTS, TalkingFace, plain, read_checkpoint
+from visemix.pipeline import SHOWN, WEIGHTS, TalkingFace, pinned, plain, read_checkpoint
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
 from visemix.training.fitting import fit_stage, state_file
@@ -124,10 +124,10 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
 
 
 def _sources(load: Any) -> dict[str, str]:
-    """What `load` names, without the stages that an experiment takes back by null."""
+    """What `load` names, without the stages that an experiment takes back by null; the library's own pinned."""
     if load is not None and not isinstance(load, Mapping):
         raise VisemixError(f"load={load} says no stage that is to come from there; write load.motion={load}, say")
-    return {stage: str(source) for stage, source in (load or {}).items() if source is not None}
+    return {stage: pinned(str(source)) for stage, source in (load or {}).items() if source is not None}
 
 
 def folder_of(cfg: DictConfig) -> Path:
