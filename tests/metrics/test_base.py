@@ -15,6 +15,7 @@ from visemix.metrics import (
     mean_squared_error,
     point_distance,
     psnr,
+    silence,
     squared_error,
     sync,
 )
@@ -109,6 +110,8 @@ FORMULAS = {  # the pure function that a metric's number comes from; `_face` and
     "lve": lip_vertex_error,
     "opening_spread": articulation.spread,
     "psnr": psnr,
+    "settle": silence.settle,
+    "silent_lips": silence.stray,
     "psnr_pooled": squared_error,
     "ssim": ssim,
 }

@@ -7,6 +7,7 @@ from visemix.metrics.landmarks import landmark_distance
 from visemix.metrics.learned import Fid
 from visemix.metrics.region import landmark_box, mouth_box
 from visemix.metrics.sharpness import cpbd
+from visemix.metrics.silence import settle, silences, stray
 from visemix.metrics.suite import Suite
 from visemix.metrics.sync import Sync
 
@@ -30,5 +31,8 @@ __all__ = [
     "mouth_opening",
     "point_distance",
     "psnr",
+    "settle",
+    "silences",
     "squared_error",
+    "stray",
 ]

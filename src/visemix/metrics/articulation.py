@@ -86,10 +86,10 @@ class Ratio(TakeMetric):
         super().__init__(statistics=2)
 
     @abstractmethod
-    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]: ...
+    def amount(self, take: Take) -> Float[Tensor, ""]: ...
 
     def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
-        row = torch.stack([self.amount(mouths(fake)), self.amount(mouths(real))]).unsqueeze(0)
+        row = torch.stack([self.amount(fake), self.amount(real)]).unsqueeze(0)
         if not row[0, 1] > STILL:
             raise NoScore("the real mouth does not move")
         return row
@@ -104,8 +104,8 @@ class Jitter(Ratio):
 
     variant = "mean |x(t+1) − 2 x(t) + x(t−1)| of landmarks 48 to 67 less their centroid"
 
-    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
-        return jitter(landmarks[:, MOUTH])
+    def amount(self, take: Take) -> Float[Tensor, ""]:
+        return jitter(mouths(take)[:, MOUTH])
 
 
 @METRICS.register("opening_spread")
@@ -114,5 +114,5 @@ class OpeningSpread(Ratio):
 
     variant = "standard deviation over the clip of the inner lips' distance over the outer eye distance"
 
-    def amount(self, landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, ""]:
-        return spread(mouth_opening(landmarks))
+    def amount(self, take: Take) -> Float[Tensor, ""]:
+        return spread(mouth_opening(mouths(take)))

@@ -56,6 +56,7 @@ class Take(Remembering):
     fit: Float[Tensor, "T 68 3"] | None = None  # fitted face's 68 points less the mean face's, no pose; decimetres
     pictures: Callable[[], Iterator[UInt8[np.ndarray, "H W 3"]]] | None = None
     source: str = ""  # sha256 of the recording this came from
+    lag: int | None = None  # frames by which its sound is early (below 0: late), where that was ever measured
     memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -86,7 +87,7 @@ class VideoMetric(Metric, ABC):
     variant: str  # which of the many conventions this is
     region: str = "full"
     ideal: float | None = None  # what a perfect fake would score, where that is neither high nor low
-    needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures: what a take must have
+    needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures, lag: what a take must have
     compares: ClassVar[bool] = True  # False: the fake alone must have them, the real video may lack them
     per: ClassVar[Literal["frame", "clip", "set"]] = "frame"  # what it is a number of; of all frames together: a set
     full_state_update = False
