@@ -9,8 +9,14 @@ model; it learns from the clips of all other people, each with its sound moved b
 their drift (a Gaussian mean over a second); at lag 0, the recording as it is, and at the clip's stored lag.
 `amplitude`: spread of the opening over the person's. `low`: its 5 % quantile, millimetres. `closed`: of the p, b and m
 that are heard (from phonemes.csv, else by `hama`), those within two frames of which the lips come within 1 mm of the
-person's own 5 % quantile. `rest`: how far the opening strays from its mean in silence, median, millimetres. `chance`:
-opening r at the stored lag with other clips' sound.
+person's own 5 % quantile. `rest`: how far the opening strays from its mean in silence, median, millimetres
+(`visemix.metrics.stray`). `chance`: opening r at the stored lag with other clips' sound.
+
+`voice_lips`, of f and v, whose lower lip touches the teeth and not the lip: how many; `f v, mm`: the least opening
+within two frames, above the person's 5 % quantile, median; `touch`: of how many that is under 3 mm; `shut`: under 1 mm,
+as of p, b and m. Of silences: `rest, × person's`; `settles`: frames after the end of sound until the opening stays
+within 1 mm of the person's median in silence, median (`visemix.metrics.settle`); `settled`: share of the silences in
+which that takes five frames at most.
 
 With `--sounds`, what the first clip's person does to sounds of which nobody's lips are known is put beside what they do
 to the clips' own (`voice_sounds`): `opening` (mean) and `spread`, millimetres; `closed`, against their own recorded 5 %
@@ -30,6 +36,7 @@ import torch
 from _report import report
 from omegaconf import OmegaConf
 from scipy.ndimage import gaussian_filter1d, label
+from torch import Tensor
 
 from visemix.audio import AUDIO, AudioEncoder, listen
 from visemix.data import ClipFolder, read_sound, whole_frames
@@ -37,9 +44,10 @@ from visemix.data.footage import pingpong
 from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
+from visemix.metrics.silence import moved, settle, silences, stray
 from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
-from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech
+from visemix.types import FPS, Motion, Space, Speech
 
 CORNERS = (48, 54)
 MM = 100.0  # in a decimetre
@@ -48,9 +56,11 @@ AROUND = 5  # frames to either side that the ridge sees
 RIDGE = 3.0  # times the mean eigenvalue
 NEAR, CLOSE = 2, 1.0  # frames around a closing sound; millimetres
 OTHERS = 3  # clips whose sound gives the level of chance
-QUIET, PAUSE = 30.0, 5  # dB under the loud frames; frames
+TOUCH = 3.0  # millimetres above the 5 % quantile up to which the corpus' lower lips touch the teeth in f and v
+PAUSE, SOON = 0.2, 5  # seconds of silence that count; frames in which a mouth should be at rest
 SURE = 0.2  # probability above which a p, b or m counts as heard; real lips close there in two of three cases
-BILABIAL = ("p", "b", "m")
+LIPS, TEETH = ("p", "b", "m"), ("f", "v")  # what the lower lip touches
+APART = ("f v", "rest, ×", "settle", "person's f v", "person's settle")  # columns of a table of their own begin so
 
 
 @dataclass(frozen=True)
@@ -159,48 +169,75 @@ class Trained:
         return shape(self.model.face, Motion(torch.cat(list(pieces), 1), space), still)
 
 
-def silent(speech: Speech) -> np.ndarray:
+def silent(speech: Speech) -> Tensor:
     """Frames in pauses of 0.2 s and more."""
-    loud = (
-        speech.wave[0].unflatten(0, (-1, SAMPLES_PER_FRAME)).square().mean(1).clamp(min=1e-12).log10().mul(10).numpy()
-    )
-    runs, count = label(loud < np.quantile(loud, 0.95) - QUIET)
-    return np.isin(runs, [k for k in range(1, count + 1) if (runs == k).sum() >= PAUSE])
+    return silences(speech.wave[0], float(FPS), PAUSE)
 
 
-def closing(real: Real) -> list[int]:
-    """Frames, by the sound's clock, in which the lips should close; none where nobody can tell."""
-    if real.clip.has_phonemes:
-        return [round((a + b) / 2 * FPS) for a, b, sound in real.clip.phonemes() if sound in BILABIAL]
-    return heard_closing(real.speech)
+def sounded(real: Real) -> list[list[int]]:
+    """Frames, by the sound's clock, in which the lips should close, and in which they should touch the teeth; none
+    where nobody can tell."""
+    if not real.clip.has_phonemes:
+        return heard(real.speech)
+    known = real.clip.phonemes()
+    return [[round((a + b) / 2 * FPS) for a, b, sound in known if sound in sounds] for sounds in (LIPS, TEETH)]
 
 
-def heard_closing(speech: Speech) -> list[int]:
+def heard(speech: Speech) -> list[list[int]]:
     try:
         encoder: Any = AUDIO.build({"name": "phonemes"})
     except NotInstalled:
-        return []
+        return [[], []]
     from hama import ASRModel
 
-    letters = [k for k, letter in enumerate(ASRModel().decoder_tokens) if letter in BILABIAL]
-    runs, count = label(encoder(speech).values[0][:, letters].sum(1).numpy() > SURE)
-    return [round(float(np.flatnonzero(runs == k).mean())) for k in range(1, count + 1)]
+    tokens, values, found = ASRModel().decoder_tokens, encoder(speech).values[0], []
+    for sounds in (LIPS, TEETH):
+        letters = [k for k, letter in enumerate(tokens) if letter in sounds]
+        runs, count = label(values[:, letters].sum(1).numpy() > SURE)
+        found.append([round(float(np.flatnonzero(runs == k).mean())) for k in range(1, count + 1)])
+    return found
+
+
+def least(opening: np.ndarray, moments: list[int]) -> np.ndarray:
+    """The least opening around each."""
+    near = [opening[max(0, k - NEAR) : k + NEAR + 1] for k in moments if 0 <= k < len(opening)]
+    return np.array([rows.min() for rows in near])
 
 
 def closed(opening: np.ndarray, moments: list[int], limit: float) -> float | None:
-    near = [opening[max(0, k - NEAR) : k + NEAR + 1] for k in moments if 0 <= k < len(opening)]
-    return sum(float(rows.min()) <= limit for rows in near) / len(near) if near else None
+    lows = least(opening, moments)
+    return float((lows <= limit).mean()) if len(lows) else None
 
 
-def restless(opening: np.ndarray, still: np.ndarray) -> float | None:
-    rest = opening[still[: len(opening)]]
-    return float(np.median(np.abs(rest - rest.mean()))) if len(rest) else None
+def restless(opening: np.ndarray, still: Tensor) -> float | None:
+    found = float(stray(torch.from_numpy(opening), still[: len(opening)]))
+    return None if np.isnan(found) else found
+
+
+def teeth(opening: np.ndarray, moments: list[int], low: float) -> dict[str, Any]:
+    lows = least(opening, moments) - low
+    if not len(lows):
+        return dict.fromkeys(("f v, mm", "f v touch", "f v shut"))
+    shares = {"f v touch": float((lows <= TOUCH).mean()), "f v shut": float((lows <= CLOSE).mean())}
+    return {"f v, mm": float(np.median(lows))} | shares
+
+
+def settling(opening: np.ndarray, still: Tensor, rest: float) -> dict[str, Any]:
+    took = settle(torch.from_numpy(opening), still[: len(opening)], torch.tensor(rest, dtype=torch.float64), CLOSE)
+    if not len(took) or np.isnan(rest):
+        return dict.fromkeys(("settles", "settled"))
+    return {"settles": float(took.quantile(0.5)), "settled": float((took <= SOON).double().mean())}
 
 
 def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     said, truth, lag = say(real.speech, real), real.mouth, real.lag
-    frames, moments, pauses = len(said), closing(real), silent(real.speech)
+    (moments, bites), pauses = sounded(real), silent(real.speech)
+    theirs = moved(pauses, lag, len(truth))
     low = float(np.quantile(truth[:, 0], 0.05))
+    rest = float(np.median(truth[theirs.numpy(), 0])) if theirs.any() else np.nan
+    strays = restless(said[:, 0], pauses), restless(truth[:, 0], theirs)
+    ours = teeth(said[:, 0], bites, low) | settling(said[:, 0], pauses, rest)
+    own = teeth(truth[:, 0], [k + lag for k in bites], low) | settling(truth[:, 0], theirs, rest)
 
     def r(made: np.ndarray, channel: int, moved: int) -> float:
         return correlation(*together(steady(made)[:, channel], steady(truth)[:, channel], moved))
@@ -221,8 +258,11 @@ def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
         "sounds": len(moments),
         "closed": closed(said[:, 0], moments, low + CLOSE),
         "person's closed": closed(truth[:, 0], seen, low + CLOSE),
-        "rest, mm": restless(said[:, 0], pauses[:frames]),
-        "person's rest": restless(truth[:, 0], np.roll(pauses, lag)),
+        "rest, mm": strays[0],
+        "person's rest": strays[1],
+        "rest, × person's": strays[0] / strays[1] if strays[0] is not None and strays[1] else None,
+        "f v": len(bites),
+        **{key: value for name in ours for key, value in ((name, ours[name]), (f"person's {name}", own[name]))},
     }
 
 
@@ -238,7 +278,7 @@ def deaf_row(name: str, speech: Speech, moments: list[int], real: Real, say: Any
         "sounds": len(moments),
         "closed": closed(said, moments, low + CLOSE),
         "pauses, s": float(pauses[: len(said)].sum()) / FPS,
-        "rest, mm": restless(said, pauses[: len(said)]),
+        "rest, mm": restless(said, pauses),
     }
 
 
@@ -271,13 +311,17 @@ def main() -> None:
     say = Ridge(AUDIO.build(audio), clips) if model is None else Trained(model)
     rows = [row(real, say, (clips[k + 1 :] + clips[:k])[:OTHERS]) for k, real in enumerate(clips)]
     rows += summary(rows)
-    heard, name = (audio, "voice") if model is None else (model.config["audio"], f"voice_{args.motion.name}")
-    path = report(name, rows, audio=heard, motion=str(args.motion or "ridge"))
+    hears, name = (audio, "voice") if model is None else (model.config["audio"], f"voice_{args.motion.name}")
+    lips = [{key: value for key, value in row.items() if key == "clip" or key.startswith(APART)} for row in rows]
+    rows = [{key: value for key, value in row.items() if key not in lips[0] or key == "clip"} for row in rows]
+    about = {"audio": hears, "motion": str(args.motion or "ridge")}
+    path = report(name, rows, **about)
+    report(f"{name}_lips", lips, **about)
     if args.sounds:
-        deaf = [deaf_row(real.clip.name, real.speech, closing(real), clips[0], say) for real in clips]
+        deaf = [deaf_row(real.clip.name, real.speech, sounded(real)[0], clips[0], say) for real in clips]
         for path in args.sounds:
             speech = sound_of(path)
-            deaf.append(deaf_row(path.name, speech, heard_closing(speech), clips[0], say))
+            deaf.append(deaf_row(path.name, speech, heard(speech)[0], clips[0], say))
         report("voice_sounds", deaf, motion=str(args.motion or "ridge"), person=clips[0].clip.name)
     if args.json:
         args.json.write_text(json.dumps(json.loads(path.read_text()), indent=1) + "\n")
