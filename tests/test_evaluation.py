@@ -10,6 +10,7 @@ from rich.console import Console
 
 import visemix.scoring
 from visemix.evaluation import evaluate, options_of, table, unmet
+from visemix.face import FACE
 from visemix.face.track import Track, Tracker
 from visemix.nn.lpips import Features
 from visemix.ops.store import sha256
@@ -114,6 +115,26 @@ def test_a_video_beside_itself(tmp_path, pictures, tracked):
     assert report["clips"]["real"]["metrics"]["psnr"]["frames"] == ["inf"] * 20
     assert report["summary"]["ssim"]["value"] == 1.0
     assert report["summary"]["lmd"]["value"] == 0.0
+
+
+def test_a_prepared_recordings_lag_is_taken_out_of_what_compares_mouths(tmp_path, pictures, tracked):
+    clip = make(tmp_path / "anna_000", FACE.build({"name": "toy"}), frames=20, size=64)
+    with (clip.path / "meta.yaml").open("a") as file:
+        file.write("lip_sync: {follows: true, lag: -3, z: 5.0, correlation: 0.5}\n")
+    fake = write(tmp_path / "fake.mp4", [np.full((64, 64, 3), 60 + 5 * t, np.uint8) for t in range(20)])
+    report = evaluate(clip.path, fake, ["lmd", "lmd@lag", "psnr"], progress=False)
+    rows = report["summary"]
+    assert rows["lmd@lag"]["status"] == "ok" and rows["lmd@lag"]["value"] != rows["lmd"]["value"]
+    assert report["details"]["lmd@lag"]["frames"] == 17 and report["truth"]["lmd@lag"]["value"] == 0.0
+    (note,) = next(iter(report["clips"].values()))["notes"]
+    assert note == "the real one's sound is 3 frames late; scores that end in @lag take that out"
+    console = Console(file=io.StringIO(), width=160)
+    console.print(table(report))
+    assert "lmd@lag" in console.file.getvalue() and "3 frames late" in console.file.getvalue()
+    report = evaluate(clip.path, clip.path, ["lmd@lag"], progress=False)
+    assert report["summary"]["lmd@lag"]["value"] == 0.0  # the recording itself
+    report = evaluate(fake, fake, ["lmd@lag"], progress=False)
+    assert "visemix prepare" in report["details"]["lmd@lag"]["reason"]
 
 
 def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, pictures, tracked):

@@ -151,6 +151,32 @@ def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
         assert take.source == "ab12" and take.fit.shape == (HELD, 68, 3)
 
 
+def lagged(folder, lag):
+    with (folder / "clips/anna_000/meta.yaml").open("a") as file:
+        file.write(f"lip_sync: {{follows: true, lag: {lag}, z: 5.0, correlation: 0.5}}\n")
+
+
+def test_a_recording_with_a_lag_is_also_compared_by_the_sounds_clock(run, tmp_path):
+    names = ["lm3d_l2", "lm3d_l2@lag", "psnr"]
+    unknown = evaluate_run(run, names, progress=False)
+    assert "lag is not known" in unknown["details"]["lm3d_l2@lag"]["reason"]
+    lagged(tmp_path, 2)
+    report = evaluate_run(run, names, progress=False, overwrite=True)
+    real, fake = (read_tensors(run / f"held_out/{side}/anna_000.fit.safetensors") for side in ("real", "fake"))
+    assert (real[1]["lag"], fake[1]["lag"]) == (2, 0)
+    wanted = 100 * (real[0]["fit"][2:] - fake[0]["fit"][:-2]).norm(dim=-1).mean()
+    assert report["summary"]["lm3d_l2@lag"]["value"] == pytest.approx(float(wanted), rel=1e-5)
+    assert report["truth"]["lm3d_l2@lag"]["value"] == 0.0
+    for name in ("lm3d_l2", "psnr"):
+        assert report["summary"][name] == unknown["summary"][name]
+    assert report["clips"]["anna_000"]["notes"] == [
+        "the real one's sound is 2 frames early; scores that end in @lag take that out"
+    ]
+    painted = save(tmp_path / "painted", trained=("render",))  # by what was recorded, late as it is
+    found = evaluate_run(painted, ["lm3d_l2@lag"], progress=False)
+    assert found["summary"]["lm3d_l2@lag"]["value"] == 0.0
+
+
 def test_a_run_with_a_target_is_scored_on_the_target(run, tmp_path):
     write(FACE.build({"name": "toy"}), tmp_path / "person/dora_000")
     data = {"target": "person", "clips": ["anna_000"], "val_speakers": ["anna"]}

@@ -48,6 +48,10 @@ def evaluate(
     recorded, decoded alike, never resized; the longer of a pair is cut to the shorter, and `notes` says so. Frames are
     streamed, so memory does not grow with length. Landmarks come from mediapipe, frame by frame, in both videos.
 
+    What compares the mouth's course is also given by the sound's clock, as `lmd@lag` beside `lmd`: a recording whose
+    sound `visemix prepare` found to be early or late is first moved by that, what was made from sound is not. `@0` is
+    as recorded.
+
     Args:
         weights: the folder with the files of weights that the user brought, under their released names; by default
             what the environment variable VISEMIX_WEIGHTS names, else `weights`.

@@ -136,11 +136,13 @@ def _write(
             log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
         motion = _spoken(model, _speech(model, span), loop) if heard else true
         person = loop.subject(torch.tensor([0]), footage=False)
-        for path, of_it in ((real, true), (fake, motion)):  # the motion model's eyes are scored, not the footage's
+        lag = span.clip.lag if span.clip.lag_known else None
+        # the motion model's eyes are scored, not the footage's
+        for path, of_it, late in ((real, true, lag), (fake, motion, 0 if heard else lag)):
             if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
                 continue
             offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
-            notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", "")}
+            notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": late}
             write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
         with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
             task = shown.add_task(span.clip.name, total=len(span))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.data.clips import ClipFolder
+from visemix.data.lipsync import frames as words
 from visemix.data.pairs import PREPARED, Pair, rgb_frames
 from visemix.data.sound import read_sound
 from visemix.face import FACE
@@ -28,7 +29,8 @@ from visemix.types import SAMPLE_RATE, Space, VisemixError
 
 # Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
 TRACKING: dict[str, Any] = {"name": "mediapipe", "mode": "static", "bridge": 1_000_000}
-FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion, and `source`, as in `Take`
+FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion; `source`, `lag` as in `Take`
+UNTIMED = "the recording's lag is not known; give the clip that `visemix prepare` writes"
 UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
 
 
@@ -48,7 +50,7 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
     """Decode both videos side by side and measure; `tick` is called once for each picture decoded."""
     made, truth = Suite(metrics), Suite(metrics)
     notes: list[str] = []
-    without: dict[str, str] = {"fit": UNFITTED}
+    without: dict[str, str] = {"fit": UNFITTED, "lag": UNTIMED}
     points: dict[Path, Tensor | None] = {pair.real: None, pair.fake: None}
     if "landmarks" in made.needs:
         tracker, without["landmarks"] = make_tracker()
@@ -74,14 +76,22 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
     if counts["real"] != counts["fake"]:
         notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
     takes = {path: read_take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    recorded, fake_take = takes[pair.real], takes[pair.fake]
+    if recorded.lag and "lag" in made.needs:
+        notes.append(f"the real one's sound is {words(recorded.lag)}; scores that end in @lag take that out")
     return Outcome(
         pair,
         frames,
         notes,
-        made.finish_clip(takes[pair.fake], takes[pair.real], without),
-        truth.finish_clip(takes[pair.real], takes[pair.real], without),
+        made.finish_clip(in_step(fake_take, recorded), recorded, without),
+        truth.finish_clip(recorded, recorded, without),
         {name: metric.metric_state for name, metric in made.metrics.items()},
     )
+
+
+def in_step(fake: Take, real: Take) -> Take:
+    """A fake with its lag: none, for it was made from its sound, unless it is the recording itself, or its motion."""
+    return replace(fake, lag=fake.lag if fake.lag is not None and fake.source == real.source else 0)
 
 
 def make_tracker() -> tuple[Tracker | None, str]:
@@ -129,7 +139,7 @@ def read_take(
 ) -> Take:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
-    sound = fit = None
+    sound = fit = lag = None
     if "sound" in needs:
         try:
             sound = _sound(path, clip, fps, frames)
@@ -143,10 +153,12 @@ def read_take(
     beside = path.with_suffix(FIT)
     if clip is not None:
         source = str((clip.meta.get("source") or {}).get("sha256", ""))
+        lag = clip.lag if clip.lag_known else None
     else:
         tensors, notes = read_tensors(beside) if beside.is_file() else ({}, {})
         fit = tensors["fit"][:frames] if "fit" in needs and tensors else None
         source = str(notes.get("source") or sha256(path))
+        lag = notes.get("lag")
     return Take(
         fps,
         None if points is None else points[:frames],
@@ -154,6 +166,7 @@ def read_take(
         fit,
         partial(_first, path, frames),
         source,
+        lag,
     )
 
 

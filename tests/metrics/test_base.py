@@ -108,6 +108,7 @@ FORMULAS = {  # the pure function that a metric's number comes from; `_face` and
     "lpips": lpips.perceptual_distance,
     "lse": sync.Sync,
     "lve": lip_vertex_error,
+    "opening_corr": articulation.correlation,
     "opening_spread": articulation.spread,
     "psnr": psnr,
     "settle": silence.settle,

@@ -73,6 +73,8 @@ class ClipFolder:
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
         self.holdout = float(self.meta.get("holdout", 0.0))  # seconds at the end that nothing was estimated from
         self.lag = int(self.meta.get("lip_sync", {}).get("lag", 0))  # frames by which its sound is early; below 0, late
+        sounds = self.audio == "speech" and "corpus" not in self.meta  # else there is nothing that could be early
+        self.lag_known = not sounds or "lip_sync" in self.meta
         self.aligned = False  # whether `clip` moves the sound by the lag
         self.around: tuple[int, int] | None = None  # frames of sound before and after a window that `clip` adds to it
         self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found

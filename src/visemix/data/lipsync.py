@@ -45,10 +45,19 @@ def remarks(found: dict[str, Any]) -> list[str]:
     if found["follows"] is False:
         return [f"no lip sync: its lips do not follow its sound ({found['reason']}); motion is not learned from it"]
     if found["lag"]:
-        count = abs(found["lag"])
-        frames = f"{count} frame{'s' if count > 1 else ''} {'early' if found['lag'] > 0 else 'late'}"
-        return [f"its sound is {frames} (z {found['z']:.1f}); where motion is learned from it, it is moved"]
+        return [
+            f"its sound is {frames(found['lag'])} (z {found['z']:.1f}); where motion is learned from it, it is moved"
+        ]
     return []
+
+
+def frames(lag: int) -> str:
+    """A lag in words.
+
+    >>> frames(-1), frames(3)
+    ('1 frame late', '3 frames early')
+    """
+    return f"{abs(lag)} frame{'' if abs(lag) == 1 else 's'} {'early' if lag > 0 else 'late'}"
 
 
 def _none(follows: bool | None, reason: str) -> dict[str, Any]:

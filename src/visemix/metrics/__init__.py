@@ -1,4 +1,5 @@
 from visemix.metrics.articulation import mouth_opening
+from visemix.metrics.atlag import by_sound
 from visemix.metrics.avproxy import Lag
 from visemix.metrics.base import METRICS, NoScore, Take, VideoMetric, View, as_bytes
 from visemix.metrics.geometry import lip_vertex_error, mean_squared_error, point_distance
@@ -22,6 +23,7 @@ __all__ = [
     "VideoMetric",
     "View",
     "as_bytes",
+    "by_sound",
     "cpbd",
     "landmark_box",
     "landmark_distance",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from visemix.face.layout import lips_apart
@@ -14,6 +16,7 @@ from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH
 
 STILL = 1e-9  # px, below which nothing moves
+DRIFT = 25.0  # frames; slower changes (of mood, of the tracker) are taken out
 
 
 def differences(points: Float[Tensor, "T P 2"], order: int) -> Float[Tensor, ""]:
@@ -73,6 +76,25 @@ def mouth_opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
     return lips_apart(landmarks) / eye_distance(landmarks)
 
 
+def correlation(a: Float[Tensor, " T"], b: Float[Tensor, " T"]) -> Float[Tensor, ""]:
+    """Pearson's r of two openings, each less its drift, a Gaussian mean over a second; frames of NaN are bridged.
+
+    >>> wave = torch.sin(torch.arange(100.0))
+    >>> round(float(correlation(wave, 3 * wave + 0.1 * torch.arange(100.0))), 2)  # at the ends some drift is left
+    0.98
+    """
+    one, other = (_steady(opening) for opening in (a, b))
+    return (one @ other) / (one.norm() * other.norm()).clamp(min=STILL)
+
+
+def _steady(opening: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
+    rows = opening.double().numpy()
+    seen = np.flatnonzero(~np.isnan(rows))
+    rows = np.interp(np.arange(len(rows)), seen, rows[seen])
+    steady = torch.from_numpy(rows - gaussian_filter1d(rows, DRIFT, mode="nearest"))
+    return steady - steady.mean()
+
+
 class Ratio(TakeMetric):
     """What `amount` says of the fake over what it says of the real one."""
 
@@ -116,3 +138,20 @@ class OpeningSpread(Ratio):
 
     def amount(self, take: Take) -> Float[Tensor, ""]:
         return spread(mouth_opening(mouths(take)))
+
+
+@METRICS.register("opening_corr@0")
+class OpeningCorrelation(TakeMetric):
+    """Correlation of the fake's mouth opening with the real one's, frame by frame as recorded."""
+
+    unit = "1"
+    variant = "Pearson's r of the inner lips' distance over the outer eye distance, less its Gaussian mean over 1 s"
+    region = "mouth"
+    higher_is_better = True
+    needs = frozenset({"landmarks"})
+
+    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+        there, here = (mouth_opening(mouths(take)) for take in (fake, real))
+        if not spread(here) > STILL:
+            raise NoScore("the real mouth does not move")
+        return correlation(there, here).reshape(1, 1)

@@ -76,6 +76,25 @@ class ProxyCorrelation(Proxy):
         return tuple(self.judged(fake, real).correlations.tolist())
 
 
+@METRICS.register("avproxy_corr@lag")
+class ProxyCorrelationAtLag(Proxy):
+    """The same with the sound moved by the lag that the video is known to have: a recording by the stored one, what was
+    made from sound by none."""
+
+    unit = "1"
+    higher_is_better = True
+    needs = Proxy.needs | {"lag"}
+
+    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+        lag = self.judged(fake, real)
+        if fake.lag is None or abs(fake.lag) > REACH:
+            raise NoScore(f"no correlation is known for a lag of {fake.lag} frames")
+        return torch.tensor([[lag.correlations[REACH + fake.lag]]], dtype=torch.float64)
+
+    def number(self, lag: Lag) -> float:
+        raise NotImplementedError
+
+
 @METRICS.register("avproxy_peak_z")
 class ProxyPeak(Proxy):
     """How far the best lag stands out, in standard deviations of the bests of the same sound far out of step."""

@@ -21,6 +21,7 @@ WITHOUT = {
     "sound": "no sound was given",
     "fit": "no fitted faces were given",
     "pictures": "no pictures were given",
+    "lag": "the recording's lag was never measured",
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ QUIET = 0.1  # of spread of the log mel bands
 CLEAR = 2.0  # standard deviations that the best lag must stand out by: laughter does by less, every speech by more
 
 Rows = Float[np.ndarray, "_ _"]  # frames × channels
+Frames = TypeVar("Frames", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,20 @@ def _spread(rows: Rows) -> Rows:
 
 def fit(pairs: Iterable[tuple[Rows, Rows, int]]) -> Rows:
     """The ridge regression from (heard, seen, offset) of several clips."""
-    both = [_overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
+    both = [overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
     sounds, shapes = (np.concatenate(rows) for rows in zip(*both, strict=True))
     ridge = RIDGE * len(sounds) * np.eye(sounds.shape[1])
     return np.linalg.solve(sounds.T @ sounds + ridge, sounds.T @ shapes)
 
 
-def _overlap(sound: Rows, mouth: Rows, offset: int) -> tuple[Rows, Rows]:
-    """The rows that belong together if the sound is early by `offset` frames."""
+def overlap(sound: Frames, mouth: Frames, offset: int) -> tuple[Frames, Frames]:
+    """The frames that belong together if the sound is early by `offset` of them.
+
+    >>> overlap(np.arange(5), np.arange(5), 2)
+    (array([0, 1, 2]), array([2, 3, 4]))
+    """
     first, last = max(0, offset), min(len(mouth), len(sound) + offset)
+    last = max(first, last)
     return sound[first - offset : last - offset], mouth[first:last]
 
 
@@ -143,7 +149,7 @@ def compare(foretold: Rows, mouth: Rows) -> Lag:
     >>> compare(np.roll(mouth, 4, axis=0), mouth).offset  # the sound is four frames late
     -4
     """
-    correlations = np.array([_correlation(*_overlap(foretold, mouth, k)) for k in range(-REACH, REACH + 1)])
+    correlations = np.array([_correlation(*overlap(foretold, mouth, k)) for k in range(-REACH, REACH + 1)])
     spectra = [np.fft.rfft(rows - rows.mean(0), axis=0) for rows in (foretold, mouth)]
     around = np.fft.irfft((np.conj(spectra[0]) * spectra[1]).sum(1), len(mouth))
     around /= np.linalg.norm(foretold - foretold.mean(0)) * np.linalg.norm(mouth - mouth.mean(0))

@@ -20,7 +20,8 @@ EXPECTED = ("summary", "truth", "details", "clips")
 DIRECTIONS: dict[bool | None, Better] = {True: "higher", False: "lower", None: "nearer"}
 RECORDED = "recorded"  # the ground truth's row
 HEADLINES = (  # what stands in a table that is to fit a page: the papers' metrics, then what keeps them honest
-    *("lmd", "lmd_norm", "ssim", "psnr", "psnr_face", "cpbd", "fid"),
+    *("lmd", "lmd_norm", "lmd_norm@lag", "opening_corr@0", "opening_corr@lag"),
+    *("ssim", "psnr", "psnr_face", "cpbd", "fid"),
     *("lse_c", "av_offset_abs", "jitter", "opening_spread"),
 )
 OOD = "_ood"  # of a metric: measured on foreign speech (GeneFace's out-of-domain columns)

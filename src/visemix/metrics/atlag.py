@@ -1,0 +1,103 @@
+"""Scores of the mouth's course by the sound's clock: `…@lag`, beside those that compare frames as they were recorded.
+
+A recording whose sound is early or late shows a mouth that is wrong for its sound by so many frames; one that was made
+from that sound is not. What compares the two frame by frame punishes the better one. Here each mouth is first moved by
+the lag that it is known to have: a recording by the one that `visemix prepare` stored, what was made from sound by
+none. Pictures are never moved: they lie over the recording's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visemix.metrics.articulation import OpeningCorrelation
+from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric, VideoMetric, View
+from visemix.metrics.geometry import LandmarkL2, LandmarkMse, LipVertexError
+from visemix.metrics.landmarks import lmd, lmd_norm
+from visemix.ops.avlag import overlap
+
+
+class AtLag(TakeMetric):
+    """What another metric says of the frames that belong to the same sound."""
+
+    def __init__(self, metric: VideoMetric) -> None:
+        super().__init__(statistics=len(metric.total))
+        self.metric = metric
+        self.unit, self.region, self.ideal = metric.unit, metric.region, metric.ideal
+        self.needs = metric.needs | {"lag"}  # type: ignore[misc]  # of this one
+        self.variant = f"{metric.variant}; at the recording's lag, head poses as they then are"
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]  # torchmetrics lets no instance set it
+        return self.metric.higher_is_better
+
+    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+        there, here = by_sound(fake, real)
+        if self.metric.per == "clip":
+            return self.metric.measure(there, here)
+        return self.metric.measure(_view(there), _view(here))
+
+    def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        return self.metric.value(mean)
+
+
+def _view(take: Take) -> View:
+    """All of a take's landmarks, without pictures."""
+    assert take.landmarks is not None
+    return View(torch.zeros(len(take.landmarks), 3, 0, 0, dtype=torch.uint8), take.landmarks)
+
+
+def by_sound(fake: Take, real: Take) -> tuple[Take, Take]:
+    """Two takes less the frames whose partner, by the sound's clock, lies beyond an end."""
+    if fake.lag is None or real.lag is None:
+        raise ValueError("the lags of both are needed")
+    behind = real.lag - fake.lag
+    pairs = {}
+    for name in ("landmarks", "fit"):
+        a, b = getattr(fake, name), getattr(real, name)
+        if a is not None and b is not None:
+            pairs[name] = overlap(a, b, behind)
+            if not len(pairs[name][0]):
+                raise NoScore(f"a clip of {len(b)} frames has none left when it is moved by {behind}")
+    there, here = ({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
+    return replace(fake, memo={}, **there), replace(real, memo={}, **here)
+
+
+@METRICS.register("lmd@lag")
+def lmd_at_lag() -> VideoMetric:
+    """LMD of the frames that belong to the same sound; between them the head moves on, which costs a little."""
+    return AtLag(lmd())
+
+
+@METRICS.register("lmd_norm@lag")
+def lmd_norm_at_lag() -> VideoMetric:
+    """LMD over the distance between outer eye corners, of the frames that belong to the same sound."""
+    return AtLag(lmd_norm())
+
+
+@METRICS.register("opening_corr@lag")
+def opening_corr_at_lag() -> VideoMetric:
+    """Correlation of the mouth's opening with the real one's, by the sound's clock."""
+    return AtLag(OpeningCorrelation())
+
+
+@METRICS.register("lm3d_mse@lag")
+def lm3d_mse_at_lag() -> VideoMetric:
+    """Mean squared error of the 68 points in 3D, of the frames that belong to the same sound."""
+    return AtLag(LandmarkMse())
+
+
+@METRICS.register("lm3d_l2@lag")
+def lm3d_l2_at_lag() -> VideoMetric:
+    """Mean distance of the 68 points in 3D, of the frames that belong to the same sound."""
+    return AtLag(LandmarkL2())
+
+
+@METRICS.register("lve@lag")
+def lve_at_lag() -> VideoMetric:
+    """Lip vertex error of the frames that belong to the same sound."""
+    return AtLag(LipVertexError())
