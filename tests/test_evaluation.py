@@ -137,6 +137,15 @@ def test_a_prepared_recordings_lag_is_taken_out_of_what_compares_mouths(tmp_path
     assert "visemix prepare" in report["details"]["lmd@lag"]["reason"]
 
 
+def test_names_of_metrics_are_whole_on_a_narrow_console(tmp_path, pictures, tracked):
+    for name in ("a", "b"):
+        write(tmp_path / f"real/{name}.mp4", pictures)
+    report = evaluate(tmp_path / "real", tmp_path / "real", ["opening_corr@0", "opening_corr@lag"], progress=False)
+    console = Console(file=io.StringIO(), width=60)
+    console.print(table(report))
+    assert "opening_corr@0 " in console.file.getvalue() and "opening_corr@lag " in console.file.getvalue()
+
+
 def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, pictures, tracked):
     tracked.update({3, 4})
     real = write(tmp_path / "real.mp4", pictures)

@@ -138,7 +138,8 @@ def table(report: dict[str, Any]) -> Table:
     view = Table(title=names[0] if len(names) == 1 else f"{len(names)} clips", title_justify="left")
     intervals = ["95 %"] if len(names) > 1 else []
     for column in ("metric", "value", *intervals, "real", "unit", "better", "region"):
-        view.add_column(column, justify="right" if column in ("value", "95 %", "real") else "left")
+        numbers = column in ("value", "95 %", "real")
+        view.add_column(column, justify="right" if numbers else "left", no_wrap=column == "metric")
     reasons: list[str] = []
     for name, row in report["summary"].items():
         details, real = report["details"][name], report["truth"][name]
