@@ -50,15 +50,37 @@ def test_any_length_in_one_pass(face, clip, frames):
     assert motion.values.isfinite().all()
 
 
-@pytest.mark.parametrize("compat", ["corrected", "paper", "official"])
-def test_streaming_equals_one_pass(face, clip, compat):
-    model, heard = build(face, compat=compat), sound(1203)
+@pytest.mark.parametrize(
+    "options", [*({"compat": name} for name in ("corrected", "paper", "official")), {"ahead": 9}, {"ahead": 6}], ids=str
+)
+def test_streaming_equals_one_pass(face, clip, options):
+    model, heard = build(face, **options), sound(1203)
     with torch.no_grad():
         pieces = [AudioFeatures(v) for v in heard.values.split([1, 500, 3, 699], 1)]
         joined = [m.values for m in stream(model, pieces, clip.subject)]
         whole = model(heard, clip.subject).values
     assert len(joined) > 2
     torch.testing.assert_close(torch.cat(joined, 1), whole, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ahead": 9}, {"ahead": 6}, {"ahead": 3, "sigma": 0.0, "mouth_sigma": 0.0}], ids=str
+)
+def test_a_frame_hears_as_far_as_is_said(face, clip, options):
+    model, heard = build(face, **options), sound(301, batch=1).values.requires_grad_()
+    past, ahead = model.context
+    furthest = 0
+    for frame in range(145, 149):
+        (gradient,) = torch.autograd.grad(model(AudioFeatures(heard), clip.subject).values[0, frame].sum(), heard)
+        told = gradient[0].abs().sum(-1).nonzero().flatten()
+        assert frame - past <= int(told.min())
+        furthest = max(furthest, int(told.max()) - frame)
+    assert furthest == options.get("ahead", furthest) and ahead - 8 < furthest <= ahead
+
+
+def test_less_ahead_than_a_latent_and_its_smoothing_is_refused(face):
+    with pytest.raises(VisemixError, match=r"motion\.ahead=5 is 6 frames or more: 3 of a latent and 3"):
+        build(face, ahead=5)
 
 
 def test_a_seed_is_a_motion(face, clip):

@@ -44,4 +44,4 @@ def test_what_is_heard_bends_it():
 def test_it_has_the_official_size_and_receptive_field():
     flow = Flow(16, 64)
     assert sum(p.numel() for p in flow.parameters()) == 655_136
-    assert 2 * flow.reach + 1 == 33
+    assert flow.context == (16, 16)

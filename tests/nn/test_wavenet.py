@@ -15,12 +15,20 @@ def heard_by(net, hidden, rows=201):
 @pytest.mark.parametrize(("layers", "kernel", "rows"), [(8, 5, 33), (4, 5, 17), (4, 3, 9)])
 def test_the_receptive_field_is_the_papers(layers, kernel, rows):
     net = WaveNet(8, 64, layers, kernel)
-    assert heard_by(net, 8) == rows == 2 * net.reach + 1
+    assert heard_by(net, 8) == rows == sum(net.context) + 1
 
 
 def test_growing_dilation_reaches_further():
     net = WaveNet(8, 64, 4, 5, growth=2)
-    assert heard_by(net, 8) == 2 * (2 + 4 + 8 + 16) + 1 == 2 * net.reach + 1
+    assert heard_by(net, 8) == 2 * (2 + 4 + 8 + 16) + 1 == sum(net.context) + 1
+
+
+def test_a_causal_one_looks_back_only_and_as_far():
+    net = WaveNet(8, 64, 4, 5, causal=True)
+    x = torch.randn(1, 8, 60, requires_grad=True)
+    net(x, torch.randn(1, 64, 60))[0, :, 40].sum().backward()
+    heard = x.grad[0].abs().sum(0).nonzero().flatten().tolist()
+    assert heard == list(range(40 - 16, 41)) and net.context == (16, 0)
 
 
 def test_a_layer_gates_its_signal_by_what_is_heard():

@@ -18,7 +18,7 @@ from visemix.motion.guide import SyncGuide, Trigger, split_halves
 from visemix.motion.lm3d import LM3D
 from visemix.nn.flow import Flow
 from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
-from visemix.nn.wavenet import CONDITION, Condition
+from visemix.nn.wavenet import CONDITION, Condition, added
 from visemix.ops.sequence import blocks, smooth
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
@@ -58,6 +58,8 @@ class FlowVAE(MotionModel):
         halves: rows of 50 Hz sound side by side in a row of features: 2 with `hubert`'s `align=both`, else 1.
         rate: how two halves become one row: their "mean", or the "first" alone.
         channels, encoder_layers, decoder_layers, kernel, latent: sizes.
+        ahead: frames after its own that a frame of the motion hears of; every convolution at inference then looks back
+            only, at sound that is this much early. None: as far as convolutions to either side reach, as in the paper.
         flow: False gives the vanilla VAE of the ablation, whose prior is the standard normal.
         growth: layer i of every WaveNet is dilated by growth^i.
         norm: ReLU and layer norm around the strided convolutions.
@@ -89,6 +91,7 @@ class FlowVAE(MotionModel):
         decoder_layers: int = 4,
         kernel: int = 5,
         latent: int = 16,
+        ahead: int | None = None,
         flow: bool = True,
         growth: int | None = None,
         norm: bool | None = None,
@@ -123,27 +126,34 @@ class FlowVAE(MotionModel):
         self.halves, self.rate, self.latent, self.seed = halves, o["rate"], latent, seed
         self.temperature, self.sigma, self.mouth_sigma = o["temperature"], o["sigma"], o["mouth_sigma"]
         self.kl_weight, self.continuity_weight = o["kl_weight"], o["continuity_weight"]
-        width, shape = face.width(self.space), {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
+        self.ahead, self.radius = ahead, _radius(max(self.sigma, self.mouth_sigma))
+        self.early = 0 if ahead is None else ahead - (STRIDE - 1) - self.radius  # a latent's first frame hears its last
+        if self.early < 0:
+            raise VisemixError(
+                f"motion.ahead={ahead} is {STRIDE - 1 + self.radius} frames or more: {STRIDE - 1} of a latent and "
+                f"{self.radius} that motion.sigma={self.sigma} and motion.mouth_sigma={self.mouth_sigma} smooth over"
+            )
+        causal, width = ahead is not None, face.width(self.space)
+        shape = {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
+        blend = {"overlap": o["overlap"], "causal": causal}
         self.lm3d = LM3D(face, o["identity"])
-        self.condition = Condition(audio_dim // halves)
-        self.slow = nn.Conv1d(
-            CONDITION, CONDITION, 2 * STRIDE, STRIDE, STRIDE // 2
-        )  # the condition at the latents' rate
+        self.condition = Condition(audio_dim // halves, causal=causal)
+        # the condition at the latents' rate
+        self.slow = nn.Conv1d(CONDITION, CONDITION, 2 * STRIDE, STRIDE, 0 if causal else STRIDE // 2)
         self.posterior = Posterior(width, o["channels"], latent, encoder_layers, **shape)
-        self.decoder = Decoder(width, o["channels"], latent, decoder_layers, overlap=o["overlap"], **shape)
-        self.flow = Flow(latent, CONDITION, growth=o["growth"]) if flow else None
+        self.decoder = Decoder(width, o["channels"], latent, decoder_layers, **blend, **shape)
+        self.flow = Flow(latent, CONDITION, growth=o["growth"], causal=causal) if flow else None
         about = {"halves": halves, "identity": o["identity"], "sampling": o["sampling"]}
         self.sync_guide = SyncGuide(audio_dim, face, **about, dim=sync_dim, windows=sync_windows) if sync else None
         self.trigger = Trigger(o["sync_weight"], o["sync_start"], sync_threshold) if sync else None
 
     @property
-    def reach(self) -> int:
-        """Frames to either side that a frame hears of, a multiple of 4."""
-        prior = 0 if self.flow is None else self.flow.reach
-        frames = (
-            STRIDE * (prior + 2) + self.decoder.reach + Condition.reach + _radius(max(self.sigma, self.mouth_sigma))
-        )
-        return -(-frames // STRIDE) * STRIDE
+    def context(self) -> tuple[int, int]:
+        """Frames before and after its own that a frame hears of, the first a multiple of 4."""
+        latents = (0, 0) if self.flow is None else self.flow.context
+        frames = added(self.decoder.net.context, self.condition.context, (self.radius, self.radius))
+        past, ahead = (STRIDE * (rows + 2) + more for rows, more in zip(latents, frames, strict=True))
+        return -(-past // STRIDE) * STRIDE, ahead if self.ahead is None else self.ahead
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
         return self.draw(audio, subject, self._seed())
@@ -156,7 +166,7 @@ class FlowVAE(MotionModel):
         """Motion piece by piece, without gradients, equal to one pass over all the sound."""
         seed, done = self._seed(), 0
         pieces = (piece.values for piece in audio)
-        for rows, first, last in blocks(pieces, BLOCK, self.reach, self.reach, whole=STRIDE):
+        for rows, first, last in blocks(pieces, BLOCK, *self.context, whole=STRIDE):
             with torch.no_grad():
                 values = self._speak(rows, seed, (done - first) // STRIDE)[:, first:last]
             done += last - first
@@ -165,8 +175,7 @@ class FlowVAE(MotionModel):
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         frames = target.values.shape[1]
         truth = _whole(self.lm3d.pack(target, subject))
-        heard = self.condition(_whole(self._rows(audio.values)).mT)
-        slow = self.slow(heard)
+        heard, slow = self._heard(audio.values)
         z, log_posterior = self.posterior(truth, slow)
         prior = z if self.flow is None else self.flow(z, slow)
         made, truth = self.decoder(z, heard)[:, :frames], truth[:, :frames]
@@ -187,13 +196,20 @@ class FlowVAE(MotionModel):
     def _speak(self, audio: Tensor, seed: int, first: int) -> Float[Tensor, "B T 204"]:
         """Rows for this stretch of sound, which begins at latent `first` of the whole."""
         frames = audio.shape[1]
-        heard = self.condition(_whole(self._rows(audio)).mT)
-        slow = self.slow(heard)
+        heard, slow = self._heard(audio)
         z = self.temperature * noise(seed, first, slow.shape[-1], self.latent).to(slow).expand(len(slow), -1, -1)
         z = z if self.flow is None else self.flow.inverse(z, slow)
         rows = self.decoder(z, heard)[:, :frames].unflatten(-1, (68, 3))
         rest = _smoothed(rows[:, :, : MOUTH.start].flatten(2), self.sigma)
         return torch.cat([rest, _smoothed(rows[:, :, MOUTH].flatten(2), self.mouth_sigma)], 2)
+
+    def _heard(self, audio: Tensor) -> tuple[Float[Tensor, "B G T"], Float[Tensor, "B G R"]]:
+        """The condition at the frames' rate and at the latents'."""
+        heard = self.condition(_whole(self._rows(audio)).mT)
+        if self.ahead is None:
+            return heard, self.slow(heard)
+        heard = F.pad(heard[:, :, self.early :], (0, self.early))
+        return heard, self.slow(F.pad(heard, (STRIDE, 0)))
 
     def _rows(self, values: Tensor) -> Tensor:
         rows = split_halves(values, self.halves).unflatten(1, (-1, self.halves))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel
-from visemix.nn.wavenet import CONDITION, Condition, WaveNet
+from visemix.nn.wavenet import CONDITION, Condition, WaveNet, added
 from visemix.ops.sequence import blocks
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
@@ -99,6 +99,5 @@ class Around(nn.Module):
         return self.net(x, self.condition(audio.mT)).mT
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        reach = self.net.reach + self.condition.reach
-        for rows, first, last in blocks(pieces, BLOCK, reach, reach):
+        for rows, first, last in blocks(pieces, BLOCK, *added(self.net.context, self.condition.context)):
             yield self(rows)[:, first:last]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visemix.nn.wavenet import WaveNet
+from visemix.nn.wavenet import WaveNet, added
 
 
 class Coupling(nn.Module):
@@ -14,11 +14,13 @@ class Coupling(nn.Module):
     It only adds, so it keeps volumes: the log-determinant is 0. It starts as the identity.
     """
 
-    def __init__(self, channels: int, condition: int, hidden: int, layers: int, kernel: int, growth: int) -> None:
+    def __init__(
+        self, channels: int, condition: int, hidden: int, layers: int, kernel: int, growth: int, causal: bool
+    ) -> None:
         super().__init__()
         self.kept = channels // 2
         self.before = nn.Conv1d(self.kept, hidden, 1)
-        self.net = WaveNet(hidden, condition, layers, kernel, growth)
+        self.net = WaveNet(hidden, condition, layers, kernel, growth, causal=causal)
         self.after = nn.Conv1d(hidden, channels - self.kept, 1)
         for parameter in self.after.parameters():
             nn.init.zeros_(parameter)
@@ -45,16 +47,17 @@ class Flow(nn.Module):
         layers: int = 4,
         kernel: int = 3,
         growth: int = 1,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.couplings = nn.ModuleList(
-            Coupling(channels, condition, hidden, layers, kernel, growth) for _ in range(flows)
+            Coupling(channels, condition, hidden, layers, kernel, growth, causal) for _ in range(flows)
         )
 
     @property
-    def reach(self) -> int:
-        """Rows to either side that a row depends on."""
-        return sum(coupling.net.reach for coupling in self._couplings())
+    def context(self) -> tuple[int, int]:
+        """Rows before and after that a row depends on."""
+        return added(*[coupling.net.context for coupling in self._couplings()])
 
     def forward(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
         for coupling in self._couplings():

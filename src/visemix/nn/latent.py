@@ -38,7 +38,8 @@ class Posterior(nn.Module):
 class Decoder(nn.Module):
     """Latents and condition → rows of motion.
 
-    `overlap` blends the four frames of a latent into those of its neighbours; without, they are glued (k4 s4).
+    `overlap` blends the four frames of a latent into those of its neighbours (`causal`: of those before it); without,
+    they are glued (k4 s4).
     """
 
     def __init__(
@@ -52,21 +53,18 @@ class Decoder(nn.Module):
         growth: int,
         norm: bool,
         overlap: bool,
+        causal: bool = False,
     ) -> None:
         super().__init__()
-        size = (2 * STRIDE, STRIDE, STRIDE // 2) if overlap else (STRIDE, STRIDE, 0)
-        self.before = nn.ConvTranspose1d(latent, channels, *size)
+        size = (2 * STRIDE, STRIDE) if overlap else (STRIDE, STRIDE)
+        self.before = nn.ConvTranspose1d(latent, channels, *size, padding=STRIDE // 2 if overlap and not causal else 0)
         self.norm = Normed(channels) if norm else nn.Identity()
-        self.net = WaveNet(channels, CONDITION, layers, kernel, growth)
+        self.net = WaveNet(channels, CONDITION, layers, kernel, growth, causal=causal)
         self.after = nn.Conv1d(channels, width, 1)
 
-    @property
-    def reach(self) -> int:
-        """Frames of the condition to either side that a frame depends on."""
-        return self.net.reach
-
     def forward(self, z: Float[Tensor, "B L R"], condition: Float[Tensor, "B G T"]) -> Float[Tensor, "B T C"]:
-        return self.after(self.net(self.norm(self.before(z)), condition)).mT
+        rows = self.before(z)[:, :, : condition.shape[-1]]
+        return self.after(self.net(self.norm(rows), condition)).mT
 
 
 class Normed(nn.Module):
