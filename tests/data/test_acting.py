@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.data.acting import MANNERS, Style, act, manner, mouth_shapes, reconstruction_noise, style_for
+from visemix.data import acting
+from visemix.data.acting import MANNERS, Style, _stretch, act, manner, mouth_shapes, reconstruction_noise, style_for
 from visemix.data.phonemes import SOUNDS, Phone
 from visemix.data.utterance import utter
 from visemix.data.voices import voice_for
@@ -139,6 +140,26 @@ def test_neighbours_colour_a_sound():
     assert shape("u", "k", "u")["round"][0] > 3 * shape("i", "k", "i")["round"][0]
     assert shape("ɑ", "h", "ɑ")["open"][0] > 1.5 * shape("i", "h", "i")["open"][0]
     assert shape("ɑ", "m", "ɑ")["seal"][0] > 0.95
+
+
+def test_an_hour_is_acted_piece_by_piece_and_no_cut_shows(monkeypatch):
+    rng = np.random.default_rng(0)
+    stops = np.cumsum(rng.uniform(0.04, 0.3, 400))
+    stops[200:] += 12.0  # a long pause among them
+    symbols = [*rng.choice(["a", "m", "s", "u", "f", "t"], 400)]
+    symbols[200] = "_"
+    starts = [0.0, *stops[:-1]]
+    phones = [Phone(str(s), a, b, 1.0) for s, a, b in zip(symbols, starts, stops, strict=True)]
+    seconds = np.arange(0.0, stops[-1] + 20.0, 0.04)  # and nothing after them
+
+    weighed = []
+    whole = acting._stretch(phones, seconds)
+    monkeypatch.setattr(acting, "_stretch", lambda p, s: weighed.append(len(p)) or _stretch(p, s))
+    monkeypatch.setattr(acting, "STRETCH", 100)
+    pieces = mouth_shapes(phones, seconds)
+    assert len(weighed) > 10 and np.median(weighed) < 100
+    for name, curve in whole.items():
+        np.testing.assert_allclose(pieces[name], curve, rtol=0, atol=1e-12, err_msg=name)
 
 
 def test_a_mouth_that_lags_does_all_of_it_later(said, face):

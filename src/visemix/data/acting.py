@@ -18,6 +18,8 @@ from visemix.types import FPS
 
 REACH = 0.03  # seconds by which a sound's pull goes beyond its own time
 LIPS_REACH = 0.06  # the same of rounding and spreading, which come early (Perkell & Matthies 1992) and outlast it
+STRETCH = 500  # frames that are acted at a time
+FORGOTTEN = 10.0  # half lengths from its middle at which a sound pulls no more: e^−60
 Curves = dict[str, Float[np.ndarray, " T"]]
 # Strength, rounding, spread and smile, in units of their drift's spread.
 MANNERS = {
@@ -97,6 +99,19 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
     Each sound pulls with a strength that fades with distance from its middle; a shape is the mean of all targets,
     weighted by the pull. So sounds colour their neighbours, and short weak ones hardly show.
     """
+    cut = range(STRETCH, len(seconds), STRETCH)
+    parts = [_stretch(_near(phones, part), part) for part in np.split(seconds, cut)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _near(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> list[Phone]:
+    """Those that still pull at these times: an hour's sounds are too many to be weighed at every frame."""
+    middle, half = np.array([((p.start + p.stop) / 2, (p.stop - p.start) / 2) for p in phones]).T
+    away = np.maximum(seconds[0] - middle, middle - seconds[-1]) / (half + max(REACH, LIPS_REACH))
+    return [phone for phone, far in zip(phones, away > FORGOTTEN, strict=True) if not far] or [*phones]
+
+
+def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
     sounds = [SOUNDS[phone.symbol] for phone in phones]
     pull, slow = (_pull(phones, seconds, reach) for reach in (REACH, LIPS_REACH))
     firm = np.array([1.0 if s.lips else 0.45 + 0.55 * p.stress for p, s in zip(phones, sounds, strict=True)])
