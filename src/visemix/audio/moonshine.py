@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from visemix.audio.base import AUDIO
-from visemix.audio.extras import folder_of
 from visemix.audio.windows import Windowed
+from visemix.ops.extras import folder_of
 from visemix.ops.store import sha256
 from visemix.types import VisemixError
 
