@@ -367,3 +367,20 @@ def test_what_it_has_learnt_is_judged_by_pictures_alone(face):
     render = begun(face, clip)
     assert {"alike", "rigid"} < render.train().loss(clip.motion, clip.subject, clip.video).keys()
     assert set(render.eval().loss(clip.motion, clip.subject, clip.video)) == {"pixels", "ssim", "clear"}
+
+
+def test_the_more_training_shows_of_a_mouth_the_less_its_places_believe_their_neighbours(face):
+    clip = one_person(face)
+    often, once = begun(face, clip), begun(face, single(clip, 0))
+    ids = often.mouth.ids
+    assert often.mouth.unseen[ids].mean() < once.mouth.unseen[ids].mean() < 1
+    assert often.mouth.unseen.amin() < 0.5
+
+
+def test_what_training_shows_of_a_mouth_is_known_to_a_head_that_is_trained_on(face):
+    clip = one_person(face)
+    render, other = begun(face, clip), build(face)
+    other.load_state_dict(render.state_dict())
+    assert (other.mouth.unseen == 1).all()
+    other.begin([clip], [single(clip, t) for t in range(6)])
+    torch.testing.assert_close(other.mouth.unseen, render.mouth.unseen)

@@ -57,6 +57,18 @@ def test_what_was_never_seen_takes_the_colour_of_what_was_seen_beside_it(face, b
     assert after < 0.25 * before
 
 
+def test_only_a_place_that_was_not_seen_is_drawn_to_its_neighbours(mouth):
+    torch.manual_seed(0)
+    colour = torch.rand(3, len(mouth.paler), requires_grad=True)
+    still, seen = torch.zeros(3, len(mouth.paler)), torch.zeros(len(mouth.paler))
+    often = torch.rand(len(mouth.ids)) < 0.6
+    seen[mouth.ids[often]] = 1000.0
+    mouth.saw(seen)
+    mouth.losses(colour, still, still, still[0])["alike"].backward()
+    pull = colour.grad[:, mouth.ids].abs().mean(0)
+    assert pull[often].mean() < 0.02 * pull[~often].mean()
+
+
 def test_neighbours_are_chosen_by_colour_and_motion_and_not_by_distance_alone(face, bindings, mouth):
     place, albedo, moved = (at(face, bindings, v) for v in (face.mean, face.albedo, face.expression.sum(-1)))
     ids = mouth.ids

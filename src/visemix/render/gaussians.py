@@ -31,6 +31,7 @@ AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
 TURNING = 0.4  # how much less than an expression a turning head may change the skin's colours
 STILL = 0.01  # decimetres: skin above the nose that is no further from where it was filmed stays the footage's
 BEHIND = 0.1  # decimetres behind the skin: what nobody can see
+WITNESSES = 25  # frames, at most, that are asked what of a mouth training shows
 CLEAR = 0.05  # weight of "nothing is painted where the labels see the background"
 NEAR, SMALL = 1e-3, 2e-3  # weights of "on its triangle" and of "no larger than e times as at the start"
 
@@ -130,13 +131,24 @@ class Gaussians(Renderer):
 
     @torch.no_grad()
     def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
-        if self.begun:
-            return
-        subjects = [motion.subject for motion in motions]
-        expression, pose = (torch.cat([getattr(s, name)[0] for s in subjects]) for name in ("expression", "pose"))
-        self.drive.begin(expression, pose)
-        self._take(sow(self.face, self.bindings, self.counts[1:], pose, frames, self.seed))
-        self.begun.fill_(True)
+        if not self.begun:
+            subjects = [motion.subject for motion in motions]
+            expression, pose = (torch.cat([getattr(s, name)[0] for s in subjects]) for name in ("expression", "pose"))
+            self.drive.begin(expression, pose)
+            self._take(sow(self.face, self.bindings, self.counts[1:], pose, frames, self.seed))
+            self.begun.fill_(True)
+        picks = torch.linspace(0, len(frames) - 1, min(WITNESSES, len(frames))).round().long().tolist()
+        self.mouth.saw(torch.stack([self._shown(frames[k].subject) for k in picks]).mean(0) * len(frames))
+
+    def _shown(self, subject: Subject) -> Float[Tensor, " N"]:
+        """How many pixels of the first frame of a subject each Gaussian makes up."""
+        expression, plate = subject.expression[0, 0], _plates(subject)[0]
+        gaussians = self._gaussians(self._mesh(expression, subject, 0, 0), expression, subject, 0, 0)
+        means, factors, opacity, colour = (part.detach() for part in gaussians)
+        with torch.enable_grad():
+            size, colour = (plate.shape[-2], plate.shape[-1]), colour.requires_grad_()
+            seen = splat(means, factors, opacity, colour, subject.camera[0], size, backend=self.backend)
+            return torch.autograd.grad(seen.image.sum(), colour)[0].mean(1)
 
     @torch.no_grad()
     def _take(self, seeds: Seeds) -> None:

@@ -15,6 +15,7 @@ NEIGHBOURS = 8
 MOVES, COLOURS = 0.1, 0.5  # decimetres: how far apart what moves, or is coloured, differently counts to be
 AROUND = 0.6  # decimetres around the middle of the lips: what is not skin there is inside the mouth
 DEEP = 0.3  # decimetres: the unit of places in a mouth
+ENOUGH = 2.0  # pixels, added up over all frames: a place seen so much believes its neighbours half as much
 DARK = 0.1  # albedo: of what is darker than that, colours differ by differences rather than by ratios
 SKIN = 0.005  # weight of "coloured as its neighbour" everywhere
 INSIDE, SHAPES, OPACITY = 0.1, 0.01, 0.01  # of the same inside, and of "placed, as large, as opaque as its neighbour"
@@ -29,8 +30,9 @@ class Mouth(nn.Module):
     A clip of seconds shows few of them, and in few states, so they have little freedom to move and to be tinted by
     themselves. Each has a colour of its own, and what drives the face darkens them all by one shade, the exponential of
     a sum over a few features of a place: how deep it lies, how far aside, how low; how much it moves with the jaw; how
-    white it is (the model's albedo). What hardly a frame has shown takes after its neighbours. A face model without a
-    mouth inside has none of these places: there the membrane between the lips shows teeth and darkness in its own way.
+    white it is (the model's albedo). What hardly a frame has shown takes after its neighbours; what many have shown
+    hardly does, and gives to them. A face model without a mouth inside has none of these places: there the membrane
+    between the lips shows teeth and darkness in its own way.
     """
 
     near: Int[Tensor, "K M"]  # for each place others that are near, move alike and have the model's albedo in common
@@ -38,11 +40,13 @@ class Mouth(nn.Module):
     ids: Int[Tensor, " I"]  # the places inside
     features: Float[Tensor, "F I"]
     free: Float[Tensor, " M"]  # FREEDOM inside, 1 elsewhere
+    unseen: Float[Tensor, " M"]  # 1 for a place that no frame of training shows, towards 0 the more they do
 
     def __init__(self, face: FaceModel, bindings: Bindings, drives: int) -> None:
         super().__init__()
         for name in ("near", "paler", "ids", "features", "free"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
+        self.register_buffer("unseen", torch.ones(bindings.corners.shape[1]), persistent=False)
         self.find(face, bindings)
         self.values = nn.Parameter(torch.zeros(drives, len(self.features)))
         self.lr_scale, self.decay_scale = 4.0, 4.0  # with more freedom teeth turn grey where a head turns further
@@ -68,6 +72,10 @@ class Mouth(nn.Module):
             [torch.ones_like(x), z, x, x**2, y, moves, moves * z, white, white * z, white * moves]
         )
 
+    def saw(self, pixels: Float[Tensor, " N"]) -> None:
+        """How much of the places, the first of N Gaussians, training shows: pixels, added up over its frames."""
+        self.unseen = 1 / (1 + pixels[: len(self.unseen)] / ENOUGH)
+
     def shade(self, driven: Float[Tensor, " D"], count: int) -> Float[Tensor, " N"]:
         """By what the colours of `count` Gaussians, of which the places are the first, are multiplied."""
         inner = (driven @ self.values @ self.features).clamp(DARKEST, BRIGHTEST).exp()
@@ -87,8 +95,11 @@ class Mouth(nn.Module):
         """
         other, count = self.near[int(torch.randint(len(self.near), ()))], max(len(self.ids), 1)
         ratio, shape = colour[:, : len(self.paler)] / self.paler, torch.cat([offset, growth])
+        unseen, beside = self.unseen[self.ids], other[self.ids]
         apart = [
-            weight * (rows.index_select(1, self.ids) - rows.index_select(1, other[self.ids])).square().sum() / count
+            weight
+            * (unseen * (rows.index_select(1, self.ids) - rows.index_select(1, beside).detach()).square()).sum()
+            / count
             for weight, rows in ((INSIDE, ratio), (SHAPES, shape), (OPACITY, opacity[None]))
         ]
         skin = SKIN * (ratio - ratio.index_select(1, other)).square().mean()

@@ -54,8 +54,7 @@ def fit_stage(
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
     started = stored_step(state) if state.is_file() else 0
-    if not started:
-        module.begin(data)
+    module.begin(data)  # also before a stored state is taken up: what is worked out from the clips is in no state
     loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
     average = [Average(options.ema)] if options.ema is not None else []
