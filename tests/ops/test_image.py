@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch.nn import functional as F
 
-from visemix.ops.image import close, dilate, ellipse, erode
+from visemix.ops.image import close, dilate, edge_strength, ellipse, erode
 from visemix.types import VisemixError
 
 SIZES = [(21, 21), (5, 31), (11, 11), (5, 21), (3, 3), (7, 1), (1, 1)]
@@ -56,3 +57,21 @@ def test_the_gradient_goes_to_the_pixel_that_won():
 def test_an_even_ellipse_is_refused():
     with pytest.raises(VisemixError, match="4×5"):
         dilate(torch.zeros(1, 1, 8, 8), 4, 5)
+
+
+def test_edges_are_weaker_in_a_soft_picture_and_as_strong_wherever_they_lie():
+    sharp = torch.rand(3, 67, 45, generator=torch.Generator().manual_seed(0))
+    soft = F.avg_pool2d(sharp[None], 3, 1, 1, count_include_pad=False)[0]
+    assert (edge_strength(soft) < 0.5 * edge_strength(sharp)).all()
+    moved = edge_strength(sharp.roll(1, -1)).mean()
+    torch.testing.assert_close(moved, edge_strength(sharp).mean(), rtol=0.03, atol=0)
+    still = torch.full((3, 16, 16), 0.5, requires_grad=True)
+    edge_strength(still).sum().backward()
+    assert edge_strength(still).max() < 0.01 and still.grad.isfinite().all()
+
+
+def test_edge_strength_is_that_of_the_laplacian():
+    picture = torch.rand(3, 18, 18, generator=torch.Generator().manual_seed(1))
+    grey = picture.mean(0).double().numpy()
+    power = ndimage.laplace(grey)[1:9, 1:9] ** 2
+    assert edge_strength(picture)[0, 0].item() == pytest.approx(np.sqrt(power.mean() + 1e-5), rel=1e-4)

@@ -366,7 +366,7 @@ def test_what_it_has_learnt_is_judged_by_pictures_alone(face):
     clip = single(one_person(face), 0)
     render = begun(face, clip)
     assert {"alike", "rigid"} < render.train().loss(clip.motion, clip.subject, clip.video).keys()
-    assert set(render.eval().loss(clip.motion, clip.subject, clip.video)) == {"pixels", "ssim", "clear"}
+    assert set(render.eval().loss(clip.motion, clip.subject, clip.video)) == {"pixels", "ssim", "edges", "clear"}
 
 
 def test_the_more_training_shows_of_a_mouth_the_less_its_places_believe_their_neighbours(face):

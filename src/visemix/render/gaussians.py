@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from visemix.face import FaceModel, layout
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
-from visemix.ops.image import ssim_blocks
+from visemix.ops.image import edge_strength, ssim_blocks
 from visemix.ops.rotation import of_quaternions
 from visemix.ops.splat import Splats, splat
 from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
@@ -61,9 +61,10 @@ class Gaussians(Renderer):
     the empty place. Training always paints the whole.
 
     The loss: absolute error, around the mouth `mouth_weight` times more; `ssim_weight` · (1 − SSIM) of blocks of 8²;
-    nothing where the labels see background; what training hardly shows looks as its neighbours do. With `opaque`, what
-    lies behind the skin is painted in random colours, so that nothing may show through it: a skin that is not opaque
-    shows blotches as soon as a head turns further than it did in training.
+    `edge_weight` times how much weaker or stronger edges are in such blocks, for errors alone ask for less of whatever
+    nobody can predict, and paint it soft; nothing where the labels see background; what training hardly shows looks as
+    its neighbours do. With `opaque`, what lies behind the skin is painted in random colours, so that nothing may show
+    through it: a skin that is not opaque shows blotches as soon as a head turns further than it did in training.
 
     `backend` is that of `ops.splat`; `seed` draws the places.
     """
@@ -84,6 +85,7 @@ class Gaussians(Renderer):
         opaque: bool = True,
         mouth_weight: float = 2.0,
         ssim_weight: float = 0.2,
+        edge_weight: float = 1.0,
         backend: Literal["auto", "torch", "numba", "gsplat"] = "auto",
         seed: int = 0,
     ) -> None:
@@ -93,7 +95,7 @@ class Gaussians(Renderer):
         if components < 0:
             raise VisemixError(f"render.components={components} is no number of directions; 0 is the fewest")
         self.face, self.paste, self.opaque, self.backend, self.seed = face, paste, opaque, backend, seed
-        self.mouth_weight, self.ssim_weight = mouth_weight, ssim_weight
+        self.mouth_weight, self.ssim_weight, self.edge_weight = mouth_weight, ssim_weight, edge_weight
         hair, torso = round(count * SHARES["hair"]), round(count * SHARES["torso"])
         self.counts = (count - hair - torso, hair, torso)
         self.bindings = Bindings(face, count - hair - torso, seed)
@@ -217,6 +219,7 @@ class Gaussians(Renderer):
         return {
             "pixels": ((made - true).abs() * (1 + self.mouth_weight * mouth)).mean(),
             "ssim": self.ssim_weight * (1 - ssim_blocks(made, true)),
+            "edges": self.edge_weight * (edge_strength(made) - edge_strength(true)).abs().mean(),
             "clear": CLEAR * ((1 - seen.transmittance) * clear).mean(),
         }
 
