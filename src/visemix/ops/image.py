@@ -88,7 +88,7 @@ def edge_strength(picture: Float[Tensor, "3 H W"]) -> Float[Tensor, "h w"]:
     """
     grey = picture.mean(0)
     sides = grey[1:-1, 2:] + grey[1:-1, :-2] + grey[2:, 1:-1] + grey[:-2, 1:-1]
-    power = (sides - 4 * grey[1:-1, 1:-1]).square()
+    power = F.pad((sides - 4 * grey[1:-1, 1:-1]).square(), (1, 1, 1, 1))
     return (F.avg_pool2d(power[None, None], BLOCK, ceil_mode=True)[0, 0] + 1e-5).sqrt()  # has a slope at nothing, too
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from visemix.face import FaceModel, layout
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
-from visemix.ops.image import edge_strength, ssim_blocks
+from visemix.ops.image import BLOCK, edge_strength, ssim_blocks
 from visemix.ops.rotation import of_quaternions
 from visemix.ops.splat import Splats, splat
 from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
@@ -216,10 +216,12 @@ class Gaussians(Renderer):
         mouth = F.avg_pool2d(box_of(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
         person = F.max_pool2d(F.max_pool2d((labels[None, None] > 0).float(), 4, ceil_mode=True), 5, 1, 2)
         clear = 1 - F.interpolate(person, size)[0]
+        teeth = box_of(spots[None, layout.INNER_MOUTH], size, 0.1).float()
+        weaker = (edge_strength(made) - edge_strength(true)).abs()
         return {
             "pixels": ((made - true).abs() * (1 + self.mouth_weight * mouth)).mean(),
             "ssim": self.ssim_weight * (1 - ssim_blocks(made, true)),
-            "edges": self.edge_weight * (edge_strength(made) - edge_strength(true)).abs().mean(),
+            "edges": self.edge_weight * (weaker * (1 - F.max_pool2d(teeth, BLOCK, ceil_mode=True)[0])).mean(),
             "clear": CLEAR * ((1 - seen.transmittance) * clear).mean(),
         }
 
