@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import make_clip
 
+from visemix.face import layout
 from visemix.face.eyes import closing
 from visemix.face.shading import draw, landmarks_2d
 from visemix.ops.camera import project, square_camera
@@ -367,6 +368,23 @@ def test_what_it_has_learnt_is_judged_by_pictures_alone(face):
     render = begun(face, clip)
     assert {"alike", "rigid"} < render.train().loss(clip.motion, clip.subject, clip.video).keys()
     assert set(render.eval().loss(clip.motion, clip.subject, clip.video)) == {"pixels", "ssim", "edges", "clear"}
+
+
+def test_edges_are_to_be_as_strong_as_the_footages_but_for_those_in_the_mouth(face):
+    clip = single(one_person(face), 0)
+    render = begun(face, clip).eval()
+    spots = landmarks_2d(face, clip.subject.expression, clip.subject)[0, 0]
+
+    def edges(where):
+        frames = clip.video.frames.clone()
+        x, y = spots[where].mean(0).round().long().tolist()
+        frames[..., y - 1 : y + 1, x - 1 : x + 1] = 1 - frames[..., y - 1 : y + 1, x - 1 : x + 1]
+        return render.loss(clip.motion, clip.subject, Video(frames))["edges"]
+
+    as_filmed = render.loss(clip.motion, clip.subject, clip.video)["edges"]
+    assert edges(layout.INNER_MOUTH) == as_filmed
+    assert (edges(layout.NOSE_BRIDGE) - as_filmed).abs() > 1e-5
+    assert build(face, edge_weight=0.0).edge_weight == 0
 
 
 def test_the_more_training_shows_of_a_mouth_the_less_its_places_believe_their_neighbours(face):

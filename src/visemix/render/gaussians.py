@@ -61,9 +61,9 @@ class Gaussians(Renderer):
     the empty place. Training always paints the whole.
 
     The loss: absolute error, around the mouth `mouth_weight` times more; `ssim_weight` · (1 − SSIM) of blocks of 8²;
-    `edge_weight` times how much weaker or stronger edges are in such blocks, for errors alone ask for less of whatever
-    nobody can predict, and paint it soft; nothing where the labels see background; what training hardly shows looks as
-    its neighbours do. With `opaque`, what lies behind the skin is painted in random colours, so that nothing may show
+    `edge_weight` times how much weaker or stronger edges are in such blocks (not in the mouth), for errors alone paint
+    softly what nobody can predict; nothing where the labels see background; what training hardly shows looks as its
+    neighbours do. With `opaque`, what lies behind the skin is painted in random colours, so that nothing may show
     through it: a skin that is not opaque shows blotches as soon as a head turns further than it did in training.
 
     `backend` is that of `ops.splat`; `seed` draws the places.
