@@ -1,6 +1,7 @@
 """The models that come with the library."""
 
 import hashlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from clip_maker import make
 from omegaconf import OmegaConf
 
 from visemix import pipeline
+from visemix.audio.moonshine import Moonshine
 from visemix.config import compose, signature
 from visemix.face import FACE
 from visemix.face.layout import lips_apart
@@ -25,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 MADE_BY = {"starter": "starter.yaml", "starter_a2ep": "starter/a2ep.yaml"}
 LARGEST = 15e6  # bytes of all of them
 HEARD = 288 + 320  # moonshine, mel
+AHEAD = 12  # frames, 0.48 s
+WINDOW = {name: value.default for name, value in inspect.signature(Moonshine).parameters.items()}
 PARTS = {
     "face": {"name": "toy"},
     "audio": {"name": "mel"},
@@ -47,8 +51,10 @@ def test_they_were_trained_as_their_experiments_say(name):
     weights, notes = read_checkpoint(name)
     assert notes["trained"] == ["motion"] and notes["face"] == "ict"
     asked = OmegaConf.to_container(compose(ROOT / "experiments" / MADE_BY[name]))
-    heard = asked["audio"]["parts"] | {"moonshine": asked["audio"]["parts"]["moonshine"]["base"]}
-    assert notes["config"]["audio"] == {"name": "concat", "parts": heard}  # no cache of ours
+    heard = asked["audio"]["parts"] | {"moonshine": WINDOW | asked["audio"]["parts"]["moonshine"]["base"]}
+    audio = notes["config"]["audio"]
+    audio["parts"]["moonshine"] = WINDOW | audio["parts"]["moonshine"]
+    assert audio == {"name": "concat", "parts": heard}  # no cache of ours
     have, want = notes["config"]["motion"]["base"], asked["motion"]["base"]
     assert have["base"] == want["base"] and have["name"] == want["name"]
     assert not [key for key, tensor in weights.items() if not tensor.isfinite().all()]
@@ -99,20 +105,39 @@ def test_a_run_of_before_keeps_its_name_and_one_here_is_not_of_the_library(tmp_p
     assert complete({**PARTS, "load": {"motion": "starter"}}).load.motion == "starter"
 
 
-@pytest.mark.parametrize("name", MADE_BY)
-def test_the_mouth_moves_in_sound_it_knows_as_speech_and_lips_close_in_some_of_it_only(name, assets):
+def speaker(name):
+    """The motion model, a subject who is still for eight seconds, and something to hear."""
     weights, notes = read_tensors(SHIPPED / f"{name}.safetensors")
     face = FACE.build({"name": "ict"})
     motion = MOTION.build(notes["config"]["motion"], HEARD, face).eval()
     motion.load_state_dict({key.removeprefix("motion."): t for key, t in weights.items() if key[:7] == "motion."})
-    heard = AudioFeatures(0.5 * torch.randn(1, 200, HEARD, generator=torch.Generator().manual_seed(0)))
     still = torch.zeros
     subject = Subject(
         ("anna",), still(1, face.identity.shape[-1]), still(1, 200, 53), still(1, 200, 6), still(1, 3),
         still(1, 200, 27), face.albedo[None],
     )  # fmt: skip
+    return motion, subject, 0.5 * torch.randn(1, 200, HEARD, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", MADE_BY)
+def test_they_hear_half_a_second_ahead_and_no_more(name, assets):
+    motion, subject, heard = speaker(name)
+    window = WINDOW | read_checkpoint(name)[1]["config"]["audio"]["parts"]["moonshine"]
+    ahead = AHEAD - (window["chunk"] + window["look_ahead"] - 1)
+    later = heard.clone()
+    later[:, 100:] += 1.0
     with torch.no_grad():
-        points = face.landmarks(motion(heard, subject), subject)[0]
+        before, after = (motion(AudioFeatures(rows), subject).values for rows in (heard, later))
+    changed = (before - after).abs().amax((0, 2)) > 1e-5
+    assert changed[100:].any() and not changed[: 100 - ahead].any()
+
+
+@pytest.mark.parametrize("name", MADE_BY)
+def test_the_mouth_moves_in_sound_it_knows_as_speech_and_lips_close_in_some_of_it_only(name, assets):
+    motion, subject, heard = speaker(name)
+    face = motion.face
+    with torch.no_grad():
+        points = face.landmarks(motion(AudioFeatures(heard), subject), subject)[0]
     opening = 100 * lips_apart(points)  # millimetres
     assert 1 < opening.std() < 10 and opening.max() < 40
     assert 0 < (opening < 2).float().mean() < 0.5
