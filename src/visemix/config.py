@@ -44,7 +44,7 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
     own = {group: built[group].pop("train") for group in sized if "train" in built[group]}
     trained = [{"train": options} for options in (scale.get("train"), own) if options]
     assert isinstance(built, DictConfig)
-    merged = OmegaConf.merge(_staying(built, cfg), *trained, cfg)
+    merged = OmegaConf.merge(_staying(_written(built), _written(cfg)), *trained, cfg)
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -146,14 +146,21 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
     does how its stage was trained, where the other one brings its own `train`."""
     old, new = under.get("use", {}), over.get("use", {})
     swapped = {k for k, name in new.items() if name != old.get(k)}
-    kept = {k: v for k, v in under.items() if k not in swapped}
+    kept = {k: v for k, v in _written(under).items() if k not in swapped}
     own = {k for k in swapped if "train" in part(k, new[k])}
     if own and "train" in kept:
         kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
-    parts = {group: part(group, name) for group, name in old.items() if group in kept and group != "scale"}
-    merged = OmegaConf.merge(_staying(kept, over, parts), over)
+    parts = {group: _written(part(group, name)) for group, name in old.items() if group in kept and group != "scale"}
+    merged = OmegaConf.merge(_staying(kept, _written(over), parts), over)
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _written(cfg: DictConfig) -> dict[Any, Any]:
+    """As it stands there: what refers to another key (`${data.root}/anna`) may find it only where all is merged."""
+    plain = OmegaConf.to_container(cfg)
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _staying(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[Any, Any] = {}) -> dict[Any, Any]:
