@@ -25,7 +25,7 @@ def detect(fake: Take, real: Take) -> Lag:
 
 
 class Proxy(TakeMetric):
-    """A number of the lag detector's."""
+    """What the lag detector says of a clip."""
 
     region = "mouth"
     needs = frozenset({"landmarks", "sound"})
@@ -34,6 +34,10 @@ class Proxy(TakeMetric):
 
     def judged(self, fake: Take, real: Take) -> Lag:
         return fake.once("avproxy", lambda: detect(fake, real))
+
+
+class Best(Proxy):
+    """A number that stands or falls with the best lag, wherever that is."""
 
     def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
         lag = self.judged(fake, real)
@@ -46,7 +50,7 @@ class Proxy(TakeMetric):
 
 
 @METRICS.register("avproxy_offset")
-class ProxyOffset(Proxy):
+class ProxyOffset(Best):
     """Frames by which the sound is early (below 0: late), by the lag detector; its zero is only relative.
 
     No number where `avproxy_peak_z` is below 2 (no speech, or lips that move to something else): it would be a guess.
@@ -63,7 +67,7 @@ class ProxyOffset(Proxy):
 
 
 @METRICS.register("avproxy_corr@0")
-class ProxyCorrelation(Proxy):
+class ProxyCorrelation(Best):
     """Correlation of the mouth with what the sound foretells, as recorded; by the lag detector."""
 
     unit = "1"
@@ -91,12 +95,9 @@ class ProxyCorrelationAtLag(Proxy):
             raise NoScore(f"no correlation is known for a lag of {fake.lag} frames")
         return torch.tensor([[lag.correlations[REACH + fake.lag]]], dtype=torch.float64)
 
-    def number(self, lag: Lag) -> float:
-        raise NotImplementedError
-
 
 @METRICS.register("avproxy_peak_z")
-class ProxyPeak(Proxy):
+class ProxyPeak(Best):
     """How far the best lag stands out, in standard deviations of the bests of the same sound far out of step."""
 
     unit = "σ"
