@@ -99,16 +99,19 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
     Each sound pulls with a strength that fades with distance from its middle; a shape is the mean of all targets,
     weighted by the pull. So sounds colour their neighbours, and short weak ones hardly show.
     """
-    cut = range(STRETCH, len(seconds), STRETCH)
-    parts = [_stretch(_near(phones, part), part) for part in np.split(seconds, cut)]
+    (middle, half), parts = _places(phones), []
+    for part in np.split(seconds, range(STRETCH, len(seconds), STRETCH)):
+        # an hour's sounds are too many to be weighed at every frame
+        away = np.maximum(part[0] - middle, middle - part[-1]) / (half + max(REACH, LIPS_REACH))
+        near = [phones[k] for k in np.flatnonzero(away <= FORGOTTEN)]
+        parts.append(_stretch(near or phones, part))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _near(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> list[Phone]:
-    """Those that still pull at these times: an hour's sounds are too many to be weighed at every frame."""
-    middle, half = np.array([((p.start + p.stop) / 2, (p.stop - p.start) / 2) for p in phones]).T
-    away = np.maximum(seconds[0] - middle, middle - seconds[-1]) / (half + max(REACH, LIPS_REACH))
-    return [phone for phone, far in zip(phones, away > FORGOTTEN, strict=True) if not far] or [*phones]
+def _places(phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]:
+    """Middles and half lengths, seconds."""
+    start, stop = np.array([(phone.start, phone.stop) for phone in phones]).T
+    return (start + stop) / 2, (stop - start) / 2
 
 
 def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
@@ -135,8 +138,7 @@ def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curve
 
 def _pull(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach: float) -> Float[np.ndarray, "T P"]:
     """How strongly each sound shapes the mouth at each time; shares, of about 1 in all."""
-    middle = np.array([(p.start + p.stop) / 2 for p in phones])
-    half = np.array([(p.stop - p.start) / 2 for p in phones])
+    middle, half = _places(phones)
     away = np.abs(seconds[:, None] - middle) / (half + reach)
     pull = np.array([SOUNDS[p.symbol].hold for p in phones]) * np.exp(-1.5 * away**1.6)
     return pull / (pull.sum(1, keepdims=True) + 1e-6)  # type: ignore[no-any-return]
