@@ -150,7 +150,8 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
     own = {k for k in swapped if "train" in part(k, new[k])}
     if own and "train" in kept:
         kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
-    parts = {group: _written(part(group, name)) for group, name in old.items() if group in kept and group != "scale"}
+    asked = [group for group in old if group in kept and group in over and group != "scale"]
+    parts = {group: _written(part(group, old[group])) for group in asked}
     merged = OmegaConf.merge(_staying(kept, _written(over), parts), over)
     assert isinstance(merged, DictConfig)
     return merged
