@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 from _report import report
-from voice import Real, Trained, correlation, load, steady, summary, together
+from voice import Real, Trained, correlation, load, steady, summary
 
+from visemix.ops.avlag import overlap
 from visemix.pipeline import TalkingFace
 from visemix.run import fit, load_experiment
 from visemix.types import FPS
@@ -30,7 +31,7 @@ def scored(real: Real, model: TalkingFace, first: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for channel, name in enumerate(("opening", "width")):
         for lag, way in ((0, f"{name} r, lag 0"), (real.lag, f"{name} r")):
-            a, b = together(steady(said)[:, channel], steady(truth)[:, channel], lag)
+            a, b = overlap(steady(said)[:, channel], steady(truth)[:, channel], lag)
             skip = max(0, first - max(0, lag))
             found[way] = correlation(a[skip:], b[skip:])
     ours, theirs = said[first:, 0], truth[first:, 0]

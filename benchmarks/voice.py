@@ -45,6 +45,7 @@ from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
 from visemix.metrics.silence import moved, settle, silences, stray
+from visemix.ops.avlag import overlap
 from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, Motion, Space, Speech
@@ -101,12 +102,6 @@ def steady(rows: np.ndarray) -> np.ndarray:
     return rows - gaussian_filter1d(rows, DRIFT, axis=0, mode="nearest")
 
 
-def together(heard: np.ndarray, seen: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that belong together where the sound is early by `lag` frames."""
-    first, last = max(0, lag), min(len(seen), len(heard) + lag)
-    return heard[first - lag : last - lag], seen[first:last]
-
-
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     a, b = a - a.mean(), b - b.mean()
     return float((a * b).sum() / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
@@ -145,7 +140,7 @@ class Ridge:
 
     def _fit(self, left_out: Real) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pairs = [
-            together(rows, real.mouth, real.lag)
+            overlap(rows, real.mouth, real.lag)
             for rows, real in zip(self.rows, self.clips, strict=True)
             if real.clip.speaker != left_out.clip.speaker
         ]
@@ -240,7 +235,7 @@ def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     own = teeth(truth[:, 0], [k + lag for k in bites], low) | settling(truth[:, 0], theirs, rest)
 
     def r(made: np.ndarray, channel: int, moved: int) -> float:
-        return correlation(*together(steady(made)[:, channel], steady(truth)[:, channel], moved))
+        return correlation(*overlap(steady(made)[:, channel], steady(truth)[:, channel], moved))
 
     strangers = [r(say(other.speech, real), 0, lag) for other in others]
     seen = [k + lag for k in moments]  # where the person's own lips do it
