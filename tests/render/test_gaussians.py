@@ -258,6 +258,18 @@ def test_the_seam_takes_the_light_of_the_footage_and_the_middle_keeps_its_pictur
     assert float(out[0, 64, 64] - out[0, 64, 50]) == pytest.approx(0.2, abs=1e-3)
 
 
+def test_what_is_another_thing_beside_the_seam_lights_nothing():
+    """The footage shows dark hair on one side of a face whose painted skin is a little too dark everywhere."""
+    from visemix.render.paste import over_footage
+
+    footage, made = torch.full((3, 128, 128), 0.7), torch.full((3, 128, 128), 0.65)
+    footage[..., :32] = 0.1
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    out = over_footage(made, footage, mask)[0, 64]
+    assert out[40:].min() > 0.64 and out[90] == pytest.approx(0.69, abs=0.015)
+
+
 def test_hair_starts_behind_the_ears_and_the_torso_behind_the_head(face):
     clip = one_person(face)
     labels = clip.subject.labels.clone()

@@ -12,6 +12,7 @@ DENSE = 0.65  # cells a side for each square root of a place: few enough that no
 FADE = 2  # cells of the finest grid over which a pasted face fades in, on either side of the middle
 CHIN = 2  # of its cells below the driven jaw that are painted too: a jaw that moves takes its shadow along
 MATCH = 3  # cells: how far around a place colours are compared along the seam
+LIGHT = 0.2  # of full brightness: what differs by more than that is not lit differently, but another thing
 
 
 def grid(places: int, size: tuple[int, int]) -> tuple[int, int]:
@@ -48,13 +49,16 @@ def over_footage(
     """`made` inside the mask and the footage outside, its colours drawn towards the footage's along the seam.
 
     The difference of the two pictures just outside the mask, spread inwards by a normalised blur, is added to `made`:
-    the light of the footage goes on across the seam, and the middle of the face keeps what was painted.
+    the light of the footage goes on across the seam, and the middle of the face keeps what was painted. Where the two
+    show other things, hair and skin, nothing is to be learnt of the light.
     """
     size, cells = footage.shape[-2:], (mask.shape[-2], mask.shape[-1])
     ring = F.max_pool2d(mask, 3, 1, 1) * (1 - -F.max_pool2d(-mask, 3, 1, 1))
     difference = F.adaptive_avg_pool2d((footage - made)[None], cells)
-    weighed = _blur(torch.cat([difference * ring, ring], 1), MATCH)
-    shift = weighed[:, :3] / (weighed[:, 3:] + 0.05)
+    alike = ring * torch.exp(-(difference / LIGHT).square().mean(1, keepdim=True))
+    spread = _blur(torch.cat([difference * alike, alike, ring], 1), MATCH)
+    near = spread[:, 4:] / (spread[:, 4:] + 0.05)
+    shift = near * spread[:, :3] / (spread[:, 3:4] + 0.003)
     share = _blur(mask, 1)
     fine = F.interpolate(torch.cat([shift * share, share], 1), size, mode="bilinear")[0]
     matched = made + fine[:3]
