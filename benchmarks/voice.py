@@ -1,6 +1,6 @@
 """Does a mouth that is driven by sound move as the person's did who said it?
 
-`python benchmarks/voice.py CLIP… [--motion RUN|starter] [--audio '{name: moonshine}'] [--sounds WAV…] [--json OUT]`, on
+`python benchmarks/voice.py CLIP… [--motion RUN|starter] [--audio '{name: moonshine}'] [--json OUT]`, on
 prepared clips, or on those of `visemix corpus`, whose lag is 0.
 Without a run, a ridge regression from five frames of the encoder's features to either side stands in for the motion
 model; it learns from the clips of all other people, each with its sound moved by the clip's own lag.
@@ -17,10 +17,6 @@ within two frames, above the person's 5 % quantile, median; `touch`: of how many
 as of p, b and m. Of silences: `rest, × person's`; `settles`: frames after the end of sound until the opening stays
 within 1 mm of the person's median in silence, median (`visemix.metrics.settle`); `settled`: share of the silences in
 which that takes five frames at most.
-
-With `--sounds`, what the first clip's person does to sounds of which nobody's lips are known is put beside what they do
-to the clips' own (`voice_sounds`): `opening` (mean) and `spread`, millimetres; `closed`, against their own recorded 5 %
-quantile; `rest`.
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ from scipy.ndimage import gaussian_filter1d, label
 from torch import Tensor
 
 from visemix.audio import AUDIO, AudioEncoder, listen
-from visemix.data import ClipFolder, read_sound, whole_frames
+from visemix.data import ClipFolder
 from visemix.data.footage import pingpong
 from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
@@ -261,26 +257,6 @@ def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     }
 
 
-def deaf_row(name: str, speech: Speech, moments: list[int], real: Real, say: Any) -> dict[str, Any]:
-    """What a person does to a sound, by that sound alone; `moments`: when lips should close in it."""
-    said, pauses = say(speech, real)[:, 0], silent(speech)
-    low = float(np.quantile(real.mouth[:, 0], 0.05))
-    return {
-        "clip": name,
-        "seconds": len(said) / FPS,
-        "opening, mm": float(said.mean()),
-        "spread, mm": float(steady(said[:, None]).std()),
-        "sounds": len(moments),
-        "closed": closed(said, moments, low + CLOSE),
-        "pauses, s": float(pauses[: len(said)].sum()) / FPS,
-        "rest, mm": restless(said, pauses),
-    }
-
-
-def sound_of(path: Path) -> Speech:
-    return Speech(whole_frames(read_sound(path))[None])
-
-
 def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and spread over clips of every number."""
     names = [name for name in rows[0] if name != "clip"]
@@ -295,7 +271,6 @@ def main() -> None:
     parser.add_argument("--motion", type=Path)
     parser.add_argument("--audio", default="{name: concat, parts: {moonshine: {}, mel: {learned: false}}}")
     parser.add_argument("--face", default="ict")
-    parser.add_argument("--sounds", type=Path, nargs="*", default=[])
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     model = TalkingFace.from_checkpoint(args.motion) if args.motion else None
@@ -312,12 +287,6 @@ def main() -> None:
     about = {"audio": hears, "motion": str(args.motion or "ridge")}
     path = report(name, rows, **about)
     report(f"{name}_lips", lips, **about)
-    if args.sounds:
-        deaf = [deaf_row(real.clip.name, real.speech, sounded(real)[0], clips[0], say) for real in clips]
-        for path in args.sounds:
-            speech = sound_of(path)
-            deaf.append(deaf_row(path.name, speech, heard(speech)[0], clips[0], say))
-        report("voice_sounds", deaf, motion=str(args.motion or "ridge"), person=clips[0].clip.name)
     if args.json:
         args.json.write_text(json.dumps(json.loads(path.read_text()), indent=1) + "\n")
 

@@ -1,0 +1,130 @@
+"""What does a motion model make of sounds of which nobody's lips are known?
+
+    python benchmarks/sounds.py CLIP SPEECH OTHER [WAV…] [--motion RUN|starter]
+
+The person of a prepared clip says SPEECH as it is and spoilt: by telephone (300 to 3 400 Hz at 8 kHz), clipped (20
+times too loud), in white noise (5 dB), whispered (every 32 ms resynthesised from noise with its own spectral envelope),
+with OTHER over it as loud. Lips would do the same as before, so `r`, of opening and width as in `voice.py`, is against
+the model's own motion for the unspoilt sound; `amplitude` the same. The row `OTHER` shows the level of chance. Then
+white noise, chords and silence, 8 s each, and further recordings.
+
+`opening` (mean) and `spread`, millimetres; `closed`: of the p, b and m that `hama` hears, those in which the lips come
+within 1 mm of the person's recorded 5 % quantile; `rest`: how far the opening strays from its mean in pauses, median.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _report import report
+from scipy.linalg import solve_toeplitz
+from scipy.signal import butter, lfilter, resample_poly, sosfiltfilt
+from voice import CLOSE, Real, Trained, closed, correlation, heard, load, restless, silent, steady
+
+from visemix.data import read_sound, whole_frames
+from visemix.pipeline import TalkingFace
+from visemix.types import FPS, SAMPLE_RATE, Speech
+
+SECONDS = 8
+BAND = (300, 3400)  # Hz, of a telephone
+LOUD, NOISE = 20.0, 10 ** (-5 / 20)  # times too loud; noise over speech, root mean squares
+FRAME, HOP, ORDER = 512, 128, 18  # samples and coefficients of a whisper
+
+
+def telephone(wave: np.ndarray) -> np.ndarray:
+    narrow = sosfiltfilt(butter(4, BAND, "bandpass", fs=SAMPLE_RATE, output="sos"), wave)
+    return resample_poly(resample_poly(narrow, 1, 2), 2, 1)[: len(wave)]
+
+
+def clipped(wave: np.ndarray) -> np.ndarray:
+    return np.clip(LOUD * wave, -1, 1)
+
+
+def noisy(wave: np.ndarray) -> np.ndarray:
+    return wave + NOISE * wave.std() * np.random.default_rng(0).standard_normal(len(wave))
+
+
+def whispered(wave: np.ndarray) -> np.ndarray:
+    """Linear prediction, its excitation replaced by noise of the same energy."""
+    rng, window = np.random.default_rng(0), np.hanning(FRAME)
+    out = np.zeros(len(wave) + FRAME)
+    for first in range(0, len(wave) - FRAME, HOP):
+        part = window * wave[first : first + FRAME]
+        lags = np.correlate(part, part, "full")[FRAME - 1 : FRAME + ORDER]
+        if lags[0] < 1e-8:
+            continue
+        lags[0] *= 1 + 1e-4
+        filter_ = np.concatenate([[1.0], -solve_toeplitz(lags[:-1], lags[1:])])
+        strength = lfilter(filter_, [1.0], part).std()
+        out[first : first + FRAME] += window * lfilter([1.0], filter_, strength * rng.standard_normal(FRAME))
+    return out[: len(wave)] * wave.std() / max(out.std(), 1e-9)
+
+
+def together(wave: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return wave + np.resize(other, len(wave)) * wave.std() / other.std()
+
+
+def silence() -> np.ndarray:
+    return np.zeros(SECONDS * SAMPLE_RATE)
+
+
+def white() -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal(SECONDS * SAMPLE_RATE)
+
+
+def chords() -> np.ndarray:
+    """A major triad a second, each on another note, with three overtones."""
+    seconds = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    root = 220 * 2 ** (np.array([0, 5, 7, 3, 8, 10, 2, 0])[seconds.astype(int)] / 12)
+    tones = [np.sin(2 * np.pi * root * ratio * k * seconds) / k for ratio in (1, 5 / 4, 3 / 2) for k in (1, 2, 3, 4)]
+    return 0.05 * np.sum(tones, 0) * (1 - seconds % 1)
+
+
+def row(name: str, wave: np.ndarray, real: Real, say: Trained, plain: np.ndarray | None) -> dict[str, Any]:
+    speech = Speech(whole_frames(torch.from_numpy(wave).float())[None])
+    said, low = say(speech, real), float(np.quantile(real.mouth[:, 0], 0.05))
+    moments, pauses = heard(speech)[0], silent(speech)
+    found: dict[str, Any] = {
+        "sound": name,
+        "opening, mm": float(said[:, 0].mean()),
+        "spread, mm": float(steady(said)[:, 0].std()),
+        "sounds": len(moments),
+        "closed": closed(said[:, 0], moments, low + CLOSE),
+        "pauses, s": float(pauses[: len(said)].sum()) / FPS,
+        "rest, mm": restless(said[:, 0], pauses),
+    }
+    if plain is not None:
+        count = min(len(plain), len(said))
+        a, b = steady(said[:count]), steady(plain[:count])
+        found |= {f"{way} r": correlation(a[:, k], b[:, k]) for k, way in enumerate(("opening", "width"))}
+        found["amplitude"] = float(a[:, 0].std() / b[:, 0].std())
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("speech", type=Path)
+    parser.add_argument("other", type=Path)
+    parser.add_argument("more", type=Path, nargs="*")
+    parser.add_argument("--motion", type=Path, default=Path("starter"))
+    args = parser.parse_args()
+    model = TalkingFace.from_checkpoint(args.motion)
+    real, say = load(args.clip, model.face), Trained(model)
+    wave, other = (read_sound(path).double().numpy() for path in (args.speech, args.other))
+    plain = say(Speech(whole_frames(read_sound(args.speech))[None]), real)
+    rows = [row(args.speech.name, wave, real, say, None)]
+    spoilt = {change.__name__: change(wave) for change in (telephone, clipped, noisy, whispered)}
+    for name, sound in (spoilt | {"together": together(wave, other), args.other.name: other}).items():
+        rows.append(row(name, sound, real, say, plain))
+    rows += [row(make.__name__, make(), real, say, None) for make in (white, chords, silence)]
+    rows += [row(path.name, read_sound(path).double().numpy(), real, say, None) for path in args.more]
+    report("sounds", rows, motion=str(args.motion), person=real.clip.name)
+
+
+if __name__ == "__main__":
+    main()
