@@ -67,7 +67,8 @@ def _begin(work: Work, threads: int, task: Task) -> str:
 
 
 def _threads(jobs: int) -> int:
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
+    """Of each worker: its share of the cores, and no more than this process was given (`OMP_NUM_THREADS`)."""
+    return max(1, min(len(os.sched_getaffinity(0)) // jobs, torch.get_num_threads()))
 
 
 ENGINES: Mapping[str, Callable[[int], AbstractContextManager[Submit]]] = {
