@@ -3,7 +3,8 @@
 `python benchmarks/adapted.py CLIP… [--seconds 5] [--runs DIR]`, on prepared clips with lip sync, of 4 s and more.
 Each person's calibration (`experiments/starter/adapt.yaml`) is learnt from the clip's first seconds, at most all but
 its last two, and scored on the rest, beside the starter as it is. Measures as in `voice.py`; `rest off`: how far the
-mean opening is from the person's, `low off`: the same of its 5 % quantile, millimetres.
+mean opening is from the person's, `low off`: the same of its 5 % quantile, millimetres. Of the silences among what is
+scored: `settles` and `settled`, by the person's median opening in them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from _report import report
-from voice import Real, Trained, correlation, load, steady, summary
+from voice import Real, Trained, correlation, load, settling, silent, steady, summary
 
+from visemix.metrics.silence import moved
 from visemix.ops.avlag import overlap
 from visemix.pipeline import TalkingFace
 from visemix.run import fit, load_experiment
@@ -38,7 +40,10 @@ def scored(real: Real, model: TalkingFace, first: int) -> dict[str, Any]:
     found["amplitude"] = float(steady(said)[first:, 0].std() / steady(truth)[first:, 0].std())
     found["rest off, mm"] = float(abs(ours.mean() - theirs.mean()))
     found["low off, mm"] = float(abs(np.quantile(ours, 0.05) - np.quantile(theirs, 0.05)))
-    return found
+    pauses = silent(real.speech)
+    own = moved(pauses, real.lag, len(truth)).numpy()[first:]
+    rest = float(np.median(theirs[own])) if own.any() else np.nan
+    return found | settling(ours, pauses[first:], rest)
 
 
 def main() -> None:

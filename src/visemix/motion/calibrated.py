@@ -3,79 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import tee
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION, MotionModel, stream
+from visemix.motion.cue import Cue
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
-CENTIMETRES = 10.0  # in a decimetre
+CENTIMETRES, MILLIMETRES = 10.0, 100.0  # in a decimetre
+AROUND = 3  # frames to either side over which a mouth must be still
+RARE = 0.02  # of the time: a rest that is seen for so long is believed by half
 
 
 @MOTION.register("calibrated")
 class Calibrated(MotionModel):
-    """Another model's motion x as scale · x + offset: how far one person's mouth goes, and about which rest.
+    """Another model's motion x as scale · x + offset: how far one person's mouth goes, and about which middle. Where a
+    small net hears that nobody speaks a second offset is added: where the person's mouth rests.
 
-    The `motion` stage trains the base; the `adapt` stage then finds the scale and the offsets, one for each channel,
-    from some seconds of the person. So few numbers keep what the base has learnt of speech, where training all of it on
-    so little does not. Before that they are 1 and 0.
+    The `motion` stage trains the base and the net; the `adapt` stage then finds the scale and the offsets, one for each
+    channel, from some seconds of the person. So few numbers keep what the base has learnt of speech, where training
+    all of it on so little does not. Before that they are 1 and 0.
 
     Args:
         base: the motion model, as under `motion` in an experiment.
+        hidden, dropout: of the net.
+        still: millimetres a frame by which lips that rest move, at most.
+        start, sure: probability of a pause above which the second offset counts, and from which on it counts in full.
         lowest, highest: bounds of the scale.
     """
 
     def __init__(
-        self, audio_dim: int, face: FaceModel, *, base: dict[str, Any], lowest: float = 0.6, highest: float = 1.6
+        self,
+        audio_dim: int,
+        face: FaceModel,
+        *,
+        base: dict[str, Any],
+        hidden: int = 96,
+        dropout: float = 0.3,
+        still: float = 0.3,
+        start: float = 0.2,
+        sure: float = 0.5,
+        lowest: float = 0.6,
+        highest: float = 1.6,
     ) -> None:
         super().__init__()
         if not 0 < lowest <= 1 <= highest:
             raise VisemixError(f"motion.lowest={lowest} and motion.highest={highest} must lie around 1, above 0")
+        if still <= 0:
+            raise VisemixError(f"motion.still={still} millimetres a frame must be above 0")
         self.base = MOTION.build(base, audio_dim, face)
-        self.face, self.space, self.lowest, self.highest = face, self.base.space, lowest, highest
-        numbers = {"scale": torch.ones(()), "offset": torch.zeros(face.width(self.space))}
+        self.face, self.space = face, self.base.space
+        self.still, self.lowest, self.highest = still, lowest, highest
+        self.pause = Cue(audio_dim, hidden, dropout, start, sure)
+        width = face.width(self.space)
+        numbers = {"scale": torch.ones(()), "offset": torch.zeros(width), "rest": torch.zeros(width)}
         self.calibration = nn.ParameterDict(numbers)
         self.calibration.requires_grad_(False)  # but for the stage that trains it
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        return self._of_person(self.base(audio, subject), subject, self.calibration["scale"])
+        return self._of_person(self.base(audio, subject), self.pause.share(audio.values), subject)
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
-        return self._of_person(self.base.draw(audio, subject, seed), subject, self.calibration["scale"])
+        return self._of_person(self.base.draw(audio, subject, seed), self.pause.share(audio.values), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, as the base's comes."""
-        for piece in stream(self.base, audio, subject):
+        for_base, for_pause = tee(audio)
+        for piece, pause in self.pause.beside(stream(self.base, for_base, subject), for_pause):
             with torch.no_grad():
-                motion = self._of_person(piece, subject, self.calibration["scale"])
+                motion = self._of_person(piece, pause, subject)
             yield motion
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        return self.base.loss(audio, subject, target)
+        pause = self.pause.loss(audio.values, self._still(target, subject))
+        return self.base.loss(audio, subject, target) | {"pause": pause}
 
     def adapt(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        """How far the motion's mean and the spread of its opening are from the person's, squared.
+        """How far the motion's mean, its rest and the spread of its opening are from the person's, squared.
 
         Not how far every frame is: sound tells only a part of that, and a scale for it would be too small.
         """
         with torch.no_grad():
-            base = self.base(audio, subject)
-        scale = self.calibration["scale"]
+            base, pause = self.base(audio, subject), self.pause.share(audio.values)
+        scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
+        made = Motion(self._scaled(base, subject, scale) + (offset + pause * rest).detach(), self.space)
         spreads = [
-            CENTIMETRES * lip_distance(self.face.landmarks(motion, subject)).mean(-1).std()
-            for motion in (self._of_person(base, subject, scale), target)
+            CENTIMETRES * lip_distance(self.face.landmarks(motion, subject)).mean(-1).std() for motion in (made, target)
         ]
-        made = self._of_person(base, subject, scale.detach()).values
+        off = self._scaled(base, subject, scale.detach()) - target.values
+        still = self._still(target, subject).to(pause)
+        near = F.max_pool1d(still, 2 * AROUND + 1, stride=1, padding=AROUND)
+        rests, moves = pause * still.unsqueeze(-1), pause * (1 - near).unsqueeze(-1)
+        own = rests.mean() * _mean(off + offset.detach() + rest, rests).square()
+        doubt = (RARE + moves.mean()) * rest.square()
         return {
-            "rest": (made - target.values).mean((0, 1)).square().mean(),
+            "middle": _mean(off + offset, 1 - pause).square().mean(),
+            "rest": (own + doubt).mean(),
             "amplitude": (spreads[0] - spreads[1]).square(),
         }
 
-    def _of_person(self, motion: Motion, subject: Subject, scale: Tensor) -> Motion:
-        still = self.face.shape(subject.identity).unsqueeze(1) if self.space is Space.LANDMARKS else 0.0
-        moved = scale.clamp(self.lowest, self.highest) * (motion.values - still)
-        return Motion(still + moved + self.calibration["offset"], self.space)
+    def _still(self, target: Motion, subject: Subject) -> Bool[Tensor, "B T"]:
+        opening = MILLIMETRES * lip_distance(self.face.landmarks(target, subject)).mean(-1)
+        speed = F.pad(opening.diff(dim=1).abs(), (1, 0))
+        around = F.avg_pool1d(speed, 2 * AROUND + 1, stride=1, padding=AROUND, count_include_pad=False)
+        return around < self.still
+
+    def _of_person(self, motion: Motion, pause: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
+        return Motion(self._scaled(motion, subject, scale) + offset + pause * rest, self.space)
+
+    def _scaled(self, motion: Motion, subject: Subject, scale: Tensor) -> Float[Tensor, "B T D"]:
+        neutral = self.face.shape(subject.identity).unsqueeze(1) if self.space is Space.LANDMARKS else 0.0
+        return neutral + scale.clamp(self.lowest, self.highest) * (motion.values - neutral)
+
+
+def _mean(values: Float[Tensor, "B T D"], weights: Float[Tensor, "B T 1"]) -> Float[Tensor, " D"]:
+    """Over a batch's frames."""
+    return (weights * values).sum((0, 1)) / weights.sum().clamp(min=1)

@@ -8,19 +8,16 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION, MotionModel, stream
-from visemix.ops.sequence import blocks
+from visemix.motion.cue import Cue
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 MILLIMETRES = 100.0  # in a decimetre
 RIDGE = 0.02  # weight of the face's mean squared movement, beside the squared gap
-BLOCK = 256  # frames that are streamed together
-REACH = 3  # frames to either side that are heard
 
 
 @MOTION.register("closure")
@@ -56,52 +53,32 @@ class Closure(MotionModel):
         super().__init__()
         if near <= 0:
             raise VisemixError(f"motion.near={near} millimetres must be above 0")
-        if not 0 <= start < sure <= 1:
-            raise VisemixError(f"motion.start={start} must lie below motion.sure={sure}, both in [0, 1]")
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.space = face, self.base.space
-        self.near, self.start, self.sure = near, start, sure
-        self.touch = nn.Sequential(
-            nn.Conv1d(audio_dim, hidden, 5, padding=2),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Conv1d(hidden, hidden, 3, padding=1),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Conv1d(hidden, 1, 1),
-        )
+        self.near = near
+        self.touch = Cue(audio_dim, hidden, dropout, start, sure)
         points = face.expression[face.landmark_ids].double()  # (68, 3, E)
         shut = _least(face.expression.double(), lip_distance(points.permute(2, 0, 1)).mT)
         moved = points.flatten(0, 1) @ shut if self.space is Space.LANDMARKS else shut
         self.register_buffer("_shut", moved.float(), persistent=False)
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        return self._sealed(self.base(audio, subject).values, self._meet(audio.values), subject)
+        return self._sealed(self.base(audio, subject), self.touch.share(audio.values), subject)
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
-        return self._sealed(self.base.draw(audio, subject, seed).values, self._meet(audio.values), subject)
+        return self._sealed(self.base.draw(audio, subject, seed), self.touch.share(audio.values), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, without gradients, equal to one pass over all the sound."""
         for_base, for_lips = tee(audio)
-        heard = blocks((piece.values for piece in for_lips), BLOCK, REACH, REACH)
-        held: Tensor | None = None
-        for piece in stream(self.base, for_base, subject):
-            frames = piece.values.shape[1]
+        for motion, meet in self.touch.beside(stream(self.base, for_base, subject), for_lips):
             with torch.no_grad():
-                while held is None or held.shape[1] < frames:
-                    rows, first, last = next(heard)
-                    fresh = self._meet(rows)[:, first:last]
-                    held = fresh if held is None else torch.cat([held, fresh], 1)
-                motion = self._sealed(piece.values, held[:, :frames], subject)
-            held = held[:, frames:]
-            yield motion
+                sealed = self._sealed(motion, meet, subject)
+            yield sealed
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        touching = self._touching(target, subject)
-        told = self._logits(audio.values)
-        losses = self.base.loss(audio, subject, target)
-        return losses | {"closure": F.binary_cross_entropy_with_logits(told, touching.to(told.dtype))}
+        closure = self.touch.loss(audio.values, self._touching(target, subject))
+        return self.base.loss(audio, subject, target) | {"closure": closure}
 
     def _touching(self, target: Motion, subject: Subject) -> Bool[Tensor, "B T"]:
         """Measured from the face at rest: on some faces lips that touch are millimetres apart."""
@@ -110,20 +87,13 @@ class Closure(MotionModel):
         true, still = (lip_distance(self.face.landmarks(motion, subject)) for motion in motions)
         return (true - still).amax(-1) * MILLIMETRES < self.near
 
-    def _logits(self, heard: Float[Tensor, "B T C"]) -> Float[Tensor, "B T"]:
-        return self.touch(heard.mT)[:, 0]  # type: ignore[no-any-return]
-
-    def _meet(self, heard: Float[Tensor, "B T C"]) -> Float[Tensor, "B T"]:
-        """By what share of their distance lips are brought together."""
-        return ((self._logits(heard).sigmoid() - self.start) / (self.sure - self.start)).clamp(0, 1)
-
     def _apart(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 3"]:
         """From the lower lip up to the upper, at three places, decimetres."""
         return lip_distance(self.face.landmarks(motion, subject)).clamp(min=0)
 
-    def _sealed(self, values: Float[Tensor, "B T D"], meet: Float[Tensor, "B T"], subject: Subject) -> Motion:
-        gap = self._apart(Motion(values, self.space), subject)
-        return Motion(values - (meet.unsqueeze(-1) * gap) @ self._shut.mT, self.space)
+    def _sealed(self, motion: Motion, meet: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        """`meet`: by what share of their distance lips are brought together."""
+        return Motion(motion.values - (meet * self._apart(motion, subject)) @ self._shut.mT, self.space)
 
 
 def _least(basis: Float[Tensor, "N 3 E"], lips: Float[Tensor, "3 E"]) -> Float[Tensor, "E 3"]:
