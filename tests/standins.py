@@ -195,11 +195,6 @@ class Noise(L.LightningDataModule):
         return DataLoader([Windows(self.face, self.window)[0]] if self.val else [], batch_size=None)
 
 
-def count_threads(task):
-    """As a worker's work: how many threads torch has there."""
-    return str(torch.get_num_threads())
-
-
 def die_of_one(task):
     """Work for a process: the task with `at` 1 kills it."""
     if task["at"] == 1:

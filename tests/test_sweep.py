@@ -9,9 +9,9 @@ import pytest
 import torch
 from clip_maker import make
 from rich.progress import Progress
-from standins import count_threads, die_of_one
+from standins import die_of_one
 
-from visemix.engines import ENGINES
+from visemix.engines import ENGINES, _threads
 from visemix.pipeline import TalkingFace, plain, read_checkpoint
 from visemix.run import complete, fit, folder_of
 from visemix.sweep import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
@@ -179,15 +179,11 @@ def test_a_worker_that_is_killed_takes_only_its_own_run_with_it(engine):
         assert [answer.result() for answer in [submit(die_of_one, {"at": k}) for k in range(3)]] == ["", None, ""]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_workers_share_the_cores_and_take_no_more_than_torch_was_given(engine):
-    if engine == "ray":
-        pytest.importorskip("ray", reason="the extra `ray` is not installed")
+def test_workers_share_the_cores_and_take_no_more_than_torch_was_given():
     cores, before = len(os.sched_getaffinity(0)), torch.get_num_threads()
     try:
         for given in (1, cores):
             torch.set_num_threads(given)
-            with ENGINES[engine](1) as submit:
-                assert submit(count_threads, {}).result() == str(given)
+            assert _threads(1) == given and _threads(2 * cores) == 1
     finally:
         torch.set_num_threads(before)
