@@ -260,6 +260,13 @@ def test_an_encoder_that_is_not_installed_gives_way_aloud_and_the_config_says_so
     assert "pip install 'visemix[speech]'" in caplog.text and "this run hears audio=mel instead" in caplog.text
 
 
+def test_the_encoder_that_comes_instead_may_have_options(with_fallback, monkeypatch):
+    monkeypatch.setattr("visemix.ops.extras.find_spec", lambda package: None)
+    with_fallback.write_text(with_fallback.read_text().replace("audio: mel}", "audio: {name: mel, learned: false}}"))
+    cfg = load_experiment(with_fallback)
+    assert cfg.audio.name == "mel" and cfg.audio.learned is False and "parts" not in cfg.audio
+
+
 def test_an_encoder_that_was_asked_for_gives_way_to_none(with_fallback, monkeypatch):
     monkeypatch.setattr("visemix.ops.extras.find_spec", lambda package: None)
     assert load_experiment(with_fallback, ["audio=moonshine"]).audio.name == "moonshine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import shutil
@@ -85,13 +86,15 @@ def _with_what_there_is(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     An encoder that the overrides ask for is an order."""
     cfg: dict[str, Any] = plain(compose(path, overrides))
     other = (cfg.get("fallback") or {}).get("audio")
+    other, options = (other.get("name"), other) if isinstance(other, dict) else (other, {})
     if other is None or any(override.startswith(("audio=", "use.audio=")) for override in overrides):
         return cfg
     try:
         AUDIO.build(cfg["audio"])
     except NotInstalled as error:
         log.warning("%s; this run hears audio=%s instead, and its config.yaml says so", error, other)
-        cfg = plain(compose(path, [*overrides, f"audio={other}"]))
+        given = [f"audio.{key}={json.dumps(value)}" for key, value in options.items() if key != "name"]
+        cfg = plain(compose(path, [*overrides, f"audio={other}", *given]))
     return cfg
 
 
