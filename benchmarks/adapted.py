@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from _report import report
-from voice import Real, Trained, correlation, load, settling, silent, steady, summary
+from voice import Real, Trained, correlation, load, resting, settling, silent, steady, summary
 
 from visemix.metrics.silence import moved
 from visemix.ops.avlag import overlap
@@ -41,8 +41,7 @@ def scored(real: Real, model: TalkingFace, first: int) -> dict[str, Any]:
     found["rest off, mm"] = float(abs(ours.mean() - theirs.mean()))
     found["low off, mm"] = float(abs(np.quantile(ours, 0.05) - np.quantile(theirs, 0.05)))
     pauses = silent(real.speech)
-    own = moved(pauses, real.lag, len(truth)).numpy()[first:]
-    rest = float(np.median(theirs[own])) if own.any() else np.nan
+    rest = resting(theirs, moved(pauses, real.lag, len(truth))[first:])
     return found | settling(ours, pauses[first:], rest)
 
 

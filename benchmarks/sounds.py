@@ -2,11 +2,11 @@
 
     python benchmarks/sounds.py CLIP SPEECH OTHER [WAV…] [--motion RUN|starter]
 
-The person of a prepared clip says SPEECH as it is and spoilt: by telephone (300 to 3 400 Hz at 8 kHz), clipped (20
-times too loud), in white noise (5 dB), whispered (every 32 ms resynthesised from noise with its own spectral envelope),
-with OTHER over it as loud. Lips would do the same as before, so `r`, of opening and width as in `voice.py`, is against
-the model's own motion for the unspoilt sound; `amplitude` the same. The row `OTHER` shows the level of chance. Then
-white noise, chords and silence, 8 s each, and further recordings.
+The person of a prepared clip says SPEECH as it is and spoilt: as the corpus records it (`visemix.data.acoustics`) by
+telephone (300 to 3 400 Hz, G.711), clipped (26 dB too loud), in pink noise (5 dB), under OTHER (0 dB); and whispered
+(every 32 ms resynthesised from noise with its own spectral envelope). Lips would do the same as before, so `r`, of
+opening and width as in `voice.py`, is against the model's own motion for the unspoilt sound; `amplitude` the same. The
+row `OTHER` shows the level of chance. Then white noise, chords and silence, 8 s each, and further recordings.
 
 `opening` (mean) and `spread`, millimetres; `closed`: of the p, b and m that `hama` hears, those in which the lips come
 within 1 mm of the person's recorded 5 % quantile; `rest`: how far the opening strays from its mean in pauses, median.
@@ -22,30 +22,22 @@ import numpy as np
 import torch
 from _report import report
 from scipy.linalg import solve_toeplitz
-from scipy.signal import butter, lfilter, resample_poly, sosfiltfilt
+from scipy.signal import lfilter
 from voice import CLOSE, Real, Trained, closed, correlation, heard, load, restless, silent, steady
 
 from visemix.data import read_sound, whole_frames
+from visemix.data.acoustics import Recording, record
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, SAMPLE_RATE, Speech
 
 SECONDS = 8
-BAND = (300, 3400)  # Hz, of a telephone
-LOUD, NOISE = 20.0, 10 ** (-5 / 20)  # times too loud; noise over speech, root mean squares
+RECORDED = {
+    "telephone": Recording(low=300.0, high=3400.0, codec="telephone", kilobits=64),
+    "clipped": Recording(clipping=26.0),
+    "noisy": Recording(noise="pink", snr=5.0),
+    "together": Recording(noise="babble", snr=0.0),
+}
 FRAME, HOP, ORDER = 512, 128, 18  # samples and coefficients of a whisper
-
-
-def telephone(wave: np.ndarray) -> np.ndarray:
-    narrow = sosfiltfilt(butter(4, BAND, "bandpass", fs=SAMPLE_RATE, output="sos"), wave)
-    return resample_poly(resample_poly(narrow, 1, 2), 2, 1)[: len(wave)]
-
-
-def clipped(wave: np.ndarray) -> np.ndarray:
-    return np.clip(LOUD * wave, -1, 1)
-
-
-def noisy(wave: np.ndarray) -> np.ndarray:
-    return wave + NOISE * wave.std() * np.random.default_rng(0).standard_normal(len(wave))
 
 
 def whispered(wave: np.ndarray) -> np.ndarray:
@@ -64,10 +56,6 @@ def whispered(wave: np.ndarray) -> np.ndarray:
     return out[: len(wave)] * wave.std() / max(out.std(), 1e-9)
 
 
-def together(wave: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return wave + np.resize(other, len(wave)) * wave.std() / other.std()
-
-
 def silence() -> np.ndarray:
     return np.zeros(SECONDS * SAMPLE_RATE)
 
@@ -84,8 +72,8 @@ def chords() -> np.ndarray:
     return 0.05 * np.sum(tones, 0) * (1 - seconds % 1)
 
 
-def row(name: str, wave: np.ndarray, real: Real, say: Trained, plain: np.ndarray | None) -> dict[str, Any]:
-    speech = Speech(whole_frames(torch.from_numpy(wave).float())[None])
+def row(name: str, wave: np.ndarray, real: Real, say: Trained, plain: np.ndarray | None = None) -> dict[str, Any]:
+    speech = speech_of(wave)
     said, low = say(speech, real), float(np.quantile(real.mouth[:, 0], 0.05))
     moments, pauses = heard(speech)[0], silent(speech)
     found: dict[str, Any] = {
@@ -105,6 +93,10 @@ def row(name: str, wave: np.ndarray, real: Real, say: Trained, plain: np.ndarray
     return found
 
 
+def speech_of(wave: np.ndarray) -> Speech:
+    return Speech(whole_frames(torch.from_numpy(wave).float())[None])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("clip", type=Path)
@@ -115,14 +107,15 @@ def main() -> None:
     args = parser.parse_args()
     model = TalkingFace.from_checkpoint(args.motion)
     real, say = load(args.clip, model.face), Trained(model)
-    wave, other = (read_sound(path).double().numpy() for path in (args.speech, args.other))
-    plain = say(Speech(whole_frames(read_sound(args.speech))[None]), real)
-    rows = [row(args.speech.name, wave, real, say, None)]
-    spoilt = {change.__name__: change(wave) for change in (telephone, clipped, noisy, whispered)}
-    for name, sound in (spoilt | {"together": together(wave, other), args.other.name: other}).items():
-        rows.append(row(name, sound, real, say, plain))
-    rows += [row(make.__name__, make(), real, say, None) for make in (white, chords, silence)]
-    rows += [row(path.name, read_sound(path).double().numpy(), real, say, None) for path in args.more]
+    wave, other, *more = (read_sound(path).double().numpy() for path in (args.speech, args.other, *args.more))
+    spoilt = {name: record(wave, how, lambda *_: np.resize(other, len(wave))) for name, how in RECORDED.items()}
+    spoilt |= {"whispered": whispered(wave), args.other.name: other}
+    unknown = {make.__name__: make() for make in (white, chords, silence)}
+    unknown |= {path.name: sound for path, sound in zip(args.more, more, strict=True)}
+    plain = say(speech_of(wave), real)
+    rows = [row(args.speech.name, wave, real, say)]
+    rows += [row(name, sound, real, say, plain) for name, sound in spoilt.items()]
+    rows += [row(name, sound, real, say) for name, sound in unknown.items()]
     report("sounds", rows, motion=str(args.motion), person=real.clip.name)
 
 

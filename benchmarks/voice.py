@@ -200,6 +200,11 @@ def closed(opening: np.ndarray, moments: list[int], limit: float) -> float | Non
     return float((lows <= limit).mean()) if len(lows) else None
 
 
+def resting(opening: np.ndarray, still: Tensor) -> float:
+    """Where a mouth is while nothing is heard, millimetres; NaN where something always is."""
+    return float(np.median(opening[still.numpy()])) if still.any() else np.nan
+
+
 def restless(opening: np.ndarray, still: Tensor) -> float | None:
     found = float(stray(torch.from_numpy(opening), still[: len(opening)]))
     return None if np.isnan(found) else found
@@ -225,7 +230,7 @@ def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     (moments, bites), pauses = sounded(real), silent(real.speech)
     theirs = moved(pauses, lag, len(truth))
     low = float(np.quantile(truth[:, 0], 0.05))
-    rest = float(np.median(truth[theirs.numpy(), 0])) if theirs.any() else np.nan
+    rest = resting(truth[:, 0], theirs)
     strays = restless(said[:, 0], pauses), restless(truth[:, 0], theirs)
     ours = teeth(said[:, 0], bites, low) | settling(said[:, 0], pauses, rest)
     own = teeth(truth[:, 0], [k + lag for k in bites], low) | settling(truth[:, 0], theirs, rest)

@@ -90,7 +90,7 @@ def test_it_learns_when_mouths_rest(face):
     expression = clip.motion.values.clone()
     expression[:, 20:40] = 0.2
     target = Motion(expression, Space.EXPRESSION)
-    still = model._still(target, clip.subject)
+    still = model._still(model._opening(target, clip.subject))
     assert still[:, 24:37].all() and not still[:, :16].any() and not still[:, 43:].any()
     heard = AudioFeatures(still.float().unsqueeze(-1) + 0.1 * torch.randn(2, 60, 6))
     optim = torch.optim.Adam(model.pause.parameters(), 0.01)

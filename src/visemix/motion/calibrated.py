@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import tee
 from typing import Any
 
 import torch
@@ -13,8 +11,8 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
-from visemix.motion.base import MOTION, MotionModel, stream
-from visemix.motion.cue import Cue
+from visemix.motion.base import MOTION
+from visemix.motion.cue import Cue, Cued
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 CENTIMETRES, MILLIMETRES = 10.0, 100.0  # in a decimetre
@@ -23,7 +21,7 @@ RARE = 0.02  # of the time: a rest that is seen for so long is believed by half
 
 
 @MOTION.register("calibrated")
-class Calibrated(MotionModel):
+class Calibrated(Cued):
     """Another model's motion x as scale · x + offset: how far one person's mouth goes, and about which middle. Where a
     small net hears that nobody speaks a second offset is added: where the person's mouth rests.
 
@@ -67,22 +65,16 @@ class Calibrated(MotionModel):
         self.calibration = nn.ParameterDict(numbers)
         self.calibration.requires_grad_(False)  # but for the stage that trains it
 
-    def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        return self._of_person(self.base(audio, subject), self.pause.share(audio.values), subject)
+    @property
+    def cue(self) -> Cue:
+        return self.pause
 
-    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
-        return self._of_person(self.base.draw(audio, subject, seed), self.pause.share(audio.values), subject)
-
-    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion piece by piece, as the base's comes."""
-        for_base, for_pause = tee(audio)
-        for piece, pause in self.pause.beside(stream(self.base, for_base, subject), for_pause):
-            with torch.no_grad():
-                motion = self._of_person(piece, pause, subject)
-            yield motion
+    def changed(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
+        return Motion(self._scaled(motion, subject, scale) + offset + share * rest, self.space)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        pause = self.pause.loss(audio.values, self._still(target, subject))
+        pause = self.pause.loss(audio.values, self._still(self._opening(target, subject)))
         return self.base.loss(audio, subject, target) | {"pause": pause}
 
     def adapt(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
@@ -94,11 +86,9 @@ class Calibrated(MotionModel):
             base, pause = self.base(audio, subject), self.pause.share(audio.values)
         scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
         made = Motion(self._scaled(base, subject, scale) + (offset + pause * rest).detach(), self.space)
-        spreads = [
-            CENTIMETRES * lip_distance(self.face.landmarks(motion, subject)).mean(-1).std() for motion in (made, target)
-        ]
+        ours, theirs = self._opening(made, subject), self._opening(target, subject)
         off = self._scaled(base, subject, scale.detach()) - target.values
-        still = self._still(target, subject).to(pause)
+        still = self._still(theirs).to(pause)
         near = F.max_pool1d(still, 2 * AROUND + 1, stride=1, padding=AROUND)
         rests, moves = pause * still.unsqueeze(-1), pause * (1 - near).unsqueeze(-1)
         own = rests.mean() * _mean(off + offset.detach() + rest, rests).square()
@@ -106,18 +96,17 @@ class Calibrated(MotionModel):
         return {
             "middle": _mean(off + offset, 1 - pause).square().mean(),
             "rest": (own + doubt).mean(),
-            "amplitude": (spreads[0] - spreads[1]).square(),
+            "amplitude": (CENTIMETRES * ours.std() - CENTIMETRES * theirs.std()).square(),
         }
 
-    def _still(self, target: Motion, subject: Subject) -> Bool[Tensor, "B T"]:
-        opening = MILLIMETRES * lip_distance(self.face.landmarks(target, subject)).mean(-1)
-        speed = F.pad(opening.diff(dim=1).abs(), (1, 0))
+    def _opening(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T"]:
+        """Decimetres."""
+        return lip_distance(self.face.landmarks(motion, subject)).mean(-1)
+
+    def _still(self, opening: Float[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+        speed = F.pad((MILLIMETRES * opening).diff(dim=1).abs(), (1, 0))
         around = F.avg_pool1d(speed, 2 * AROUND + 1, stride=1, padding=AROUND, count_include_pad=False)
         return around < self.still
-
-    def _of_person(self, motion: Motion, pause: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
-        scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
-        return Motion(self._scaled(motion, subject, scale) + offset + pause * rest, self.space)
 
     def _scaled(self, motion: Motion, subject: Subject, scale: Tensor) -> Float[Tensor, "B T D"]:
         neutral = self.face.shape(subject.identity).unsqueeze(1) if self.space is Space.LANDMARKS else 0.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import tee
 from typing import Any
 
 import torch
@@ -12,8 +10,8 @@ from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
-from visemix.motion.base import MOTION, MotionModel, stream
-from visemix.motion.cue import Cue
+from visemix.motion.base import MOTION
+from visemix.motion.cue import Cue, Cued
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 MILLIMETRES = 100.0  # in a decimetre
@@ -21,7 +19,7 @@ RIDGE = 0.02  # weight of the face's mean squared movement, beside the squared g
 
 
 @MOTION.register("closure")
-class Closure(MotionModel):
+class Closure(Cued):
     """Another model's motion, with the lips brought together where a small net hears that they touch.
 
     A mean over all that may be done to a sound leaves lips apart that nearly always meet: p, b and m last two or three
@@ -62,19 +60,13 @@ class Closure(MotionModel):
         moved = points.flatten(0, 1) @ shut if self.space is Space.LANDMARKS else shut
         self.register_buffer("_shut", moved.float(), persistent=False)
 
-    def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        return self._sealed(self.base(audio, subject), self.touch.share(audio.values), subject)
+    @property
+    def cue(self) -> Cue:
+        return self.touch
 
-    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
-        return self._sealed(self.base.draw(audio, subject, seed), self.touch.share(audio.values), subject)
-
-    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion piece by piece, without gradients, equal to one pass over all the sound."""
-        for_base, for_lips = tee(audio)
-        for motion, meet in self.touch.beside(stream(self.base, for_base, subject), for_lips):
-            with torch.no_grad():
-                sealed = self._sealed(motion, meet, subject)
-            yield sealed
+    def changed(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        """Lips brought together by a share of their distance."""
+        return Motion(motion.values - (share * self._apart(motion, subject)) @ self._shut.mT, self.space)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         closure = self.touch.loss(audio.values, self._touching(target, subject))
@@ -90,10 +82,6 @@ class Closure(MotionModel):
     def _apart(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 3"]:
         """From the lower lip up to the upper, at three places, decimetres."""
         return lip_distance(self.face.landmarks(motion, subject)).clamp(min=0)
-
-    def _sealed(self, motion: Motion, meet: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
-        """`meet`: by what share of their distance lips are brought together."""
-        return Motion(motion.values - (meet * self._apart(motion, subject)) @ self._shut.mT, self.space)
 
 
 def _least(basis: Float[Tensor, "N 3 E"], lips: Float[Tensor, "3 E"]) -> Float[Tensor, "E 3"]:

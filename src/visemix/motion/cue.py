@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import tee
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visemix.motion.base import MotionModel, stream
 from visemix.ops.sequence import blocks
-from visemix.types import AudioFeatures, Motion, VisemixError
+from visemix.types import AudioFeatures, Motion, Subject, VisemixError
 
 BLOCK = 256  # frames that are heard together in a stream
 UNHEARD = -3.0  # logit before anything was learnt: one that knows nothing changes nothing
@@ -68,3 +71,31 @@ class Cue(nn.Sequential):
 
     def _logits(self, heard: Float[Tensor, "B T C"]) -> Float[Tensor, "B T"]:
         return self(heard.mT)[:, 0]  # type: ignore[no-any-return]
+
+
+class Cued(MotionModel):
+    """Another model's motion, changed where a small net hears something."""
+
+    base: MotionModel
+
+    @property
+    @abstractmethod
+    def cue(self) -> Cue: ...
+
+    @abstractmethod
+    def changed(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        """The base's motion, where the cue counts so far."""
+
+    def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        return self.changed(self.base(audio, subject), self.cue.share(audio.values), subject)
+
+    def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        return self.changed(self.base.draw(audio, subject, seed), self.cue.share(audio.values), subject)
+
+    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
+        """Motion piece by piece, without gradients, equal to one pass over all the sound."""
+        for_base, for_cue = tee(audio)
+        for piece, share in self.cue.beside(stream(self.base, for_base, subject), for_cue):
+            with torch.no_grad():
+                motion = self.changed(piece, share, subject)
+            yield motion
