@@ -26,7 +26,6 @@ from visemix.types import Motion, Space, Subject
 PARTS = ("whole", "head", "face")
 
 
-@torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
@@ -41,7 +40,8 @@ def main() -> None:
         for count in (20_000, 50_000):
             heads = {part: begun(face, clip, count, part) for part in PARTS}
             calls = {part: partial(head, motion, subject) for part, head in heads.items()}
-            samples = measure(calls, rounds=args.rounds)
+            with torch.inference_mode():
+                samples = measure(calls, rounds=args.rounds)
             for part, sample in samples.items():
                 row = sample.row()
                 rows.append({"size": size, "count": count, "painted": part, "frames/s": 1 / sample.median, **row})

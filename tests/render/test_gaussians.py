@@ -252,10 +252,22 @@ def test_the_seam_takes_the_light_of_the_footage_and_the_middle_keeps_its_pictur
     made[:, 60:68, 60:68] += 0.2
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    out = over_footage(made, footage, mask)
+    out = over_footage(made, footage, mask, 2)
     assert torch.equal(out[:, :20], footage[:, :20])
     torch.testing.assert_close(out[:, 34], footage[:, 34], atol=0.06, rtol=0)  # no step at the seam
     assert float(out[0, 64, 64] - out[0, 64, 50]) == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (61, 70)])
+def test_a_pasted_face_is_drawn_no_further_than_it_is_seen_and_looks_the_same(face, monkeypatch, size):
+    clip = one_person(face)
+    footage, place = torch.rand(1, clip.subject.frames, 3, *size), torch.rand(1, 3, *size)
+    subject = replace(clip.subject, footage=footage, background=place, reference=None, labels=None)
+    render, motion = begun(face, clip), Motion(0.5 * clip.subject.expression, Space.EXPRESSION)
+    part = render(motion, subject).frames
+    everything = tuple(slice(0, 1000) for _ in size)
+    monkeypatch.setattr("visemix.render.gaussians.seen_part", lambda mask: everything)
+    torch.testing.assert_close(part, render(motion, subject).frames, atol=2e-3, rtol=0)
 
 
 def test_what_is_another_thing_beside_the_seam_lights_nothing():
@@ -266,7 +278,7 @@ def test_what_is_another_thing_beside_the_seam_lights_nothing():
     footage[..., :32] = 0.1
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    out = over_footage(made, footage, mask)[0, 64]
+    out = over_footage(made, footage, mask, 2)[0, 64]
     assert out[40:].min() > 0.64 and out[90] == pytest.approx(0.69, abs=0.015)
 
 

@@ -57,17 +57,26 @@ class Bindings(nn.Module):
     ) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 3 M"], Float[Tensor, " M"]]:
         """Origins (decimetres) and axes (the first index counts coordinates, the second axes) of the places on a mesh
         that is given in the face's own frame and is seen under a head pose; and their units (decimetres)."""
-        # coordinates as rows: taking elements out of one contiguous row is the only gather at memory speed
-        placed = matrix(pose[:3]) @ vertices.mT + pose[3:, None]
-        a, b, c = (placed.index_select(1, ids) for ids in self.corners)
+        a, b, c = self._corners(vertices, pose)
         along, aside = b - a, c - a
         normal = torch.linalg.cross(along, aside, dim=0)
         area = normal.square().sum(0).clamp(min=1e-18).sqrt()
         normal = normal / area
         along = along / along.square().sum(0).clamp(min=1e-18).sqrt()
         axes = torch.stack([along, torch.linalg.cross(normal, along, dim=0), normal], 1)
-        origin = a * self.weights[0] + b * self.weights[1] + c * self.weights[2]
-        return origin, axes, area.sqrt()
+        return self._between(a, b, c), axes, area.sqrt()
+
+    def origins(self, vertices: Float[Tensor, "V 3"], pose: Float[Tensor, "6"]) -> Float[Tensor, "3 M"]:
+        """The first of what `forward` answers."""
+        return self._between(*self._corners(vertices, pose))
+
+    def _corners(self, vertices: Float[Tensor, "V 3"], pose: Float[Tensor, "6"]) -> list[Float[Tensor, "3 M"]]:
+        # coordinates as rows: taking elements out of one contiguous row is the only gather at memory speed
+        placed = matrix(pose[:3]) @ vertices.mT + pose[3:, None]
+        return [placed.index_select(1, ids) for ids in self.corners]
+
+    def _between(self, a: Tensor, b: Tensor, c: Tensor) -> Float[Tensor, "3 M"]:
+        return a * self.weights[0] + b * self.weights[1] + c * self.weights[2]
 
 
 @dataclass(frozen=True)

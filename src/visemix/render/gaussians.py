@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from visemix.render.bindings import Bindings
 from visemix.render.drive import POSE, Drive
 from visemix.render.follow import first_shares, follow
 from visemix.render.mouth import Mouth
-from visemix.render.paste import face_mask, grid, over_footage
+from visemix.render.paste import cell_side, face_mask, over_footage, seen_part
 from visemix.render.rays import box_of
 from visemix.render.seeds import Seeds, sow
 from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
@@ -177,23 +178,54 @@ class Gaussians(Renderer):
         return Video(torch.stack(frames).clamp(0, 1).unflatten(0, (len(plates), -1)))
 
     def _frame(self, expression: Tensor, subject: Subject, b: int, t: int, plate: Tensor) -> Float[Tensor, "3 H W"]:
-        camera, size = subject.camera[b], (plate.shape[-2], plate.shape[-1])
-        shown = sum(self.counts) if self.paste != "head" else sum(self.counts[:2])
+        camera, shown = subject.camera[b], sum(self.counts) if self.paste != "head" else sum(self.counts[:2])
         mesh = self._mesh(expression, subject, b, t)
-        means, factors, opacity, colour = (part[:shown] for part in self._gaussians(mesh, expression, subject, b, t))
-        seen = splat(means, factors, opacity, colour, camera, size, backend=self.backend)
+        means, factors, opacity, colour = self._gaussians(mesh, expression, subject, b, t)
+        gaussians = means[:shown], factors[:shown], opacity[:shown], colour[:shown]
         if self.paste == "whole":
-            return seen.image + seen.transmittance * plate
+            return self._drawn(gaussians, camera, plate)
         assert subject.footage is not None
-        footage = subject.footage[b, t]
         if self.paste == "head":
-            return seen.image + seen.transmittance * footage
-        filmed = self._mesh(subject.expression[b, t], subject, b, t)
-        own, driven = (origin.mT[self.bindings.on_skin] for origin, _, _ in (filmed, mesh))
+            return self._drawn(gaussians, camera, subject.footage[b, t])
+        return self._pasted(gaussians, mesh, subject, b, t, plate)
+
+    def _drawn(
+        self, gaussians: tuple[Tensor, Tensor, Tensor, Tensor], camera: Tensor, behind: Tensor
+    ) -> Float[Tensor, "3 H W"]:
+        seen = splat(*gaussians, camera, (behind.shape[-2], behind.shape[-1]), backend=self.backend)
+        return seen.image + seen.transmittance * behind
+
+    def _pasted(
+        self,
+        gaussians: tuple[Tensor, Tensor, Tensor, Tensor],
+        mesh: tuple[Tensor, Tensor, Tensor],
+        subject: Subject,
+        b: int,
+        t: int,
+        plate: Tensor,
+    ) -> Float[Tensor, "3 H W"]:
+        """The face over the footage; no more is drawn than can be seen."""
+        assert subject.footage is not None
+        footage, camera = subject.footage[b, t], subject.camera[b]
+        vertices = self._vertices(subject.expression[b, t].to(self.places), subject, b)
+        filmed = self.bindings.origins(vertices, subject.pose[b, t])
+        own, driven = (origin.mT[self.bindings.on_skin] for origin in (filmed, mesh[0]))
         lower = self.bindings.lower[self.bindings.on_skin]
         kept = ~lower & ((driven - own).norm(dim=-1) < STILL)
-        masks = [face_mask(project(skin, camera)[:, :2], lower, kept, size) for skin in (own, driven)]
-        return over_footage(seen.image + seen.transmittance * plate, footage, torch.maximum(*masks))
+        size = (footage.shape[-2], footage.shape[-1])
+        cell = cell_side(len(own), size)
+        masks = [face_mask(project(skin, camera)[:, :2], lower, kept, size, cell) for skin in (own, driven)]
+        mask = torch.maximum(*masks)
+        part = seen_part(mask)
+        if part is None:
+            return footage
+        rows, columns = part
+        down, across = (slice(cells.start * cell, cells.stop * cell) for cells in part)
+        there = camera - camera.new_tensor([0, across.start, down.start])
+        made = self._drawn(gaussians, there, plate[:, down, across])
+        picture = footage.clone()
+        picture[:, down, across] = over_footage(made, footage[:, down, across], mask[..., rows, columns], cell)
+        return picture
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         if subject.labels is None:
@@ -251,22 +283,19 @@ class Gaussians(Renderer):
         """1 for each Gaussian that the skin hides, and 1 for each pixel of skin, by a coarse map of the skin's depth
         that has holes at mouth and eyes."""
         skin = self.bindings.on_skin.nonzero()[:, 0]
-        cells = grid(len(skin), size)
-        scale = means.new_tensor([cells[1] / size[1], cells[0] / size[0]])
+        cell = cell_side(len(skin), size)
+        cells = (math.ceil(size[0] / cell), math.ceil(size[1] / cell))
         x, y, depth = project(means, camera).T
-        row, column = (
-            (v * k).floor().nan_to_num().clamp(0, n - 1)
-            for v, k, n in ((y, scale[1], cells[0]), (x, scale[0], cells[1]))
-        )
+        row, column = ((v / cell).floor().nan_to_num().clamp(0, n - 1) for v, n in zip((y, x), cells, strict=True))
         at = (row * cells[1] + column).long()
         nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
         nearest = nearest.scatter_reduce_(0, at[skin], depth[skin], "amin").view(cells)
-        holes = [spots[where] * scale for where in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)]
+        holes = [spots[where] / cell for where in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)]
         open_ = torch.stack([box_of(hole[None], cells, 0.1)[0] for hole in holes]).any(0)
         skin_here = -F.max_pool2d(-(nearest.isfinite() & ~open_).float()[None], 3, 1, 1)
         nearest = nearest.masked_fill(skin_here[0] == 0, torch.inf)
         behind = (depth > nearest.flatten()[at] + BEHIND).to(means)
-        return behind, F.interpolate(skin_here[None], size)[0, 0]
+        return behind, F.interpolate(skin_here[None], scale_factor=cell)[0, 0, : size[0], : size[1]]
 
     def _mesh(self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the bindings answer in one frame, in the camera's space."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,25 +14,24 @@ DENSE = 0.65  # cells a side for each square root of a place: few enough that no
 FADE = 2  # cells of the finest grid over which a pasted face fades in, on either side of the middle
 CHIN = 2  # of its cells below the driven jaw that are painted too: a jaw that moves takes its shadow along
 MATCH = 3  # cells: how far around a place colours are compared along the seam
+REACH = MATCH + 2  # cells from a mask to where nothing is known of its seam any more
 LIGHT = 0.2  # of full brightness: what differs by more than that is not lit differently, but another thing
 
 
-def grid(places: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the grid on which so many places on the skin leave no holes."""
-    rows = min(FINEST, max(2, round(DENSE * places**0.5)))
-    return rows, max(1, round(rows * size[1] / size[0]))
+def cell_side(places: int, size: tuple[int, int]) -> int:
+    """Pixels a side of a cell, of the grid on which so many places on the skin leave no holes."""
+    return math.ceil(size[0] / min(FINEST, max(2, round(DENSE * places**0.5))))
 
 
 def face_mask(
-    points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], kept: Bool[Tensor, " M"], size: tuple[int, int]
+    points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], kept: Bool[Tensor, " M"], size: tuple[int, int], cell: int
 ) -> Float[Tensor, "1 1 h w"]:
     """Where a face is to be painted, as cells with 1 or 0, from the places (pixels) of its skin; not the `kept` ones.
 
     It stays inside the skin as far as it fades, so that hair and ears are the footage's; only the chin it goes below.
     """
-    height, width = grid(len(points), size)
-    scale = points.new_tensor([width / size[1], height / size[0]])
-    cells = (points * scale).floor().long()
+    height, width = (math.ceil(pixels / cell) for pixels in size)
+    cells = (points / cell).floor().long()
     inside = ((cells >= 0) & (cells < points.new_tensor([width, height]))).all(-1) & ~kept
     number = (cells[:, 1] * width + cells[:, 0])[inside]
     layers = points.new_zeros(2, height * width)
@@ -43,8 +44,19 @@ def face_mask(
     return torch.maximum(inner, below)
 
 
+def seen_part(mask: Float[Tensor, "1 1 h w"]) -> tuple[slice, slice] | None:
+    """Rows and columns of cells outside which a mask pastes nothing and asks nothing; None where it is empty."""
+    ends = []
+    for across in (3, 2):
+        some = mask.amax(across)[0, 0].nonzero()[:, 0].tolist()
+        if not some:
+            return None
+        ends.append(slice(max(0, some[0] - REACH), some[-1] + 1 + REACH))
+    return ends[0], ends[1]
+
+
 def over_footage(
-    made: Float[Tensor, "3 H W"], footage: Float[Tensor, "3 H W"], mask: Float[Tensor, "1 1 h w"]
+    made: Float[Tensor, "3 H W"], footage: Float[Tensor, "3 H W"], mask: Float[Tensor, "1 1 h w"], cell: int
 ) -> Float[Tensor, "3 H W"]:
     """`made` inside the mask and the footage outside, its colours drawn towards the footage's along the seam.
 
@@ -52,17 +64,16 @@ def over_footage(
     the light of the footage goes on across the seam, and the middle of the face keeps what was painted. Where the two
     show other things, hair and skin, nothing is to be learnt of the light.
     """
-    size, cells = footage.shape[-2:], (mask.shape[-2], mask.shape[-1])
     ring = F.max_pool2d(mask, 3, 1, 1) * (1 - -F.max_pool2d(-mask, 3, 1, 1))
-    difference = F.adaptive_avg_pool2d((footage - made)[None], cells)
+    difference = F.avg_pool2d((footage - made)[None], cell, ceil_mode=True)
     alike = ring * torch.exp(-(difference / LIGHT).square().mean(1, keepdim=True))
     spread = _blur(torch.cat([difference * alike, alike, ring], 1), MATCH)
     near = spread[:, 4:] / (spread[:, 4:] + 0.05)
     shift = near * spread[:, :3] / (spread[:, 3:4] + 0.003)
     share = _blur(mask, 1)
-    fine = F.interpolate(torch.cat([shift * share, share], 1), size, mode="bilinear")[0]
-    matched = made + fine[:3]
-    return torch.lerp(footage, matched, fine[3:])
+    fine = F.interpolate(torch.cat([shift * share, share], 1), scale_factor=cell, mode="bilinear")[0]
+    fine = fine[:, : footage.shape[-2], : footage.shape[-1]]
+    return torch.lerp(footage, made + fine[:3], fine[3:])
 
 
 def _blur(cells: Float[Tensor, "1 C h w"], reach: int) -> Float[Tensor, "1 C h w"]:
