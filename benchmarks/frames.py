@@ -1,6 +1,6 @@
 """What a frame of a Gaussian head costs on a processor: mesh, Gaussians, picture, and the seam.
 
-    OMP_NUM_THREADS=1 python benchmarks/frames.py CLIP [--rounds 15]
+    OMP_NUM_THREADS=1 python benchmarks/frames.py CLIP [--counts 20000,50000] [--rounds 15]
 
 The renderer is begun from the clip and not trained: its Gaussians are as many and as large as in use, though less
 opaque, so that nothing ends early, and a trained head is a little faster.
@@ -21,40 +21,47 @@ from visemix.data import ClipFolder
 from visemix.data.windows import Span, ValidationWindows
 from visemix.face import FACE, FaceModel
 from visemix.render import RENDER, Gaussians
+from visemix.render.base import Paste
 from visemix.types import Motion, Space, Subject
 
-PARTS = ("whole", "head", "face")
+PARTS: tuple[Paste, ...] = ("whole", "head", "face")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
+    parser.add_argument("--counts", type=lambda said: [int(n) for n in said.split(",")], default=[20_000, 50_000])
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     clip = ClipFolder(args.clip)
     face = FACE.build({"name": clip.meta["face"]["name"]})
     rows = []
-    for size in (256, 512):
-        subject = at_size(clip.subject([0]), size)
-        motion = Motion(subject.expression, Space.EXPRESSION)
-        for count in (20_000, 50_000):
-            heads = {part: begun(face, clip, count, part) for part in PARTS}
-            calls = {part: partial(head, motion, subject) for part, head in heads.items()}
-            with torch.inference_mode():
-                samples = measure(calls, rounds=args.rounds)
+    for count in args.counts:
+        head = begun(face, clip, count)
+        for size in (256, 512):
+            subject = at_size(clip.subject([0]), size)
+            motion = Motion(subject.expression, Space.EXPRESSION)
+            calls = {part: partial(painted, head, part, motion, subject) for part in PARTS}
+            samples = measure(calls, rounds=args.rounds)
             for part, sample in samples.items():
                 row = sample.row()
                 rows.append({"size": size, "count": count, "painted": part, "frames/s": 1 / sample.median, **row})
     report("frames", rows, clip=clip.name)
 
 
-def begun(face: FaceModel, clip: ClipFolder, count: int, part: str) -> Gaussians:
-    head = RENDER.build({"name": "gaussians", "count": count, "paste": part}, face)
+def begun(face: FaceModel, clip: ClipFolder, count: int) -> Gaussians:
+    head = RENDER.build({"name": "gaussians", "count": count}, face)
     assert isinstance(head, Gaussians)
     head.begin(
         [clip.clip(range(clip.frames), footage=False)], ValidationWindows([Span(clip, 0, clip.frames)], 1, frames=True)
     )
     return head.eval()
+
+
+@torch.inference_mode()
+def painted(head: Gaussians, part: Paste, motion: Motion, subject: Subject) -> None:
+    head.paste = part
+    head(motion, subject)
 
 
 def at_size(subject: Subject, size: int) -> Subject:
