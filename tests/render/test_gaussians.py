@@ -270,6 +270,15 @@ def test_a_pasted_face_is_drawn_no_further_than_it_is_seen_and_looks_the_same(fa
     torch.testing.assert_close(part, render(motion, subject).frames, atol=2e-3, rtol=0)
 
 
+def test_of_a_face_outside_the_picture_nothing_is_pasted(face):
+    clip = one_person(face)
+    away = clip.subject.pose.clone()
+    away[..., 3] = 30.0
+    subject = replace(clip.subject, pose=away)
+    made = begun(face, clip)(Motion(subject.expression, Space.EXPRESSION), subject)
+    assert torch.equal(made.frames, subject.footage.clamp(0, 1))
+
+
 def test_what_is_another_thing_beside_the_seam_lights_nothing():
     """The footage shows dark hair on one side of a face whose painted skin is a little too dark everywhere."""
     from visemix.render.paste import over_footage
