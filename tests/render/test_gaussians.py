@@ -266,7 +266,7 @@ def test_a_pasted_face_is_drawn_no_further_than_it_is_seen_and_looks_the_same(fa
     render, motion = begun(face, clip), Motion(0.5 * clip.subject.expression, Space.EXPRESSION)
     part = render(motion, subject).frames
     everything = tuple(slice(0, 1000) for _ in size)
-    monkeypatch.setattr("visemix.render.gaussians.seen_part", lambda mask: everything)
+    monkeypatch.setattr("visemix.render.paste.seen_part", lambda mask: everything)
     torch.testing.assert_close(part, render(motion, subject).frames, atol=2e-3, rtol=0)
 
 
@@ -352,6 +352,20 @@ def test_bfloat16_moves_no_gaussian(face):
         exact = render(clip.motion, clip.subject).frames
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(render(clip.motion, clip.subject).frames, exact)
+
+
+def test_bfloat16_moves_no_skin_that_was_filmed(face, monkeypatch):
+    clip, seen = single(one_person(face), 0), []
+    monkeypatch.setattr(
+        "visemix.render.gaussians.paste", lambda draw, footage, places, *_: seen.append(places) or footage
+    )
+    render = begun(face, clip).eval()
+    with torch.no_grad():
+        render(clip.motion, clip.subject)
+        with torch.autocast("cpu", torch.bfloat16):
+            render(clip.motion, clip.subject)
+    exact, coarse = seen
+    assert all(torch.equal(a, b) for a, b in zip(exact, coarse, strict=True))
 
 
 def test_gaussians_that_a_rate_too_high_threw_out_of_all_numbers_have_a_loss_that_is_none(face):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from visemix.render.bindings import Bindings
 from visemix.render.drive import POSE, Drive
 from visemix.render.follow import first_shares, follow
 from visemix.render.mouth import Mouth
-from visemix.render.paste import cell_side, face_mask, over_footage, seen_part
+from visemix.render.paste import cell_side, grid, paste
 from visemix.render.rays import box_of
 from visemix.render.seeds import Seeds, sow
 from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
@@ -204,28 +203,21 @@ class Gaussians(Renderer):
         t: int,
         plate: Tensor,
     ) -> Float[Tensor, "3 H W"]:
-        """The face over the footage; no more is drawn than can be seen."""
         assert subject.footage is not None
-        footage, camera = subject.footage[b, t], subject.camera[b]
-        vertices = self._vertices(subject.expression[b, t].to(self.places), subject, b)
-        filmed = self.bindings.origins(vertices, subject.pose[b, t])
-        own, driven = (origin.mT[self.bindings.on_skin] for origin in (filmed, mesh[0]))
-        lower = self.bindings.lower[self.bindings.on_skin]
+        camera, on_skin = subject.camera[b], self.bindings.on_skin
+        with torch.autocast(plate.device.type, enabled=False):
+            vertices = self._vertices(subject.expression[b, t].to(self.places), subject, b)
+            filmed = self.bindings.origins(vertices, subject.pose[b, t])
+        own, driven = (origin.mT[on_skin] for origin in (filmed, mesh[0]))
+        lower = self.bindings.lower[on_skin]
         kept = ~lower & ((driven - own).norm(dim=-1) < STILL)
-        size = (footage.shape[-2], footage.shape[-1])
-        cell = cell_side(len(own), size)
-        masks = [face_mask(project(skin, camera)[:, :2], lower, kept, size, cell) for skin in (own, driven)]
-        mask = torch.maximum(*masks)
-        part = seen_part(mask)
-        if part is None:
-            return footage
-        rows, columns = part
-        down, across = (slice(cells.start * cell, cells.stop * cell) for cells in part)
-        there = camera - camera.new_tensor([0, across.start, down.start])
-        made = self._drawn(gaussians, there, plate[:, down, across])
-        picture = footage.clone()
-        picture[:, down, across] = over_footage(made, footage[:, down, across], mask[..., rows, columns], cell)
-        return picture
+
+        def draw(rows: slice, columns: slice) -> Tensor:
+            there = camera - camera.new_tensor([0, columns.start, rows.start])
+            return self._drawn(gaussians, there, plate[:, rows, columns])
+
+        places = [project(skin, camera)[:, :2] for skin in (own, driven)]
+        return paste(draw, subject.footage[b, t], places, lower, kept)
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         if subject.labels is None:
@@ -284,7 +276,7 @@ class Gaussians(Renderer):
         that has holes at mouth and eyes."""
         skin = self.bindings.on_skin.nonzero()[:, 0]
         cell = cell_side(len(skin), size)
-        cells = (math.ceil(size[0] / cell), math.ceil(size[1] / cell))
+        cells = grid(size, cell)
         x, y, depth = project(means, camera).T
         row, column = ((v / cell).floor().nan_to_num().clamp(0, n - 1) for v, n in zip((y, x), cells, strict=True))
         at = (row * cells[1] + column).long()

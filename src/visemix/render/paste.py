@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,6 +24,33 @@ def cell_side(places: int, size: tuple[int, int]) -> int:
     return math.ceil(size[0] / min(FINEST, max(2, round(DENSE * places**0.5))))
 
 
+def grid(size: tuple[int, int], cell: int) -> tuple[int, int]:
+    """Rows and columns of cells that cover a picture; the last ones may reach beyond it."""
+    return math.ceil(size[0] / cell), math.ceil(size[1] / cell)
+
+
+def paste(
+    draw: Callable[[slice, slice], Float[Tensor, "3 h w"]],
+    footage: Float[Tensor, "3 H W"],
+    places: Sequence[Float[Tensor, "M 2"]],
+    lower: Bool[Tensor, " M"],
+    kept: Bool[Tensor, " M"],
+) -> Float[Tensor, "3 H W"]:
+    """A face over the footage. `draw` paints rows and columns of the picture and is asked for no more than can be seen;
+    `places` are those of the skin in the picture (pixels), as it was filmed and as it is driven."""
+    size = (footage.shape[-2], footage.shape[-1])
+    cell = cell_side(len(lower), size)
+    mask = torch.stack([face_mask(points, lower, kept, size, cell) for points in places]).amax(0)
+    part = seen_part(mask)
+    if part is None:
+        return footage
+    down, across = (slice(cells.start * cell, cells.stop * cell) for cells in part)
+    picture = footage.clone()
+    here = footage[:, down, across]
+    picture[:, down, across] = over_footage(draw(down, across), here, mask[..., part[0], part[1]], cell)
+    return picture
+
+
 def face_mask(
     points: Float[Tensor, "M 2"], lower: Bool[Tensor, " M"], kept: Bool[Tensor, " M"], size: tuple[int, int], cell: int
 ) -> Float[Tensor, "1 1 h w"]:
@@ -30,7 +58,7 @@ def face_mask(
 
     It stays inside the skin as far as it fades, so that hair and ears are the footage's; only the chin it goes below.
     """
-    height, width = (math.ceil(pixels / cell) for pixels in size)
+    height, width = grid(size, cell)
     cells = (points / cell).floor().long()
     inside = ((cells >= 0) & (cells < points.new_tensor([width, height]))).all(-1) & ~kept
     number = (cells[:, 1] * width + cells[:, 0])[inside]
