@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 import standins  # noqa: F401 – a third party's parts keep the contracts too
 import torch
+from tiny_parts import config
 
 from visemix.audio import AUDIO, listen
 from visemix.face import FACE
@@ -13,28 +14,6 @@ from visemix.pipeline import PARTS, TalkingFace, bare
 from visemix.render import RENDER
 from visemix.training.pictures import first
 from visemix.types import Adversarial, Space, Speech, Streaming, VisemixError
-
-TINY = {"weights": "random", "dim": 16, "layers": 1, "heads": 2, "conv_dim": 8}
-OPTIONS = {  # what a part cannot do without, and sizes that keep the tests fast
-    "wav2vec2": TINY,
-    "hubert": TINY,
-    "ctc": TINY,
-    "concat": {"parts": {"wav2vec2": {"trainable": False} | TINY, "spectrum": {}}},
-    "cached": {"base": {"name": "wav2vec2", "trainable": False} | TINY},
-    "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},
-    "smooth": {"base": {"name": "gru"}},
-    "flow_vae": {"channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync_dim": 16, "sync_windows": 16},
-    "closure": {"base": {"name": "gru"}},
-    "calibrated": {"base": {"name": "gru"}},
-    "postnet": {"base": {"name": "gru"}, "sync_dim": 16, "sync_windows": 16},
-    "taft": {"base": 4, "max_channels": 8, "levels": 2},
-    "gaussians": {"count": 60, "components": 2},
-    "landmark_nerf": {"samples": 2, "cells": 8, "steps": 8, "levels": [4], "width": 8, "torso_levels": [4], "rays": 32},
-}
-
-
-def config(name):
-    return {"name": name} | OPTIONS.get(name, {})
 
 
 @pytest.fixture(autouse=True)
