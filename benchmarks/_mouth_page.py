@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from visemix.corpus.scene import Scene
 from visemix.data import ClipFolder
-from visemix.data.scene import Scene
 from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
 

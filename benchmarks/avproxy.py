@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
+from visemix.evaluation.pair import landmarks, make_tracker
 from visemix.metrics import Take
 from visemix.ops import avlag
 from visemix.ops.store import sha256, write_tensors
-from visemix.scoring import landmarks, make_tracker
 from visemix.types import SAMPLES_PER_FRAME
 
 SHIFTS = (-8, -5, -2, 2, 5, 8)

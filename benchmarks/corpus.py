@@ -16,8 +16,8 @@ import torch
 from _report import report
 from rich.console import Console
 
+from visemix.corpus.make import corpus
 from visemix.data import ClipFolder
-from visemix.data.corpus import corpus
 from visemix.data.module import Span, TrainingWindows
 from visemix.types import FPS
 

@@ -25,10 +25,10 @@ from torch.nn import functional as F
 
 from visemix.data import ClipFolder
 from visemix.data.sound import read_sound
-from visemix.face.track import TRACKER
 from visemix.generation import Loop
 from visemix.metrics import mouth_opening
 from visemix.pipeline import TalkingFace, whole_frames
+from visemix.prepare.track import TRACKER
 from visemix.render import RENDER
 from visemix.render.conditions import surrounded
 from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech, Subject

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from visemix.data.module import Span
 from visemix.data.windows import gallery_before
+from visemix.evaluation.heldout import drawn, driven, held_out, read_config, recorded
 from visemix.face.layout import lips_apart
 from visemix.generation import Loop
-from visemix.heldout import drawn, driven, held_out, read_config, recorded
 from visemix.metrics.region import landmark_box
 from visemix.pipeline import TalkingFace
 from visemix.types import Motion

@@ -26,8 +26,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 from torchmetrics.image.fid import _compute_fid
 
 from visemix.data import VideoWriter
-from visemix.data.pairs import rgb_frames
-from visemix.evaluation import evaluate
+from visemix.evaluation.pairing import rgb_frames
+from visemix.evaluation.videos import evaluate
 from visemix.metrics import cpbd, psnr
 from visemix.metrics.image import grey
 from visemix.ops.frechet import frechet

@@ -30,11 +30,11 @@ from _mouth_page import write_page
 from _report import report
 from voice import MM, load, shape, steady
 
+from visemix.corpus.acting import act
+from visemix.corpus.cast import Person, cast
+from visemix.corpus.takes import subject_of
+from visemix.corpus.utterance import utter
 from visemix.data import ClipFolder
-from visemix.data.acting import act
-from visemix.data.cast import Person, cast
-from visemix.data.takes import subject_of
-from visemix.data.utterance import utter
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lip_distance
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space, Subject

@@ -35,8 +35,8 @@ from skimage.io import imsave
 from torch import Tensor
 from torch.nn import functional as F
 
+from visemix.corpus.make import corpus
 from visemix.data import ClipFolder, find_clips
-from visemix.data.corpus import corpus
 from visemix.data.windows import Span, TrainingWindows
 from visemix.face import FACE, FaceModel
 from visemix.generation import Loop

@@ -24,10 +24,10 @@ from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader
 from visemix.data.writer import VideoWriter
 from visemix.face import FACE, FaceModel, draw
-from visemix.face.fit import STEPS, Fit, FromLandmarks, landmarks_of, opening
-from visemix.face.geometry import Geometry
 from visemix.face.layout import MOUTH
-from visemix.face.track import TRACKER, Tracker
+from visemix.prepare.fit import STEPS, Fit, FromLandmarks, landmarks_of, opening
+from visemix.prepare.geometry import Geometry
+from visemix.prepare.track import TRACKER, Tracker
 from visemix.types import FPS, Subject
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/sounds.py CLIP SPEECH OTHER [WAV…] [--motion RUN|starter]
 
-The person of a prepared clip says SPEECH as it is and spoilt: as the corpus records it (`visemix.data.acoustics`) by
+The person of a prepared clip says SPEECH as it is and spoilt: as the corpus records it (`visemix.corpus.acoustics`) by
 telephone (300 to 3 400 Hz, G.711), clipped (26 dB too loud), in pink noise (5 dB), under OTHER (0 dB); and whispered
 (every 32 ms resynthesised from noise with its own spectral envelope). Lips would do the same as before, so `r`, of
 opening and width as in `voice.py`, is against the model's own motion for the unspoilt sound; `amplitude` the same. The
@@ -25,8 +25,8 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 from voice import CLOSE, Real, Trained, closed, correlation, heard, load, restless, silent, steady
 
+from visemix.corpus.acoustics import Recording, record
 from visemix.data import read_sound, whole_frames
-from visemix.data.acoustics import Recording, record
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, SAMPLE_RATE, Speech
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from _report import report
 
-from visemix.data.acting import Style, act, style_for
-from visemix.data.utterance import Utterance, utter
-from visemix.data.voices import voice_for
+from visemix.corpus.acting import Style, act, style_for
+from visemix.corpus.utterance import Utterance, utter
+from visemix.corpus.voices import voice_for
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.ops.audio import log_mel

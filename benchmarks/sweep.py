@@ -22,10 +22,10 @@ from _report import report
 from omegaconf import OmegaConf
 
 import visemix.sweep
-from visemix.data.corpus import corpus
-from visemix.plan import plan
+from visemix.corpus.make import corpus
 from visemix.run import complete, fit, folder_of
-from visemix.sweep import sweep, train
+from visemix.sweep.plan import plan
+from visemix.sweep.runner import sweep, train
 
 QUESTION = """# What does a sweep cost?
 use: {scale: small, face: toy, audio: mel, motion: regression, render: mesh, data: clips}

@@ -37,13 +37,13 @@ from torch import Tensor
 from visemix.audio import AUDIO, AudioEncoder, listen
 from visemix.data import ClipFolder
 from visemix.data.footage import pingpong
-from visemix.data.lipsync import lip_sync
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
 from visemix.metrics.silence import moved, settle, silences, stray
 from visemix.ops.avlag import overlap
 from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
+from visemix.prepare.lipsync import lip_sync
 from visemix.types import FPS, Motion, Space, Speech
 
 CORNERS = (48, 54)

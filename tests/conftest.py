@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from visemix.corpus.make import corpus
 from visemix.data import ClipFolder, find_clips
-from visemix.data.corpus import corpus
 from visemix.face import FACE
 from visemix.ops.camera import square_camera
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Motion, Space, Speech, Subject, Video
 
-FROZEN = ("cases", "digests", "frozen_parts", "frozen_metrics", "frozen_stages", "frozen_files", "make")
-SHARED = ("standins", "oracles", "tiny_parts", "browser", "html_reader", "face/small_bfm", "data/tiny_videos")
-SHARED += ("data/clip_maker", "study/study_maker", *(f"frozen/{name}" for name in FROZEN))
-collect_ignore = [f"{name}.py" for name in SHARED]  # what tests share, imported by name
+HERE = Path(__file__).parent
+SHARED = [path for path in HERE.rglob("*.py") if not path.name.startswith(("test_", "conftest"))]
+collect_ignore = [str(path.relative_to(HERE)) for path in SHARED]  # what tests share, imported by name
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and the processes that they start, share the cores
     share = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     os.environ.setdefault("OMP_NUM_THREADS", str(share))

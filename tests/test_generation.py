@@ -8,11 +8,11 @@ import standins  # noqa: F401 – registers its parts
 import torch
 
 from visemix.data import write_clip
-from visemix.data.prepare import Prepared
 from visemix.face import FACE
 from visemix.generation import Loop, as_clip, generate, reseed, warn_of_untrained
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace
+from visemix.prepare.videos import Prepared
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 PARTS = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}, "render": {"name": "dots"}}
@@ -238,7 +238,7 @@ def test_a_target_that_an_older_version_prepared_is_prepared_again(run, clip, tm
         shutil.copytree(clip.path, there, dirs_exist_ok=True)
         return Prepared(done=["anna_000"])
 
-    monkeypatch.setattr("visemix.data.prepare.prepare", prepare)
+    monkeypatch.setattr("visemix.prepare.videos.prepare", prepare)
     for _ in range(2):
         assert as_clip(video, model, tmp_path, SIZE).frames == FRAMES
     assert asked == [False, False, True]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from visemix.data.corpus import corpus
-from visemix.heldout import FOLDER, SCORES
-from visemix.sweep import sweep, write_sweep
+from visemix.corpus.make import corpus
+from visemix.evaluation.heldout import FOLDER, SCORES
+from visemix.sweep.runner import sweep, write_sweep
 
 MATRIX = Path(__file__).parents[1] / "experiments/mixed/matrix.yaml"
 

@@ -8,12 +8,12 @@ import soundfile
 import torch
 from clip_maker import make
 
-from visemix.data.corpus import corpus
+from visemix.corpus.make import corpus
+from visemix.evaluation.heldout import evaluate_run
 from visemix.generation import generate
-from visemix.heldout import evaluate_run
 from visemix.pipeline import read_checkpoint
-from visemix.plan import anatomy, stage_configs
 from visemix.run import fit, load_experiment
+from visemix.sweep.plan import anatomy, stage_configs
 from visemix.types import VisemixError
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments/geneface"

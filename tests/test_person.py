@@ -10,8 +10,8 @@ import torch
 import yaml
 from clip_maker import make
 
+from visemix.corpus.make import corpus
 from visemix.data import ClipFolder
-from visemix.data.corpus import corpus
 from visemix.generation import Loop, generate
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.render.gaussians import Gaussians

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from visemix.corpus.make import corpus
 from visemix.data import VideoWriter, read_video
-from visemix.data.corpus import corpus
 
 WORKED = Path(__file__).parents[1] / "experiments/worked"
 

@@ -134,7 +134,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> Cli
         raise VisemixError(f"no such target: {target}; give a clip folder or a video")
     if target.is_dir():
         return ClipFolder(target, model.face)
-    from visemix.data.prepare import prepare  # brings the face tracker, which is an extra
+    from visemix.prepare.videos import prepare  # brings the face tracker, which is an extra
 
     kept = home_of(run) / TARGETS / f"{sha256(target)[:12]}-{size}"
     make = partial(prepare, [target], kept, face=model.config["face"], size=size, holdout=0.0)

@@ -3,8 +3,6 @@ from tiny_videos import beeps, grey
 
 from visemix.data import VideoWriter
 
-collect_ignore = ["fake_parts.py"]  # a plugin: importing it as a module too would register its parts twice
-
 
 @pytest.fixture
 def speaking(tmp_path):

@@ -8,9 +8,9 @@ import soundfile
 import torch
 from tiny_videos import beeps, grey, numbers
 
+from visemix.corpus.codecs import coded
 from visemix.data import VideoWriter, probe, read_sound, read_video
 from visemix.data import writer as writer_module
-from visemix.data.codecs import coded
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 

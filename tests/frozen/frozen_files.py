@@ -12,12 +12,13 @@ from digests import digest, rounded
 from frozen_parts import one_frame, stirred, toy, tree
 from typer.testing import CliRunner
 
-from visemix.cli import app
+from visemix.cli.app import app
 from visemix.data import ClipFolder
-from visemix.face import RECONSTRUCT, draw, landmarks_2d
+from visemix.face import draw, landmarks_2d
 from visemix.generation import Loop
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace, read_checkpoint
+from visemix.prepare import RECONSTRUCT
 from visemix.types import Subject
 
 FILES = Path(__file__).parent / "files"

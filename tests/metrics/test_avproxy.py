@@ -5,10 +5,10 @@ from torch.nn import functional as F
 
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
+from visemix.evaluation.pair import landmarks, make_tracker
 from visemix.metrics import METRICS, NoScore, Take
 from visemix.ops import avlag
 from visemix.ops.store import sha256
-from visemix.scoring import landmarks, make_tracker
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from standins import Acted
 
-from visemix.data.acting import Style, act
+from visemix.corpus.acting import Style, act
 from visemix.data.phonemes import Phone
 from visemix.face import FACE
 from visemix.face.layout import lip_distance

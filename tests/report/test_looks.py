@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from test_evaluation import write
+from tiny_videos import write
 
-from visemix.face.track import Track, Tracker
 from visemix.metrics import Take
+from visemix.prepare.track import Track, Tracker
 from visemix.report.looks import evenly, heat, look, mouth_strip, mouths, openings
 
 

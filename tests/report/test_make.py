@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from browser import Browser
 from html_reader import Reader
-from test_evaluation import write
+from tiny_videos import write
 
+import visemix.evaluation.pair
 import visemix.report.make
-import visemix.scoring
-from visemix.evaluation import evaluate
-from visemix.face.track import Track, Tracker
+from visemix.evaluation.videos import evaluate
+from visemix.prepare.track import Track, Tracker
 from visemix.report.make import report
 from visemix.report.sources import named
 from visemix.types import VisemixError
@@ -36,7 +36,7 @@ def scored(tmp_path_factory):
             fake = [np.clip(f + rng.normal(0, noise, f.shape), 0, 255).astype(np.uint8) for f in real]
             write(folder / f"{method}/{clip}.mp4", fake)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visemix.scoring, "make_tracker", lambda: (Pretend(), ""))
+        patch.setattr(visemix.evaluation.pair, "make_tracker", lambda: (Pretend(), ""))
         for method in ("near", "far"):
             evaluate(
                 folder / "real", folder / method, ["psnr", "ssim", "lmd"], folder / f"{method}.json", progress=False

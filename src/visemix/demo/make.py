@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from visemix.config import compose, config_root
+from visemix.corpus.make import corpus
 from visemix.data import ClipFolder, VideoWriter, find_clips, read_sound
-from visemix.data.corpus import corpus
 from visemix.demo.page import Told, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE

@@ -11,8 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from visemix.data import ClipFolder
-from visemix.data.pairs import rgb_frames
-from visemix.evaluation import evaluate
+from visemix.evaluation.pairing import rgb_frames
+from visemix.evaluation.videos import evaluate
 from visemix.metrics import View
 from visemix.metrics.region import crop, mouth_box
 from visemix.metrics.suite import Suite

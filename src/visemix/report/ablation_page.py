@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visemix.evaluation.pair import make_tracker
 from visemix.report.ablation import Rows, Verdict, summary, values, words
 from visemix.report.charts import dots
 from visemix.report.formats import html
@@ -17,7 +18,6 @@ from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT, player
 from visemix.report.results import RECORDED
 from visemix.report.tables import Table
-from visemix.scoring import make_tracker
 
 
 def sweep_page(table: Table, rows: Rows, found: Sequence[Verdict] = (), failures: Sequence[str] = ()) -> str:

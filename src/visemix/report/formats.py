@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from visemix.evaluation import SUPERSCRIPT
+from visemix.evaluation.videos import SUPERSCRIPT
 from visemix.ops.store import write_text
 from visemix.report.tables import Laid, Table, Text, lay, records, turned
 from visemix.types import VisemixError

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from visemix.data.pairs import rgb_frames
-from visemix.face.track import Tracker
+from visemix.evaluation.pair import landmarks, read_take
+from visemix.evaluation.pairing import rgb_frames
 from visemix.metrics import Take, View
 from visemix.metrics.articulation import mouth_opening
 from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH, crop, mouth_box
-from visemix.scoring import landmarks, read_take
+from visemix.prepare.track import Tracker
 
 COLUMNS = 6  # frames on a contact sheet
 MARGIN = 0.35  # around a mouth, of its longer side

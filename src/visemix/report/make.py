@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from visemix import __version__
+from visemix.evaluation.pair import make_tracker
 from visemix.ops.store import write_text
 from visemix.report.formats import check_files, html
 from visemix.report.page import contents, heading, page, paragraph
@@ -20,7 +21,6 @@ from visemix.report.results import HEADLINES, check_together, comparison, varian
 from visemix.report.sections import anchor, clip_section, cloud
 from visemix.report.sources import Method, method, named
 from visemix.report.tables import Table
-from visemix.scoring import make_tracker
 from visemix.types import VisemixError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visemix.face.track import Tracker
+from visemix.prepare.track import Tracker
 from visemix.report.charts import Points, chart, scatter
 from visemix.report.embedding import tsne
 from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visemix.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
+from visemix.evaluation.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
 from visemix.ops.store import younger
 from visemix.pipeline import WEIGHTS
 from visemix.report.results import RECORDED, Result, read_result

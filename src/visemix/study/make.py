@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from visemix.data.media import probe
-from visemix.data.pairs import VIDEO_SUFFIXES
-from visemix.heldout import FOLDER, is_run
+from visemix.evaluation.heldout import FOLDER, is_run
+from visemix.evaluation.pairing import VIDEO_SUFFIXES
 from visemix.ops.store import write_text
 from visemix.registry import nearest
 from visemix.report.media import inline_video

@@ -1,0 +1,3 @@
+from visemix.corpus.make import corpus
+
+__all__ = ["corpus"]

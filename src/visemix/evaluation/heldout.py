@@ -1,0 +1,286 @@
+"""A run on what it was not trained on: its held-out speech and pictures as files, or foreign speech; and the scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
+from visemix.data.module import Span
+from visemix.data.windows import gallery_before
+from visemix.evaluation.pair import FIT
+from visemix.evaluation.videos import evaluate, write_scores
+from visemix.generation import Loop, bar, pick_device
+from visemix.ops.device import keep_memory
+from visemix.ops.store import write_tensors, younger
+from visemix.pipeline import WEIGHTS, TalkingFace
+from visemix.registry import load_file
+from visemix.run import of_person, refuse_edited
+from visemix.training.stage import learnt
+from visemix.types import Motion, Space, Speech, Video, VisemixError
+
+log = logging.getLogger(__name__)
+
+PAINTED = {
+    "whole": "painted: the whole picture",
+    "head": "painted: the head; body and place are the footage's",
+    "face": "painted: the face; hair, body and place are the footage's, with gaussians and TAFT unmoved eyes as well",
+}
+
+FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
+FOREIGN = "foreign"  # the same, of the person saying what others say
+WITHOUT_TRUTH = ("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
+
+
+def is_run(path: Path) -> bool:
+    return (path / "config.yaml").is_file()
+
+
+def evaluate_run(
+    run: str | Path,
+    metrics: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    *,
+    clips: str | Path | None = None,
+    overwrite: bool = False,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
+
+    Speech drives the run where it has a trained motion model; a run with only a renderer, or a clip without speech
+    where the motion model comes from another run, gets the recorded motion. Head pose and torso motion are always
+    those of the recorded pictures. Both sides are the clip's square pictures, encoded alike, with the motion's 68
+    landmarks beside each (so that errors in 3D are the motion model's own, without a second fit, and with its own
+    eyes). The eyes in the pictures are as the run's `eyes` says: by default the footage's, which in a held-out stretch
+    are the true ones. Videos younger than the weights are kept.
+
+    Args:
+        out: a second place for the scores.
+        clips: where the run's clips are now, if not where they were in training.
+        overwrite: make the videos anew, and replace `out`.
+        batch: frames painted at a time.
+        options: handed on to `evaluate`.
+
+    Returns:
+        What `evaluate` answers; it is also in `RUN/held_out/scores.json`.
+
+    Raises:
+        VisemixError: no run there, nothing held out, no trained renderer, or clips that are gone.
+    """
+    run = Path(run)
+    if not is_run(run):
+        raise VisemixError(
+            f"{run} is no run folder (it has no config.yaml); give a run, or what is real and what is not"
+        )
+    if out is not None and Path(out).exists() and not overwrite:
+        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
+    cfg, model = _opened(run, device)
+    _write(run, cfg, model, clips=clips, overwrite=overwrite, batch=batch, progress=progress)
+    folder = run / FOLDER
+    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
+    scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
+    if out is not None:
+        write_scores(Path(out), scores)
+    return scores
+
+
+def write_held_out(
+    run: Path,
+    *,
+    clips: str | Path | None = None,
+    overwrite: bool = False,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Path]:
+    """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
+    return _write(run, *_opened(run, device), clips=clips, overwrite=overwrite, batch=batch, progress=progress)
+
+
+def _write(
+    run: Path,
+    cfg: DictConfig,
+    model: TalkingFace,
+    *,
+    clips: str | Path | None,
+    overwrite: bool,
+    batch: int,
+    progress: bool,
+) -> list[Path]:
+    spoken = "motion" in learnt(model.notes)
+    made = []
+    keep_memory()
+    for span in held_out(cfg, model, spoken, clips):
+        real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
+        made.append(fake)
+        files = [real, fake, real.with_suffix(FIT)]
+        if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
+            continue
+        sound = _heard(span, len(span))
+        _record(real, span, len(span), sound)
+        loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
+        loop.device = next(model.face.buffers()).device
+        true = recorded(span).to(loop.device)
+        heard = model.listening or (spoken and span.clip.audio == "speech")
+        if spoken and not heard:
+            log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
+        motion = _spoken(model, _speech(model, span), loop) if heard else true
+        person = loop.subject(torch.tensor([0]), footage=False)
+        lag = span.clip.lag if span.clip.lag_known else None
+        # the motion model's eyes are scored, not the footage's
+        for path, of_it, late in ((real, true, lag), (fake, motion, 0 if heard else lag)):
+            if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
+                continue
+            offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
+            notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": late}
+            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
+        with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+            task = shown.add_task(span.clip.name, total=len(span))
+            for video in drawn(model, looking(model, motion, loop) if heard else motion, loop, batch):
+                writer.write(video.frames[0])
+                shown.advance(task, video.frames.shape[1])
+    return made
+
+
+def evaluate_speech(
+    run: str | Path,
+    speech: str | Path,
+    *,
+    clips: str | Path | None = None,
+    batch: int = 4,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """Let the run's person say what clips of others say (GeneFace's out-of-domain audio), and score the files.
+
+    There is no truth for that, so only what needs none is measured: sync, steadiness, and the distance of the pictures
+    from the person's held-out ones, which lie beside them with what is said in those. Each speaks no longer than the
+    person's own held-out end.
+
+    Args:
+        speech: a folder of clips, as `visemix corpus --split ood` makes.
+        clips, batch, device, options: as for `evaluate_run`.
+
+    Raises:
+        VisemixError: as `evaluate_run`; or a run that was not taught to speak.
+    """
+    run = Path(run)
+    cfg, model = _opened(run, device)
+    if "motion" not in learnt(model.notes) and not model.listening:
+        raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
+    span = held_out(cfg, model, True, clips)[0]
+    for path in find_clips(Path(speech)):
+        said = ClipFolder(path)
+        frames = min(len(span), said.frames)
+        real, fake = (run / FOREIGN / side / f"{said.name}.mp4" for side in ("real", "fake"))
+        if all(younger(file, run / WEIGHTS) for file in (real, fake)):
+            continue
+        _record(real, span, frames, _heard(span, frames))
+        loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
+        loop.device = next(model.face.buffers()).device
+        heard = said.speech(0, frames)
+        with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:
+            for video in drawn(model, looking(model, _spoken(model, heard, loop), loop), loop, batch):
+                writer.write(video.frames[0])
+    folder = run / FOREIGN
+    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
+    return evaluate(folder / "real", folder / "fake", WITHOUT_TRUTH, folder / SCORES, **options)
+
+
+def painted(model: TalkingFace) -> str:
+    """What of each picture is painted, in words: a face over real footage scores better than a whole picture."""
+    return PAINTED[model.render.paste]
+
+
+def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None) -> list[Span]:
+    """The stretches that the run's data keeps for validation."""
+    about = of_person(cfg.data) | ({} if clips is None else {"root": str(clips)})
+    data: Any = DATA.build(about, model.face)
+    data.window, data.frames, data.scene = 1, True, model.render.scene
+    data.speech = model.listening or (spoken and "motion" in model.notes.get("trained", ["motion"]))
+    data.setup()
+    spans: list[Span] = getattr(data, "val_spans", [])
+    if not spans:
+        raise VisemixError(f"run '{cfg.name}' holds nothing out (data.holdout=0 and no data.val_speakers); give videos")
+    return spans
+
+
+def recorded(span: Span) -> Motion:
+    """The motion that was fitted to a stretch."""
+    return span.clip.clip(range(span.start, span.stop), footage=False).motion
+
+
+@torch.inference_mode()
+def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
+    """What drives the renderer at a stretch's sound: the whole motion, which is small."""
+    return looking(model, _spoken(model, _speech(model, span), loop), loop)
+
+
+@torch.inference_mode()
+def looking(model: TalkingFace, motion: Motion, loop: Loop) -> Motion:
+    """What a motion model made of sound, with the eyes that the run's `eyes` gives it."""
+    return model.look(motion, loop.subject(torch.arange(motion.values.shape[1]), footage=False))
+
+
+@torch.inference_mode()
+def _spoken(model: TalkingFace, speech: Speech, loop: Loop) -> Motion:
+    still = loop.subject(torch.arange(speech.frames), footage=False)
+    pieces, space = model.spoken(speech.to(loop.device), still)
+    return Motion(torch.cat(list(pieces), 1), space)
+
+
+@torch.inference_mode()
+def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterator[Video]:
+    """Pictures of a motion over the footage, `batch` frames at a time."""
+    still = loop.subject(torch.arange(motion.values.shape[1]), footage=False)
+    yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
+
+
+def _speech(model: TalkingFace, span: Span) -> Speech:
+    """What is said in a stretch, as recorded, with what the encoder hears around it."""
+    return span.clip.speech(span.start, len(span), around=model.audio.context)
+
+
+def _heard(span: Span, frames: int) -> Float[Tensor, " S"] | None:
+    """What is said in the recording; None where nobody speaks."""
+    return span.clip.speech(span.start, frames).wave[0] if span.clip.audio == "speech" else None
+
+
+def _record(path: Path, span: Span, frames: int, sound: Float[Tensor, " S"] | None) -> None:
+    """The recording itself, encoded as what is made will be."""
+    with VideoWriter(path, sound=sound, overwrite=True) as writer:
+        for k in range(span.start, span.start + frames):
+            writer.write(span.clip.footage([k]))
+
+
+def _opened(run: Path, device: str) -> tuple[DictConfig, TalkingFace]:
+    """A run's config and its model, which must be able to draw."""
+    cfg = read_config(run)
+    for plugin in cfg.plugins:
+        load_file(plugin)
+    model = TalkingFace.from_checkpoint(run).to(pick_device(device))
+    learns = next(iter(model.render.parameters()), None) is not None
+    if learns and not model.render.ready and "render" not in learnt(model.notes):
+        raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
+    return cfg, model
+
+
+def read_config(run: Path) -> DictConfig:
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")
+    cfg = OmegaConf.load(path)
+    assert isinstance(cfg, DictConfig)
+    refuse_edited(run)
+    return cfg

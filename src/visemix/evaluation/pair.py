@@ -1,0 +1,190 @@
+"""One fake video beside its real one, and the real one beside itself: every metric, by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visemix.data.clips import ClipFolder
+from visemix.data.sound import read_sound
+from visemix.evaluation.pairing import PREPARED, Pair, rgb_frames
+from visemix.face import FACE
+from visemix.metrics import Suite, Take, View
+from visemix.metrics.suite import Score
+from visemix.ops.device import sharing_cores
+from visemix.ops.store import read_tensors, sha256
+from visemix.prepare.lipsync import frames as words
+from visemix.prepare.track import TRACKER, Tracker
+from visemix.types import SAMPLE_RATE, Space, VisemixError
+
+# Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
+TRACKING: dict[str, Any] = {"name": "mediapipe", "mode": "static", "bridge": 1_000_000}
+FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion; `source`, `lag` as in `Take`
+UNTIMED = "the recording's lag is not known; give the clip that `visemix prepare` writes"
+UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of one pair."""
+
+    pair: Pair
+    frames: int
+    notes: list[str]
+    made: dict[str, Score]
+    truth: dict[str, Score]  # the real video in the fake's place
+    states: dict[str, dict[str, Any]]  # what the metrics remember of the fake
+
+
+def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[], None] = lambda: None) -> Outcome:
+    """Decode both videos side by side and measure; `tick` is called once for each picture decoded."""
+    made, truth = Suite(metrics), Suite(metrics)
+    notes: list[str] = []
+    without: dict[str, str] = {"fit": UNFITTED, "lag": UNTIMED}
+    points: dict[Path, Tensor | None] = {pair.real: None, pair.fake: None}
+    if "landmarks" in made.needs:
+        tracker, without["landmarks"] = make_tracker()
+        for side, path in (("real", pair.real), ("fake", pair.fake)):
+            if tracker is not None:
+                points[path], said = landmarks(tracker, path, tick)
+                notes += [f"{side}: {note}" for note in said]
+    counts = {"real": 0, "fake": 0}
+    with sharing_cores(2), ThreadPoolExecutor(1) as other_core:
+        for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
+            counts["real"] += one is not None
+            counts["fake"] += other is not None
+            if one is not None and other is not None:
+                real, fake = _view(one, points[pair.real], t), _view(other, points[pair.fake], t)
+                same = other_core.submit(truth.update, real, real)
+                made.update(fake, real)
+                same.result()
+                tick()
+    frames = min(counts.values())
+    if not frames:
+        empty = pair.real if not counts["real"] else pair.fake
+        raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
+    if counts["real"] != counts["fake"]:
+        notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
+    takes = {path: read_take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    recorded, fake_take = takes[pair.real], takes[pair.fake]
+    if recorded.lag and "lag" in made.needs:
+        notes.append(f"the real one's sound is {words(recorded.lag)}; scores that end in @lag take that out")
+    return Outcome(
+        pair,
+        frames,
+        notes,
+        made.finish_clip(in_step(fake_take, recorded), recorded, without),
+        truth.finish_clip(recorded, recorded, without),
+        {name: metric.metric_state for name, metric in made.metrics.items()},
+    )
+
+
+def in_step(fake: Take, real: Take) -> Take:
+    """A fake with its lag: none, for it was made from its sound, unless it is the recording itself, or its motion."""
+    return replace(fake, lag=fake.lag if fake.lag is not None and fake.source == real.source else 0)
+
+
+def make_tracker() -> tuple[Tracker | None, str]:
+    """A tracker, or None and why there is none."""
+    try:
+        tracker = TRACKER.build(TRACKING)
+        tracker([np.zeros((64, 64, 3), np.uint8)])
+    except VisemixError as error:
+        return None, str(error)
+    return tracker, ""
+
+
+def _view(picture: np.ndarray, points: Tensor | None, t: int) -> View:
+    frames = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
+    return View(frames, None if points is None else points[t : t + 1])
+
+
+def landmarks(
+    tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None
+) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
+    """The largest face's landmarks, NaN in frames where it was not seen."""
+    count = 0
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal count
+        for picture in rgb_frames(path):
+            count += 1
+            tick()
+            yield picture
+
+    tracks = tracker(pictures())
+    points = torch.full((count, 68, 2), torch.nan)
+    if tracks:
+        track = tracks[0]
+        found = torch.from_numpy(track.landmarks).float()
+        found[~torch.from_numpy(track.present)] = torch.nan
+        points[track.start : track.stop] = found
+    lost = int(points.isnan().flatten(1).any(1).sum())
+    said = [f"{len(tracks)} faces, the largest is scored"] if len(tracks) > 1 else []
+    return points, said + ([f"no face in {lost} of {count} frames"] if lost else [])
+
+
+def read_take(
+    path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
+) -> Take:
+    """The whole video as far as it is compared. Why something could not be had goes into `without`."""
+    clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
+    sound = fit = lag = None
+    if "sound" in needs:
+        try:
+            sound = _sound(path, clip, fps, frames)
+        except VisemixError as error:
+            without["sound"] = str(error)
+    if "fit" in needs and clip is not None:
+        try:
+            fit = _fit(clip, frames)
+        except VisemixError as error:
+            without["fit"] = str(error)
+    beside = path.with_suffix(FIT)
+    if clip is not None:
+        source = str((clip.meta.get("source") or {}).get("sha256", ""))
+        lag = clip.lag if clip.lag_known else None
+    else:
+        tensors, notes = read_tensors(beside) if beside.is_file() else ({}, {})
+        fit = tensors["fit"][:frames] if "fit" in needs and tensors else None
+        source = str(notes.get("source") or sha256(path))
+        lag = notes.get("lag")
+    return Take(
+        fps,
+        None if points is None else points[:frames],
+        sound,
+        fit,
+        partial(_first, path, frames),
+        source,
+        lag,
+    )
+
+
+def _first(path: Path, frames: int) -> Iterator[np.ndarray]:
+    for picture, _ in zip(rgb_frames(path), range(frames), strict=False):
+        yield picture
+
+
+def _sound(path: Path, clip: ClipFolder | None, fps: float, frames: int) -> Float[Tensor, " S"]:
+    """As much of the sound as the frames last."""
+    if clip is not None and clip.audio == "none":
+        raise VisemixError(f"{clip.path} has no sound; prepare it from a video that has")
+    wave = read_sound(path) if clip is None else clip.speech().wave[0]
+    return wave[: round(frames / fps * SAMPLE_RATE)]
+
+
+def _fit(clip: ClipFolder, frames: int) -> Float[Tensor, "T 68 3"]:
+    face = FACE.build({"name": clip.meta["face"]["name"]})
+    window = ClipFolder(clip.path, face).clip(range(min(frames, clip.frames)), footage=False)
+    offsets = face.convert(window.motion, Space.LANDMARKS, window.subject).values
+    return offsets[0].unflatten(-1, (68, 3))

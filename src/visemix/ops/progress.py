@@ -1,0 +1,57 @@
+"""How far a batch is, on the console."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from visemix.ops.workers import CONTEXT
+
+
+class Bars:
+    """One bar for the whole, and one for each item in work."""
+
+    def __init__(self, progress: Progress, total: int, what: str) -> None:
+        self.progress = progress
+        self.whole = progress.add_task(what, total=total)
+        self.rows: dict[str, TaskID] = {}
+
+    def tell(self, name: str, step: str, done: int, total: int) -> None:
+        if name not in self.rows:
+            self.rows[name] = self.progress.add_task("")
+        self.progress.update(self.rows[name], description=f"{name}: {step}", completed=done, total=total)
+
+    def finish(self, name: str) -> None:
+        if name in self.rows:
+            self.progress.remove_task(self.rows.pop(name))
+        self.progress.advance(self.whole)
+
+
+@contextmanager
+def show_bars(console: Console, total: int, what: str = "videos") -> Iterator[Bars]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield Bars(progress, total, what)
+
+
+@contextmanager
+def listening(bars: Bars) -> Iterator[Any]:
+    """A queue for other processes: what they put in as (name, step, done, total) is shown till the context ends."""
+    reports: Any = CONTEXT.SimpleQueue()
+
+    def listen() -> None:
+        for report in iter(reports.get, None):
+            bars.tell(*report)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield reports
+    finally:
+        reports.put(None)
+        listener.join()

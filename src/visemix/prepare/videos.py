@@ -1,0 +1,292 @@
+"""Many videos → a folder of clips: several at once, resumable, and no bad one stops the others."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from visemix.data.clips import describe_face, read_meta
+from visemix.data.clipwriter import remove_left
+from visemix.face import FACE
+from visemix.ops.progress import Bars, listening, show_bars
+from visemix.ops.store import sha256
+from visemix.ops.workers import Workers
+from visemix.prepare import bisenet  # noqa: F401 – registers its parser
+from visemix.prepare.extract import Tell, extract, first_held_out
+from visemix.prepare.fit import RECONSTRUCT
+from visemix.prepare.parser import PARSER
+from visemix.prepare.track import TRACKER
+from visemix.registry import load_file
+from visemix.types import FPS, VisemixError
+
+LOG = "prepare.log.jsonl"
+DIED = "its process died; there may be too little memory, try fewer --jobs"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of the videos: names of clips, and for the failed ones the reason."""
+
+    done: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # were there already
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every video is a clip now, 1 where some failed, 2 where all did."""
+        if not self.failed:
+            return 0
+        return 1 if self.done or self.skipped else 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every process needs to know; configs of parts, as YAML has them."""
+
+    out: Path
+    face: dict[str, Any]
+    tracker: dict[str, Any]
+    fit: dict[str, Any]
+    scene: dict[str, Any] | None
+    size: int
+    holdout: float
+    overwrite: bool
+    threads: int
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One video's end: notes of a clip, or why there is none."""
+
+    notes: list[str] = field(default_factory=list)
+    skipped: bool = False
+    reason: str = ""
+    trace: str = ""  # of what was not foreseen
+
+
+def prepare(
+    videos: Sequence[str | Path],
+    out: str | Path,
+    *,
+    face: Mapping[str, Any] | str = "ict",
+    size: int = 512,
+    holdout: float = 2.0,
+    jobs: int = 1,
+    overwrite: bool = False,
+    tracker: Mapping[str, Any] | str = "mediapipe",
+    fit: Mapping[str, Any] | str = "landmarks",
+    scene: Mapping[str, Any] | str | None = "mediapipe",
+    plugins: Sequence[str] = (),
+    console: Console | None = None,
+) -> Prepared:
+    """Make a clip folder `out/<stem>` of every video.
+
+    Clips that are there are skipped; a failure is said, appended to `out/prepare.log.jsonl` with its reason, and the
+    next video goes on.
+
+    Args:
+        face, tracker, fit, scene: parts of the registries `FACE`, `TRACKER`, `RECONSTRUCT`, `PARSER`: a name, or a
+            config with one. No `scene` leaves the labels of head and torso out, which only NeRFs want.
+        size: pixels a side of the pictures, an even number.
+        holdout: seconds at the end of each clip from which nothing is estimated that it has once (identity, albedo,
+            background), so that scores there are of footage never seen: at least what a training run holds out
+            (`data.holdout`). A clip with less than a second before them is learned from whole, which its notes say.
+        jobs: videos at once, each in a process of its own.
+        overwrite: make clips anew that are there.
+        plugins: Python files that register further parts.
+        console: where bars and messages go, by default to standard error.
+
+    Raises:
+        VisemixError: nothing to do, two videos of one name, or an unknown part or option.
+    """
+    paths = [Path(video) for video in videos]
+    _check(paths, size, jobs, holdout)
+    for plugin in plugins:
+        load_file(plugin)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    parts = (_config(face), _config(tracker), _config(fit))
+    parsed = None if scene is None else _config(scene)
+    options = Options(
+        Path(out),
+        *parts,
+        scene=parsed,
+        size=size,
+        holdout=holdout,
+        overwrite=overwrite,
+        threads=threads,
+        plugins=tuple(plugins),
+    )
+    bench = Bench(options)  # here too: a wrong option is an error of the call, not of each video
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VisemixError(f"cannot write to {out}: {error.strerror}") from error
+    console = console or Console(stderr=True)
+    result = Prepared()
+    with show_bars(console, len(paths)) as bars:
+        answers = _here(bench, paths, bars) if jobs == 1 else _elsewhere(options, paths, jobs, bars)
+        for path, answer in answers:
+            _note(result, options.out, path, answer, console)
+            bars.finish(path.stem)
+    return result
+
+
+def _check(paths: list[Path], size: int, jobs: int, holdout: float) -> None:
+    if not paths:
+        raise VisemixError("no videos given; name some, as in visemix prepare clips/*.mp4 --out DIR")
+    if size < 32 or size % 2:
+        raise VisemixError(f"--size {size} must be an even number of pixels, 32 at least")
+    if jobs < 1:
+        raise VisemixError(f"--jobs {jobs} must be 1 at least")
+    if not 0 <= holdout < math.inf:
+        raise VisemixError(f"--holdout {holdout:g} must be seconds, 0 or more")
+    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
+    if twice:
+        raise VisemixError(
+            f"several videos would become the clip '{twice[0]}'; rename one, or use another --out for it"
+        )
+
+
+def _config(part: Mapping[str, Any] | str) -> dict[str, Any]:
+    return {"name": part} if isinstance(part, str) else dict(part)
+
+
+class Bench:
+    """The parts, built once a process, and one video after another through them."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.face = FACE.build(options.face)
+        self.tracker = TRACKER.build(options.tracker)
+        self.reconstruct = RECONSTRUCT.build(options.fit, self.face)
+        self.parser = None if options.scene is None else PARSER.build(options.scene)
+        self.parts = {"tracker": TRACKER.full(options.tracker), "fit": RECONSTRUCT.full(options.fit)}
+        self.parts |= {"scene": {"name": "none"} if options.scene is None else PARSER.full(options.scene)}
+
+    def work(self, video: Path, tell: Tell) -> Answer:
+        """Never raises but for Ctrl-C: what goes wrong is the answer."""
+        try:
+            if self._is_done(video):
+                return Answer(skipped=True)
+            tools, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
+            remove_left(out)
+            meta = extract(
+                video,
+                out,
+                *tools,
+                self.options.size,
+                parser=self.parser,
+                holdout=self.options.holdout,
+                overwrite=self.options.overwrite,
+                parts=self.parts,
+                tell=tell,
+            )
+            return Answer(notes=meta["notes"])
+        except VisemixError as error:
+            return Answer(reason=str(error))
+        except Exception as error:  # noqa: BLE001 — one bad video never stops the others
+            return Answer(reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+
+    def _folder(self, video: Path) -> Path:
+        return self.options.out / video.stem
+
+    def _is_done(self, video: Path) -> bool:
+        out = self._folder(video)
+        if self.options.overwrite or not out.exists():
+            return False
+        if not video.is_file():
+            raise VisemixError(f"no such file: {video}")
+        meta = read_meta(out)
+        asked = {"size": self.options.size, "face": describe_face(self.face)["name"], "sha256": sha256(video)}
+        have = {"size": meta["size"], "face": meta["face"]["name"], "sha256": meta.get("source", {}).get("sha256")}
+        wanted, held = _holdout(meta, self.options.holdout), meta.get("holdout", 0.0)
+        if held < wanted:  # more than was asked for does no harm
+            asked["holdout"], have["holdout"] = wanted, held
+        made = _options(meta.get("parts", self.parts))  # clips of before that was noted are taken as they are
+        asked, have = asked | _options(self.parts), have | made
+        for key, value in asked.items():
+            if have.get(key) != value:
+                raise VisemixError(
+                    f"{out} exists with {key} {have.get(key)}, not {value}; pass --overwrite or another --out"
+                )
+        return True
+
+
+def _options(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """
+    >>> _options({"scene": {"name": "bisenet", "device": "cpu"}})
+    {'scene': 'bisenet', 'scene.device': 'cpu'}
+    """
+    return {
+        part if key == "name" else f"{part}.{key}": value
+        for part, options in parts.items()
+        for key, value in options.items()
+    }
+
+
+def _holdout(meta: dict[str, Any], asked: float) -> float:
+    """Seconds that would be held out of a clip that is there, if it were made now."""
+    seen = np.ones(meta["frames"], bool)
+    for start, stop in meta.get("away", []):
+        seen[start:stop] = False
+    return (len(seen) - first_held_out(seen, asked)) / FPS
+
+
+def _here(bench: Bench, paths: list[Path], bars: Bars) -> Iterator[tuple[Path, Answer]]:
+    for path in paths:
+        yield path, bench.work(path, lambda *step, name=path.stem: bars.tell(name, *step))
+
+
+_bench: Bench
+_reports: Any
+
+
+def _begin(options: Options, reports: Any) -> None:
+    global _bench, _reports
+    torch.set_num_threads(options.threads)
+    for plugin in options.plugins:
+        load_file(plugin)
+    _bench, _reports = Bench(options), reports
+
+
+def _work(video: Path) -> Answer:
+    return _bench.work(video, lambda *step: _reports.put((video.stem, *step)))
+
+
+def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> Iterator[tuple[Path, Answer]]:
+    count = min(jobs, len(paths))
+    with listening(bars) as reports, Workers[Path, Answer](count, _begin, (options, reports)) as workers:
+        for path, answer in workers.map(_work, paths):
+            yield path, answer or Answer(reason=DIED)
+
+
+def _note(result: Prepared, out: Path, path: Path, answer: Answer, console: Console) -> None:
+    name = path.stem
+    if answer.reason:
+        result.failed[name] = answer.reason
+        console.print(f"{path}: {answer.reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        entry = {"video": str(path), "clip": name, "reason": answer.reason, "time": now}
+        if answer.trace:
+            entry["trace"] = answer.trace
+        with (out / LOG).open("a") as log:
+            log.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    elif answer.skipped:
+        result.skipped.append(name)
+    else:
+        result.done.append(name)
+        for note in answer.notes:
+            console.print(f"{name}: {note}", markup=False, highlight=False, soft_wrap=True)

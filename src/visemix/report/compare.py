@@ -1,0 +1,83 @@
+"""Anyone's videos on equal terms: folders of them, named in one file, scored against one set of recordings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from visemix.config import find_experiment
+from visemix.evaluation.heldout import WITHOUT_TRUTH
+from visemix.evaluation.videos import evaluate
+from visemix.ops.store import younger
+from visemix.registry import nearest
+from visemix.report.formats import WRITERS, write_tables
+from visemix.report.quoted import LAYOUTS
+from visemix.report.results import Result, comparison, read_result, with_foreign
+from visemix.types import VisemixError
+
+log = logging.getLogger(__name__)
+
+KEYS = ("real", "methods", "ood", "tables")
+
+
+def compare(
+    experiment: str | Path, out: str | Path, *, overwrite: bool = False, progress: bool = True, **options: Any
+) -> list[Path]:
+    """Score each method's videos against the recordings, and write the tables (`.md`, `.tex`, `.csv`, `.json`)
+    in the papers' layouts, the recordings' own row first and the papers' rows below.
+
+    The file has `real`, a folder of recordings; `methods`, for each name a folder of videos named as the recordings;
+    `ood`, the same two for foreign speech, where only what needs no truth is measured; `tables`, among `LAYOUTS`.
+    Folders that are not there are named in the log and left out. What was scored is kept in `out` as JSON, and scored
+    again once a video is younger.
+
+    Args:
+        overwrite: score everything again.
+        options: handed on to `evaluate`.
+
+    Raises:
+        VisemixError: an unknown key or table, no recordings, or no folder of any method.
+    """
+    path, out = find_experiment(experiment), Path(out)
+    cfg: Any = OmegaConf.load(path)
+    for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
+        if key not in KEYS:
+            raise VisemixError(f"{path}: a comparison knows no '{key}'{nearest(key, KEYS)} (has: {', '.join(KEYS)})")
+    for table in cfg.tables:
+        if table not in LAYOUTS:
+            raise VisemixError(f"{path}: no table '{table}'{nearest(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
+    options |= {"progress": progress, "overwrite": True}
+    results = _scored(cfg, out, overwrite, options)
+    if not results:
+        folders = ", ".join(str(folder) for folder in cfg.methods.values())
+        raise VisemixError(f"none of the folders in {path} is there ({folders}); put the methods' videos into them")
+    foreign = _scored(cfg.ood, out / "ood", overwrite, options | {"metrics": WITHOUT_TRUTH}) if "ood" in cfg else {}
+    results |= {name: with_foreign(results[name], foreign[name]) for name in foreign if name in results}
+    files = []
+    for name in cfg.tables:
+        columns, quoted = LAYOUTS[name]
+        files += [out / f"{name}{suffix}" for suffix in WRITERS]
+        write_tables(files[-len(WRITERS) :], comparison(results, only=columns, quoted=quoted))
+    return files
+
+
+def _scored(cfg: DictConfig, out: Path, overwrite: bool, options: Mapping[str, Any]) -> dict[str, Result]:
+    """Each method's scores, for those whose folder is there."""
+    real = Path(cfg.real)
+    if not real.is_dir():
+        raise VisemixError(f"no recordings at {real}; `real` must name a folder of the videos to compare with")
+    results = {}
+    for name, folder in cfg.methods.items():
+        if not folder or not Path(folder).is_dir():
+            log.warning("%s is left out: there is no folder %s", name, folder)
+            continue
+        kept = out / f"{name}.json"
+        videos = [video for side in (real, Path(folder)) for video in side.iterdir()]
+        if overwrite or not all(younger(kept, video) for video in videos):
+            evaluate(real, folder, out=kept, **options)
+        results[str(name)] = read_result(kept)
+    return results

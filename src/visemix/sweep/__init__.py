@@ -1,0 +1,3 @@
+from visemix.sweep.runner import sweep
+
+__all__ = ["sweep"]

@@ -1,0 +1,189 @@
+import errno
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from clip_maker import make
+from rich.progress import Progress
+from standins import die_of_one
+
+from visemix.pipeline import TalkingFace, plain, read_checkpoint
+from visemix.run import complete, fit, folder_of
+from visemix.sweep.engines import ENGINES, _threads
+from visemix.sweep.runner import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
+from visemix.types import VisemixError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    file = tmp_path / "which.yaml"
+    file.write_text(
+        "# Which one?\n"
+        f"extends: {os.path.relpath(ROOT / 'experiments/smoke.yaml', tmp_path)}\n"
+        f"out: {tmp_path / 'runs'}\n"
+        f"data: {{root: {tmp_path / 'clips'}, holdout: 0.4}}\n"
+        "sweep:\n"
+        "  variants:\n"
+        "    small: []\n"
+        "    plain: [motion=regression]\n"
+        "    painted: [render.base=4]\n"
+        "    wild: [motion.dim=8, train.motion.lr=1e30, train.motion.clip_norm=null]\n"
+    )
+    return file
+
+
+def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "log.txt").symlink_to("/dev/full")
+    said = "the disk is full; make room, and the same command goes on from there"
+    assert _told(full, lambda: os.write(1, b"")) == ""  # nothing to say, nothing lost
+
+    def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert _told(full, write) == said
+
+    def save():
+        raise VisemixError("model.safetensors could not be written (I/O error: No space left on device (os error 28))")
+
+    assert _told(full, save) == said
+    monkeypatch.setattr("visemix.sweep.runner.fit", write)
+    assert [score({"config": plain(_joined(cell)), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
+
+
+def test_a_point_whose_run_cannot_be_joined_says_why(experiment):
+    config = plain(_joined(plan(experiment)[0]))
+    assert "no trained model at" in score({"config": config, "speech": None})
+
+
+def test_a_second_experiment_of_the_same_name_is_refused_and_the_first_goes_on(experiment, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/which.yaml"
+    other.write_text(experiment.read_text().replace(str(os.path.relpath(ROOT, tmp_path)), str(ROOT)))
+    cell = plan(experiment)[0]
+    _claim(experiment, cell)
+    _claim(experiment, cell)
+    with pytest.raises(VisemixError, match=r"two experiments are called 'which'.*another `name`"):
+        _claim(other, cell)
+    (tmp_path / "copy").mkdir()
+    _claim(Path(shutil.copy(experiment, tmp_path / "copy")), cell)
+    _claim(experiment, cell)
+    experiment.rename(tmp_path / "moved.yaml")
+    _claim(other, cell)
+
+
+def test_a_run_that_was_edited_by_hand_is_refused(tmp_path):
+    parts = {"face": "toy", "audio": "spectrum", "motion": "gru", "render": "dots", "data": "noise"}
+    short = {"steps": 1, "batch": 1, "window": 4}
+    config = {part: {"name": name} for part, name in parts.items()}
+    config |= {"train": {"name": "cpu", "motion": short}, "fit": ["motion"], "out": str(tmp_path)}
+    folder = fit(config)
+    assert folder == folder_of(complete(config)) == fit(config)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("seed: 0", "seed: 1"))
+    with pytest.raises(VisemixError, match=r"config.yaml was changed after the run was named.*delete .* and fit again"):
+        fit(config)
+
+
+def test_equal_stages_of_different_points_have_equal_configs(experiment):
+    small, plain, painted, wild = plan(experiment)
+    assert small.stages[1] == plain.stages[1] == wild.stages[1]
+    assert small.stages[0] == painted.stages[0] != plain.stages[0]
+    assert painted.stages[1] != small.stages[1]
+    assert small.stages[0]["render"] == {"name": "mesh"} | small.stages[0]["render"]
+    assert small.stages[1]["motion"]["name"] == "regression"
+
+
+def test_every_point_is_checked_before_anything_is_trained(experiment, tmp_path):
+    with experiment.open("a") as file:
+        file.write("    broken: [motion.dimm=3]\n")
+    with pytest.raises(VisemixError, match=r"point 'broken' of .*which.yaml: .*did you mean 'dim'"):
+        sweep(experiment)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(VisemixError, match="no engine 'rey'; did you mean 'ray'"):
+        sweep(experiment, engine="rey")
+
+
+def test_clips_that_are_missing_are_said_before_anything_is_trained(experiment, tmp_path, face):
+    make(tmp_path / "clips/anna_000", face, frames=40)
+    with experiment.open("a") as file:
+        file.write(f"    elsewhere: [data.target={tmp_path / 'nowhere'}]\n")
+    reasons = {cell.row: cell.reason for cell in plan(experiment, with_data=True)}
+    assert "nowhere" in reasons.pop("elsewhere") and not any(reasons.values())
+    shutil.rmtree(tmp_path / "clips")
+    with pytest.raises(VisemixError, match=r"no point of .*which.yaml can be trained; .*clips"):
+        sweep(experiment, progress=False)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(experiment, tmp_path, face):
+    make(tmp_path / "clips/anna_000", face, frames=40)
+    outcomes = sweep(experiment, jobs=2, progress=False)
+    assert [o.cell.row for o in outcomes] == ["small", "plain", "painted", "wild"]
+    assert [bool(o.reason) for o in outcomes] == [False, False, False, True], [o.reason for o in outcomes]
+    assert "lower train.motion.lr" in outcomes[3].reason
+    assert len(list((tmp_path / "runs/stages").glob("*/model.safetensors"))) == 4  # a2ep, regression; two painters
+    small, painted = (read_checkpoint(o.folder)[0] for o in (outcomes[0], outcomes[2]))
+    assert all(torch.equal(small[name], painted[name]) for name in small if name.startswith("motion."))
+    assert TalkingFace.from_checkpoint(outcomes[1].folder).notes["loaded"] == ["motion", "render"]
+    text = write_sweep(experiment, outcomes)[0].read_text()
+    assert all(f"| {row} |" in text for row in ("small", "plain", "painted"))
+    assert "- wild, seed 0: the motion loss is" in text
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
+    edited = outcomes[1].folder / "config.yaml"
+    edited.write_text(edited.read_text().replace("seed: 0", "seed: 1"))
+    again = sweep(experiment, jobs=1, progress=False)
+    assert [bool(o.reason) for o in again] == [False, True, False, True]
+    assert "config.yaml was changed after the run was named" in again[1].reason
+    assert [o.folder for o in again] == [o.folder for o in outcomes]
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
+
+
+def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_has_failed():
+    last = threading.Event()
+
+    def work(task):
+        if task["at"] == "last":
+            last.set()
+        if task["at"] == "slow" and not last.wait(60):
+            return "waited for what it does not build on"
+        return {"broken": "broke", "dead": None}.get(task["at"], "")
+
+    sources = {
+        "slow": [],
+        "first": [],
+        "broken": [],
+        "last": ["first"],
+        "lost": ["broken"],
+        "lost too": ["lost"],
+        "dead": [],
+    }
+    tasks = {name: {"at": name, "load": {k: k for k in found}} for name, found in sources.items()}
+    with ThreadPoolExecutor(2) as threads, Progress(disable=True) as shown:
+        failed = _work_off(work, tasks, threads.submit, shown, "training")
+    assert failed == dict.fromkeys(["broken", "lost", "lost too"], "broke") | {"dead": DIED}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_worker_that_is_killed_takes_only_its_own_run_with_it(engine):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with ENGINES[engine](2) as submit:
+        assert [answer.result() for answer in [submit(die_of_one, {"at": k}) for k in range(3)]] == ["", None, ""]
+
+
+def test_workers_share_the_cores_and_take_no_more_than_torch_was_given():
+    cores, before = len(os.sched_getaffinity(0)), torch.get_num_threads()
+    try:
+        for given in (1, cores):
+            torch.set_num_threads(given)
+            assert _threads(1) == given and _threads(2 * cores) == 1
+    finally:
+        torch.set_num_threads(before)
