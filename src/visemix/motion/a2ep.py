@@ -15,6 +15,7 @@ from visemix.losses.vertices import VertexLoss
 from visemix.motion.base import MOTION, MotionModel
 from visemix.nn.rollout import Rollout
 from visemix.nn.transformer import Decoder, DecoderLayer, Heard, attend_all
+from visemix.ops.presets import chosen
 from visemix.ops.sequence import alibi as alibi_penalty
 from visemix.ops.sequence import blocks, history, sinusoid
 from visemix.registry import nearest
@@ -112,11 +113,7 @@ class A2EP(MotionModel):
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
     ) -> None:
         super().__init__()
-        given = {
-            "positions": positions, "random_start": random_start, "start": start, "context": context, "alibi": alibi,
-            "reset": reset, "causal_training": causal_training, "norm": norm,
-        }  # fmt: skip
-        preset = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        preset = chosen(PRESETS[compat], locals())
         self.positions, self.random_start, self.start = preset["positions"], preset["random_start"], preset["start"]
         self.context, self.alibi, self.reset = preset["context"] or None, preset["alibi"] or None, preset["reset"]
         self.causal_training = preset["causal_training"]

@@ -19,6 +19,7 @@ from visemix.motion.lm3d import LM3D
 from visemix.nn.flow import Flow
 from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
 from visemix.nn.wavenet import CONDITION, Condition, added
+from visemix.ops.presets import chosen
 from visemix.ops.sequence import blocks, smooth
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
@@ -112,13 +113,7 @@ class FlowVAE(MotionModel):
         mouth_sigma: float | None = None,
     ) -> None:
         super().__init__()
-        given = {
-            "rate": rate, "channels": channels, "growth": growth, "norm": norm, "overlap": overlap,
-            "identity": identity, "kl_weight": kl_weight, "continuity_weight": continuity_weight,
-            "sync_weight": sync_weight, "sync_start": sync_start, "sampling": sampling, "temperature": temperature,
-            "sigma": sigma, "mouth_sigma": mouth_sigma,
-        }  # fmt: skip
-        o = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        o = chosen(PRESETS[compat], locals())
         if halves not in (1, 2) or audio_dim % halves or latent % 2:
             raise VisemixError(
                 f"motion.halves={halves} is 1, or 2 of {audio_dim} channels; motion.latent={latent} is even"

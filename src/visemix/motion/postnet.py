@@ -16,6 +16,7 @@ from visemix.motion.guide import SyncGuide
 from visemix.motion.lm3d import LM3D
 from visemix.nn.adapt import FrameCritic, Refiner
 from visemix.nn.critic import least_squares_critic, least_squares_generator
+from visemix.ops.presets import chosen
 from visemix.ops.sequence import blocks
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
@@ -71,8 +72,7 @@ class PostNet(MotionModel):
         sync_windows: int = 1024,
     ) -> None:
         super().__init__()
-        given = {"identity": identity, "mse_weight": mse_weight}
-        o = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
+        o = chosen(PRESETS[compat], locals())
         self.weights = {"adversarial": adversarial_weight, "sync": sync_weight, "mse": o["mse_weight"]}
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
