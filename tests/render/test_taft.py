@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from visemix.face.shading import draw, landmarks_2d, soft_light
 from visemix.render import RENDER, TAFT
-from visemix.render.taft import PRESETS, mouth_box
+from visemix.render.rays import box_of
+from visemix.render.taft import PRESETS
 from visemix.types import Adversarial, Motion, Space, Video, VisemixError
 
 TINY = {"name": "taft", "base": 8, "max_channels": 32, "perceptual_weight": 0.0, "style_weight": 0.0}
@@ -223,7 +224,7 @@ def test_a_small_one_learns_a_face_that_the_model_alone_cannot_draw(face):
     with torch.no_grad():
         made = part(clip.motion, subject).frames
         blend = part.blending(clip.motion.values, subject, footage).image
-        box = mouth_box(landmarks_2d(face, clip.motion.values, subject)[..., 48:, :], footage)
+        box = box_of(landmarks_2d(face, clip.motion.values, subject)[0, :, 48:], footage.shape[-2:], 0.3)[None, :, None]
 
     def psnr(pictures):
         error = ((pictures - video.frames).square() * box).sum() / (3 * box.sum())

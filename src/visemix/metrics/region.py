@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visemix.face.layout import MOUTH
 from visemix.metrics.base import NoScore, VideoMetric, View
 from visemix.ops.ssim import WINDOW
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom exclusive
-MOUTH = slice(48, 68)  # of the iBUG-68 points
 
 
 def landmark_box(points: Float[Tensor, "*n 2"], margin: float, height: int, width: int) -> Box | None:

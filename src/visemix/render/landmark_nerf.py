@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import in_pieces
-from visemix.ops.volume import camera_rays
+from visemix.ops.presets import chosen
 from visemix.render.base import RENDER, Renderer, no_scene
 from visemix.render.conditions import Driver, Moments
 from visemix.render.fields import Grid, encoding_of
@@ -21,6 +22,7 @@ from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, over
 from visemix.render.losses import Looked, head_losses, torso_losses
 from visemix.render.rays import at_pixels, each_frame, mouth_patch, pixel_centres, size_of
 from visemix.render.torso import FlatTorso, VanillaTorso
+from visemix.render.views import Views
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -110,24 +112,21 @@ class LandmarkNeRF(Renderer):
         memory: int = 1024,
     ) -> None:
         super().__init__()
-        given = {"field": field, "window": window, "convolutions": convolutions}
-        options = PRESETS[compat] | {name: value for name, value in given.items() if value is not None}
-        if options["window"] % 2 == 0 or options["window"] < 1:
-            raise VisemixError(f"render.window={options['window']} has no middle frame; give an odd number")
-        if patch_weight and vgg is None:
-            raise VisemixError("render.patch_weight looks through VGG-19; name its weights in render.vgg, or say 0")
+        o = chosen(PRESETS[compat], locals())
+        _check(o["window"], patch_weight, vgg)
+        by_landmarks = condition == "landmarks"
         self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
-        self.space = Space.LANDMARKS if condition == "landmarks" else Space.FEATURES
-        self.context = options["window"] // 2
+        self.space = Space.LANDMARKS if by_landmarks else Space.FEATURES
+        self.context = o["window"] // 2
         self.learn, self.steady = learn, steady
-        self.warp = warp and condition == "landmarks" and options["field"] == "grid"
-        self._driver = (options["window"], options["convolutions"], directions if condition == "landmarks" else None)
-        if condition == "landmarks":
+        self.warp = warp and by_landmarks and o["field"] == "grid"
+        self._driver = (o["window"], o["convolutions"], directions if by_landmarks else None)
+        if by_landmarks:
             self.hear(face.width(Space.LANDMARKS))
         self.poses = Moments(6)
         self.head: GridHead | VanillaHead
         self.torso: FlatTorso | VanillaTorso
-        if options["field"] == "grid":
+        if o["field"] == "grid":
             places = encoding_of(encoding, levels, channels, backend)
             grid = Grid(CODE, places, width, ambient, channels, shapes)
             self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
@@ -168,61 +167,57 @@ class LandmarkNeRF(Renderer):
         plates = self._plates(subject)
         codes = self._codes(motion, subject.frames)
         poses = self._within(subject.pose, self.poses, "head pose", LEEWAY).flatten(0, 1)
-        cameras, size = each_frame(subject.camera, subject.frames), size_of(plates)
-        places = pixel_centres(*size, plates.device)[at]
+        views = Views(codes, poses, each_frame(subject.camera, subject.frames), size_of(plates))
+        places = pixel_centres(*views.size, plates.device)[at]
         frames = []
         for f in range(len(codes)):
-            one = slice(f, f + 1)
-            view = (codes[one], poses[one], cameras[one], plates[one].flatten(2).mT[:, at], size)
-            frames.append(in_pieces(partial(self._paint, places, *view), len(at), self._rays_at_once(), at.device))
+            paint = partial(self._paint, places, plates[f : f + 1].flatten(2).mT[:, at], views.frame(f))
+            frames.append(in_pieces(paint, len(at), self._rays_at_once(), at.device))
         return torch.stack(frames)
 
     def _paint(
-        self,
-        places: Float[Tensor, "M 2"],
-        code: Tensor,
-        pose: Tensor,
-        camera: Tensor,
-        plate: Float[Tensor, "1 M 3"],
-        size: tuple[int, int],
-        some: Int[Tensor, " n"],
+        self, places: Float[Tensor, "M 2"], plate: Float[Tensor, "1 M 3"], view: Views, some: Int[Tensor, " n"]
     ) -> Float[Tensor, "n 3"]:
         pixels, behind = places[None, some], plate[:, some]
-        head = self.head(*camera_rays(pixels, pose, camera), code)[-1]
+        head = self.head(*view.rays(pixels), view.codes)[-1]
         open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
         if len(open_):
             few = Seen(head.colour[:, open_], head.opacity[:, open_])
-            torso = self._torso(pixels[:, open_], code, pose, camera, behind[:, open_], few, size)[-1]
+            torso = self._torso(pixels[:, open_], view, behind[:, open_], few)[-1]
             behind[:, open_] = over(torso, behind[:, open_])
         return over(head, behind)[0]
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
         if motion.values.shape[1] == subject.frames > 2 * self.context:
-            inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)
-            subject, target = subject.at(inner), Video(target.frames[:, inner])
+            subject, target = self._inner_frames(subject, target)
         plates = self._plates(subject)
         if subject.labels is None:
             raise no_scene(subject)
         if self.learn == "torso" and not self.poses.count:
             raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
-        if self.training and self.learn != "torso":  # what the head stands on is left to it
+        head_learns = self.training and self.learn != "torso"  # what the head stands on is left to it
+        if head_learns:
             self.driver.moments.see(motion.values)
             self.poses.see(subject.pose)
-        codes = self._codes(motion, subject.frames)
-        poses, cameras = subject.pose.flatten(0, 1), each_frame(subject.camera, subject.frames)
-        if self.training and isinstance(self.head, GridHead) and self.learn != "torso":
+        codes, cameras = self._codes(motion, subject.frames), each_frame(subject.camera, subject.frames)
+        views = Views(codes, subject.pose.flatten(0, 1), cameras, size_of(plates))
+        if head_learns and isinstance(self.head, GridHead):
             self.head.look_around(codes[:1])
         at = Looked.of(self.face, subject, target.frames.flatten(0, 1), plates, self.rays)
-        seen = self.head(*camera_rays(at.pixels, poses, cameras), codes)
+        seen = self.head(*views.rays(at.pixels), codes)
         losses = head_losses(seen, at) if self.learn != "torso" else {}
         if self.learn != "head":
             best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
-            torsos = self._torso(at.pixels, codes.detach(), poses, cameras, at.plate, best, size_of(plates))
+            torsos = self._torso(at.pixels, replace(views, codes=codes.detach()), at.plate, best)
             losses |= torso_losses(torsos, best, at)
         if self.perceptual is not None and self.learn != "torso":
-            losses["patch"] = self._patch(codes[:1], poses[:1], cameras[:1], plates[:1], subject, target)
+            losses["patch"] = self._patch(views.frame(0), plates[:1], subject, target)
         return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
+
+    def _inner_frames(self, subject: Subject, target: Video) -> tuple[Subject, Video]:
+        inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)
+        return subject.at(inner), Video(target.frames[:, inner])
 
     def _codes(self, motion: Motion, frames: int) -> Float[Tensor, "F C"]:
         """What drives a field, frame by frame; behind it, with `warp`, what its landmarks do."""
@@ -238,32 +233,22 @@ class LandmarkNeRF(Renderer):
         return codes.flatten(0, 1)
 
     def _torso(
-        self,
-        pixels: Float[Tensor, "F M 2"],
-        codes: Tensor,
-        poses: Tensor,
-        cameras: Tensor,
-        plate: Float[Tensor, "F M 3"],
-        head: Seen,
-        size: tuple[int, int],
+        self, pixels: Float[Tensor, "F M 2"], views: Views, plate: Float[Tensor, "F M 3"], head: Seen
     ) -> list[Seen]:
-        centred = self.poses.within(poses) - self.poses.mean  # how a torso follows is learnt, and has no leeway
+        centred = self.poses.within(views.poses) - self.poses.mean  # how a torso follows is learnt, and has no leeway
         if isinstance(self.torso, FlatTorso):
-            places = pixels / pixels.new_tensor([size[1], size[0]]) * 2 - 1
+            places = pixels / pixels.new_tensor([views.size[1], views.size[0]]) * 2 - 1
             return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
-        return self.torso(pixels, cameras, self.poses.mean, centred, codes, over(head, plate))
+        return self.torso(pixels, views.cameras, self.poses.mean, centred, views.codes, over(head, plate))
 
-    def _patch(
-        self, codes: Tensor, poses: Tensor, cameras: Tensor, plates: Tensor, subject: Subject, target: Video
-    ) -> Tensor:
+    def _patch(self, view: Views, plate: Float[Tensor, "1 3 H W"], subject: Subject, target: Video) -> Tensor:
         """The perceptual distance of a square around the first frame's mouth."""
-        assert self.perceptual is not None
-        pixels, index = mouth_patch(self.face, subject, self.patch, size_of(plates))
-        head = self.head(*camera_rays(pixels, poses, cameras), codes)[-1]
-        assert subject.labels is not None
-        plate, truth = at_pixels(plates, index), at_pixels(target.frames[:1, 0], index)
+        assert self.perceptual is not None and subject.labels is not None
+        pixels, index = mouth_patch(self.face, subject, self.patch, view.size)
+        head = self.head(*view.rays(pixels), view.codes)[-1]
+        behind, truth = at_pixels(plate, index), at_pixels(target.frames[:1, 0], index)
         on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == 2
-        drawn, truth = over(head, plate), torch.where(on_head[..., None], truth, plate)
+        drawn, truth = over(head, behind), torch.where(on_head[..., None], truth, behind)
         square = (1, self.patch, self.patch, 3)
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
         return self.perceptual(ours, theirs)[0]
@@ -285,3 +270,10 @@ class LandmarkNeRF(Renderer):
         if subject.background is None:
             raise no_scene(subject)
         return each_frame(subject.background, subject.frames)
+
+
+def _check(window: int, patch_weight: float, vgg: str | None) -> None:
+    if window % 2 == 0 or window < 1:
+        raise VisemixError(f"render.window={window} has no middle frame; give an odd number")
+    if patch_weight and vgg is None:
+        raise VisemixError("render.patch_weight looks through VGG-19; name its weights in render.vgg, or say 0")

@@ -11,14 +11,17 @@ from kornia.losses import ssim_loss
 from torch import Tensor, nn
 
 from visemix.face import FaceModel
+from visemix.face.layout import MOUTH
 from visemix.face.shading import landmarks_2d
 from visemix.nn.critic import PatchCritic, hinge_critic, hinge_generator
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
+from visemix.ops.presets import chosen
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
 from visemix.render.generator import Generator, run_in
+from visemix.render.rays import box_of, size_of
 from visemix.render.references import nearest
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -62,7 +65,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow", "keep_eyes")
-MOUTH = slice(48, 68)  # iBUG-68
 GALLERY = 32  # pictures to choose among
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
@@ -124,35 +126,21 @@ class TAFT(Renderer):
         chunk: int = 4,
     ) -> None:
         super().__init__()
-        preset = PRESETS[compat]
-        given = {
-            "hole": hole,
-            "union": union,
-            "morphology": morphology,
-            "soft_edge": soft_edge,
-            "overflow": overflow,
-            "keep_eyes": keep_eyes,
-            "composite": composite,
-            "residual": residual,
-            "mouth_weight": mouth_weight,
-        }
-        options = preset | {name: value for name, value in given.items() if value is not None}
-        if not blend:
-            if composite:
-                raise VisemixError("render.composite needs render.blend: without a blend there is no mask to paste by")
-            options["composite"] = False
+        o = chosen(PRESETS[compat], locals())
+        if composite and not blend:
+            raise VisemixError("render.composite needs render.blend: without a blend there is no mask to paste by")
         self.face, self.blend = face, blend
-        self.composite, self.residual = options["composite"], options["residual"]
+        self.composite, self.residual = o["composite"] and blend, o["residual"]
         self.paste = "face" if self.composite else "whole"
         self.precision, self.chunk = precision, chunk
         self.gallery = GALLERY if reference == "nearest" else 0
-        self.blending = FaceBlend(face, **{name: options[name] for name in BLENDING})
+        self.blending = FaceBlend(face, **{name: o[name] for name in BLENDING})
         self.generator = Generator(base, max_channels, levels)
         self.weights = {
             "photometric": photometric_weight,
             "perceptual": perceptual_weight,
             "style": style_weight,
-            "mouth": options["mouth_weight"],
+            "mouth": o["mouth_weight"],
             "structure": structure_weight,
             "adversarial": critic_weight,
         }
@@ -178,7 +166,8 @@ class TAFT(Renderer):
         error = 2 * (ours - theirs).abs()  # pictures in [-1, 1]
         losses = {"photometric": error.mean()}
         if self.weights["mouth"]:
-            box = mouth_box(landmarks_2d(self.face, motion.values, subject)[..., MOUTH, :], frames).flatten(0, 1)
+            mouth = landmarks_2d(self.face, motion.values, subject)[..., MOUTH, :].flatten(0, 1)
+            box = box_of(mouth, size_of(ours), 0.3)[:, None].to(ours.dtype)
             losses["mouth"] = (error * box).sum() / (3 * box.sum()).clamp(min=1)
         if self.weights["structure"]:
             losses["structure"] = ssim_loss(ours, theirs, window_size=7)
@@ -230,17 +219,3 @@ class TAFT(Renderer):
         if subject.footage is None:
             raise VisemixError(f"TAFT paints over footage, and '{subject.speaker[0]}' has none; prepare a clip of them")
         return subject.footage[:, 0] if subject.reference is None else subject.reference
-
-
-def mouth_box(
-    mouth: Float[Tensor, "B T 20 2"], pictures: Float[Tensor, "B T 3 H W"], margin: float = 0.3
-) -> Float[Tensor, "B T 1 H W"]:
-    """1 in a box around the mouth's landmarks (pixels), wider by `margin` of its own sides all around; else 0."""
-    height, width = pictures.shape[-2:]
-    low, high = mouth.amin(2), mouth.amax(2)
-    slack = margin * (high - low)
-    x = torch.arange(width, device=mouth.device) + 0.5
-    y = torch.arange(height, device=mouth.device) + 0.5
-    (left, top), (right, bottom) = ((p[..., None]).unbind(2) for p in (low - slack, high + slack))
-    across, down = (x >= left) & (x <= right), (y >= top) & (y <= bottom)
-    return (down[..., :, None] & across[..., None, :]).to(pictures.dtype).unsqueeze(2)
