@@ -20,6 +20,7 @@ REACH = 0.03  # seconds by which a sound's pull goes beyond its own time
 LIPS_REACH = 0.06  # the same of rounding and spreading, which come early (Perkell & Matthies 1992) and outlast it
 STRETCH = 500  # frames that are acted at a time
 FORGOTTEN = 10.0  # half lengths from its middle at which a sound pulls no more: e^−60
+SHAPES = ("kind", "open", "round", "spread", "lips", "tongue", "narrow", "bare")  # of a `Sound`, that move the mouth
 Curves = dict[str, Float[np.ndarray, " T"]]
 # Strength, rounding, spread and smile, in units of their drift's spread.
 MANNERS = {
@@ -116,23 +117,24 @@ def _places(phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " P"], Float[np.
 
 def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
     sounds = [SOUNDS[phone.symbol] for phone in phones]
+    made = {name: np.array([getattr(sound, name) for sound in sounds]) for name in SHAPES}
+    sealed, bitten = made["lips"] == "seal", made["lips"] == "bite"
     pull, slow = (_pull(phones, seconds, reach) for reach in (REACH, LIPS_REACH))
-    firm = np.array([1.0 if s.lips else 0.45 + 0.55 * p.stress for p, s in zip(phones, sounds, strict=True)])
+    firm = np.where(sealed | bitten, 1.0, 0.45 + 0.55 * np.array([phone.stress for phone in phones]))
     said = np.array([float(phone.symbol != PAUSE) for phone in phones])
     targets = {
-        "open": np.array([s.open for s in sounds]) * firm * said,
-        "narrow": np.array([s.narrow for s in sounds]),
-        "bare": np.array([s.bare for s in sounds]) * firm,
-        "tongue": np.array([s.tongue for s in sounds]),
-        "puff": np.array([float(s.lips == "seal" and s.kind == "stop") for s in sounds]),
+        "open": made["open"] * firm * said,
+        "narrow": made["narrow"],
+        "bare": made["bare"] * firm,
+        "tongue": made["tongue"],
+        "puff": (sealed & (made["kind"] == "stop")).astype(float),
         "speech": said,
     }
     curves = {name: pull @ target for name, target in targets.items()}
-    curves["round"] = slow @ (np.array([s.round for s in sounds]) * (0.4 + 0.6 * firm))
-    curves["spread"] = slow @ (np.array([s.spread for s in sounds]) * firm)
-    for name in ("seal", "bite"):
-        share = pull[:, [sound.lips == name for sound in sounds]].sum(1)
-        curves[name] = _rise((share - 0.3) / 0.4)  # lips meet, or they do not
+    curves["round"] = slow @ (made["round"] * (0.4 + 0.6 * firm))
+    curves["spread"] = slow @ (made["spread"] * firm)
+    for name, touching in (("seal", sealed), ("bite", bitten)):
+        curves[name] = _rise((pull[:, touching].sum(1) - 0.3) / 0.4)  # lips meet, or they do not
     return curves
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from visemix.data.phonemes import FULL, PAUSE, SOUNDS, WEAK, Phone, Spelt, spell
+from visemix.data.phonemes import FULL, PAUSE, SOUNDS, WEAK, Phone, Spelt, spell, stress_at
 from visemix.types import SAMPLE_RATE
 
 SHORTEST_PAUSE = 0.06  # seconds; less of nothing belongs to the sound before
@@ -63,13 +63,8 @@ def stressed(phones: Sequence[Phone], ipa: str) -> list[Phone]:
     Those that the transcription spells otherwise are stressed if their vowel can be; a consonant is like the vowel
     it leads to, or else like the one before.
     """
-    spelt = spell(ipa)
     said = [k for k, phone in enumerate(phones) if phone.symbol != PAUSE]
-    known: dict[int, float] = {}
-    match = SequenceMatcher(None, [phones[k].symbol for k in said], [s.symbol for s in spelt], autojunk=False)
-    for block in match.get_matching_blocks():
-        for j in range(block.size):
-            known[said[block.a + j]] = spelt[block.b + j].stress
+    known = _matched(phones, said, spell(ipa))
     vowels = {
         k: known.get(k, WEAK if phones[k].symbol in REDUCED else FULL)
         for k in said
@@ -77,6 +72,13 @@ def stressed(phones: Sequence[Phone], ipa: str) -> list[Phone]:
     }
     stress = dict.fromkeys(range(len(phones)), 0.0)
     for k in said:
-        following = [value for place, value in vowels.items() if place >= k]
-        stress[k] = known.get(k, (following or list(vowels.values())[-1:] or [WEAK])[0])
+        stress[k] = known.get(k, stress_at(k, vowels))
     return [replace(phone, stress=stress[k]) for k, phone in enumerate(phones)]
+
+
+def _matched(phones: Sequence[Phone], said: Sequence[int], spelt: Sequence[Spelt]) -> dict[int, float]:
+    """The stress of those phones, by number, that a transcription spells as they are `said`."""
+    match = SequenceMatcher(None, [phones[k].symbol for k in said], [s.symbol for s in spelt], autojunk=False)
+    return {
+        said[block.a + j]: spelt[block.b + j].stress for block in match.get_matching_blocks() for j in range(block.size)
+    }

@@ -143,6 +143,24 @@ def spell(ipa: str) -> list[Spelt]:
 
 
 def _spell_word(word: str) -> list[Spelt]:
+    symbols, lengths, marks = _letters(word)
+    vowels = [k for k, symbol in enumerate(symbols) if SOUNDS[symbol].kind == "vowel"]
+    stress = dict.fromkeys(vowels, WEAK)
+    for place, value in marks.items():
+        for k in [k for k in vowels if k >= place][:1]:
+            stress[k] = value
+    for k in vowels[1:]:
+        if k - 1 in stress:  # a diphthong's second half
+            stress[k] = max(stress[k], stress[k - 1])
+            lengths[k - 1], lengths[k] = 0.8 * lengths[k - 1], 0.6 * lengths[k]
+    return [
+        Spelt(symbol, stress_at(k, stress), length)
+        for k, (symbol, length) in enumerate(zip(symbols, lengths, strict=True))
+    ]
+
+
+def _letters(word: str) -> tuple[list[str], list[float], dict[int, float]]:
+    """The symbols of a word, how long each lasts, and its stress marks by the number of the symbol they precede."""
     symbols: list[str] = []
     lengths: list[float] = []
     marks: dict[int, float] = {}
@@ -157,24 +175,17 @@ def _spell_word(word: str) -> list[Spelt]:
             lengths.append(1.0)
         elif letter not in MARKS and not unicodedata.combining(letter):
             raise VisemixError(f"'{word}' has the letter '{letter}', for which no sound is known")
-    vowels = [k for k, symbol in enumerate(symbols) if SOUNDS[symbol].kind == "vowel"]
-    stress = dict.fromkeys(vowels, WEAK)
-    for place, value in marks.items():
-        for k in [k for k in vowels if k >= place][:1]:
-            stress[k] = value
-    for k in vowels[1:]:
-        if k - 1 in stress:  # a diphthong's second half
-            stress[k] = max(stress[k], stress[k - 1])
-            lengths[k - 1], lengths[k] = 0.8 * lengths[k - 1], 0.6 * lengths[k]
-    return [
-        Spelt(symbol, _stress_at(k, stress), length)
-        for k, (symbol, length) in enumerate(zip(symbols, lengths, strict=True))
-    ]
+    return symbols, lengths, marks
 
 
-def _stress_at(k: int, stress: dict[int, float]) -> float:
-    following = [value for place, value in stress.items() if place >= k]
-    return (following or list(stress.values())[-1:] or [WEAK])[0]
+def stress_at(k: int, vowels: dict[int, float]) -> float:
+    """The stress of the vowel that sound k leads to, or else of the last one, by the vowels' numbers in order.
+
+    >>> stress_at(2, {1: 1.0, 4: 0.75}), stress_at(5, {1: 1.0, 4: 0.75}), stress_at(0, {}) == WEAK
+    (0.75, 0.75, True)
+    """
+    following = [value for place, value in vowels.items() if place >= k]
+    return (following or list(vowels.values())[-1:] or [WEAK])[0]
 
 
 def lay_out(spelt: Sequence[Spelt], start: float = 0.0, slowness: float = 1.0) -> list[Phone]:

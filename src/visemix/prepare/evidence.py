@@ -71,36 +71,42 @@ def evidence(
     another tracker's mesh are is not known: then the 68 are all."""
     scale = size / STANDARD
     landmarks = landmarks.double()
-    sigma = weights.landmarks() * scale
-    metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(landmarks), 1, 1, 1)
-    line = landmarks[:, layout.JAW]
-    along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
-    metric[:, layout.JAW] = _across(along, weights.jaw * scale, weights.jaw_slide * scale)
+    metric = _metric_of_68(landmarks, weights, scale)
     if points is None or points.shape[1] != MESH:
         eyes = (list(LEFT_EYE), list(RIGHT_EYE))
         return Evidence(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric, eyes)
     found = marks(face)
     target = torch.cat([landmarks, points.double()[:, found.tracked[68:]]], 1)
-    rows, metrics = [torch.eye(68, len(found.tracked), dtype=torch.double)], [metric]
-    for more in (
+    parts = [
+        (torch.eye(68, len(found.tracked), dtype=torch.double), metric),
         _between(found, weights, scale),
         _lids(found, target, weights.lids * scale, weights.lids_slide * scale),
-    ):
-        rows.append(more[0])
-        metrics.append(more[1].expand(len(target), -1, -1, -1))
-    for eye, iris in enumerate(IRISES):
-        if iris in found.tracked:
-            row, seen = _iris(found, target, eye, weights.iris * scale)
-            rows.append(row)
-            metrics.append(seen)
+        *(_iris(found, target, k, weights.iris * scale) for k, iris in enumerate(IRISES) if iris in found.tracked),
+    ]
+    mix = torch.cat([rows for rows, _ in parts])
+    metric = torch.cat([each.expand(len(target), -1, -1, -1) for _, each in parts], 1)
+    return Evidence(found.vertices, target, mix, metric, _points_of_eyes(found))
+
+
+def _metric_of_68(landmarks: Float[Tensor, "T 68 2"], weights: Weights, scale: float) -> Float[Tensor, "T 68 2 2"]:
+    """Every point as sure in all directions, but the jaw's across the contour alone."""
+    sigma = weights.landmarks() * scale
+    metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(landmarks), 1, 1, 1)
+    line = landmarks[:, layout.JAW]
+    along = torch.cat([line[:, 1:2] - line[:, :1], line[:, 2:] - line[:, :-2], line[:, -1:] - line[:, -2:-1]], 1)
+    metric[:, layout.JAW] = _across(along, weights.jaw * scale, weights.jaw_slide * scale)
+    return metric
+
+
+def _points_of_eyes(found: Marks) -> tuple[list[int], list[int]]:
+    """Which points belong to the left eye and to the right one, lids and iris."""
     left = {k for pair in LIDS for k in pair} | {IRISES[0]}
     right = {MIRROR[k] for pair in LIDS for k in pair} | {IRISES[1]}
     further = [(k, mark) for k, mark in enumerate(found.tracked.tolist()) if k >= 68]
-    eyes = (
+    return (
         [*LEFT_EYE, *(k for k, mark in further if mark in left)],
         [*RIGHT_EYE, *(k for k, mark in further if mark in right)],
     )
-    return Evidence(found.vertices, target, torch.cat(rows), torch.cat(metrics, 1), eyes)
 
 
 def _across(along: Tensor, across_sigma: float, along_sigma: float) -> Tensor:
