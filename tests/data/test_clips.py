@@ -8,8 +8,7 @@ import yaml
 from clip_maker import make
 from tiny_videos import beeps, grey, numbers
 
-from visemix.data import ClipFolder, find_clips, speaker_of, write_clip
-from visemix.data import clips as clips_module
+from visemix.data import ClipFolder, clipfiles, find_clips, speaker_of, write_clip
 from visemix.data.clipwriter import whole_folder
 from visemix.face import FaceData, FaceModel
 from visemix.types import SAMPLES_PER_FRAME, Space, VisemixError
@@ -228,7 +227,7 @@ def test_tensors_of_a_wrong_shape_are_never_written(tmp_path, face):
 
 
 def test_only_this_format_is_read(folder, monkeypatch):
-    monkeypatch.setattr(clips_module, "FORMAT", 3)
+    monkeypatch.setattr(clipfiles, "FORMAT", 3)
     with pytest.raises(VisemixError, match="not of this version's format"):
         ClipFolder(folder.path)
 

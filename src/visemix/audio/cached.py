@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.ops.store import replacing
 from visemix.types import AudioFeatures, Speech, VisemixError
 
 log = logging.getLogger(__name__)
@@ -80,11 +80,9 @@ class Cached(AudioEncoder):
 
     def _write(self, path: Path, values: Tensor) -> None:
         """Whole or not at all: other workers may be reading and writing the same entry."""
-        partial = path.with_suffix(f".{os.getpid()}.part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({"values": values.detach().cpu().contiguous()}, partial)
-            partial.replace(path)
+            with replacing(path) as part:
+                save_file({"values": values.detach().cpu().contiguous()}, part)
         except (OSError, SafetensorError) as error:
             if not self._told:
                 log.warning("features are not kept: %s (set the folder of audio 'cached')", error)

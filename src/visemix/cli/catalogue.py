@@ -7,7 +7,6 @@ import platform
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +14,7 @@ from omegaconf import MISSING as REQUIRED
 
 from visemix import __version__
 from visemix.metrics import METRICS
+from visemix.ops.backends import version_of
 from visemix.registry import Registry
 from visemix.run import REGISTRIES
 from visemix.types import VisemixError
@@ -84,13 +84,13 @@ def checks() -> Iterator[tuple[bool, str]]:
 
     yield True, f"visemix {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     for package in CORE:
-        found = _version(package)
+        found = version_of(package)
         yield found is not None, f"{package} {found or 'is missing'}"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     fast = multiplies_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     yield True, f"{gpu}, {torch.get_num_threads()} threads, bfloat16 {'fast' if fast else 'slow: float32 is used'}"
     for package, what in OPTIONAL.items():
-        found = _version(package)
+        found = version_of(package)
         yield found is not None, f"{package} {found or 'is missing'}: {what}"
     for package in UNWANTED:
         here = find_spec(package) is not None
@@ -121,10 +121,3 @@ def _options(schema: type) -> dict[str, dict[str, Any]]:
         if default != REQUIRED:
             options[option.name]["default"] = default
     return options
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -22,7 +22,7 @@ from visemix.corpus.scene import PLACE, Scene
 from visemix.corpus.sentences import languages
 from visemix.corpus.utterance import Utterance, utter
 from visemix.corpus.voices import RECORDED, Asked, Voice, ruled, voice_for
-from visemix.data.clips import FRAMES, LABELS, PHONEMES, PICTURES, describe_face, read_meta
+from visemix.data.clipfiles import FRAMES, LABELS, PHONEMES, PICTURES, describe_face, read_meta
 from visemix.data.clipwriter import whole_folder, write_data
 from visemix.data.labels import LabelWriter
 from visemix.data.phonemes import write_phonemes

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING, Any
 
-from visemix.data.clips import ClipFolder, find_clips, speaker_of
+from visemix.data.clipfiles import find_clips, speaker_of
+from visemix.data.clips import ClipFolder
 from visemix.data.clipwriter import write_clip
 from visemix.data.crop import Box
 from visemix.data.footage import full_frames, in_order, pingpong

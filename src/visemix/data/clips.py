@@ -13,19 +13,32 @@ phonemes.csv        which sounds are spoken when; only where that is known
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import soundfile
 import torch
-import yaml
 from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from visemix.data.clipfiles import (
+    BACKGROUND,
+    FRAMES,
+    LABELS,
+    LANDMARK_UNITS,
+    PHONEMES,
+    PICTURES,
+    SOUND,
+    TENSORS,
+    TORSO,
+    describe_face,
+    face_words,
+    find_clips,
+    read_meta,
+)
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
 from visemix.data.phonemes import read_phonemes, spoken
@@ -33,12 +46,8 @@ from visemix.data.plate import read_plate
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Gallery, Motion, Space, Speech, Subject, Video, VisemixError
 
-FORMAT = 2
-LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
-META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
-BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
-PICTURES = "pictures"  # False in the `meta.yaml` of clips that have sound and motion alone
-TORSO = "torso"  # a tensor that clips may lack: its motion
+__all__ = ["NO_PICTURES", "PARSE", "UNKNOWN_WORDS", "ClipFolder", "find_clips"]
+
 PARSE = "prepare it again with --scene mediapipe --overwrite"
 NO_PICTURES = "has no pictures (visemix corpus --no-pictures): motion is learned from it, and nothing painted"
 UNKNOWN_WORDS = f"has no {PHONEMES}: nobody knows which sounds are spoken in it; take clips of visemix corpus"
@@ -257,15 +266,9 @@ class ClipFolder:
         asked = describe_face(face)
         if have != asked:
             raise VisemixError(
-                f"{self.path} was fitted with the face model {_face_words(have)}, not {_face_words(asked)}; "
+                f"{self.path} was fitted with the face model {face_words(have)}, not {face_words(asked)}; "
                 f"use face={have['name']}, or prepare it again with --face {asked['name']}"
             )
-
-
-def describe_face(face: FaceModel) -> dict[str, Any]:
-    """What a clip remembers of the face model it was fitted with."""
-    vertices, identity = face.identity.shape[0], face.identity.shape[-1]
-    return {"name": face.name, "identity": identity, "expression": face.expression.shape[-1], "vertices": vertices}
 
 
 def _between(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
@@ -276,43 +279,3 @@ def _between(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
     """
     edges = [0, *(edge for gap in gaps for edge in gap), frames]
     return [range(*pair) for pair in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _face_words(face: Mapping[str, Any]) -> str:
-    return "'{name}' ({identity} + {expression} coefficients, {vertices} vertices)".format(**face)
-
-
-def speaker_of(name: str) -> str:
-    """Who speaks in a clip of that name: the name without a trailing number.
-
-    >>> speaker_of("WDA_KatieHill_000"), speaker_of("obama")
-    ('WDA_KatieHill', 'obama')
-    """
-    return re.sub(r"_\d+$", "", name)
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """`meta.yaml` of a clip folder. A `VisemixError` where it is none."""
-    file = path / META
-    if not file.is_file():
-        raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")
-    try:
-        meta = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise VisemixError(f"{file} is not of this version's format; prepare the clip again with --overwrite")
-    return meta
-
-
-def find_clips(root: str | Path) -> list[Path]:
-    """The clip folders in a folder, by name; or that folder itself, where it is one.
-
-    Raises:
-        VisemixError: there is none.
-    """
-    root = Path(root)
-    found = [root] if (root / META).is_file() else sorted(file.parent for file in root.glob(f"[!.]*/{META}"))
-    if not found:
-        raise VisemixError(f"no prepared clips in {root}; make some with visemix prepare VIDEO … --out {root}")
-    return found

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from safetensors.torch import save
 from torch import Tensor
 
-from visemix.data.clips import (
+from visemix.data.clipfiles import (
     BACKGROUND,
     FORMAT,
     FRAMES,
@@ -26,15 +26,16 @@ from visemix.data.clips import (
     SOUND,
     TENSORS,
     TORSO,
-    ClipFolder,
     describe_face,
     speaker_of,
 )
+from visemix.data.clips import ClipFolder
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
+from visemix.ops.store import beside
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
@@ -49,7 +50,7 @@ def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     if path.exists() and not overwrite:
         raise VisemixError(f"{path} exists and is kept; pass --overwrite to replace it")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = beside(path)
     try:
         part.mkdir(parents=True)
         yield part
@@ -88,15 +89,25 @@ def write_clip(
     """
     path = Path(path)
     with whole_folder(path, overwrite) as part:
-        with VideoWriter(part / FRAMES, seekable=True, crf=15) as out:
-            for picture in pictures:
-                out.write(picture)
+        write_pictures(part, pictures)
         if labels is not None:
-            with LabelWriter(part / LABELS) as told:
-                for label in labels:
-                    told.write(label)
+            write_labels(part, labels)
         write_data(part, path.name, tensors, meta, face)
     return ClipFolder(path, face)
+
+
+def write_pictures(part: Path, pictures: Iterable[UInt8[Tensor, "3 H W"]], *, causal: bool = False) -> None:
+    """`frames.mp4`, for a folder that is being written; `causal` as `VideoWriter` says."""
+    with VideoWriter(part / FRAMES, seekable=True, causal=causal, crf=15) as out:
+        for picture in pictures:
+            out.write(picture)
+
+
+def write_labels(part: Path, labels: Iterable[UInt8[Tensor, "h w"]]) -> None:
+    """`labels.safetensors`, for a folder that is being written."""
+    with LabelWriter(part / LABELS) as out:
+        for label in labels:
+            out.write(label)
 
 
 def write_data(
@@ -129,19 +140,13 @@ def write_data(
         "landmarks": (frames, 68, 2),
         "error": (frames,),
     } | ({TORSO: (frames, 4)} if TORSO in tensors else {})
-    for key, shape in shapes.items():
-        if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
-            have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
-            raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
+    _check(name, tensors, shapes)
     if (part / LABELS).is_file():
         told = LabelFile(part / LABELS).shape
         if told != (frames, size, size):
             raise VisemixError(f"clip {name}: labels must have the shape {(frames, size, size)}, not {told}")
         if background is None:
-            learned = frames - round(rest["holdout"] * FPS)
-            some = range(0, learned, -(-learned // BACKGROUND_FRAMES))
-            seen = LabelFile(part / LABELS).frames(some)
-            background = clean_plate((pictures.frames([k])[0] for k in some), seen)
+            background = _background(part, frames - round(rest["holdout"] * FPS))
         write_plate(part / BACKGROUND, background)
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
     with (part / SOUND).open("wb") as sound:
@@ -152,6 +157,20 @@ def write_data(
     (part / TENSORS).write_bytes(save(stored))
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
     (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+
+
+def _check(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for key, shape in shapes.items():
+        if key not in tensors or tuple(tensors[key].shape) != shape or not tensors[key].isfinite().all():
+            have = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
+            raise VisemixError(f"clip {name}: '{key}' must be finite numbers of shape {shape}, not {have}")
+
+
+def _background(part: Path, learned: int) -> UInt8[Tensor, "3 H W"]:
+    """The place without the person, of some of the first `learned` frames."""
+    pictures = FrameFile(part / FRAMES)
+    some = range(0, learned, -(-learned // BACKGROUND_FRAMES))
+    return clean_plate((pictures.frames([k])[0] for k in some), LabelFile(part / LABELS).frames(some))
 
 
 def remove_left(out: Path) -> None:

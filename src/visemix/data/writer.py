@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 
 from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
+from visemix.ops.store import beside
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -78,7 +78,7 @@ class VideoWriter:
         self._audio: Any = None
         self._samples: _Samples | None = None
         self._sound = sound
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._part = beside(self.path)
 
     def __enter__(self) -> VideoWriter:
         if self._sound is not None:

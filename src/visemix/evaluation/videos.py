@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from visemix.evaluation.pair import TRACKING, Outcome, score_pair
 from visemix.evaluation.pairing import Pair, find_pairs
 from visemix.metrics import METRICS, Suite
 from visemix.metrics.suite import Score, over_clips
+from visemix.ops.backends import version_of
 from visemix.ops.intervals import bootstrap
 from visemix.ops.store import write_text
 from visemix.ops.workers import Workers
@@ -96,7 +96,7 @@ def evaluate(
         "details": {name: _details(suite, name, made, same) for name in suite.metrics},
         "clips": {outcome.pair.name: _clip(outcome) for outcome in in_order},
         "notes": [*said, *notes],
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": {package: version_of(package) for package in PACKAGES},
     }
     if out is not None:
         write_scores(Path(out), report)
@@ -221,7 +221,7 @@ def _summary(
     metric, score = suite.metrics[name], suite.over_clips(name, {clip: of[name] for clip, of in scores.items()})
     variant = metric.variant
     if "landmarks" in metric.needs:
-        variant += f"; {TRACKING['name']} {_version(TRACKING['name'])}, {TRACKING['mode']}"
+        variant += f"; {TRACKING['name']} {version_of(TRACKING['name'])}, {TRACKING['mode']}"
     if metric.unit == "px":
         variant += f"; pictures of {', '.join(f'{w}×{h}' for w, h in sorted(sizes))}"
     return {
@@ -286,13 +286,6 @@ def _plain(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return "inf" if math.isinf(value) else value
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def write_scores(path: Path, report: dict[str, Any]) -> None:

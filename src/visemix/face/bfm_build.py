@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visemix.ops.store import replacing
 from visemix.types import VisemixError
 
 FRONT = "BFM_model_front.mat"
@@ -31,10 +32,9 @@ def build_front(folder: Path) -> Path:
     from scipy.io import savemat
 
     arrays = front_arrays(folder)
-    part = folder / f"{FRONT}.part"
-    with part.open("wb") as file:
+    with replacing(folder / FRONT) as part, part.open("wb") as file:
         savemat(file, arrays)
-    return part.replace(folder / FRONT)
+    return folder / FRONT
 
 
 def front_arrays(folder: Path) -> dict[str, Array]:

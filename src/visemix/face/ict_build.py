@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visemix.ops.store import replacing
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -30,11 +31,10 @@ def find_model(folder: Path) -> Path | None:
 def build_facekit(model: Path) -> Path:
     """Gather the Wavefront files of `model` in one file beside them, whole or not at all."""
     log.warning("reading %s, once: this takes about ten seconds", model)
-    part = model / f"{FILE}.part"
     arrays = facekit_arrays(model)
-    with part.open("wb") as file:
+    with replacing(model / FILE) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    return part.replace(model / FILE)
+    return model / FILE
 
 
 def facekit_arrays(model: Path) -> dict[str, Array]:

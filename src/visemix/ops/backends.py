@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
+from importlib import metadata
 
 import torch
 
@@ -30,6 +31,18 @@ def available(backend: str) -> bool:
     True
     """
     return importlib.util.find_spec(backend) is not None
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of a package; None where it is not installed.
+
+    >>> version_of("no-such-package") is None
+    True
+    """
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def pick(asked: str, fast: str, device: torch.device | str, *, processor: str = "torch") -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,27 @@ from torch import Tensor
 from visemix.types import VisemixError
 
 NOTES = "visemix"  # the metadata's only key
+
+
+def beside(path: Path) -> Path:
+    """Where this process writes what is to stand at `path` once it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes its place at `path` when everything went well, and vanishes when not.
+
+    Raises:
+        OSError: the place is not to be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = beside(path)
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
@@ -32,16 +55,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         place = tensor.untyped_storage().data_ptr()  # safetensors refuses two names for one memory
         plain[name] = tensor.clone() if place in seen or tensor.numel() < _stored(tensor) else tensor
         seen.add(place)
-    part = path.with_name(path.name + ".part")
+    held = {NOTES: json.dumps(dict(notes))}  # one entry: their order is not kept
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(plain, part, {NOTES: json.dumps(dict(notes))})  # one entry: their order is not kept
-        part.chmod(0o644)  # safetensors makes files that only their owner can read
-        part.replace(path)
+        with replacing(path) as part:
+            safetensors.torch.save_file(plain, part, held)
+            part.chmod(0o644)  # safetensors makes files that only their owner can read
     except (SafetensorError, OSError) as error:
         raise VisemixError(f"{path} could not be written ({error}); what was there before is kept") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -50,13 +70,10 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         VisemixError: the disk is full, or the place is not to be written to.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise VisemixError(f"cannot write {path}: {error.strerror}") from error
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.data.clips import FRAMES, LABELS, TORSO, speaker_of
-from visemix.data.clipwriter import whole_folder, write_data
+from visemix.data.clipfiles import FRAMES, LABELS, TORSO, speaker_of
+from visemix.data.clipwriter import whole_folder, write_data, write_labels, write_pictures
 from visemix.data.crop import cut, head_box
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import LabelFile, LabelWriter
+from visemix.data.labels import LabelFile
 from visemix.data.media import VideoReader, probe
 from visemix.data.sound import is_silent, read_sound, whole_frames
-from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
+from visemix.ops.backends import version_of
 from visemix.ops.store import sha256
 from visemix.prepare.fit import Fit, Reconstructor
 from visemix.prepare.lipsync import lip_sync, remarks
@@ -64,14 +63,7 @@ def extract(
         VisemixError: the file is no video, no face is in it, `out` exists, or the disk is full.
     """
     reader = VideoReader(video)
-    total = 0
-
-    def pictures() -> Iterator[np.ndarray]:
-        nonlocal total
-        for total, frame in enumerate(_told(iter(reader), tell, "finding the face", reader.frames), 1):  # noqa: B007
-            yield frame.permute(1, 2, 0).numpy()
-
-    tracks = tracker(pictures())
+    tracks, total = _tracks(reader, tracker, tell)
     if not tracks:
         raise VisemixError(
             f"no face found in {video}; give a video in which one is seen from the front and large enough"
@@ -93,15 +85,12 @@ def extract(
             "footage never seen"
         )
     with whole_folder(out, overwrite) as part:
-        with VideoWriter(part / FRAMES, seekable=True, causal=True, crf=15) as crops:
-            for frame in _told(reader.between(start, stop), tell, "cropping", stop - start):
-                crops.write(cut(frame, box, size))
+        uncut = _told(reader.between(start, stop), tell, "cropping", stop - start)
+        write_pictures(part, (cut(frame, box, size) for frame in uncut), causal=True)
         if parser is not None:
-            pictures_of = FrameFile(part / FRAMES)
-            labels = parser((pictures_of.frames([k])[0] for k in range(stop - start)), points)
-            with LabelWriter(part / LABELS) as told:
-                for label in _told(labels, tell, "parsing the scene", stop - start):
-                    told.write(label)
+            pictures = FrameFile(part / FRAMES)
+            labels = parser((pictures.frames([k])[0] for k in range(stop - start)), points)
+            write_labels(part, _told(labels, tell, "parsing the scene", stop - start))
         fit = reconstruct(
             points,
             torch.from_numpy(present),
@@ -127,16 +116,26 @@ def extract(
             "fit": _quality(fit),
             "notes": notes,
             "parts": dict(parts or {}),
-            "tools": {name: _version(name) for name in ("visemix", "av", "torch", "mediapipe")},
+            "tools": {name: version_of(name) for name in ("visemix", "av", "torch", "mediapipe")},
         }
         tensors = _tensors(fit, wave, points)
         if parser is not None:
-            seen = torch.from_numpy(present)
-            tensors |= _torso(
-                part, fit, seen, cut_at, notes, lambda done: tell("following the torso", done, stop - start)
-            )
+            tensors |= _torso(part, fit, torch.from_numpy(present), cut_at, notes, tell)
         write_data(part, out.name, tensors, meta, face)
     return meta
+
+
+def _tracks(reader: VideoReader, tracker: Tracker, tell: Tell) -> tuple[list[Track], int]:
+    """The faces of a video, and how many frames it has."""
+    total = 0
+
+    def pictures() -> Iterator[np.ndarray]:
+        nonlocal total
+        for total, frame in enumerate(_told(iter(reader), tell, "finding the face", reader.frames), 1):  # noqa: B007
+            yield frame.permute(1, 2, 0).numpy()
+
+    tracks = tracker(pictures())
+    return tracks, total
 
 
 def _stretch(track: Track, notes: list[str], others: list[Track], total: int) -> tuple[int, int]:
@@ -230,18 +229,14 @@ def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterat
 
 
 def _torso(
-    part: Path, fit: Fit, present: Bool[Tensor, " T"], cut: int, notes: list[str], step: Callable[[int], None]
+    part: Path, fit: Fit, present: Bool[Tensor, " T"], cut: int, notes: list[str], tell: Tell
 ) -> dict[str, Tensor]:
+    def step(done: int) -> None:
+        tell("following the torso", done, len(present))
+
     frames, labels = FrameFile(part / FRAMES).frames, LabelFile(part / LABELS).frames
     try:
         return {TORSO: torso_motion(frames, labels, fit.camera, fit.pose, present, cut, step)}
     except VisemixError as error:  # the clip is as good as it was before torsos were followed
         notes.append(f"its torso is not followed: {error}")
         return {}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

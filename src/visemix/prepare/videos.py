@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from visemix.data.clips import describe_face, read_meta
+from visemix.data.clipfiles import describe_face, read_meta
 from visemix.data.clipwriter import remove_left
 from visemix.face import FACE
 from visemix.ops.progress import Bars, listening, show_bars

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.data import ClipFolder, Label, find_clips
-from visemix.data.clips import PHONEMES
+from visemix.data.clipfiles import PHONEMES
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
 from visemix.report import heading, page, paragraph, picture, png, table

@@ -1,0 +1,66 @@
+"""What stands on disk of a clip: the names of its files, what `meta.yaml` says, and where such folders are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from visemix.face import FaceModel
+from visemix.types import VisemixError
+
+FORMAT = 2
+LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of the picture's side
+META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
+BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
+PICTURES = "pictures"  # False in the `meta.yaml` of clips that have sound and motion alone
+TORSO = "torso"  # a tensor that clips may lack: its motion
+
+
+def describe_face(face: FaceModel) -> dict[str, Any]:
+    """What a clip remembers of the face model it was fitted with."""
+    vertices, identity = face.identity.shape[0], face.identity.shape[-1]
+    return {"name": face.name, "identity": identity, "expression": face.expression.shape[-1], "vertices": vertices}
+
+
+def face_words(face: Mapping[str, Any]) -> str:
+    return "'{name}' ({identity} + {expression} coefficients, {vertices} vertices)".format(**face)
+
+
+def speaker_of(name: str) -> str:
+    """Who speaks in a clip of that name: the name without a trailing number.
+
+    >>> speaker_of("WDA_KatieHill_000"), speaker_of("obama")
+    ('WDA_KatieHill', 'obama')
+    """
+    return re.sub(r"_\d+$", "", name)
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """`meta.yaml` of a clip folder. A `VisemixError` where it is none."""
+    file = path / META
+    if not file.is_file():
+        raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")
+    try:
+        meta = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise VisemixError(f"{file} is not of this version's format; prepare the clip again with --overwrite")
+    return meta
+
+
+def find_clips(root: str | Path) -> list[Path]:
+    """The clip folders in a folder, by name; or that folder itself, where it is one.
+
+    Raises:
+        VisemixError: there is none.
+    """
+    root = Path(root)
+    found = [root] if (root / META).is_file() else sorted(file.parent for file in root.glob(f"[!.]*/{META}"))
+    if not found:
+        raise VisemixError(f"no prepared clips in {root}; make some with visemix prepare VIDEO … --out {root}")
+    return found
