@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from visemix.ops import backends, splat_gsplat, splat_torch
+from visemix.ops import backends, splat_gsplat
 from visemix.ops.backends import available, pick
 from visemix.ops.splat import splat
 from visemix.types import VisemixError
@@ -340,12 +340,13 @@ def test_a_forked_process_draws_after_its_parent_did():
 
 @needs_numba
 def test_where_no_folder_can_be_written_numba_compiles_for_this_process_alone(tmp_path, monkeypatch, caplog):
-    from visemix.ops import splat_numba
+    from visemix.ops import compiled, splat_kernels, splat_numba
 
+    compiled._warn_uncached.cache_clear()
     given = [t.float() for t in scene(30)]
     kept = splat(*given, (37, 53), backend="numba").image
-    file = tmp_path / "splat_numba.py"
-    file.write_text(Path(splat_numba.__file__).read_text())
+    file = tmp_path / "splat_kernels.py"
+    file.write_text(Path(splat_kernels.__file__).read_text())
     for name in (
         "__pycache__",
         "cache",
@@ -359,9 +360,8 @@ def test_where_no_folder_can_be_written_numba_compiles_for_this_process_alone(tm
     with caplog.at_level(logging.WARNING):
         spec.loader.exec_module(module)
     assert [r.getMessage().count("NUMBA_CACHE_DIR") for r in caplog.records] == [1]
-    means, factors, opacity, colour, camera = given
-    prints = splat_torch.footprints(means, factors, opacity, camera, (37, 53))
-    assert torch.equal(module.draw(prints, opacity, colour, (37, 53))[0], kept)
+    monkeypatch.setattr(splat_numba, "kernels", module)
+    assert torch.equal(splat(*given, (37, 53), backend="numba").image, kept)
 
 
 FULL = """
