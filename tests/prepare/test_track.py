@@ -5,8 +5,9 @@ import pytest
 
 from visemix.data.media import VideoReader
 from visemix.evaluation.pair import TRACKING
-from visemix.prepare import track as tracking
-from visemix.prepare.track import TRACKER, Threads, distinct
+from visemix.prepare import detect
+from visemix.prepare.detect import distinct
+from visemix.prepare.track import TRACKER, Threads
 from visemix.types import VisemixError
 
 SHAPE = np.random.default_rng(0).random((478, 2)).astype(np.float32)  # a face of about one pixel
@@ -76,8 +77,8 @@ def test_a_face_is_found_in_every_frame_of_a_real_clip(katie):
 
 
 def test_one_face_that_the_mesh_reports_twice_is_one_face(katie, monkeypatch):
-    once = tracking._landmarks
-    monkeypatch.setattr(tracking, "_landmarks", lambda *args: [face + k for face in once(*args) for k in (0, 9, -9)])
+    once = detect._landmarks
+    monkeypatch.setattr(detect, "_landmarks", lambda *args: [face + k for face in once(*args) for k in (0, 9, -9)])
     (found,) = TRACKER.build({"name": "mediapipe"})(katie[:6])
     assert found.present.all() and len(found.present) == 6
 
@@ -90,14 +91,14 @@ def test_two_faces_side_by_side_are_two():
 @pytest.mark.parametrize("slid", [(0, 170), (150, 60)])
 def test_landmarks_that_slid_to_a_neck_are_looked_for_anew_where_the_face_is(katie, monkeypatch, slid):
     (true,) = TRACKER.build({"name": "mediapipe"})(katie[:4])
-    once, wrong = tracking._landmarks, []
+    once, wrong = detect._landmarks, []
 
     def slides(graph, picture):
         wrong.append(graph)
         follows = graph is wrong[0]  # not the one that looks at the window around a detected face
         return [face + np.array(slid, np.float32) * follows for face in once(graph, picture)]
 
-    monkeypatch.setattr(tracking, "_landmarks", slides)
+    monkeypatch.setattr(detect, "_landmarks", slides)
     (found,) = TRACKER.build({"name": "mediapipe", "shortest": 1})(katie[:4])
     assert found.present.all() and len(found.present) == 4
     assert np.abs(found.landmarks - true.landmarks).mean() < 3
@@ -105,16 +106,16 @@ def test_landmarks_that_slid_to_a_neck_are_looked_for_anew_where_the_face_is(kat
 
 def seen_at(x, y, size=100.0):
     face = face_at(x, y, size)
-    marks = np.stack([face[ids].mean(0) for ids in tracking.MARKS])
-    return tracking.Detection((x + size / 2, y + size / 2), size, marks)
+    marks = np.stack([face[ids].mean(0) for ids in detect.MARKS])
+    return detect.Detection((x + size / 2, y + size / 2), size, marks)
 
 
 def test_a_face_is_believed_unless_another_is_seen_beside_it_that_has_no_landmarks():
     face, neck, far = face_at(0, 0), face_at(0, 80), face_at(400, 0)
-    assert len(tracking.believed([face, far], [])) == 2  # a profile that the detector does not know
-    assert len(tracking.believed([face, far], [seen_at(5, 5)])) == 2
-    assert tracking.believed([neck], [seen_at(5, 5)]) == []
-    (kept,) = tracking.believed([neck, far], [seen_at(0, 0)])
+    assert len(detect.believed([face, far], [])) == 2  # a profile that the detector does not know
+    assert len(detect.believed([face, far], [seen_at(5, 5)])) == 2
+    assert detect.believed([neck], [seen_at(5, 5)]) == []
+    (kept,) = detect.believed([neck, far], [seen_at(0, 0)])
     assert kept is far
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +29,7 @@ from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import square_camera
+from visemix.ops.device import on_threads
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
 TRUTH = "truth.safetensors"
@@ -81,7 +81,7 @@ def make(recipe: Recipe, take: Take, face: FaceModel, tell: Tell = lambda *_: No
     if folder.exists() and not recipe.overwrite:
         _compare(folder, recipe, take, face)
         return False
-    with _one_thread():
+    with on_threads(1):  # sums come out the same to the last bit only if they are cut into the same parts
         person = person_of(recipe, take, face)
         words, ways = _seeds(recipe.seed, take)
         style = replace(person.style, held=recipe.manner == "held")
@@ -205,14 +205,3 @@ def _compare(folder: Path, recipe: Recipe, take: Take, face: FaceModel) -> None:
         old = (have | (meta.get("corpus") or {})).get(key)
         if old != value:
             raise VisemixError(f"{folder} exists with {key} {old}, not {value}; pass --overwrite or another --out")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums come out the same to the last bit only if they are cut into the same parts."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

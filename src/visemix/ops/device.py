@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -37,14 +37,19 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 @contextmanager
-def sharing_cores(ways: int) -> Iterator[None]:
-    """Torch with its share of the cores, where as many threads of ours compute at once: more would only wait."""
+def on_threads(count: int) -> Iterator[None]:
+    """Torch on so many threads, and afterwards on as many as before."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads // ways))
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def sharing_cores(ways: int) -> AbstractContextManager[None]:
+    """Torch with its share of the cores, where as many threads of ours compute at once: more would only wait."""
+    return on_threads(max(1, torch.get_num_threads() // ways))
 
 
 def keep_memory() -> bool:

@@ -27,7 +27,8 @@ from visemix.face.topology import parts
 from visemix.ops.camera import project, square_camera
 from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
-from visemix.prepare.geometry import Geometry, Step, spread
+from visemix.prepare.geometry import Geometry, spread
+from visemix.prepare.problem import Step
 
 Frames = Callable[[list[int]], UInt8[Tensor, "n 3 H W"]]
 Labels = Callable[[list[int]], UInt8[Tensor, "n H W"]]  # 0 where there is nobody

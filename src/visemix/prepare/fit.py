@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -16,6 +15,7 @@ from torch import Tensor
 from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
+from visemix.ops.device import on_threads
 from visemix.ops.rotation import pose_points
 from visemix.prepare.appearance import Frames, Labels, fit_appearance
 from visemix.prepare.evidence import Weights
@@ -122,7 +122,7 @@ class FromLandmarks(Reconstructor):
     ) -> Fit:
         require_face(present, cut)
         tell = progress or (lambda done, steps: None)
-        with one_thread():
+        with on_threads(1):  # many small operations: waiting for a second thread costs more than it gives
             geometry = fit_geometry(
                 self.face,
                 landmarks,
@@ -243,14 +243,3 @@ def correlation(a: Float[Tensor, " T"], b: Float[Tensor, " T"]) -> float:
     a, b = a.double() - a.double().mean(), b.double() - b.double().mean()
     norm = float(a.norm() * b.norm())
     return round(float(a @ b) / norm, 6) if norm > 1e-12 else 0.0
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Many small operations: waiting for a second thread costs more than it gives, far more on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

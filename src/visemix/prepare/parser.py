@@ -12,7 +12,7 @@ from scipy.ndimage import binary_fill_holes, label, maximum
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
-from visemix.prepare.track import quiet, solutions
+from visemix.prepare.detect import quiet, solutions
 from visemix.registry import Registry
 
 BACKGROUND, TORSO, HEAD = 0, 1, 2

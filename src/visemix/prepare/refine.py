@@ -24,7 +24,8 @@ from visemix.ops.camera import project, project_jacobian, square_camera
 from visemix.ops.rotation import matrix, pose_points, spin
 from visemix.prepare.appearance import Frames
 from visemix.prepare.evidence import STANDARD, Weights
-from visemix.prepare.geometry import Geometry, More, Normal, Step
+from visemix.prepare.geometry import Geometry
+from visemix.prepare.problem import More, Normal, Step
 from visemix.prepare.unwrap import Chart, Flow, Sheet, opencv
 
 Again = Callable[[Geometry, More], Geometry]  # `refit_geometry` of what is known of the clip
