@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from visemix.ops.tsne import tsne
 from visemix.prepare.track import Tracker
 from visemix.report.charts import Points, chart, scatter
-from visemix.report.embedding import tsne
 from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip
 from visemix.report.page import heading, paragraph, picture
 from visemix.report.player import player
