@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -121,6 +121,14 @@ class Motion(TensorStruct):
     space: Space
 
 
+class Label(IntEnum):
+    """What a pixel of the footage shows."""
+
+    BACKGROUND = 0
+    TORSO = 1  # neck, shoulders, clothes
+    HEAD = 2  # face, hair, ears, inside of the mouth
+
+
 @dataclass(frozen=True)
 class Gallery(TensorStruct):
     """Pictures of a subject, among which a renderer finds the face that is most like the one it is to draw."""
@@ -144,7 +152,7 @@ class Subject(TensorStruct):
     footage: Float[Tensor, "B T 3 H W"] | None = None  # None where only motion is at stake
     reference: Float[Tensor, "B 3 H W"] | None = None  # one picture of the subject, for renderers that want it
     gallery: Gallery | None = None  # more of them, for renderers that choose
-    labels: UInt8[Tensor, "B T H W"] | None = None  # of the footage: 0 background, 1 torso, 2 head
+    labels: UInt8[Tensor, "B T H W"] | None = None  # of the footage: a `Label` for each pixel
     background: Float[Tensor, "B 3 H W"] | None = None  # the footage's place without the person
     # the footage's torso against one frame of it, a similarity of the plane at distance 1 from the camera: logarithm of
     # its scale, turn (radians, from x to y), shift (x, y); zeros, or None, where nobody has looked

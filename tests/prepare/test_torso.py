@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from visemix.data.labels import Label
 from visemix.ops.camera import in_picture, project, square_camera, unproject
 from visemix.prepare.torso import torso_motion
+from visemix.types import Label
 
 pytest.importorskip("cv2")
 SIZE, FRAMES = 128, 24

@@ -13,12 +13,12 @@ from torch import Tensor
 from visemix.corpus.cast import Person
 from visemix.corpus.patterns import backdrop, cloth, strands
 from visemix.corpus.wardrobe import Mesh, comb, dress
-from visemix.data.labels import Label
 from visemix.face import FaceModel
 from visemix.face.shading import normals, shade
 from visemix.ops.camera import project, square_camera
 from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
+from visemix.types import Label
 
 PLACE = torch.tensor([0.0, -0.13, -4.0])  # where the head is on average, decimetres: room for hair and shoulders
 FINER = 2  # drawn this many times as large, then averaged: the rasteriser does not smooth edges

@@ -6,10 +6,10 @@ from visemix.data.clipwriter import write_clip
 from visemix.data.crop import Box
 from visemix.data.footage import full_frames, in_order, pingpong
 from visemix.data.framefile import FrameFile
-from visemix.data.labels import Label
 from visemix.data.media import Probe, VideoReader, in_chunks, probe, read_video
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.data.writer import VideoWriter
+from visemix.types import Label
 
 if TYPE_CHECKING:
     from visemix.data.base import DATA, DataModule

@@ -193,7 +193,7 @@ class ClipFolder:
         return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
 
     def labels(self, frames: Sequence[int]) -> UInt8[Tensor, "n size size"]:
-        """What each pixel shows, by the numbers of `labels.Label`: 0 background, 1 torso, 2 head.
+        """What each pixel shows, by the numbers of `types.Label`: 0 background, 1 torso, 2 head.
 
         Raises:
             VisemixError: the clip was made without them (`has_labels` tells).

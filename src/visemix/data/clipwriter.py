@@ -85,7 +85,7 @@ def write_clip(
         pictures: T square ones.
         meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
             seconds at the end from which nothing was estimated, nor is the background; 0.
-        labels: T pictures of `labels.Label`, of the size of `pictures`, where it is known what every pixel shows.
+        labels: T pictures of `types.Label`, of the size of `pictures`, where it is known what every pixel shows.
     """
     path = Path(path)
     with whole_folder(path, overwrite) as part:

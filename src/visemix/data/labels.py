@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from visemix.types import VisemixError
-
-
-class Label(IntEnum):
-    """What a pixel shows."""
-
-    BACKGROUND = 0
-    TORSO = 1  # neck, shoulders, clothes
-    HEAD = 2  # face, hair, ears, inside of the mouth
 
 
 class LabelFile:

@@ -29,6 +29,7 @@ from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
 from visemix.prepare.geometry import Geometry, spread
 from visemix.prepare.problem import Step
+from visemix.types import Label
 
 Frames = Callable[[list[int]], UInt8[Tensor, "n 3 H W"]]
 Labels = Callable[[list[int]], UInt8[Tensor, "n H W"]]  # 0 where there is nobody
@@ -117,7 +118,7 @@ def look(
         same = part[face.triangles[triangle.clamp(min=0), 0]] == part
         front = points[:, 2] < drawn.depth[0, 0, y, x] + BEHIND
         if labels is not None:
-            nobody = (labels([k]) == 0).float().unsqueeze(1)
+            nobody = (labels([k]) == Label.BACKGROUND).float().unsqueeze(1)
             inside &= F.max_pool2d(nobody, 2 * margin + 1, 1, margin)[0, 0, y, x] == 0
         visible = inside & (triangle >= 0) & same & front & (cosine > GRAZING)
         grid = (points[:, :2] / size * 2 - 1)[None, None]

@@ -13,12 +13,14 @@ from torch.nn import functional as F
 
 from visemix.nn.bisenet import ADVICE, CLASSES, BiSeNet
 from visemix.prepare.parser import PARSER, Parser, with_face
-from visemix.types import VisemixError
+from visemix.types import Label, VisemixError
 
 FILE = "79999_iter.pth"
 SIDE = 512  # pixels: what it was trained on
 TORSO = {"neck", "necklace", "cloth"}
-LABELS = [0 if name == "background" else 1 if name in TORSO else 2 for name in CLASSES]
+LABELS = [
+    Label.BACKGROUND if name == "background" else Label.TORSO if name in TORSO else Label.HEAD for name in CLASSES
+]
 
 
 @PARSER.register("bisenet")

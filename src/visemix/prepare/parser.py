@@ -14,8 +14,8 @@ from torch import Tensor
 from visemix.face.layout import JAW, MOUTH
 from visemix.prepare.detect import quiet, solutions
 from visemix.registry import Registry
+from visemix.types import Label
 
-BACKGROUND, TORSO, HEAD = 0, 1, 2
 SHOULDER = 0.6  # of the way from the chin to the bridge of the nose: a piece that ends lower is a shoulder
 
 
@@ -83,7 +83,7 @@ def split(person: Tensor, points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]
     pieces, count = label(person.bool().numpy() & (tall >= line))
     tops = np.array([-np.inf, *maximum(tall, pieces, range(1, count + 1))])
     above = torch.from_numpy((tops > SHOULDER * float((points[27] - points[8]).norm()))[pieces])
-    return torch.where(person.bool(), torch.where(above, HEAD, TORSO), BACKGROUND).to(torch.uint8)
+    return torch.where(person.bool(), torch.where(above, Label.HEAD, Label.TORSO), Label.BACKGROUND).to(torch.uint8)
 
 
 def with_face(labels: UInt8[Tensor, "H W"], points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]:
@@ -95,7 +95,7 @@ def with_face(labels: UInt8[Tensor, "H W"], points: Float[Tensor, "68 2"]) -> UI
     for loop in (outline, points[MOUTH].numpy()[:12]):
         rows, columns = polygon(loop[:, 1] - 0.5, loop[:, 0] - 0.5, labels.shape)
         inside[rows, columns] = True
-    return torch.where(torch.from_numpy(inside), torch.tensor(HEAD, dtype=torch.uint8), labels)
+    return torch.where(torch.from_numpy(inside), torch.tensor(Label.HEAD, dtype=torch.uint8), labels)
 
 
 def largest(mask: np.ndarray) -> np.ndarray:

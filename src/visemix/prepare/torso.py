@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 from torch import Tensor
 
-from visemix.data.labels import Label
 from visemix.prepare.appearance import Frames, Labels
 from visemix.prepare.refine import one_core
 from visemix.prepare.unwrap import opencv
+from visemix.types import Label
 
 FREE = 0.06  # of the side: this far from the head a pixel is surely not moved by it; nearer it counts less
 PLAIN = 40.0  # change of brightness over a few pixels from which on flow is believed

@@ -24,7 +24,7 @@ from visemix.render.mouth import Mouth
 from visemix.render.paste import cell_side, grid, paste
 from visemix.render.rays import box_of
 from visemix.render.seeds import Seeds, sow
-from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
+from visemix.types import Clip, Label, Losses, Motion, Space, Subject, Video, VisemixError
 
 SHARES = {"face": 0.7, "hair": 0.2, "torso": 0.1}  # of the Gaussians
 AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
@@ -238,7 +238,8 @@ class Gaussians(Renderer):
     def _losses(self, made: Tensor, true: Tensor, seen: Splats, spots: Tensor, labels: Tensor) -> Losses:
         size = (true.shape[-2], true.shape[-1])
         mouth = F.avg_pool2d(box_of(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
-        person = F.max_pool2d(F.max_pool2d((labels[None, None] > 0).float(), 4, ceil_mode=True), 5, 1, 2)
+        person = (labels[None, None] != Label.BACKGROUND).float()
+        person = F.max_pool2d(F.max_pool2d(person, 4, ceil_mode=True), 5, 1, 2)
         clear = 1 - F.interpolate(person, size)[0]
         teeth = box_of(spots[None, layout.INNER_MOUTH], size, 0.1).float()
         weaker = (edge_strength(made) - edge_strength(true)).abs()

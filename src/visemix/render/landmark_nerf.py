@@ -23,7 +23,7 @@ from visemix.render.losses import Looked, head_losses, torso_losses
 from visemix.render.rays import at_pixels, each_frame, mouth_patch, pixel_centres, size_of
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.render.views import Views
-from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
+from visemix.types import Label, Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ class LandmarkNeRF(Renderer):
         pixels, index = mouth_patch(self.face, subject, self.patch, view.size)
         head = self.head(*view.rays(pixels), view.codes)[-1]
         behind, truth = at_pixels(plate, index), at_pixels(target.frames[:1, 0], index)
-        on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == 2
+        on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == Label.HEAD
         drawn, truth = over(head, behind), torch.where(on_head[..., None], truth, behind)
         square = (1, self.patch, self.patch, 3)
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))

@@ -12,7 +12,7 @@ from visemix.face import FaceModel
 from visemix.ops.volume import cross_entropy, entropy
 from visemix.render.heads import Seen, over
 from visemix.render.rays import Regions, at_pixels, draw_pixels
-from visemix.types import Losses, Subject
+from visemix.types import Label, Losses, Subject
 
 HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
 SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
@@ -50,7 +50,7 @@ class Looked:
 
 def head_losses(seen: list[Seen], at: Looked) -> Losses:
     """Of all that a field's networks have seen (coarse and fine), the last of which is shown."""
-    on_head, best = (at.label == 2).float(), seen[-1]
+    on_head, best = (at.label == Label.HEAD).float(), seen[-1]
     wanted = torch.lerp(at.plate, at.truth, on_head[..., None])
     losses = {
         "head": total([(over(head, at.plate) - wanted).square().mean() for head in seen]),
@@ -66,10 +66,11 @@ def head_losses(seen: list[Seen], at: Looked) -> Losses:
 
 
 def torso_losses(torsos: list[Seen], head: Seen, at: Looked) -> Losses:
-    sure = 1 - (1 - HIDDEN) * (at.label == 2).float()
+    sure = 1 - (1 - HIDDEN) * (at.label == Label.HEAD).float()
+    on_torso = (at.label == Label.TORSO).float()
     return {
         "torso": total([(over(head, over(torso, at.plate)) - at.truth).square().mean() for torso in torsos]),
-        "torso_mask": total([cross_entropy(torso.opacity, (at.label == 1).float(), sure) for torso in torsos]),
+        "torso_mask": total([cross_entropy(torso.opacity, on_torso, sure) for torso in torsos]),
     }
 
 

@@ -14,7 +14,7 @@ from visemix.face.layout import MOUTH
 from visemix.face.shading import landmarks_2d, posed
 from visemix.ops.camera import project
 from visemix.ops.raster import rasterise
-from visemix.types import Subject
+from visemix.types import Label, Subject
 
 COARSE = 128  # pixels: the side of a picture that is enough to know where the skin is
 SHARES = {"all": 0.2, "torso": 0.15, "head": 0.45, "mouth": 0.2}  # of the rays
@@ -38,7 +38,7 @@ class Regions:
         flat = labels.flatten(0, 1)
         size = (flat.shape[-2], flat.shape[-1])
         boxes = (box_of(spots, size, 0.1), box_of(spots[:, MOUTH], size, 0.3))
-        return Regions(flat == 1, flat == 2, *boxes, skin_distance(face, subject, size))
+        return Regions(flat == Label.TORSO, flat == Label.HEAD, *boxes, skin_distance(face, subject, size))
 
 
 def skin_distance(face: FaceModel, subject: Subject, size: tuple[int, int]) -> Float[Tensor, "F H W"]:

@@ -17,13 +17,12 @@ from visemix.ops.rotation import matrix
 from visemix.render.base import Frames
 from visemix.render.bindings import Bindings
 from visemix.render.follow import at_rest
-from visemix.types import Subject
+from visemix.types import Label, Subject
 
 LOOKS = 9  # frames that are looked at, from the furthest left to the furthest right turn of the head
 EARS = (0, 16)  # of the 68 landmarks: hair begins on the plane through them
 DEEPER, BODY = 0.1, 1.2  # decimetres: behind the ears, and the torso behind the head
 SMALLEST, LARGEST = 1.0, 4.0  # pixels
-HEAD, TORSO = 2, 1
 ON, OPEN = 1.4, 0.0  # opacity before the sigmoid: of skin, and of what the labels only roughly place
 NOWHERE = -6.0
 
@@ -64,19 +63,20 @@ def sow(
     order = pose[:, 1].argsort()
     picks = order[torch.linspace(0, len(pose) - 1, min(LOOKS, len(pose))).round().long()].tolist()
     body = DISTANCE + BODY - float(pose[:, 5].mean())
-    found: dict[int, list[tuple[Tensor, ...]]] = {HEAD: [], TORSO: []}
+    found: dict[int, list[tuple[Tensor, ...]]] = {Label.HEAD: [], Label.TORSO: []}
     for k in picks:
         subject = frames[k].subject
         assert subject.labels is not None
         labels = subject.labels[0, 0]
-        masks = {HEAD: (labels == HEAD) & ~_covered(face, subject), TORSO: labels == TORSO}
-        for label, count in zip((HEAD, TORSO), counts, strict=True):
+        masks = {Label.HEAD: (labels == Label.HEAD) & ~_covered(face, subject), Label.TORSO: labels == Label.TORSO}
+        for label, count in zip((Label.HEAD, Label.TORSO), counts, strict=True):
             share = -(-count // len(picks))
-            found[label].append(_throw(face, subject, masks[label], share, count, body if label == TORSO else None, g))
+            depth = body if label == Label.TORSO else None
+            found[label].append(_throw(face, subject, masks[label], share, count, depth, g))
     plain = Seeds.plain(face, bindings, *counts)
     skin = _on_face(bindings, frames[picks[0]].subject.albedo[0])
     parts = [(plain.places[:, :0], bindings.spread, skin, plain.opacity[: skin.shape[1]])]
-    for label, count in zip((HEAD, TORSO), counts, strict=True):
+    for label, count in zip((Label.HEAD, Label.TORSO), counts, strict=True):
         rows = [torch.cat(column, -1) for column in zip(*found[label], strict=True)]
         chosen = torch.randperm(rows[0].shape[1], generator=g)[:count]
         here = [row[..., chosen] for row in rows]
