@@ -201,20 +201,27 @@ class VideoReader:
 def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any | None, bool]]:
     """(frame, False), or (None, True) for a packet that could not be decoded."""
     stream.thread_type = "AUTO"
-    packets = container.demux(stream)
+    for frames in packets(container, stream):
+        if frames is None:
+            yield None, True
+        else:
+            yield from ((frame, False) for frame in frames)
+
+
+def packets(container: Any, stream: Any) -> Iterator[list[Any] | None]:
+    """The frames of each packet of a stream; None for a packet that could not be decoded."""
+    found = container.demux(stream)
     while True:
         try:
-            packet = next(packets, None)
+            packet = next(found, None)
             if packet is None:
                 return
             frames = packet.decode()
         except EOFError:
             return
         except av.FFmpegError:
-            yield None, True
-            continue
-        for frame in frames:
-            yield frame, False
+            frames = None
+        yield frames
 
 
 def in_chunks(frames: Iterable[UInt8[Tensor, "3 H W"]], size: int) -> Iterator[UInt8[Tensor, "n 3 H W"]]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.data.media import VideoReader, open_media, picture_stream
+from visemix.data.media import VideoReader, open_media, packets, picture_stream
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 LOUDEST = 2.0  # floating-point files may overshoot ±1 a little; beyond this their scale is another one
@@ -96,18 +96,8 @@ def _blocks(path: Path, rate: int, channels: int, start: float | None) -> Iterat
 def _decoded(container: Any, path: Path) -> Iterator[Any]:
     """Planar float frames, whatever the codec works in."""
     to_float = av.AudioResampler(format="fltp")
-    packets = container.demux(container.streams.audio[0])
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            frames = packet.decode()
-        except EOFError:
-            return
-        except av.FFmpegError:
-            continue  # a damaged packet leaves a gap, which the next one's timestamp shows
-        for frame in frames:
+    for frames in packets(container, container.streams.audio[0]):
+        for frame in frames or ():  # a damaged packet leaves a gap, which the next one's timestamp shows
             try:
                 yield from to_float.resample(frame)
             except (av.FFmpegError, ValueError) as error:
