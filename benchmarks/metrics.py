@@ -125,7 +125,7 @@ def whole_clip(video: Path) -> dict[str, object]:
         began, cpu = time.perf_counter(), time.process_time()
         found = evaluate(video, copy, progress=False)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    named = f"evaluate, {found['clips'][video.stem]['frames']} frames"
+    named = f"evaluate, {found.clips[video.stem].frames} frames"
     return {"metric": named, "ms": 1e3 * seconds, "cpu_ms": 1e3 * cpu, "n": 1}
 
 

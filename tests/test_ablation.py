@@ -1,5 +1,7 @@
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from scipy.stats import ttest_rel
 from skimage.io import imread
 
 from visemix.data import VideoWriter
+from visemix.evaluation.result import ClipScores, Details, Mean, Result
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import markdown
@@ -23,19 +26,16 @@ PAPER = Quoted(
 )
 
 
-def result(**values):
-    def row(value):
-        return {
-            "value": value,
-            "status": "ok" if value is not None else "failed",
-            "unit": "px",
-            "variant": "",
-            "region": "",
-        }
+def clip(real="real.mp4", fake="fake.mp4", frames=16):
+    return ClipScores(Path(real), Path(fake), frames, 25.0, (32, 32))
 
-    summary = {name: row(value) for name, value in values.items()}
-    details = {name: {"reason": "no face", "higher_is_better": name == "psnr"} for name in values}
-    return {"summary": summary, "truth": {}, "details": details, "clips": {"a": {"metrics": {}, "truth": {}}}}
+
+def result(**values):
+    summary = {
+        name: Mean(value, "ok" if value is not None else "invalid", "px", "", "") for name, value in values.items()
+    }
+    details = {name: Details("no face", higher_is_better=name == "psnr") for name in values}
+    return Result(summary, {}, details, {"a": clip()})
 
 
 ROWS = {
@@ -64,7 +64,7 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
 
 
 def test_a_row_of_other_clips_is_never_the_best_and_named():
-    better = {0: result(lmd=0.1, psnr=50.0) | {"clips": {"b": {"metrics": {}, "truth": {}}}}}
+    better = {0: replace(result(lmd=0.1, psnr=50.0), clips={"b": clip()})}
     text = markdown(sweep_table("ablation", ROWS | {"b only": better}))
     assert "| b only | 0.100 | 50.000 |" in text and "**35.100" in text
     assert "Scored on other clips than the first row, so never the best: b only." in text
@@ -116,9 +116,8 @@ def test_the_page_shows_what_each_row_painted_of_one_clip(tmp_path):
                 writer.write(torch.full((3, 32, 32), level, dtype=torch.uint8))
     for name in ("full", "w/o A", "w/o B"):
         fake = tmp_path / f"{name.replace('/', '')}.mp4"
-        about = {"real": str(tmp_path / "real.mp4"), "fake": str(fake), "frames": 16, "fps": 25.0}
-        about["frames"] -= 4 * (name == "w/o A")  # the shortest ends the comparison
-        rows[name] = {k: one | {"clips": {"a": one["clips"]["a"] | about}} for k, one in ROWS[name].items()}
+        about = clip(tmp_path / "real.mp4", fake, 12 if name == "w/o A" else 16)  # the shortest ends the comparison
+        rows[name] = {k: replace(one, clips={"a": about}) for k, one in ROWS[name].items()}
     found = Reader(sweep_page(sweep_table("ablation", rows), rows))
     assert [video["aria-label"] for video in found.found["video"]] == ["recorded", "full", "w/o A"]  # w/o B's is gone
     strips = {
@@ -140,7 +139,7 @@ def test_differences_are_taken_seed_by_seed():
     assert verdicts({"full": full, "w/o A": alone}, paper)[0].judgement == "undecided"
     assert verdicts({"full": full, "w/o A": {7: further[7]}}, paper)[0].judgement == "unmeasured"
     assert verdicts({"full": full, "w/o A": full}, paper)[0].judgement == "undecided"
-    equal = {seed: result(lmd=row["summary"]["lmd"]["value"] + 0.5) for seed, row in full.items()}
+    equal = {seed: result(lmd=row.summary["lmd"].value + 0.5) for seed, row in full.items()}
     assert verdicts({"full": full, "w/o A": equal}, paper)[0].judgement == "agrees"
 
 
@@ -168,7 +167,7 @@ def test_a_row_without_a_number_says_why():
     assert "n/a" in text and "no face" in text and "no point of this row ended" in text
     some = {"full": {0: result(lmd=1.0), 1: result(lmd=None), 2: result(lmd=1.2)}}
     text = markdown(sweep_table("ablation", some))
-    assert "1.100¹ ± 0.141" in text and "¹ mean of 2 of 3 seeds; missing: failed: no face" in text
+    assert "1.100¹ ± 0.141" in text and "¹ mean of 2 of 3 seeds; missing: invalid: no face" in text
     with pytest.raises(VisemixError, match="nothing to put"):
         sweep_table("ablation", {"full": {}})
 

@@ -52,7 +52,7 @@ def test_a_field_that_listens_is_trained_generates_and_is_scored(listening, pers
     assert generate(listening, sound, clip.parent, tmp_path / "out.mp4", progress=False).is_file()
     assert "never trained" not in caplog.text  # there is no motion stage that could be missed
     scores = evaluate_run(listening, ["psnr"], progress=False)
-    assert scores["summary"]["psnr"]["status"] == "ok"
+    assert scores.summary["psnr"].status == "ok"
     assert json.loads((listening / "held_out/scores.json").read_text())["clips"]
 
 

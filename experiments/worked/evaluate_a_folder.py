@@ -21,10 +21,10 @@ METRICS = ["psnr", "ssim", "lmd", "lse_c"]  # `visemix parts` lists them all; No
 def main(real: Path, out: Path, folders: dict[str, Path]) -> None:
     results = {name: evaluate(real, folder, METRICS, progress=False) for name, folder in folders.items()}
     for name, result in results.items():
-        for metric, row in result["summary"].items():
+        for metric, row in result.summary.items():
             # A metric that could not be measured has no number, and never a zero: its status and reason say why.
-            if row["status"] not in ("ok", "inf"):
-                sys.stdout.write(f"{name}, {metric}: {result['details'][metric]['reason']}\n")
+            if row.status not in ("ok", "inf"):
+                sys.stdout.write(f"{name}, {metric}: {result.details[metric].reason}\n")
 
     # Ours above, the papers' own rows below for orientation, the best of each group in bold, reasons as footnotes.
     table = comparison(results, only=METRICS)

@@ -8,7 +8,6 @@ import visemix.evaluation.pair
 from visemix.data import read_video, write_clip
 from visemix.data.media import probe
 from visemix.evaluation.heldout import (
-    WITHOUT_TRUTH,
     drawn,
     driven,
     evaluate_run,
@@ -76,13 +75,13 @@ def save(folder, trained=("motion", "render"), loaded=(), **changes):
 @pytest.mark.parametrize(("over", "words"), [("footage", "painted: the face; hair"), ("black", "painted: the whole")])
 def test_scores_say_what_of_the_picture_was_painted(over, words, run, tmp_path):
     other = save(tmp_path / over, render={"name": "mesh", "over": over})
-    assert evaluate_run(other, ["psnr"], progress=False)["notes"][0].startswith(words)
+    assert evaluate_run(other, ["psnr"], progress=False).notes[0].startswith(words)
 
 
 def test_a_run_is_scored_on_what_its_training_held_out(run, tmp_path):
     report = evaluate_run(run, ["psnr", "ssim"], tmp_path / "mine.json", progress=False)
-    assert report["clips"]["anna_000"]["frames"] == HELD
-    assert report["summary"]["psnr"]["status"] == "ok" and report["truth"]["psnr"]["status"] == "inf"
+    assert report.clips["anna_000"].frames == HELD
+    assert report.summary["psnr"].status == "ok" and report.truth["psnr"].status == "inf"
     assert (tmp_path / "mine.json").read_text() == (run / "held_out/scores.json").read_text()
     real = read_video(run / "held_out/real/anna_000.mp4").float()
     assert len(read_video(run / "held_out/fake/anna_000.mp4")) == HELD
@@ -140,8 +139,8 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
         spoken = model.motion(model.audio(span.clip.speech(span.start, HELD)), subject)
     points = [model.face.landmarks(motion, subject)[0] for motion in (recorded(span), spoken)]
     wanted = 100 * (points[0] - points[1]).norm(dim=-1).mean()  # a decimetre is 100 mm
-    assert report["summary"]["lm3d_l2"]["value"] == pytest.approx(float(wanted), rel=1e-3)
-    assert report["truth"]["lm3d_l2"]["value"] == 0.0
+    assert report.summary["lm3d_l2"].value == pytest.approx(float(wanted), rel=1e-3)
+    assert report.truth["lm3d_l2"].value == 0.0
 
 
 def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
@@ -159,43 +158,45 @@ def lagged(folder, lag):
 def test_a_recording_with_a_lag_is_also_compared_by_the_sounds_clock(run, tmp_path):
     names = ["lm3d_l2", "lm3d_l2@lag", "psnr"]
     unknown = evaluate_run(run, names, progress=False)
-    assert "lag is not known" in unknown["details"]["lm3d_l2@lag"]["reason"]
+    assert "lag is not known" in unknown.details["lm3d_l2@lag"].reason
     lagged(tmp_path, 2)
     report = evaluate_run(run, names, progress=False, overwrite=True)
     real, fake = (read_tensors(run / f"held_out/{side}/anna_000.fit.safetensors") for side in ("real", "fake"))
     assert (real[1]["lag"], fake[1]["lag"]) == (2, 0)
     wanted = 100 * (real[0]["fit"][2:] - fake[0]["fit"][:-2]).norm(dim=-1).mean()
-    assert report["summary"]["lm3d_l2@lag"]["value"] == pytest.approx(float(wanted), rel=1e-5)
-    assert report["truth"]["lm3d_l2@lag"]["value"] == 0.0
+    assert report.summary["lm3d_l2@lag"].value == pytest.approx(float(wanted), rel=1e-5)
+    assert report.truth["lm3d_l2@lag"].value == 0.0
     for name in ("lm3d_l2", "psnr"):
-        assert report["summary"][name] == unknown["summary"][name]
-    assert report["clips"]["anna_000"]["notes"] == [
+        assert report.summary[name] == unknown.summary[name]
+    assert report.clips["anna_000"].notes == [
         "the real one's sound is 2 frames early; scores that end in @lag take that out"
     ]
     painted = save(tmp_path / "painted", trained=("render",))  # by what was recorded, late as it is
     found = evaluate_run(painted, ["lm3d_l2@lag"], progress=False)
-    assert found["summary"]["lm3d_l2@lag"]["value"] == 0.0
+    assert found.summary["lm3d_l2@lag"].value == 0.0
 
 
 def test_a_run_with_a_target_is_scored_on_the_target(run, tmp_path):
     write(FACE.build({"name": "toy"}), tmp_path / "person/dora_000")
     data = {"target": "person", "clips": ["anna_000"], "val_speakers": ["anna"]}
-    assert list(evaluate_run(save(tmp_path / "shown", data=data), ["psnr"], progress=False)["clips"]) == ["dora_000"]
+    assert list(evaluate_run(save(tmp_path / "shown", data=data), ["psnr"], progress=False).clips) == ["dora_000"]
 
 
 def test_the_person_says_what_others_say_and_only_what_needs_no_truth_is_scored(run, tmp_path):
     for name in ("emil_000", "fay_000"):
         write(FACE.build({"name": "toy"}), tmp_path / "others" / name)
     scores = evaluate_speech(run, tmp_path / "others", progress=False)
-    assert {name: clip["frames"] for name, clip in scores["clips"].items()} == {"emil_000": HELD, "fay_000": HELD}
-    assert {*scores["summary"]} == {*WITHOUT_TRUTH} and "psnr" not in WITHOUT_TRUTH
+    assert {name: clip.frames for name, clip in scores.clips.items()} == {"emil_000": HELD, "fay_000": HELD}
+    assert [*scores.summary] == [
+        *("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
+    ]
     own, foreign = (
         read_video(run / folder).float() for folder in ("foreign/real/fay_000.mp4", "foreign/fake/fay_000.mp4")
     )
     assert own.mean((1, 2, 3)).tolist() == pytest.approx([10 * k for k in range(FRAMES - HELD, FRAMES)], abs=1.5)
     assert own.shape == foreign.shape and not torch.equal(own, foreign)
     assert all(probe(run / f"foreign/{side}/fay_000.mp4").sound for side in ("real", "fake"))
-    assert "sound" not in scores["details"]["avproxy_corr@0"]["reason"]
+    assert "sound" not in scores.details["avproxy_corr@0"].reason
     silent = save(tmp_path / "silent", trained=("render",))
     with pytest.raises(VisemixError, match=r"the motion stage of .* was never trained, so it cannot say what it hears"):
         evaluate_speech(silent, tmp_path / "others", progress=False)
@@ -210,7 +211,7 @@ def test_clips_that_have_moved_are_found_where_the_caller_says(run, tmp_path):
 
 def test_motion_alone_is_scored_by_the_mesh_which_draws_untrained(run, tmp_path):
     scores = evaluate_run(save(tmp_path / "spoken", trained=("motion",)), ["psnr"], progress=False)
-    assert scores["summary"]["psnr"]["status"] == "ok"
+    assert scores.summary["psnr"].status == "ok"
 
 
 def test_what_cannot_be_scored_is_said_in_a_sentence(run, tmp_path):

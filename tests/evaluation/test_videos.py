@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -10,11 +11,13 @@ from rich.console import Console
 from tiny_videos import write
 
 import visemix.evaluation.pair
-from visemix.evaluation.videos import evaluate, options_of, table, unmet
+from visemix.evaluation.result import Details, read_result
+from visemix.evaluation.videos import evaluate, options_of
 from visemix.face import FACE
 from visemix.nn.lpips import Features
 from visemix.ops.store import sha256
 from visemix.prepare.track import Track, Tracker
+from visemix.report.console import table
 from visemix.types import VisemixError
 
 PICTURES = ["psnr", "psnr_pooled", "ssim", "ssim_rgb"]
@@ -51,33 +54,32 @@ def test_the_report_keeps_its_contract(tmp_path, pictures, tracked):
     write(tmp_path / "fake/b.mp4", [255 - frame for frame in pictures[:8]])
     out = tmp_path / "deep/report.json"
     report = evaluate(tmp_path / "real", tmp_path / "fake", out=out, progress=False, weights=tmp_path)
-    assert json.loads(out.read_text()) == report
-    assert NAMES <= set(report["summary"]) == set(report["truth"]) == set(report["details"])
+    found = json.loads(out.read_text())
+    assert found == report.to_json() and read_result(out).to_json() == found
+    assert NAMES <= set(report.summary) == set(report.truth) == set(report.details)
     names = {"lmd", "lmd_norm", *PICTURES}
     for name in names | {f"{name}_face" for name in names}:
-        row = report["summary"][name]
-        assert set(row) == {"value", "status", "unit", "variant", "region"}
-        assert row["status"] == "ok" and isinstance(row["value"], float)
-        of_clips = [report["clips"][clip]["metrics"][name] for clip in ("a", "b")]
-        assert row["value"] == pytest.approx((of_clips[0]["value"] + of_clips[1]["value"]) / 2)
-        assert [len(clip["frames"]) for clip in of_clips] == [20, 8]
-    assert report["clips"]["b"]["notes"] == ["real has 10 frames and fake 8; the first 8 are compared"]
-    assert report["clips"]["a"]["real"] == str(real)
-    assert report["summary"]["psnr_face"]["region"] == "face"
-    low, high = report["details"]["ssim"]["interval"]
-    assert low == min(of_clips := [report["clips"][clip]["metrics"]["ssim"]["value"] for clip in ("a", "b")])
-    assert high == max(of_clips) and report["details"]["fid"]["interval"] is None
-    assert report["details"]["psnr"]["truth_reason"].endswith("pictures are equal to the bit")
-    assert report["details"]["psnr"]["caution"] is None
-    truth = {name: (row["value"], row["status"]) for name, row in report["truth"].items()}
+        row = report.summary[name]
+        assert set(found["summary"][name]) == {"value", "status", "unit", "variant", "region"}
+        assert row.status == "ok" and isinstance(row.value, float)
+        of_clips = [report.clips[clip].metrics[name] for clip in ("a", "b")]
+        assert row.value == pytest.approx((of_clips[0].value + of_clips[1].value) / 2)
+        assert [len(clip.frames) for clip in of_clips] == [20, 8]
+    assert report.clips["b"].notes == ["real has 10 frames and fake 8; the first 8 are compared"]
+    assert report.clips["a"].real == real and found["clips"]["a"]["real"] == str(real)
+    assert report.summary["psnr_face"].region == "face"
+    low, high = report.details["ssim"].interval
+    assert low == min(of_clips := [report.clips[clip].metrics["ssim"].value for clip in ("a", "b")])
+    assert high == max(of_clips) and report.details["fid"].interval is None
+    assert report.details["psnr"].truth_reason.endswith("pictures are equal to the bit")
+    assert report.details["psnr"].caution is None
+    truth = {name: (row.value, row.status) for name, row in report.truth.items()}
     assert truth["psnr"] == (None, "inf") and truth["ssim_face"] == (1.0, "ok") and truth["lmd"] == (0.0, "ok")
-    assert report["clips"]["b"]["truth"]["ssim"]["frames"] == [1.0] * 8
-    reasons = {
-        name: report["details"][name]["reason"] for name, row in report["summary"].items() if row["value"] is None
-    }
+    assert report.clips["b"].truth["ssim"].frames == (1.0,) * 8
+    reasons = {name: report.details[name].reason for name, row in report.summary.items() if row.value is None}
     assert "has no whole block" in reasons["cpbd"] and "no sound track" in reasons["avproxy_offset"]
     assert "visemix prepare" in reasons["lm3d_mse"] and f"{tmp_path / 'syncnet_v2.model'} not found" in reasons["lse_c"]
-    assert unmet(report, ["psnr", "lse_c", "cbpd"]) == [
+    assert report.unmet(["psnr", "lse_c", "cbpd"]) == [
         "cbpd was not asked for",
         f"lse_c is unavailable: {reasons['lse_c']}",
     ]
@@ -92,18 +94,20 @@ def test_scores_are_those_of_the_decoded_pictures(tmp_path, pictures):
             decoded.append(np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)]).astype(float))
     errors = ((decoded[0] - decoded[1]) ** 2).mean((1, 2, 3))
     report = evaluate(real, fake, ["psnr", "psnr_pooled"], progress=False)
-    assert report["summary"]["psnr"]["value"] == pytest.approx((10 * np.log10(255**2 / errors)).mean(), abs=1e-9)
-    assert report["summary"]["psnr_pooled"]["value"] == pytest.approx(10 * np.log10(255**2 / errors.mean()), abs=1e-9)
+    assert report.summary["psnr"].value == pytest.approx((10 * np.log10(255**2 / errors)).mean(), abs=1e-9)
+    assert report.summary["psnr_pooled"].value == pytest.approx(10 * np.log10(255**2 / errors.mean()), abs=1e-9)
 
 
 def test_a_video_beside_itself(tmp_path, pictures, tracked):
     real = write(tmp_path / "real.mp4", pictures)
     report = evaluate(real, real, out=tmp_path / "r.json", progress=False)
-    assert report["summary"]["psnr"]["value"] is None
-    assert report["summary"]["psnr"]["status"] == "inf"
-    assert report["clips"]["real"]["metrics"]["psnr"]["frames"] == ["inf"] * 20
-    assert report["summary"]["ssim"]["value"] == 1.0
-    assert report["summary"]["lmd"]["value"] == 0.0
+    assert report.summary["psnr"].value is None
+    assert report.summary["psnr"].status == "inf"
+    assert report.clips["real"].metrics["psnr"].frames == (float("inf"),) * 20
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["clips"]["real"]["metrics"]["psnr"]["frames"] == ["inf"] * 20
+    assert report.summary["ssim"].value == 1.0
+    assert report.summary["lmd"].value == 0.0
 
 
 def test_a_prepared_recordings_lag_is_taken_out_of_what_compares_mouths(tmp_path, pictures, tracked):
@@ -112,18 +116,18 @@ def test_a_prepared_recordings_lag_is_taken_out_of_what_compares_mouths(tmp_path
         file.write("lip_sync: {follows: true, lag: -3, z: 5.0, correlation: 0.5}\n")
     fake = write(tmp_path / "fake.mp4", [np.full((64, 64, 3), 60 + 5 * t, np.uint8) for t in range(20)])
     report = evaluate(clip.path, fake, ["lmd", "lmd@lag", "psnr"], progress=False)
-    rows = report["summary"]
-    assert rows["lmd@lag"]["status"] == "ok" and rows["lmd@lag"]["value"] != rows["lmd"]["value"]
-    assert report["details"]["lmd@lag"]["frames"] == 17 and report["truth"]["lmd@lag"]["value"] == 0.0
-    (note,) = next(iter(report["clips"].values()))["notes"]
+    rows = report.summary
+    assert rows["lmd@lag"].status == "ok" and rows["lmd@lag"].value != rows["lmd"].value
+    assert report.details["lmd@lag"].frames == 17 and report.truth["lmd@lag"].value == 0.0
+    (note,) = next(iter(report.clips.values())).notes
     assert note == "the real one's sound is 3 frames late; scores that end in @lag take that out"
     console = Console(file=io.StringIO(), width=160)
     console.print(table(report))
     assert "lmd@lag" in console.file.getvalue() and "3 frames late" in console.file.getvalue()
     report = evaluate(clip.path, clip.path, ["lmd@lag"], progress=False)
-    assert report["summary"]["lmd@lag"]["value"] == 0.0  # the recording itself
+    assert report.summary["lmd@lag"].value == 0.0  # the recording itself
     report = evaluate(fake, fake, ["lmd@lag"], progress=False)
-    assert "visemix prepare" in report["details"]["lmd@lag"]["reason"]
+    assert "visemix prepare" in report.details["lmd@lag"].reason
 
 
 def test_names_of_metrics_are_whole_on_a_narrow_console(tmp_path, pictures, tracked):
@@ -139,19 +143,20 @@ def test_too_many_frames_without_a_face_make_a_landmark_score_invalid(tmp_path, 
     tracked.update({3, 4})
     real = write(tmp_path / "real.mp4", pictures)
     report = evaluate(real, real, ["ssim", "lmd"], progress=False)
-    assert report["summary"]["lmd"]["value"] is None
-    assert report["summary"]["lmd"]["status"] == "invalid"
-    assert "no face was found in 2 of 20 frames" in report["details"]["lmd"]["reason"]
-    assert report["clips"]["real"]["metrics"]["lmd"]["frames"][2:5] == [0.0, None, None]
-    assert report["clips"]["real"]["notes"] == [f"{side}: no face in 2 of 20 frames" for side in ("real", "fake")]
-    assert report["summary"]["ssim"]["status"] == "ok"
+    assert report.summary["lmd"].value is None
+    assert report.summary["lmd"].status == "invalid"
+    assert "no face was found in 2 of 20 frames" in report.details["lmd"].reason
+    assert str(report.clips["real"].metrics["lmd"].frames[2:5]) == "(0.0, nan, nan)"
+    assert report.to_json()["clips"]["real"]["metrics"]["lmd"]["frames"][2:5] == [0.0, None, None]
+    assert report.clips["real"].notes == [f"{side}: no face in 2 of 20 frames" for side in ("real", "fake")]
+    assert report.summary["ssim"].status == "ok"
 
 
 def test_without_a_tracker_landmark_metrics_say_so_and_the_others_are_scored(tmp_path, pictures, monkeypatch):
     monkeypatch.setattr(visemix.evaluation.pair, "make_tracker", lambda: (None, "mediapipe is not installed"))
     real = write(tmp_path / "real.mp4", pictures[:2])
     report = evaluate(real, real, ["ssim", "lmd", "ssim_face"], progress=False)
-    status = {name: row["status"] for name, row in report["summary"].items()}
+    status = {name: row.status for name, row in report.summary.items()}
     assert status == {"ssim": "ok", "lmd": "unavailable", "ssim_face": "unavailable"}
     console = Console(file=io.StringIO(), width=160)
     console.print(table(report))
@@ -178,9 +183,9 @@ def test_mediapipe_finds_the_same_mouth_in_a_slightly_worse_copy_of_a_real_clip(
     write(tmp_path / "fake/darker.mp4", [frame - frame // 16 for frame in frames])
     write(tmp_path / "fake/late.mp4", frames[5:] + frames[:5])
     report = evaluate(tmp_path / "real", tmp_path / "fake", ["lmd", "lmd_norm"], progress=False)
-    lmd = {name: clip["metrics"]["lmd"]["value"] for name, clip in report["clips"].items()}
+    lmd = {name: clip.metrics["lmd"].value for name, clip in report.clips.items()}
     assert 0 < lmd["darker"] < 1.0 < 3.0 < lmd["late"] < 10
-    eyes = lmd["late"] / report["clips"]["late"]["metrics"]["lmd_norm"]["value"]
+    eyes = lmd["late"] / report.clips["late"].metrics["lmd_norm"].value
     assert 140 < eyes < 165  # px, between the outer corners
 
 
@@ -193,7 +198,7 @@ def test_the_numbers_do_not_depend_on_how_many_pairs_are_measured_at_a_time(tmp_
         for jobs in (1, 2)
     ]
     assert reports[0] == reports[1]
-    assert reports[0]["details"]["psnr_pooled"]["frames"] == 9
+    assert reports[0].details["psnr_pooled"].frames == 9
 
 
 def test_weights_that_are_brought_give_a_number_beside_their_sha256(tmp_path, pictures):
@@ -207,18 +212,18 @@ def test_weights_that_are_brought_give_a_number_beside_their_sha256(tmp_path, pi
         evaluate(real, fake, ["lpips"], progress=False, weights=tmp_path, options=options_of(options))
         for options in ([], [f"lpips.sha256={digest}"])
     )
-    assert refused["summary"]["lpips"]["status"] == "invalid" and digest in refused["details"]["lpips"]["reason"]
-    assert accepted["summary"]["lpips"]["value"] > 0 and accepted["truth"]["lpips"]["value"] == 0
-    assert accepted["details"]["lpips"]["weights"]["sha256"] == digest
+    assert refused.summary["lpips"].status == "invalid" and digest in refused.details["lpips"].reason
+    assert accepted.summary["lpips"].value > 0 and accepted.truth["lpips"].value == 0
+    assert accepted.details["lpips"].weights["sha256"] == digest
 
 
 def test_prepared_clips_are_compared_in_3d(tmp_path, face):
     make(tmp_path / "real/a", face)
     make(tmp_path / "fake/a", face)
     report = evaluate(tmp_path / "real", tmp_path / "fake", ["lm3d_mse", "lm3d_l2", "lve"], progress=False)
-    assert {name: row["value"] for name, row in report["summary"].items()} == {"lm3d_mse": 0, "lm3d_l2": 0, "lve": 0}
-    assert report["summary"]["lve"]["unit"] == "mm²"
-    assert report["details"]["lm3d_mse"]["frames"] == 20
+    assert {name: row.value for name, row in report.summary.items()} == {"lm3d_mse": 0, "lm3d_l2": 0, "lve": 0}
+    assert report.summary["lve"].unit == "mm²"
+    assert report.details["lm3d_mse"].frames == 20
 
 
 def test_an_option_of_a_metric_that_is_not_measured_is_refused(tmp_path):
@@ -230,9 +235,9 @@ def test_an_option_of_a_metric_that_is_not_measured_is_refused(tmp_path):
 
 def test_the_console_says_what_to_know_of_a_number_and_why_the_recording_has_none(tmp_path, pictures):
     report = evaluate(write(tmp_path / "r.mp4", pictures[:2]), tmp_path / "r.mp4", ["ssim", "lse_d"], progress=False)
-    report["summary"]["lse_d"] |= {"value": -1e-9, "status": "ok"}
-    report["details"]["lse_d"] |= {"reason": "", "caution": "of 2 frames", "truth_reason": "r: the mouth is lost"}
-    report["truth"]["lse_d"] |= {"status": "invalid"}
+    report.summary["lse_d"] = replace(report.summary["lse_d"], value=-1e-9, status="ok")
+    report.details["lse_d"] = Details(caution="of 2 frames", truth_reason="r: the mouth is lost", ideal=0.0)
+    report.truth["lse_d"] = replace(report.truth["lse_d"], status="invalid")
     console = Console(file=io.StringIO(), width=160)
     console.print(table(report))
     text = console.file.getvalue()
@@ -247,5 +252,5 @@ def test_the_console_prints_intervals_over_several_clips(tmp_path, pictures):
     report = evaluate(tmp_path / "real", tmp_path / "fake", ["psnr"], progress=False)
     console = Console(file=io.StringIO(), width=160)
     console.print(table(report))
-    values = sorted(clip["metrics"]["psnr"]["value"] for clip in report["clips"].values())
+    values = sorted(clip.metrics["psnr"].value for clip in report.clips.values())
     assert "{:.4g} – {:.4g}".format(*values) in console.file.getvalue()

@@ -1,43 +1,38 @@
-import json
+from dataclasses import replace
 
 import pytest
 
+from visemix.evaluation.result import ClipScores, Details, Mean, Result
+from visemix.metrics.suite import Score
 from visemix.report.formats import markdown
-from visemix.report.results import check_together, comparison, frames_of, read_result, variants, write_comparison
+from visemix.report.results import check_together, comparison, variants, write_comparison
 from visemix.report.tables import lay
 from visemix.types import VisemixError
 
 
-def score(value, status="ok", reason="", frames=()):
-    return {"value": value, "status": status, "reason": reason, "frames": list(frames)}
-
-
 def row(value, status="ok", unit="dB"):
-    return {"value": value, "status": status, "unit": unit, "variant": "RGB", "region": "full"}
+    return Mean(value, status, unit, "RGB", "full")
 
 
 def result(folder, values, *, real=b"real"):
     """An evaluation of clips a, b, … by PSNR, whose FID has no weights."""
-    clips, blind = {}, score(None, "unavailable", "no weights")
+    clips, blind = {}, Score(None, "unavailable", "no weights")
     for name, value in zip("abcdef", values, strict=False):
-        (folder / f"{name}.mp4").write_bytes(real + name.encode())
-        clips[name] = {
-            "real": str(folder / f"{name}.mp4"), "fake": str(folder / f"{name}.mp4"), "frames": 3, "fps": 25.0,
-            "size": [64, 64], "notes": [],
-            "metrics": {"psnr": score(value, frames=[1.0, None, "inf"]), "fid": blind},
-            "truth": {"psnr": score(None, "inf", "equal"), "fid": blind},
-        }  # fmt: skip
+        video = folder / f"{name}.mp4"
+        video.write_bytes(real + name.encode())
+        made = {"psnr": Score(value, frames=(1.0, float("nan"), float("inf"))), "fid": blind}
+        same = {"psnr": Score(None, "inf", "equal"), "fid": blind}
+        clips[name] = ClipScores(video, video, 3, 25.0, (64, 64), [], made, same)
     fid = row(None, "unavailable", "1")
-    return {
-        "summary": {"psnr": row(sum(values) / len(values)), "fid": fid},
-        "truth": {"psnr": row(None, "inf"), "fid": fid},
-        "details": {
-            "psnr": {"reason": "", "higher_is_better": True, "ideal": None, "per": "frame"},
-            "fid": {"reason": "a (and 1 more): no weights", "higher_is_better": False, "ideal": None, "per": "set"},
+    return Result(
+        {"psnr": row(sum(values) / len(values)), "fid": fid},
+        {"psnr": row(None, "inf"), "fid": fid},
+        {
+            "psnr": Details(higher_is_better=True),
+            "fid": Details("a (and 1 more): no weights", higher_is_better=False, per="set"),
         },
-        "clips": clips,
-        "notes": [],
-    }
+        clips,
+    )
 
 
 def test_the_recording_ours_and_the_papers_rows_stand_in_this_order(tmp_path):
@@ -56,8 +51,8 @@ def test_the_recording_ours_and_the_papers_rows_stand_in_this_order(tmp_path):
 
 def test_a_clip_alone_is_named_in_the_reason_and_brackets_need_two(tmp_path):
     one = result(tmp_path, [30.0, 31.0])
-    one["summary"]["psnr"] = row(None, "invalid")
-    one["clips"]["b"]["metrics"]["psnr"] = score(None, "invalid", "no face was found in 3 of 3 frames")
+    one.summary["psnr"] = row(None, "invalid")
+    one.clips["b"].metrics["psnr"] = Score(None, "invalid", "no face was found in 3 of 3 frames")
     table = comparison({"ours": one})
     assert "invalid: b: no face was found in 3 of 3 frames" in lay(table).footnotes
     assert "| ours | 30.000 |" in markdown(comparison({"ours": result(tmp_path, [30.0])}))
@@ -77,18 +72,15 @@ def test_only_some_metrics_in_the_order_asked_for(tmp_path):
 
 def test_readers_get_headlines_and_programs_everything(tmp_path):
     ours = result(tmp_path, [30.0])
-    for part in ("summary", "truth"):
-        ours[part]["psnr_pooled"] = ours[part]["psnr"]
+    for part in (ours.summary, ours.truth, ours.details):
+        part["psnr_pooled"] = part["psnr"]
     write_comparison([tmp_path / "t.md", tmp_path / "t.csv"], {"ours": ours})
     assert "psnr_pooled" not in (tmp_path / "t.md").read_text()
     assert "ours,psnr_pooled" in (tmp_path / "t.csv").read_text()
 
 
-def test_frames_without_a_number_are_gaps(tmp_path):
-    ours = result(tmp_path, [30.0])
-    assert str(frames_of(ours, "a", "psnr")) == "[1.0, nan, inf]"
-    assert frames_of(ours, "a", "lmd") == frames_of(ours, "z", "psnr") == []
-    assert variants({"ours": ours})[0] == ["psnr", "dB", "full", "RGB"]
+def test_every_metric_is_listed_with_the_convention_it_follows(tmp_path):
+    assert variants({"ours": result(tmp_path, [30.0])})[0] == ["psnr", "dB", "full", "RGB"]
 
 
 def test_methods_must_have_been_scored_against_the_same_recordings(tmp_path):
@@ -101,25 +93,10 @@ def test_methods_must_have_been_scored_against_the_same_recordings(tmp_path):
         check_together({"ours": ours, "theirs": theirs})
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [("{", "is no JSON"), ("[]", "is no evaluation"), ('{"summary": {}}', "is no evaluation"), (None, "cannot read")],
-)
-def test_a_file_that_is_no_evaluation_is_refused(tmp_path, content, said):
-    path = tmp_path / "scores.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(VisemixError, match=said):
-        read_result(path)
-    ours = result(tmp_path, [30.0])
-    path.write_text(json.dumps(ours))
-    assert read_result(path) == ours
-
-
 def test_a_number_of_all_frames_together_brings_its_caution(tmp_path):
     ours = result(tmp_path, [30.0, 31.0])
-    ours["summary"]["fid"] = row(12.5, unit="1")
-    ours["details"]["fid"] |= {"reason": "", "caution": "of 6 frames; few"}
+    ours.summary["fid"] = row(12.5, unit="1")
+    ours.details["fid"] = replace(ours.details["fid"], reason="", caution="of 6 frames; few")
     table = comparison({"ours": ours}, quoted=())
     assert "| ours | 30.500 [30.000, 31.000] | 12.50" in markdown(table)
     assert "fid of 6 frames; few" in lay(table).footnotes

@@ -55,8 +55,8 @@ def openings(run: Path, clip: ClipFolder, held: int) -> Openings:
 
 def scores(recorded: Path, fake: Path, landmarks: Float[Tensor, "T 68 2"]) -> Score:
     """PSNR and SSIM over the frame, and over one box that holds the recorded mouth in every frame."""
-    found = evaluate(recorded, fake, METRICS, progress=False)["summary"]
-    full = {name: found[name]["value"] for name in METRICS}
+    found = evaluate(recorded, fake, METRICS, progress=False).summary
+    full = {name: found[name].value for name in METRICS}
     suite = Suite(METRICS)
     for real, made in zip(mouths(recorded, landmarks), mouths(fake, landmarks), strict=True):
         suite.update(View(made.unsqueeze(0)), View(real.unsqueeze(0)))

@@ -16,8 +16,10 @@ from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.module import Span
 from visemix.data.windows import gallery_before
 from visemix.evaluation.pair import FIT
-from visemix.evaluation.videos import evaluate, write_scores
+from visemix.evaluation.result import Result, write_result
+from visemix.evaluation.videos import evaluate, refuse_existing
 from visemix.generation import Loop, bar, pick_device
+from visemix.metrics import METRICS
 from visemix.ops.device import keep_memory
 from visemix.ops.store import write_tensors, younger
 from visemix.pipeline import WEIGHTS, TalkingFace
@@ -33,10 +35,8 @@ PAINTED = {
     "head": "painted: the head; body and place are the footage's",
     "face": "painted: the face; hair, body and place are the footage's, with gaussians and TAFT unmoved eyes as well",
 }
-
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
 FOREIGN = "foreign"  # the same, of the person saying what others say
-WITHOUT_TRUTH = ("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
 
 
 def is_run(path: Path) -> bool:
@@ -53,8 +53,9 @@ def evaluate_run(
     batch: int = 4,
     device: str = "auto",
     progress: bool = True,
+    plugins: Sequence[str | Path] = (),
     **options: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Write what a run makes of the clips' held-out ends beside what was recorded, and score the files.
 
     Speech drives the run where it has a trained motion model; a run with only a renderer, or a clip without speech
@@ -62,17 +63,15 @@ def evaluate_run(
     those of the recorded pictures. Both sides are the clip's square pictures, encoded alike, with the motion's 68
     landmarks beside each (so that errors in 3D are the motion model's own, without a second fit, and with its own
     eyes). The eyes in the pictures are as the run's `eyes` says: by default the footage's, which in a held-out stretch
-    are the true ones. Videos younger than the weights are kept.
+    are the true ones. Videos younger than the weights are kept. The result is also in `RUN/held_out/scores.json`.
 
     Args:
         out: a second place for the scores.
         clips: where the run's clips are now, if not where they were in training.
         overwrite: make the videos anew, and replace `out`.
         batch: frames painted at a time.
+        plugins: Python files that register further metrics, beside those of the run.
         options: handed on to `evaluate`.
-
-    Returns:
-        What `evaluate` answers; it is also in `RUN/held_out/scores.json`.
 
     Raises:
         VisemixError: no run there, nothing held out, no trained renderer, or clips that are gone.
@@ -82,16 +81,15 @@ def evaluate_run(
         raise VisemixError(
             f"{run} is no run folder (it has no config.yaml); give a run, or what is real and what is not"
         )
-    if out is not None and Path(out).exists() and not overwrite:
-        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
-    cfg, model = _opened(run, device)
-    _write(run, cfg, model, clips=clips, overwrite=overwrite, batch=batch, progress=progress)
+    refuse_existing(out, overwrite)
+    cfg, model = _opened(run, device, plugins)
+    _write(run, cfg, model, clips, overwrite, batch, progress)
     folder = run / FOLDER
-    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
-    scores = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
+    options |= {"overwrite": True, "progress": progress, "said": [painted(model)], "plugins": [*cfg.plugins, *plugins]}
+    result = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
     if out is not None:
-        write_scores(Path(out), scores)
-    return scores
+        write_result(Path(out), result)
+    return result
 
 
 def write_held_out(
@@ -104,14 +102,13 @@ def write_held_out(
     progress: bool = True,
 ) -> list[Path]:
     """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
-    return _write(run, *_opened(run, device), clips=clips, overwrite=overwrite, batch=batch, progress=progress)
+    return _write(run, *_opened(run, device), clips, overwrite, batch, progress)
 
 
 def _write(
     run: Path,
     cfg: DictConfig,
     model: TalkingFace,
-    *,
     clips: str | Path | None,
     overwrite: bool,
     batch: int,
@@ -124,32 +121,48 @@ def _write(
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
         files = [real, fake, real.with_suffix(FIT)]
-        if not overwrite and all(younger(path, run / WEIGHTS) for path in files):
-            continue
-        sound = _heard(span, len(span))
-        _record(real, span, len(span), sound)
-        loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
-        loop.device = next(model.face.buffers()).device
-        true = recorded(span).to(loop.device)
-        heard = model.listening or (spoken and span.clip.audio == "speech")
-        if spoken and not heard:
-            log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
-        motion = _spoken(model, _speech(model, span), loop) if heard else true
-        person = loop.subject(torch.tensor([0]), footage=False)
-        lag = span.clip.lag if span.clip.lag_known else None
-        # the motion model's eyes are scored, not the footage's
-        for path, of_it, late in ((real, true, lag), (fake, motion, 0 if heard else lag)):
-            if of_it.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
-                continue
-            offsets = model.face.convert(of_it, Space.LANDMARKS, person).values[0]
-            notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": late}
-            write_tensors(path.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
-        with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
-            task = shown.add_task(span.clip.name, total=len(span))
-            for video in drawn(model, looking(model, motion, loop) if heard else motion, loop, batch):
-                writer.write(video.frames[0])
-                shown.advance(task, video.frames.shape[1])
+        if overwrite or not all(younger(path, run / WEIGHTS) for path in files):
+            _write_span(model, span, spoken, real, fake, batch, progress)
     return made
+
+
+def _write_span(
+    model: TalkingFace, span: Span, spoken: bool, real: Path, fake: Path, batch: int, progress: bool
+) -> None:
+    """One stretch as recorded and as the run makes it, with the landmarks of both motions beside."""
+    sound = _heard(span, len(span))
+    _record(real, span, len(span), sound)
+    loop = _loop(model, span, len(span))
+    true = recorded(span).to(loop.device)
+    heard = model.listening or (spoken and span.clip.audio == "speech")
+    if spoken and not heard:
+        log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
+    motion = _spoken(model, _speech(model, span), loop) if heard else true
+    lag = span.clip.lag if span.clip.lag_known else None
+    _write_points(model, span, loop, real, true, lag)
+    _write_points(model, span, loop, fake, motion, 0 if heard else lag)  # the motion model's eyes, not the footage's
+    with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+        task = shown.add_task(span.clip.name, total=len(span))
+        for video in drawn(model, looking(model, motion, loop) if heard else motion, loop, batch):
+            writer.write(video.frames[0])
+            shown.advance(task, video.frames.shape[1])
+
+
+def _write_points(model: TalkingFace, span: Span, loop: Loop, video: Path, motion: Motion, lag: int | None) -> None:
+    """A motion's 68 points beside its video, with what is known of its sound's clock."""
+    if motion.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
+        return
+    person = loop.subject(torch.tensor([0]), footage=False)
+    offsets = model.face.convert(motion, Space.LANDMARKS, person).values[0]
+    notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": lag}
+    write_tensors(video.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
+
+
+def _loop(model: TalkingFace, span: Span, frames: int) -> Loop:
+    """The footage of a stretch, on the model's device."""
+    loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
+    loop.device = next(model.face.buffers()).device
+    return loop
 
 
 def evaluate_speech(
@@ -160,23 +173,24 @@ def evaluate_speech(
     batch: int = 4,
     device: str = "auto",
     progress: bool = True,
+    plugins: Sequence[str | Path] = (),
     **options: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Let the run's person say what clips of others say (GeneFace's out-of-domain audio), and score the files.
 
-    There is no truth for that, so only what needs none is measured: sync, steadiness, and the distance of the pictures
-    from the person's held-out ones, which lie beside them with what is said in those. Each speaks no longer than the
-    person's own held-out end.
+    There is no truth for that, so only what needs none is measured (`VideoMetric.without_truth`): sync, steadiness,
+    and the distance of the pictures from the person's held-out ones, which lie beside them with what is said in those.
+    Each speaks no longer than the person's own held-out end.
 
     Args:
         speech: a folder of clips, as `visemix corpus --split ood` makes.
-        clips, batch, device, options: as for `evaluate_run`.
+        clips, batch, device, plugins, options: as for `evaluate_run`.
 
     Raises:
         VisemixError: as `evaluate_run`; or a run that was not taught to speak.
     """
     run = Path(run)
-    cfg, model = _opened(run, device)
+    cfg, model = _opened(run, device, plugins)
     if "motion" not in learnt(model.notes) and not model.listening:
         raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
     span = held_out(cfg, model, True, clips)[0]
@@ -187,15 +201,14 @@ def evaluate_speech(
         if all(younger(file, run / WEIGHTS) for file in (real, fake)):
             continue
         _record(real, span, frames, _heard(span, frames))
-        loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
-        loop.device = next(model.face.buffers()).device
+        loop = _loop(model, span, frames)
         heard = said.speech(0, frames)
         with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:
             for video in drawn(model, looking(model, _spoken(model, heard, loop), loop), loop, batch):
                 writer.write(video.frames[0])
     folder = run / FOREIGN
-    options = options | {"overwrite": True, "progress": progress, "said": [painted(model)]}
-    return evaluate(folder / "real", folder / "fake", WITHOUT_TRUTH, folder / SCORES, **options)
+    options |= {"overwrite": True, "progress": progress, "said": [painted(model)], "plugins": [*cfg.plugins, *plugins]}
+    return evaluate(folder / "real", folder / "fake", METRICS.without_truth(), folder / SCORES, **options)
 
 
 def painted(model: TalkingFace) -> str:
@@ -264,10 +277,10 @@ def _record(path: Path, span: Span, frames: int, sound: Float[Tensor, " S"] | No
             writer.write(span.clip.footage([k]))
 
 
-def _opened(run: Path, device: str) -> tuple[DictConfig, TalkingFace]:
+def _opened(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tuple[DictConfig, TalkingFace]:
     """A run's config and its model, which must be able to draw."""
     cfg = read_config(run)
-    for plugin in cfg.plugins:
+    for plugin in [*cfg.plugins, *plugins]:
         load_file(plugin)
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
     learns = next(iter(model.render.parameters()), None) is not None

@@ -1,13 +1,14 @@
 from visemix.metrics.articulation import mouth_opening
 from visemix.metrics.atlag import by_sound
 from visemix.metrics.avproxy import Lag
-from visemix.metrics.base import METRICS, NoScore, Take, VideoMetric, View, as_bytes
+from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric, VideoMetric, View, as_bytes
 from visemix.metrics.geometry import lip_vertex_error, mean_squared_error, point_distance
 from visemix.metrics.image import psnr, squared_error
 from visemix.metrics.landmarks import landmark_distance
 from visemix.metrics.learned import Fid
 from visemix.metrics.region import landmark_box, mouth_box
 from visemix.metrics.sharpness import cpbd
+from visemix.metrics.shown import Shown
 from visemix.metrics.silence import settle, silences, stray
 from visemix.metrics.suite import Suite
 from visemix.metrics.sync import Sync
@@ -17,9 +18,11 @@ __all__ = [
     "Fid",
     "Lag",
     "NoScore",
+    "Shown",
     "Suite",
     "Sync",
     "Take",
+    "TakeMetric",
     "VideoMetric",
     "View",
     "as_bytes",

@@ -14,6 +14,7 @@ from visemix.face.layout import lips_apart
 from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, TakeMetric
 from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH
+from visemix.metrics.shown import Shown
 
 STILL = 1e-9  # px, below which nothing moves
 DRIFT = 25.0  # frames; slower changes (of mood, of the tracker) are taken out
@@ -125,6 +126,8 @@ class Jitter(Ratio):
     """Acceleration of the fake's mouth over the real one's: above 1 it trembles, below 1 it is smoothed away."""
 
     variant = "mean |x(t+1) − 2 x(t) + x(t−1)| of landmarks 48 to 67 less their centroid"
+    without_truth = True
+    shown = Shown(40, headline=True)
 
     def amount(self, take: Take) -> Float[Tensor, ""]:
         return jitter(mouths(take)[:, MOUTH])
@@ -135,6 +138,7 @@ class OpeningSpread(Ratio):
     """Spread of the fake's mouth opening over the real one's: below 1 it mumbles, which LMD rewards."""
 
     variant = "standard deviation over the clip of the inner lips' distance over the outer eye distance"
+    shown = Shown(41, headline=True)
 
     def amount(self, take: Take) -> Float[Tensor, ""]:
         return spread(mouth_opening(mouths(take)))
@@ -149,6 +153,7 @@ class OpeningCorrelation(TakeMetric):
     region = "mouth"
     higher_is_better = True
     needs = frozenset({"landmarks"})
+    shown = Shown(13, headline=True)
 
     def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
         there, here = (mouth_opening(mouths(take)) for take in (fake, real))

@@ -18,15 +18,16 @@ from visemix.metrics.articulation import OpeningCorrelation
 from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric, VideoMetric, View
 from visemix.metrics.geometry import LandmarkL2, LandmarkMse, LipVertexError
 from visemix.metrics.landmarks import lmd, lmd_norm
+from visemix.metrics.shown import UNSHOWN, Shown
 from visemix.ops.avlag import overlap
 
 
 class AtLag(TakeMetric):
     """What another metric says of the frames that belong to the same sound."""
 
-    def __init__(self, metric: VideoMetric) -> None:
+    def __init__(self, metric: VideoMetric, shown: Shown = UNSHOWN) -> None:
         super().__init__(statistics=len(metric.total))
-        self.metric = metric
+        self.metric, self.shown = metric, shown
         self.unit, self.region, self.ideal = metric.unit, metric.region, metric.ideal
         self.needs = metric.needs | {"lag"}  # type: ignore[misc]  # of this one
         self.variant = f"{metric.variant}; at the recording's lag, head poses as they then are"
@@ -76,13 +77,13 @@ def lmd_at_lag() -> VideoMetric:
 @METRICS.register("lmd_norm@lag")
 def lmd_norm_at_lag() -> VideoMetric:
     """LMD over the distance between outer eye corners, of the frames that belong to the same sound."""
-    return AtLag(lmd_norm())
+    return AtLag(lmd_norm(), Shown(12, headline=True))
 
 
 @METRICS.register("opening_corr@lag")
 def opening_corr_at_lag() -> VideoMetric:
     """Correlation of the mouth's opening with the real one's, by the sound's clock."""
-    return AtLag(OpeningCorrelation())
+    return AtLag(OpeningCorrelation(), Shown(14, headline=True))
 
 
 @METRICS.register("lm3d_mse@lag")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from visemix.metrics.articulation import mouths
 from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric
+from visemix.metrics.shown import Shown
 from visemix.ops import avlag
 from visemix.ops.avlag import BANDS, REACH, Lag
 
@@ -59,6 +60,8 @@ class ProxyOffset(Best):
     unit = "frames"
     higher_is_better = None
     ideal = 0.0
+    without_truth = True
+    shown = Shown(34)
 
     def number(self, lag: Lag) -> float:
         if lag.doubt:
@@ -72,6 +75,15 @@ class ProxyCorrelation(Best):
 
     unit = "1"
     higher_is_better = True
+    without_truth = True
+    shown = Shown(
+        33,
+        foreign=True,
+        stands_in_for="lse_c",
+        over_lags="correlation of mouth and sound",
+        reading="The lag detector's correlation of the mouth with what the sound foretells of it. The place of the "
+        "peak is the offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
+    )
 
     def number(self, lag: Lag) -> float:
         return lag.at_zero
@@ -102,6 +114,8 @@ class ProxyPeak(Best):
 
     unit = "σ"
     higher_is_better = True
+    without_truth = True
+    shown = Shown(35)
 
     def number(self, lag: Lag) -> float:
         return lag.peak_z

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -13,8 +13,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
+from visemix.metrics.shown import UNSHOWN, Shown
 from visemix.registry import Registry
-from visemix.types import TensorStruct
+from visemix.types import TensorStruct, VisemixError
 
 T = TypeVar("T")
 MISSING_LIMIT = 0.05  # of a clip's frames; a mouth too broken to be found must not improve the score
@@ -81,12 +82,16 @@ class VideoMetric(Metric, ABC):
     or, where `per` is "clip", one row for a `Take`. `score` turns rows into the number, by default the `value` of
     their mean. The state is what that needs: the rows' sum. `compute` weighs all rows alike; means over clips are the
     suite's.
+
+    What is known of a metric, it says itself: `unit`, `variant`, and `higher_is_better` or `ideal` it must.
     """
 
     unit: str
     variant: str  # which of the many conventions this is
     region: str = "full"
     ideal: float | None = None  # what a perfect fake would score, where that is neither high nor low
+    without_truth: bool = False  # also measured where nobody recorded what a fake says: of foreign speech
+    shown: Shown = UNSHOWN
     needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures, lag: what a take must have
     compares: ClassVar[bool] = True  # False: the fake alone must have them, the real video may lack them
     per: ClassVar[Literal["frame", "clip", "set"]] = "frame"  # what it is a number of; of all frames together: a set
@@ -160,4 +165,41 @@ def whole_rows(rows: Float[Tensor, "T K"]) -> Float[Tensor, "N K"]:
     return rows[~rows.isnan().any(1)].double()
 
 
-METRICS: Registry[VideoMetric] = Registry("metric")
+class MetricRegistry(Registry[VideoMetric]):
+    """Metrics by name, and what follows from what they say of themselves."""
+
+    def build(self, config: Mapping[str, Any], *wiring: Any) -> VideoMetric:
+        """A metric. Raises `VisemixError` with what it does not say of itself."""
+        metric, name = super().build(config, *wiring), config["name"]
+        if not isinstance(metric, VideoMetric):
+            raise VisemixError(f"metric '{name}' is a {type(metric).__name__}, and no visemix.metrics.VideoMetric")
+        lacking = [f"`{word}`" for word in ("unit", "variant") if not hasattr(metric, word)]
+        if metric.higher_is_better is None and metric.ideal is None:
+            lacking.append("`higher_is_better` (or `ideal`, the number that is best)")
+        if lacking:
+            raise VisemixError(f"metric '{name}' does not say its {', '.join(lacking)}; give its class what is missing")
+        return metric
+
+    def known(self) -> dict[str, VideoMetric]:
+        """Every metric with its default options, in the order of tables."""
+        found = {name: self.build({"name": name}) for name in self.names()}
+        return dict(sorted(found.items(), key=lambda named: (named[1].shown.rank, named[0])))
+
+    def headlines(self) -> list[str]:
+        """What stands in a table that is to fit a page."""
+        return [name for name, metric in self.known().items() if metric.shown.headline]
+
+    def without_truth(self) -> list[str]:
+        """What can be measured of speech that nobody recorded the person saying."""
+        return [name for name, metric in self.known().items() if metric.without_truth]
+
+    def foreign(self) -> list[str]:
+        """Those of them that stand in tables beside the others."""
+        return [name for name, metric in self.known().items() if metric.without_truth and metric.shown.foreign]
+
+    def stand_ins(self) -> dict[str, str]:
+        """A metric → the one that is judged in its place where it has no number."""
+        return {metric.shown.stands_in_for: name for name, metric in self.known().items() if metric.shown.stands_in_for}
+
+
+METRICS = MetricRegistry("metric")

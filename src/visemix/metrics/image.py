@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from visemix.metrics.base import METRICS, VideoMetric, View
 from visemix.metrics.region import FaceRegion
+from visemix.metrics.shown import Shown
 from visemix.ops.ssim import ssim
 
 RANGE = 255.0
@@ -71,6 +72,7 @@ class Psnr(VideoMetric):
     unit = "dB"
     higher_is_better = True
     variant = "RGB, 8 bits, mean of the frames' decibels"
+    shown = Shown(21, headline=True, over_time="PSNR (dB)")
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         return psnr(fake.frames, real.frames).unsqueeze(1)
@@ -98,6 +100,7 @@ class Ssim(VideoMetric):
     unit = "1"
     higher_is_better = True
     variant = "grey (BT.601), Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
+    shown = Shown(20, headline=True)
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         return ssim(grey_of(fake), grey_of(real)).unsqueeze(1)
@@ -118,7 +121,7 @@ class SsimRgb(VideoMetric):
 @METRICS.register("psnr_face")
 def psnr_face() -> VideoMetric:
     """Peak signal-to-noise ratio of the face region, mean of the frames' decibels."""
-    return FaceRegion(Psnr())
+    return FaceRegion(Psnr(), Shown(22, headline=True, over_time="PSNR over the face (dB)"))
 
 
 @METRICS.register("psnr_pooled_face")

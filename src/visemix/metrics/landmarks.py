@@ -8,6 +8,7 @@ from torch import Tensor
 
 from visemix.metrics.base import METRICS, VideoMetric, View
 from visemix.metrics.region import MOUTH
+from visemix.metrics.shown import UNSHOWN, Shown
 
 ALL = slice(0, 68)
 OUTER_EYE_CORNERS = (36, 45)
@@ -33,12 +34,6 @@ def eye_distance(points: Float[Tensor, "*b 68 2"]) -> Float[Tensor, "*b"]:
     return (points[..., left, :] - points[..., right, :]).norm(dim=-1)
 
 
-def both(fake: View, real: View) -> tuple[Tensor, Tensor]:
-    if fake.landmarks is None or real.landmarks is None:
-        raise ValueError("landmark distances need the landmarks of both videos")
-    return fake.landmarks.double(), real.landmarks.double()
-
-
 class LandmarkDistance(VideoMetric):
     """Mean distance of landmarks in pixels, or over the real face's mean distance between outer eye corners.
 
@@ -48,9 +43,9 @@ class LandmarkDistance(VideoMetric):
     higher_is_better = False
     needs = frozenset({"landmarks"})
 
-    def __init__(self, points: slice, region: str, normalised: bool) -> None:
+    def __init__(self, points: slice, region: str, normalised: bool, shown: Shown = UNSHOWN) -> None:
         super().__init__(statistics=2)
-        self.points, self.region, self.normalised = points, region, normalised
+        self.points, self.region, self.normalised, self.shown = points, region, normalised, shown
         self.unit = "outer eye distance" if normalised else "px"
         self.variant = f"landmarks {points.start} to {points.stop - 1} less their centroid, mean distance"
 
@@ -68,13 +63,13 @@ class LandmarkDistance(VideoMetric):
 @METRICS.register("lmd")
 def lmd() -> VideoMetric:
     """Landmark distance of the mouth, pixels: the papers' LMD (Chen et al. 2018)."""
-    return LandmarkDistance(MOUTH, "mouth", normalised=False)
+    return LandmarkDistance(MOUTH, "mouth", normalised=False, shown=Shown(10, headline=True))
 
 
 @METRICS.register("lmd_norm")
 def lmd_norm() -> VideoMetric:
     """Landmark distance of the mouth over the distance between outer eye corners: free of the picture's size."""
-    return LandmarkDistance(MOUTH, "mouth", normalised=True)
+    return LandmarkDistance(MOUTH, "mouth", normalised=True, shown=Shown(11, headline=True))
 
 
 @METRICS.register("lmd_face")

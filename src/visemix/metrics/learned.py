@@ -15,6 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from visemix.metrics.base import METRICS, NoScore, VideoMetric, View, whole_rows
 from visemix.metrics.region import FaceRegion
+from visemix.metrics.shown import Shown
 from visemix.metrics.weights import Released, WeighedMetric, Weights
 from visemix.nn.arcface import SIDE, ArcFace, Depth
 from visemix.nn.inception import FEATURES, Inception
@@ -74,6 +75,8 @@ class Fid(WeighedMetric):
     higher_is_better = False
     per = "set"
     variant = "Inception of 2015, pool3, bilinear 299 as pytorch-fid, N − 1"
+    without_truth = True
+    shown = Shown(24, headline=True, foreign=True, digits=2)
 
     rows: list[Tensor]
 

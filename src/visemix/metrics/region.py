@@ -10,6 +10,7 @@ from torch import Tensor
 
 from visemix.face.layout import MOUTH
 from visemix.metrics.base import NoScore, VideoMetric, View
+from visemix.metrics.shown import UNSHOWN, Shown
 from visemix.ops.ssim import WINDOW
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom exclusive
@@ -70,10 +71,10 @@ class FaceRegion(VideoMetric):
     region = "face"
     needs = frozenset({"landmarks"})
 
-    def __init__(self, base: VideoMetric) -> None:
+    def __init__(self, base: VideoMetric, shown: Shown = UNSHOWN) -> None:
         super().__init__(statistics=len(base.total))
-        self.base = base
-        self.unit = base.unit
+        self.base, self.shown = base, shown
+        self.unit, self.ideal = base.unit, base.ideal
         self.variant = f"{base.variant}; box of the real 68 landmarks, frame by frame"
 
     def missing(self) -> str | None:

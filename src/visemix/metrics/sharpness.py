@@ -21,6 +21,7 @@ from torch import Tensor
 from visemix.metrics.base import METRICS, NoScore, VideoMetric, View
 from visemix.metrics.image import grey_of
 from visemix.metrics.region import FaceRegion
+from visemix.metrics.shown import Shown
 
 BLOCK = 64  # pixels a side
 EDGE_SHARE = 0.002  # of a block's pixels, above which it is looked at
@@ -143,6 +144,7 @@ class Cpbd(VideoMetric):
     unit = "1"
     higher_is_better = True
     variant = "grey (BT.601, 8 bits) at native resolution, as the package cpbd 1.0.7"
+    shown = Shown(23, headline=True)
 
     def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
         planes = grey_of(fake)

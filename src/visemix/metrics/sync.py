@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from visemix.metrics.articulation import mouths
 from visemix.metrics.base import METRICS, NoScore, Take
+from visemix.metrics.shown import Shown
 from visemix.metrics.weights import Released, WeighedMetric, Weights
 from visemix.nn.lipsync import CHUNK, ROWS, SIDE, WINDOW, SyncNet
 from visemix.ops.mfcc import mfcc
@@ -179,6 +180,8 @@ class AvOffset(SyncMetric):
     unit = "frames"
     higher_is_better = None
     ideal = 0.0
+    without_truth = True
+    shown = Shown(32, digits=2)
 
     def number(self, sync: Sync) -> float:
         return float(sync.offset)
@@ -190,6 +193,7 @@ class AvOffsetAbs(SyncMetric):
 
     unit = "frames"
     higher_is_better = False
+    shown = Shown(36, headline=True, digits=2)
 
     def number(self, sync: Sync) -> float:
         return float(abs(sync.offset))
@@ -201,6 +205,8 @@ class LseC(SyncMetric):
 
     unit = "1"
     higher_is_better = True
+    without_truth = True
+    shown = Shown(30, headline=True, foreign=True)
 
     def number(self, sync: Sync) -> float:
         return sync.lse_c
@@ -212,6 +218,13 @@ class LseD(SyncMetric):
 
     unit = "1"
     higher_is_better = False
+    without_truth = True
+    shown = Shown(
+        31,
+        over_lags="distance of lips and sound (SyncNet)",
+        reading="SyncNet's mean distance with the sound moved. The place of the lowest point is the offset, its height "
+        "is LSE-D, and how far it lies below the middle one is LSE-C.",
+    )
 
     def number(self, sync: Sync) -> float:
         return sync.lse_d

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal, get_args
 
+from visemix.evaluation.result import Result
+from visemix.metrics import METRICS
 from visemix.ops.intervals import student
-from visemix.report.quoted import CAUTION, STAND_INS, Quoted
-from visemix.report.results import HEADLINES, Result, columns, measured, truth_row
+from visemix.report.quoted import CAUTION, Quoted
+from visemix.report.results import OOD, columns, measured, truth_row
 from visemix.report.tables import Cell, Group, Row, Table
 from visemix.types import VisemixError
 
@@ -44,17 +46,29 @@ def sweep_table(title: str, rows: Rows, quoted: Quoted | None = None, *, short: 
     results = {f"{row} {seed}": result for row, of in rows.items() for seed, result in of.items()}
     if not results:
         raise VisemixError(f"no point of {title} ended, so there is nothing to put in its table")
-    chosen = {*HEADLINES, *STAND_INS.values(), *(quoted.columns if quoted else ())}
+    chosen = {*METRICS.headlines(), *stand_ins().values(), *(quoted.columns if quoted else ())}
     shown = [column for column in columns(results) if column.key in chosen or not short]
-    clips = {row: {clip for result in of.values() for clip in result["clips"]} for row, of in rows.items() if of}
-    apart = [row for row, seen in clips.items() if seen != next(iter(clips.values()))]
+    apart = _apart(rows)
     ours = [Row(row, {c.key: _cell(of, c.key) for c in shown}, row not in apart) for row, of in rows.items()]
     groups = [Group("measured here", [truth_row(results.values()), *ours])]
     theirs = quoted.group([column.key for column in shown]) if quoted else None
+    if theirs:
+        groups.append(theirs)
+    return Table(title, shown, groups, [*_notes(rows, apart), *([CAUTION] if theirs else [])], True)
+
+
+def _apart(rows: Rows) -> list[str]:
+    """The rows that were scored on other clips than the first."""
+    clips = {row: {clip for result in of.values() for clip in result.clips} for row, of in rows.items() if of}
+    return [row for row, seen in clips.items() if seen != next(iter(clips.values()))]
+
+
+def _notes(rows: Rows, apart: Sequence[str]) -> Iterator[str]:
     seeds = sorted({len(of) for of in rows.values()})
-    notes = [f"± is the standard deviation over {' or '.join(map(str, seeds))} seeds."] if max(seeds) > 1 else []
-    notes += [f"Scored on other clips than the first row, so never the best: {'; '.join(apart)}."] if apart else []
-    return Table(title, shown, [*groups, *([theirs] if theirs else [])], [*notes, *([CAUTION] if theirs else [])], True)
+    if max(seeds) > 1:
+        yield f"± is the standard deviation over {' or '.join(map(str, seeds))} seeds."
+    if apart:
+        yield f"Scored on other clips than the first row, so never the best: {'; '.join(apart)}."
 
 
 def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
@@ -64,19 +78,25 @@ def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
     is undecided where its 95 % interval (Student's, over the seeds) holds zero, and for a single seed. Where nothing
     here has a metric of the paper, and a stand-in for it is known, that is judged.
     """
-    full = next(iter(rows))
+    full, instead = next(iter(rows)), stand_ins()
     if full not in quoted.rows:
         raise VisemixError(f"the first variant, '{full}', is none of {quoted.table}'s rows ({', '.join(quoted.rows)})")
-    measured = {metric for metric in {*quoted.columns, *STAND_INS.values()} if values(rows[full], metric)}
+    measured = {metric for metric in {*quoted.columns, *instead.values()} if values(rows[full], metric)}
     found = []
     for row in (name for name in quoted.rows if name != full):
         for metric, changed, whole in zip(quoted.columns, quoted.rows[row], quoted.rows[full], strict=True):
             if changed is None or whole is None or changed == whole:
                 continue
-            ours = metric if metric in measured else STAND_INS.get(metric, metric)
+            ours = metric if metric in measured else instead.get(metric, metric)
             name = metric if ours == metric or ours not in measured else f"{ours} for {metric}"
             found.append(_judge(row, name, values(rows.get(row, {}), ours), values(rows[full], ours), changed - whole))
     return found
+
+
+def stand_ins() -> dict[str, str]:
+    """A metric of the papers → ours that is judged in its place where it has no weights; of foreign speech, too."""
+    known = METRICS.stand_ins()
+    return known | {f"{metric}{OOD}": f"{ours}{OOD}" for metric, ours in known.items()}
 
 
 def verdict_table(found: Sequence[Verdict]) -> str:
@@ -127,17 +147,14 @@ def words(v: Verdict) -> list[str]:
 
 def values(of: Mapping[int, Result], metric: str) -> dict[int, float]:
     """Seed → what a row's point has, without those that have no number."""
-    found = {seed: result["summary"].get(metric, {}) for seed, result in of.items()}
-    return {seed: float(row["value"]) for seed, row in found.items() if row.get("status") == "ok"}
+    found = {seed: result.summary[metric].value for seed, result in of.items() if metric in result.summary}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _cell(of: Mapping[int, Result], metric: str) -> Cell:
     found = [*values(of, metric).values()]
-    lost = [
-        cell.reason
-        for cell in (measured(result, metric) for result in of.values() if metric in result["summary"])
-        if cell.value is None
-    ]
+    cells = [measured(result, metric) for result in of.values() if metric in result.summary]
+    lost = [cell.reason for cell in cells if cell.value is None]
     if not found:
         return Cell(None, reason=lost[0] if lost else "no point of this row ended")
     mean, spread = fmean(found), stdev(found) if len(found) > 1 else 0.0

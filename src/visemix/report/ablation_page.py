@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -53,19 +52,19 @@ def _numbers(table: Table, rows: Rows, found: Sequence[Verdict]) -> Iterator[str
 def _pictures(rows: Rows) -> Iterator[str]:
     """One clip as every row's first point made it: videos in step, frames, mouths."""
     yield heading("Pictures", name="pictures")
-    first = {row: next(iter(of.values()))["clips"] for row, of in rows.items() if of}
+    first = {row: next(iter(of.values())).clips for row, of in rows.items() if of}
     clip = next(iter(next(iter(first.values()))))
-    made = {row: clips[clip] for row, clips in first.items() if Path(clips.get(clip, {}).get("fake", "")).is_file()}
-    real = next((Path(about["real"]) for about in made.values() if Path(about["real"]).is_file()), None)
+    made = {row: clips[clip] for row, clips in first.items() if clip in clips and clips[clip].fake.is_file()}
+    real = next((scored.real for scored in made.values() if scored.real.is_file()), None)
     if real is None:
         yield paragraph("The videos that were scored are gone.", note=True)
         return
-    videos = {RECORDED: real} | {row: Path(about["fake"]) for row, about in made.items()}
+    videos = {RECORDED: real} | {row: scored.fake for row, scored in made.items()}
     yield paragraph(
         f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
     )
     yield f"<section>{player(videos)}</section>"
-    frames, fps = min(about["frames"] for about in made.values()), next(iter(made.values()))["fps"]
+    frames, fps = min(scored.frames for scored in made.values()), next(iter(made.values())).fps
     track, _ = make_tracker()
     recorded = look({RECORDED: real}, frames, fps, track)[RECORDED]
     looks = look(videos, frames, fps, None)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.config import find_experiment
-from visemix.evaluation.heldout import WITHOUT_TRUTH
+from visemix.evaluation.result import Result, read_result
 from visemix.evaluation.videos import evaluate
+from visemix.metrics import METRICS
 from visemix.ops.store import younger
-from visemix.registry import nearest
+from visemix.registry import load_file, nearest
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS
-from visemix.report.results import Result, comparison, read_result, with_foreign
+from visemix.report.results import comparison, with_foreign
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,13 @@ KEYS = ("real", "methods", "ood", "tables")
 
 
 def compare(
-    experiment: str | Path, out: str | Path, *, overwrite: bool = False, progress: bool = True, **options: Any
+    experiment: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: bool = True,
+    plugins: Sequence[str | Path] = (),
+    **options: Any,
 ) -> list[Path]:
     """Score each method's videos against the recordings, and write the tables (`.md`, `.tex`, `.csv`, `.json`)
     in the papers' layouts, the recordings' own row first and the papers' rows below.
@@ -37,12 +44,34 @@ def compare(
 
     Args:
         overwrite: score everything again.
+        plugins: Python files that register further metrics.
         options: handed on to `evaluate`.
 
     Raises:
         VisemixError: an unknown key or table, no recordings, or no folder of any method.
     """
     path, out = find_experiment(experiment), Path(out)
+    cfg = _read(path)
+    for plugin in plugins:
+        load_file(plugin)
+    options |= {"progress": progress, "overwrite": True, "plugins": plugins}
+    results = _scored(cfg, out, overwrite, options)
+    if not results:
+        folders = ", ".join(str(folder) for folder in cfg.methods.values())
+        raise VisemixError(f"none of the folders in {path} is there ({folders}); put the methods' videos into them")
+    if "ood" in cfg:
+        foreign = _scored(cfg.ood, out / "ood", overwrite, options | {"metrics": METRICS.without_truth()})
+        results |= {name: with_foreign(results[name], foreign[name]) for name in foreign if name in results}
+    files = []
+    for name in cfg.tables:
+        columns, quoted = LAYOUTS[name]
+        files += [out / f"{name}{suffix}" for suffix in WRITERS]
+        write_tables(files[-len(WRITERS) :], comparison(results, only=columns or METRICS.headlines(), quoted=quoted))
+    return files
+
+
+def _read(path: Path) -> Any:
+    """A comparison's file, whose keys and tables are known."""
     cfg: Any = OmegaConf.load(path)
     for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
         if key not in KEYS:
@@ -50,19 +79,7 @@ def compare(
     for table in cfg.tables:
         if table not in LAYOUTS:
             raise VisemixError(f"{path}: no table '{table}'{nearest(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
-    options |= {"progress": progress, "overwrite": True}
-    results = _scored(cfg, out, overwrite, options)
-    if not results:
-        folders = ", ".join(str(folder) for folder in cfg.methods.values())
-        raise VisemixError(f"none of the folders in {path} is there ({folders}); put the methods' videos into them")
-    foreign = _scored(cfg.ood, out / "ood", overwrite, options | {"metrics": WITHOUT_TRUTH}) if "ood" in cfg else {}
-    results |= {name: with_foreign(results[name], foreign[name]) for name in foreign if name in results}
-    files = []
-    for name in cfg.tables:
-        columns, quoted = LAYOUTS[name]
-        files += [out / f"{name}{suffix}" for suffix in WRITERS]
-        write_tables(files[-len(WRITERS) :], comparison(results, only=columns, quoted=quoted))
-    return files
+    return cfg
 
 
 def _scored(cfg: DictConfig, out: Path, overwrite: bool, options: Mapping[str, Any]) -> dict[str, Result]:

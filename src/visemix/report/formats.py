@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from visemix.evaluation.videos import SUPERSCRIPT
 from visemix.ops.store import write_text
-from visemix.report.tables import Laid, Table, Text, lay, records, turned
+from visemix.report.tables import Laid, Table, Text, lay, records, superscript, turned
 from visemix.types import VisemixError
 
 LATEX = {
@@ -40,12 +39,8 @@ def markdown(table: Table) -> str:
         if title:
             lines += _md_row([f"*{_md(title)}*", *[""] * len(laid.heads)])
         lines += "".join(_md_row([_md(name), *map(_md_text, texts)]) for name, texts in rows)
-    return (
-        "\n\n".join(
-            filter(None, [f"**{_md(table.title)}**" if table.title else "", lines.rstrip(), *_below(laid, _mark, _md)])
-        )
-        + "\n"
-    )
+    title = f"**{_md(table.title)}**" if table.title else ""
+    return "\n\n".join(filter(None, [title, lines.rstrip(), *_below(laid, superscript, _md)])) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -132,10 +127,6 @@ def _below(laid: Laid, mark: Callable[[int], str], words: Callable[[str], str] =
     return [*notes, *(words(note) for note in laid.notes)]
 
 
-def _mark(number: int) -> str:
-    return str(number).translate(SUPERSCRIPT)
-
-
 def _md(words: str) -> str:
     return words.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
 
@@ -146,7 +137,7 @@ def _md_row(cells: Sequence[str]) -> str:
 
 def _md_text(text: Text) -> str:
     words = f"**{text.words}**" if text.best else text.words
-    return " ".join(filter(None, (words + (_mark(text.mark) if text.mark else ""), text.interval)))
+    return " ".join(filter(None, (words + (superscript(text.mark) if text.mark else ""), text.interval)))
 
 
 def _tex(words: str) -> str:

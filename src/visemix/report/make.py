@@ -11,13 +11,16 @@ from rich.progress import Progress
 
 from visemix import __version__
 from visemix.evaluation.pair import make_tracker
+from visemix.evaluation.result import Result
+from visemix.metrics import METRICS
 from visemix.ops.store import write_text
+from visemix.registry import load_file
 from visemix.report.formats import check_files, html
 from visemix.report.page import contents, heading, page, paragraph
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT
 from visemix.report.quoted import DETAILS
-from visemix.report.results import HEADLINES, check_together, comparison, variants, write_comparison
+from visemix.report.results import check_together, comparison, variants, write_comparison
 from visemix.report.sections import anchor, clip_section, cloud
 from visemix.report.sources import Method, method, named
 from visemix.report.tables import Table
@@ -32,6 +35,7 @@ def report(
     clips: str | Path | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    plugins: Sequence[str | Path] = (),
 ) -> Path:
     """Write the page about runs (evaluated first where they were not yet) or evaluations, and answer its path.
 
@@ -40,6 +44,7 @@ def report(
         tables: files to write the scores to as well: the page's table as `.md` or `.tex`, every metric as `.csv` or
             `.json`.
         clips: where the runs' clips are now, if not where they were in training.
+        plugins: Python files that register further metrics, which say where on the page they stand.
 
     Raises:
         VisemixError: `out` exists, an unreadable source, or methods scored against different recordings.
@@ -48,10 +53,12 @@ def report(
     if out.exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another --out or pass --overwrite")
     check_files(tables, overwrite)
-    methods = [method(name, path, clips, progress) for name, path in named(sources)]
+    for plugin in plugins:
+        load_file(plugin)
+    methods = [method(name, path, clips, progress, plugins) for name, path in named(sources)]
     results = {one.name: one.result for one in methods}
     check_together(results)
-    table = comparison(results, only=HEADLINES)
+    table = comparison(results, only=METRICS.headlines())
     write_text(out, page("Visemix report", blocks(methods, table, progress), script=SCRIPT))
     write_comparison(tables, results)
     return out
@@ -64,19 +71,14 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
         f"{_listed(results)} beside what was recorded, on the same clips and by the same code, and the papers' own "
         "tables for orientation."
     )
-    everything = {clip: None for result in results.values() for clip in result["clips"]}
+    everything = {clip: None for result in results.values() for clip in result.clips}
     clips = {anchor(clip): clip for clip in everything}
     yield contents(
         {"scores": "Scores", **clips, "mouths": "Mouth shapes", "metrics": "Every metric", "about": "Sources"}
     )
     yield heading("Scores", name="scores")
     yield html(table)
-    keys = [column.key for column in table.columns]
-    groups = [group for quoted in DETAILS if (group := quoted.group(keys)) is not None]
-    if groups:
-        used = {key for group in groups for line in group.rows for key in line.cells}
-        more = Table("", [column for column in table.columns if column.key in used], groups)
-        yield f"<details><summary>More of the papers' tables</summary>{html(more)}</details>"
+    yield from _more(table)
     seen: dict[str, list[np.ndarray]] = {}
     track, reason = make_tracker()
     with Progress(console=Console(stderr=True), transient=True, disable=not progress) as bar:
@@ -90,9 +92,23 @@ def blocks(methods: Sequence[Method], table: Table, progress: bool) -> Iterator[
     yield heading("What was compared", name="about")
     yield plain_table(["name", ""], [[one.name, one.about] for one in methods])
     for name, result in results.items():
-        said = [*result.get("notes", []), *(f"{c}: {n}" for c, a in result["clips"].items() for n in a["notes"])]
-        yield from (paragraph(f"{name}: {words}", note=True) for words in said)
+        yield from (paragraph(f"{name}: {words}", note=True) for words in _said(result))
     yield paragraph(f"visemix {__version__}", note=True)
+
+
+def _more(table: Table) -> Iterator[str]:
+    """The papers' other tables, folded away, as far as they have columns of ours."""
+    keys = [column.key for column in table.columns]
+    groups = [group for quoted in DETAILS if (group := quoted.group(keys)) is not None]
+    if groups:
+        used = {key for group in groups for line in group.rows for key in line.cells}
+        more = Table("", [column for column in table.columns if column.key in used], groups)
+        yield f"<details><summary>More of the papers' tables</summary>{html(more)}</details>"
+
+
+def _said(result: Result) -> list[str]:
+    """The notes of an evaluation, then those of its clips."""
+    return [*result.notes, *(f"{clip}: {note}" for clip, scored in result.clips.items() for note in scored.notes)]
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -181,14 +181,12 @@ ATTENDEES = Quoted(
         "GeneFace": (0.24, 0.16, 0.16),
     },
 )
-STAND_INS = {  # what is judged by in a direction where the weights of a paper's metric are missing, decided beforehand
-    "lse_c": "avproxy_corr@0",
-    "lse_c_ood": "avproxy_corr@0_ood",
-}
 COMPARISONS = (HDTF, PEOPLE)  # stand in every table
 DETAILS = (VOXCELEB, SPEAKERS, ABLATIONS, SETTINGS, GENERATORS)  # folded away below it
-LAYOUTS = {  # printed comparisons: their columns, and whose rows may stand in them
+LAYOUTS: dict[str, tuple[tuple[str, ...], tuple[Quoted, ...]]] = {
+    # printed comparisons: their columns, and whose rows may stand in them; without columns, the metrics' headlines
     "gsmoothface-1": (LIPS, (HDTF, VOXCELEB)),
     "geneface-1": (FIDELITY, (PEOPLE,)),
+    "headlines": ((), COMPARISONS),
 }
 ABLATED = {"gsmoothface-4": ABLATIONS, "geneface-3": SETTINGS, "geneface-5": GENERATORS}  # what a sweep may name

@@ -3,59 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from visemix.evaluation.result import ClipScores, Result
+from visemix.metrics import METRICS
+from visemix.metrics.suite import Score
 from visemix.ops.tsne import tsne
 from visemix.prepare.track import Tracker
 from visemix.report.charts import Points, chart, scatter
 from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip
 from visemix.report.page import heading, paragraph, picture
 from visemix.report.player import player
-from visemix.report.results import RECORDED, Result, frames_of
+from visemix.report.results import RECORDED
 from visemix.types import VisemixError
 
 EMBEDDED = 600  # points that t-SNE is given, all methods together
-FRAMEWISE = {"psnr": "PSNR (dB)", "psnr_face": "PSNR over the face (dB)"}
-LAGS = {  # metric whose score keeps a number for each lag → its axis, and how to read it
-    "lse_d": (
-        "distance of lips and sound (SyncNet)",
-        "SyncNet's mean distance with the sound moved. The place of the lowest point is the offset, its height is "
-        "LSE-D, and how far it lies below the middle one is LSE-C.",
-    ),
-    "avproxy_corr@0": (
-        "correlation of mouth and sound",
-        "The lag detector's correlation of the mouth with what the sound foretells of it. The place of the peak is the "
-        "offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
-    ),
-}
+ABSENT = Score(None, "unavailable")
 
 
 def clip_section(
     clip: str, results: Mapping[str, Result], track: Tracker | None, seen: dict[str, list[np.ndarray]]
 ) -> Iterator[str]:
     """One recording and what every method made of it."""
-    there = {name: result for name, result in results.items() if clip in result["clips"]}
-    about = next(iter(there.values()))["clips"][clip]
-    videos = {RECORDED: Path(about["real"])} | {n: Path(r["clips"][clip]["fake"]) for n, r in there.items()}
+    there = {name: result.clips[clip] for name, result in results.items() if clip in result.clips}
+    first = next(iter(there.values()))
+    videos = {RECORDED: first.real} | {name: scored.fake for name, scored in there.items()}
     gone = next((path for path in videos.values() if not path.is_file()), None)
     if gone is not None:
         raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
-    frames = min(result["clips"][clip]["frames"] for result in there.values())
-    looks = look(videos, frames, about["fps"], track)
+    looks = look(videos, min(scored.frames for scored in there.values()), first.fps, track)
     yield f"<section>{heading(clip, name=anchor(clip))}{player(videos)}"
-    yield from curves(looks, there, clip, about["fps"])
+    yield from curves(looks, there, first.fps)
     yield "</section>"
-    yield from lags(clip, there)
+    yield from lags(there)
     yield "<h3>Frames, evenly spread over time</h3>"
+    yield from frames(looks)
+    yield "<h3>Where the pictures differ</h3>"
+    yield from differences(looks)
+    for name, found in looks.items():
+        seen.setdefault(name, []).append(mouths(found.take))
+
+
+def frames(looks: Mapping[str, Look]) -> Iterator[str]:
+    """A strip of frames of each video, then of its mouths."""
     for name, found in looks.items():
         yield picture(strip(found.sheet), name)
     for name, found in looks.items():
         cut = mouth_strip(found.sheet, looks[RECORDED].take)
         if cut is not None:
             yield picture(cut, f"{name}, mouth")
-    yield "<h3>Where the pictures differ</h3>"
+
+
+def differences(looks: Mapping[str, Look]) -> Iterator[str]:
+    """How far each video is from the recording, in colours."""
     ramp = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in heat(np.linspace(0, HOTTEST, 9)).tolist())
     yield (
         '<p class="note">Mean absolute difference to the recording, first over all frames, then in the frames above. '
@@ -65,10 +66,9 @@ def clip_section(
     for name, found in looks.items():
         if found.mean_error is not None and found.errors is not None:
             yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), f"{name}, difference")
-        seen.setdefault(name, []).append(mouths(found.take))
 
 
-def curves(looks: Mapping[str, Look], there: Mapping[str, Result], clip: str, fps: float) -> Iterator[str]:
+def curves(looks: Mapping[str, Look], there: Mapping[str, ClipScores], fps: float) -> Iterator[str]:
     """How far the mouth opens, how near the pictures are, and how sound and lips lie in time."""
 
     def over_time(values: Sequence[float] | np.ndarray) -> Points:
@@ -76,26 +76,29 @@ def curves(looks: Mapping[str, Look], there: Mapping[str, Result], clip: str, fp
 
     opened = {name: over_time(openings(found.take)) for name, found in looks.items()}
     yield from _drawn(opened, "seconds", "mouth opening (% of eye distance)", clock=True)
-    for metric, words in FRAMEWISE.items():
-        values: dict[str, Points] = {RECORDED: []}
-        values |= {name: over_time(frames_of(result, clip, metric)) for name, result in there.items()}
-        yield from _drawn(values, "seconds", words, clock=True)
+    for key, metric in METRICS.known().items():
+        if metric.shown.over_time:
+            values: dict[str, Points] = {RECORDED: []}
+            values |= {name: over_time(scored.metrics.get(key, ABSENT).frames) for name, scored in there.items()}
+            yield from _drawn(values, "seconds", metric.shown.over_time, clock=True)
 
 
-def lags(clip: str, there: Mapping[str, Result]) -> Iterator[str]:
+def lags(there: Mapping[str, ClipScores]) -> Iterator[str]:
     """How well sound and mouth agree when the sound is moved: where the curve is best is the offset."""
     first = next(iter(there.values()))
     reasons: dict[str, list[str]] = {}
-    for metric, (words, note) in LAGS.items():
-        found = {RECORDED: first["clips"][clip]["truth"].get(metric, {})}
-        found |= {name: result["clips"][clip]["metrics"].get(metric, {}) for name, result in there.items()}
-        curves = {name: _by_offset(score.get("lags") or []) for name, score in found.items()}
-        yield from _drawn(curves, "offset (frames; above 0 the sound is early)", words)
+    for key, metric in METRICS.known().items():
+        if not metric.shown.over_lags:
+            continue
+        found = {RECORDED: first.truth.get(key, ABSENT)}
+        found |= {name: scored.metrics.get(key, ABSENT) for name, scored in there.items()}
+        curves = {name: _by_offset(score.lags) for name, score in found.items()}
+        yield from _drawn(curves, "offset (frames; above 0 the sound is early)", metric.shown.over_lags)
         if any(curves.values()):
-            yield paragraph(note, note=True)
+            yield paragraph(metric.shown.reading, note=True)
         for name, score in found.items():
-            if not curves[name] and score.get("status") == "invalid":
-                reasons.setdefault(score["reason"], []).append(name)
+            if not curves[name] and score.status == "invalid":
+                reasons.setdefault(score.reason, []).append(name)
     for reason, names in reasons.items():
         yield paragraph(f"No offset curve of {', '.join(dict.fromkeys(names))}: {reason}.", note=True)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from visemix.evaluation.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
+from visemix.evaluation.result import Result, read_result
 from visemix.ops.store import younger
 from visemix.pipeline import WEIGHTS
-from visemix.report.results import RECORDED, Result, read_result
+from visemix.report.results import RECORDED
 from visemix.types import VisemixError
 
 
@@ -38,13 +40,20 @@ def named(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list
     return found
 
 
-def method(name: str, path: Path, clips: str | Path | None = None, progress: bool = False) -> Method:
+def method(
+    name: str,
+    path: Path,
+    clips: str | Path | None = None,
+    progress: bool = False,
+    plugins: Sequence[str | Path] = (),
+) -> Method:
     """A run's held-out scores, measured anew where its weights are younger; or those in a file."""
     if is_run(path):
         cfg = read_config(path)
         scores = path / FOLDER / SCORES
         fresh = scores.is_file() and (not (path / WEIGHTS).is_file() or younger(scores, path / WEIGHTS))
-        result = read_result(scores) if fresh else evaluate_run(path, clips=clips, progress=progress)
+        options: dict[str, Any] = {"clips": clips, "progress": progress, "plugins": plugins}
+        result = read_result(scores) if fresh else evaluate_run(path, **options)
         parts = f"{cfg.audio.name} → {cfg.motion.name} → {cfg.render.name}, face model {cfg.face.name}"
         return Method(name, at_home(result, path), f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
     if path.is_dir():
@@ -54,6 +63,8 @@ def method(name: str, path: Path, clips: str | Path | None = None, progress: boo
 
 def at_home(result: Result, run: Path) -> Result:
     """A run's scores with its videos where the run is now: it may have moved since."""
-    for clip, found in result["clips"].items():
-        found |= {side: str(run / FOLDER / side / f"{clip}.mp4") for side in ("real", "fake")}
-    return result
+    real, fake = (run / FOLDER / side for side in ("real", "fake"))
+    clips = {
+        name: replace(clip, real=real / f"{name}.mp4", fake=fake / f"{name}.mp4") for name, clip in result.clips.items()
+    }
+    return replace(result, clips=clips)

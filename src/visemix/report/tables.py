@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Better = Literal["higher", "lower", "nearer", ""]
+SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNQUOTED = "–"  # the table that a row is quoted from does not have this column
 
 
@@ -146,6 +147,15 @@ def records(table: Table) -> Iterator[dict[str, str | float | None]]:
                     "better": column.better,
                     "reason": cell.reason,
                 }
+
+
+def superscript(number: int) -> str:
+    """A footnote's number.
+
+    >>> superscript(12)
+    '¹²'
+    """
+    return str(number).translate(SUPERSCRIPT)
 
 
 def _number(cell: Cell | None, column: Column) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
+from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from visemix.config import compose, find_experiment
 from visemix.evaluation.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
+from visemix.evaluation.result import Result, read_result
+from visemix.metrics import METRICS
 from visemix.ops.store import write_text, younger
 from visemix.pipeline import WEIGHTS, plain
-from visemix.registry import nearest
+from visemix.registry import load_file, nearest
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
-from visemix.report.results import Result, read_result, with_foreign
+from visemix.report.results import with_foreign
 from visemix.report.sources import at_home
 from visemix.run import complete, fit, folder_of
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
@@ -58,12 +61,14 @@ def sweep(
     jobs: int = 1,
     engine: str = "local",
     progress: bool = True,
+    plugins: Sequence[str | Path] = (),
 ) -> list[Outcome]:
     """Train every point of an experiment's `sweep` that is missing, `jobs` at a time, and answer them in order.
 
     All points and their clips are checked before the first is trained. Each stage is trained in a run of its own under
     `stages/`, named by what can change it, so that points of this and other sweeps share it; a point's run joins them.
     Then each is scored on what its data holds out, and on foreign speech where `sweep.ood` names a folder of clips.
+    `plugins` are Python files that register further parts and metrics; a point that lacks one of these is scored again.
 
     Raises:
         VisemixError: an unknown engine or paper's table, a point that is no valid config, said with its row, or another
@@ -71,6 +76,8 @@ def sweep(
     """
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
+    for plugin in plugins:
+        load_file(plugin)
     _quoted(experiment)
     cells = plan(experiment, overrides, with_data=True, progress=progress)
     _claim(experiment, cells[0])
@@ -80,10 +87,10 @@ def sweep(
     speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
     stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
     with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
-        failed = _work_off(train, stages, submit, shown, "training")
+        failed = _work_off(partial(train, plugins=plugins), stages, submit, shown, "training")
         outcomes = [_outcome(cell, failed) for cell in cells]
         runs = {str(one.folder): {"config": one.config, "speech": speech} for one in outcomes if one.folder}
-        failed = _work_off(score, runs, submit, shown, "scoring")
+        failed = _work_off(partial(score, plugins=plugins), runs, submit, shown, "scoring")
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
@@ -114,30 +121,46 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     return [*files, beside / "report.html"]
 
 
-def train(config: dict[str, Any]) -> str:
+def train(config: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
     """Train one shared run; what it says goes to `log.txt` in its folder. Answers why it failed, or nothing."""
-    return _told(folder_of(OmegaConf.create(config)), lambda: fit(config))
+    folder = folder_of(OmegaConf.create(config))
+
+    def work() -> None:
+        for plugin in plugins:
+            load_file(plugin)
+        fit(config)
+
+    return _told(folder, work)
 
 
-def score(task: dict[str, Any]) -> str:
+def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
     """Join the stages of a point's run and score it on what its data holds out, and on foreign speech, unless that was
     done. Answers why it failed."""
     run, speech = folder_of(OmegaConf.create(task["config"])), task["speech"]
-    scores = [run / FOLDER / SCORES, *([run / FOREIGN / SCORES] if speech else [])]
 
     def work() -> None:
+        for plugin in plugins:
+            load_file(plugin)
         fit(task["config"])
-        if all(younger(path, run / WEIGHTS) for path in scores):
+        held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, FOREIGN))
+        if held and (foreign or not speech):
             return
-        result = evaluate_run(run, progress=False)
+        result = evaluate_run(run, progress=False, plugins=plugins)
         if speech:
-            evaluate_speech(run, speech, progress=False)
-        cfg = read_config(run)
-        publish(
-            cfg.log, run, f"{cfg.name}/{run.name}", result["summary"], sorted((run / FOLDER / "fake").glob("*.mp4"))
-        )
+            evaluate_speech(run, speech, progress=False, plugins=plugins)
+        cfg, videos = read_config(run), sorted((run / FOLDER / "fake").glob("*.mp4"))
+        publish(cfg.log, run, f"{cfg.name}/{run.name}", result.to_json()["summary"], videos)
 
     return _told(run, work)
+
+
+def _is_scored(run: Path, folder: str, plugins: Sequence[str | Path]) -> bool:
+    """Whether a run's scores are as young as its weights, and hold what plug-ins measure."""
+    path = run / folder / SCORES
+    if not younger(path, run / WEIGHTS):
+        return False
+    wanted = METRICS.names() if folder == FOLDER else METRICS.without_truth()
+    return not plugins or {*wanted} <= {*read_result(path).summary}
 
 
 def _work_off(work: Work, tasks: Mapping[str, Task], submit: Submit, shown: Progress, title: str) -> dict[str, str]:

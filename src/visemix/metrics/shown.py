@@ -1,0 +1,33 @@
+"""Where tables and pages show a metric, as the metric says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shown:
+    """By default a metric stands only where all of them do, behind the library's own."""
+
+    rank: int = 1000  # its place among the others, the smallest first; equal ones by name
+    headline: bool = False  # it stands in tables that are to fit a page
+    foreign: bool = False  # so does its number of foreign speech, as `<name>_ood`, where it is measured without truth
+    digits: int = 3
+    stands_in_for: str = ""  # the metric in whose place its direction is judged where that one has no number
+    over_time: str = ""  # what the axis of its curve over a clip's frames is called; without, there is no curve
+    over_lags: str = ""  # the same of what `VideoMetric.lags` answers
+    reading: str = ""  # how that curve is read
+
+
+UNSHOWN = Shown()
+
+
+def direction(higher_is_better: bool | None, ideal: float | None) -> str:
+    """Which numbers are better, in words.
+
+    >>> direction(False, None), direction(None, 1.0)
+    ('lower', 'nearer 1')
+    """
+    if higher_is_better is None:
+        return f"nearer {ideal or 0:g}"
+    return "higher" if higher_is_better else "lower"
