@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from visemix.cli.options import SOME_FAILED, Clips, Commands, Experiment, Overrides, Overwrite, Plugins, Tables
+from visemix.cli.data import corpus, prepare
+from visemix.cli.options import SOME_FAILED, Clips, Commands, Experiment, Options, Overrides, Overwrite, Plugins, Tables
 from visemix.cli.study import study
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -19,92 +20,8 @@ def main(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")
     """Audio-driven talking faces in parts that fit each other."""
 
 
-@app.command()
-def prepare(
-    videos: Annotated[list[Path], typer.Argument(help="Video files; with --layout, the data set's folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the clips, one folder each.")],
-    layout: Annotated[str | None, typer.Option(help="A data set: hdtf, voxceleb, lrs3 or adnerf.")] = None,
-    face: Annotated[str, typer.Option(help="Face model to fit.")] = "ict",
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = 512,
-    holdout: Annotated[float, typer.Option(help="Seconds at a clip's end that nothing is estimated from.")] = 2.0,
-    refine: Annotated[
-        str, typer.Option(help="Bring the mesh to lie on the pictures (dense), or not (none).")
-    ] = "dense",
-    jobs: Annotated[int, typer.Option(help="Videos at a time.")] = 1,
-    scene: Annotated[
-        str, typer.Option(help="Who tells head, torso and background apart: mediapipe, bisenet or none.")
-    ] = "mediapipe",
-    overwrite: Overwrite = False,
-    plugin: Plugins = None,
-) -> None:
-    """Turn videos into clips: 25 frames and 16 000 samples a second, a square crop, a fitted face in every frame."""
-    from visemix.config import part
-    from visemix.prepare.importers import cut_out
-    from visemix.prepare.videos import prepare
-
-    broken: dict[str, str] = {}
-    if layout:
-        cuts = [cut_out(layout, root, out / "cuts") for root in videos]
-        videos = [video for made, _ in cuts for video in made]
-        broken = {name: reason for _, each in cuts for name, reason in each.items()}
-    made = prepare(
-        videos,
-        out,
-        face=part("face", face),
-        size=size,
-        holdout=holdout,
-        fit={"name": "landmarks", "refine": refine},
-        jobs=jobs,
-        scene=None if scene == "none" else part("scene", scene),
-        overwrite=overwrite,
-        plugins=[str(path) for path in plugin or []],
-    )
-    raise typer.Exit(max(made.exit_code, SOME_FAILED if broken else 0))
-
-
-@app.command()
-def corpus(
-    out: Annotated[Path, typer.Option(help="Folder for the clips, one folder each.")],
-    speakers: Annotated[int, typer.Option(help="How many people.")] = 8,
-    minutes: Annotated[float, typer.Option(help="Of each clip.")] = 1.0,
-    size: Annotated[int, typer.Option(help="Pixels a side, a multiple of 16.")] = 128,
-    language: Annotated[str, typer.Option(help="en, de, fr or zh.")] = "en",
-    voice: Annotated[str | None, typer.Option(help="female, male or a name; by default in turns.")] = None,
-    split: Annotated[str, typer.Option(help="train, test (other people) or ood (foreign, sung).")] = "train",
-    face: Annotated[str, typer.Option(help="Face model: toy or ict.")] = "toy",
-    seed: Annotated[int, typer.Option(help="Other people, other words.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Clips at a time.")] = 1,
-    synthesiser: Annotated[str, typer.Option(help="auto, all, espeak, flite, formants, kokoro.")] = "auto",
-    conditions: Annotated[str, typer.Option(help="clean, all, or some, such as room,noise.")] = "clean",
-    noise: Annotated[bool, typer.Option("--noise", help="Keep expressions as a fit to video finds them.")] = False,
-    manner: Annotated[str, typer.Option(help="Of speaking: drifting, or one of a few held.")] = "drifting",
-    pictures: Annotated[bool, typer.Option(help="Draw them; motion is learned without.")] = True,
-    overwrite: Overwrite = False,
-) -> None:
-    """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
-    from visemix.config import part
-    from visemix.corpus.make import corpus
-    from visemix.report.corpus_page import write_page
-
-    corpus(
-        out,
-        speakers=speakers,
-        minutes=minutes,
-        size=size,
-        language=language,
-        voice=voice,
-        split=split,  # type: ignore[arg-type]
-        face=part("face", face),
-        seed=seed,
-        jobs=jobs,
-        synthesiser=synthesiser,  # type: ignore[arg-type]
-        conditions=conditions,
-        noise=noise,
-        manner=manner,  # type: ignore[arg-type]
-        pictures=pictures,
-        overwrite=overwrite,
-    )
-    typer.echo(write_page(out))
+app.command()(prepare)
+app.command()(corpus)
 
 
 @app.command()
@@ -164,20 +81,23 @@ def evaluate(
     weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
     require: Annotated[str | None, typer.Option(help="Names that must have a number; else the exit is 1.")] = None,
     jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
-    option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="as in fid.sha256=…")] = None,
+    option: Options = None,
     table: Tables = None,
     clips: Clips = None,
+    plugin: Plugins = None,
 ) -> None:
     """Score generated videos beside the real ones, or a run on what its training held out."""
     from rich.console import Console
 
     from visemix.evaluation import videos
-    from visemix.evaluation.videos import options_of, unmet
+    from visemix.evaluation.videos import options_of
+    from visemix.report import console
     from visemix.report.formats import check_files
     from visemix.report.results import write_comparison
 
     named, required = (None if text is None else text.replace(",", " ").split() for text in (metrics, require))
-    settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "options": options_of(option or [])}
+    settings: dict[str, Any] = {"weights": weights, "jobs": jobs, "plugins": plugin or []}
+    settings["options"] = options_of(option or [])
     check_files(table or [], overwrite)
     if fake is None:
         from visemix.evaluation.heldout import evaluate_run
@@ -185,9 +105,9 @@ def evaluate(
         report = evaluate_run(real, named, out, clips=clips, overwrite=overwrite, **settings)
     else:
         report = videos.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
-    Console().print(videos.table(report))
+    Console().print(console.table(report))
     write_comparison(table or [], {(fake or real).stem: report})
-    lacking = unmet(report, required or [])
+    lacking = report.unmet(required or [])
     for sentence in lacking:
         typer.echo(f"visemix: {sentence}", err=True)
     if lacking:
@@ -201,11 +121,13 @@ def compare(
     weights: Annotated[Path | None, typer.Option(help="Folder with weights you brought, as released.")] = None,
     jobs: Annotated[int, typer.Option(help="Pairs of videos at a time.", min=1)] = 1,
     overwrite: Overwrite = False,
+    plugin: Plugins = None,
 ) -> None:
     """Score folders of anyone's videos into the papers' tables. The last line printed is the first table."""
     from visemix.report.compare import compare
 
-    typer.echo(compare(experiment, out, overwrite=overwrite, weights=weights, jobs=jobs)[0])
+    files = compare(experiment, out, overwrite=overwrite, weights=weights, jobs=jobs, plugins=plugin or [])
+    typer.echo(files[0])
 
 
 @app.command()
@@ -215,11 +137,12 @@ def report(
     table: Tables = None,
     clips: Clips = None,
     overwrite: Overwrite = False,
+    plugin: Plugins = None,
 ) -> None:
     """Set runs beside what was recorded and what the papers print, on one page. The last line printed is its path."""
     from visemix.report.make import report
 
-    typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite))
+    typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite, plugins=plugin or []))
 
 
 app.add_typer(study, name="study", help="Ask people: `study NAME=FOLDER…` makes the page, `study score` the table.")
@@ -232,17 +155,21 @@ def sweep(
     jobs: Annotated[int, typer.Option(help="Runs at a time; they share the cores.", min=1)] = 1,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     only_plan: Annotated[bool, typer.Option("--plan", help="Only list what would be trained.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Train and score every point of a sweep that is missing. The last line printed is the table, a page beside it."""
     from rich.console import Console
 
+    from visemix.registry import load_file
     from visemix.sweep.plan import listing, plan
     from visemix.sweep.runner import sweep, write_sweep
 
+    for path in plugin or []:
+        load_file(path)
     if only_plan:
         typer.echo(listing(plan(experiment, overrides or [], progress=True)))
         return
-    outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine)
+    outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine, plugins=plugin or [])
     for outcome in outcomes:
         said = f": {outcome.reason}" if outcome.reason else ""
         typer.echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))

@@ -14,7 +14,12 @@ from omegaconf import MISSING as REQUIRED
 
 from visemix import __version__
 from visemix.metrics import METRICS
+from visemix.metrics.shown import direction
 from visemix.ops.backends import version_of
+from visemix.prepare import videos as prepare  # noqa: F401 – registers what finds, fits and parses faces
+from visemix.prepare.fit import RECONSTRUCT
+from visemix.prepare.parser import PARSER
+from visemix.prepare.track import TRACKER
 from visemix.registry import Registry
 from visemix.run import REGISTRIES
 from visemix.types import VisemixError
@@ -33,18 +38,20 @@ OPTIONAL = {
 PAPER = re.compile(  # as docstrings name it: (arXiv 2312.07385, IV-B), (Wang et al. 2004), Chung and Zisserman (2016)
     r"\(((?:GSmoothFace|GeneFace)[^()]*|[^()]*(?:arXiv \d|[A-Za-z.,] \d{4})[^()]*)\)|([A-Z]\w+ and [A-Z]\w+ \(\d{4}\))"
 )
+GROUPS: dict[str, Registry[Any]] = REGISTRIES | {"tracker": TRACKER, "fit": RECONSTRUCT, "scene": PARSER}
 UNWANTED = ("torchvision", "torchaudio")
 
 
 def catalogue() -> Catalogue:
     """Group → part → what it is (`about`), the paper it comes from (`source`, None where it comes from none), and its
-    options with type and default; a required one has no default."""
-    groups = REGISTRIES | {"metrics": METRICS}
-    return {
+    options with type and default; a required one has no default. A metric also has `unit` and `better`, and whether it
+    is a `headline` and is measured `without_truth`."""
+    found = {
         group: {name: _entry(registry, name) for name in names}
-        for group, registry in groups.items()
+        for group, registry in GROUPS.items()
         if (names := registry.names())
     }
+    return found | {"metrics": {name: _metric(name) for name in METRICS.names()}}
 
 
 def pages(found: Catalogue) -> str:
@@ -54,7 +61,8 @@ def pages(found: Catalogue) -> str:
         lines.append(group)
         for name, part in named.items():
             source = f" [{part['source']}]" if part["source"] else ""
-            lines.append(f"  {name}: {part['about']}{source}")
+            unit = f" ({part['unit']}, {part['better']} is better)" if "unit" in part else ""
+            lines.append(f"  {name}{unit}: {part['about']}{source}")
             for option, about in part["options"].items():
                 value = f" = {about['default']}" if "default" in about else " (required)"
                 lines.append(f"      {option}: {about['type']}{value}")
@@ -64,6 +72,16 @@ def pages(found: Catalogue) -> str:
 def _entry(registry: Registry[Any], name: str) -> dict[str, Any]:
     part = registry[name]
     return {"about": _about(part), "source": _source(part), "options": _options(registry.schema(name))}
+
+
+def _metric(name: str) -> dict[str, Any]:
+    metric = METRICS.build({"name": name})
+    return _entry(METRICS, name) | {
+        "unit": metric.unit,
+        "better": direction(metric.higher_is_better, metric.ideal),
+        "headline": metric.shown.headline,
+        "without_truth": metric.without_truth,
+    }
 
 
 def _source(part: Any) -> str | None:

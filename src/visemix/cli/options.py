@@ -45,6 +45,7 @@ class Commands(TyperGroup):
 Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Options = Annotated[list[str] | None, typer.Option(metavar="PART.KEY=VALUE", help="as in fid.sha256=…")]
 Tables = Annotated[list[Path] | None, typer.Option(help="Also write the table: .md, .tex, .csv or .json.")]
 Clips = Annotated[Path | None, typer.Option(help="Where a run's clips are now, if they have moved.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="A Python file that registers parts.")]

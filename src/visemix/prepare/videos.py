@@ -23,7 +23,9 @@ from visemix.face import FACE
 from visemix.ops.progress import Bars, listening, show_bars
 from visemix.ops.store import sha256
 from visemix.ops.workers import Workers
-from visemix.prepare import bisenet  # noqa: F401 – registers its parser
+from visemix.prepare import (
+    bisenet,  # noqa: F401 – registers its parser
+)
 from visemix.prepare.extract import Tell, extract, first_held_out
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
