@@ -139,35 +139,33 @@ def read_take(
 ) -> Take:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
-    sound = fit = lag = None
+    sound = None
     if "sound" in needs:
         try:
             sound = _sound(path, clip, fps, frames)
         except VisemixError as error:
             without["sound"] = str(error)
-    if "fit" in needs and clip is not None:
+    seen = None if points is None else points[:frames]
+    if clip is None:
+        fit, source, lag = _beside(path, frames)
+        return Take(fps, seen, sound, fit if "fit" in needs else None, partial(_first, path, frames), source, lag)
+    fit = None
+    if "fit" in needs:
         try:
             fit = _fit(clip, frames)
         except VisemixError as error:
             without["fit"] = str(error)
-    beside = path.with_suffix(FIT)
-    if clip is not None:
-        source = str((clip.meta.get("source") or {}).get("sha256", ""))
-        lag = clip.lag if clip.lag_known else None
-    else:
-        tensors, notes = read_tensors(beside) if beside.is_file() else ({}, {})
-        fit = tensors["fit"][:frames] if "fit" in needs and tensors else None
-        source = str(notes.get("source") or sha256(path))
-        lag = notes.get("lag")
-    return Take(
-        fps,
-        None if points is None else points[:frames],
-        sound,
-        fit,
-        partial(_first, path, frames),
-        source,
-        lag,
-    )
+    source = str((clip.meta.get("source") or {}).get("sha256", ""))
+    lag = clip.lag if clip.lag_known else None
+    return Take(fps, seen, sound, fit, partial(_first, path, frames), source, lag)
+
+
+def _beside(path: Path, frames: int) -> tuple[Float[Tensor, "T 68 3"] | None, str, int | None]:
+    """What a run wrote beside a video that it made: its motion's 68 points, the recording's sha256, its lag."""
+    file = path.with_suffix(FIT)
+    tensors, notes = read_tensors(file) if file.is_file() else ({}, {})
+    fit = tensors["fit"][:frames] if tensors else None
+    return fit, str(notes.get("source") or sha256(path)), notes.get("lag")
 
 
 def _first(path: Path, frames: int) -> Iterator[np.ndarray]:

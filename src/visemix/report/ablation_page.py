@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -64,9 +65,13 @@ def _pictures(rows: Rows) -> Iterator[str]:
         f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
     )
     yield f"<section>{player(videos)}</section>"
-    frames, fps = min(scored.frames for scored in made.values()), next(iter(made.values())).fps
+    yield from _looks(videos, min(scored.frames for scored in made.values()), next(iter(made.values())).fps)
+
+
+def _looks(videos: Mapping[str, Path], frames: int, fps: float) -> Iterator[str]:
+    """Frames of each video, then their mouths."""
     track, _ = make_tracker()
-    recorded = look({RECORDED: real}, frames, fps, track)[RECORDED]
+    recorded = look({RECORDED: videos[RECORDED]}, frames, fps, track)[RECORDED]
     looks = look(videos, frames, fps, None)
     yield paragraph(
         f"Frames, evenly spread over time; last, the mean absolute difference to the recording over all frames, from "

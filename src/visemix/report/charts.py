@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from statistics import fmean, stdev
 
@@ -14,6 +15,25 @@ COLOURS = 6  # of the page's style; the first is for what was recorded
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 250, 64, 16, 34, 42  # of a chart, in pixels
 DOTTED, PLOT, LINE = 480, 230, 20  # of a chart of dots: its width, its plot's, both at least; the height of a row
 LETTER, KEY, LEGEND = 7, 34, 18  # width of a letter, of a legend's line with its margins, height of its row
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where values stand on a chart: the plot's edges in pixels, and the values at them, `low` and `high` as drawn."""
+
+    left: Number  # x at the left edge
+    right: Number
+    low: float
+    high: float
+    top: int
+    bottom: int
+    log: bool
+
+    def place(self, x: Number, y: Number) -> tuple[Number, Number]:
+        """A point in pixels."""
+        share = ((math.log10(y) if self.log else y) - self.low) / (self.high - self.low)
+        across = (x - self.left) / (self.right - self.left)
+        return LEFT + across * (WIDTH - LEFT - RIGHT), self.bottom - share * (self.bottom - self.top)
 
 
 def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = False, clock: bool = False) -> str:
@@ -29,42 +49,57 @@ def chart(curves: Mapping[str, Points], across: str, up: str, *, log: bool = Fal
     points = [(x, y) for curve in curves.values() for x, y in curve if math.isfinite(y)]
     if not points or (log and min(y for _, y in points) <= 0):
         raise ValueError(f"nothing to draw for '{up}', or values that have no logarithm")
-    xs = _ticks(min(x for x, _ in points), max(x for x, _ in points))
-    ys = _decades(points) if log else _ticks(min(y for _, y in points), max(y for _, y in points))
-    low, high = (math.log10(ys[0]), math.log10(ys[-1])) if log else (ys[0], ys[-1])
-    left, right = min(x for x, _ in points), max(max(x for x, _ in points), min(x for x, _ in points) + 1e-9)
-    drawn = {name: (f"c{k % COLOURS}", _pieces(curve)) for k, (name, curve) in enumerate(curves.items())}
-    drawn = {name: (colour, pieces) for name, (colour, pieces) in drawn.items() if pieces}
+    coloured = {name: (f"c{k % COLOURS}", _pieces(curve)) for k, (name, curve) in enumerate(curves.items())}
+    drawn = {name: (colour, pieces) for name, (colour, pieces) in coloured.items() if pieces}
     room = WIDTH - RIGHT - sum(KEY + LETTER * len(name) for name in drawn)
     below = LEGEND if room < 30 + LETTER * len(up) else 0  # a long legend gets a row of its own
-    top, bottom = TOP + below, HEIGHT + below - BOTTOM
-
-    def place(x: Number, y: Number) -> tuple[Number, Number]:
-        share = ((math.log10(y) if log else y) - low) / (high - low)
-        across = (x - left) / (right - left)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), bottom - share * (bottom - top)
-
-    parts = []
-    for y in ys:
-        _, at = place(left, y)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{y:.4g}</text>')
-    for x in (x for x in xs if left <= x <= right):
-        parts.append(f'<text x="{place(x, ys[0])[0]:.1f}" y="{bottom + 20}" text-anchor="middle">{x:.4g}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{bottom + 36}" text-anchor="end">{escape(across)}</text>')
-    parts.append(f'<text x="10" y="16">{escape(up)}</text>')
-    start = max(10, room)
-    for name, (colour, pieces) in drawn.items():
-        for piece in pieces:
-            steps = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in piece)
-            parts.append(f'<polyline class="curve {colour}" points="{steps}"/>')
-        parts.append(_key(name, colour, start, 16 + below))
-        start += KEY + LETTER * len(name)
+    axes, xs, ys = _axes(points, log, below)
+    parts = [*_grid(axes, xs, ys), *_names(axes, across, up), *_curves(axes, drawn, max(10, room), 16 + below)]
     about = f'viewBox="0 0 {WIDTH} {HEIGHT + below}" role="img" aria-label="{escape(f"{up} over {across}")}"'
     if clock:
-        about += f' class="clock" data-left="{left}" data-right="{right}" data-from="{LEFT}" data-to="{WIDTH - RIGHT}"'
-        parts.append(f'<line class="now" x1="{LEFT}" x2="{LEFT}" y1="{top}" y2="{bottom}"/>')
+        about += f' class="clock" data-left="{axes.left}" data-right="{axes.right}"'
+        about += f' data-from="{LEFT}" data-to="{WIDTH - RIGHT}"'
+        parts.append(f'<line class="now" x1="{LEFT}" x2="{LEFT}" y1="{axes.top}" y2="{axes.bottom}"/>')
     return f"<svg {about}>{''.join(parts)}</svg>"
+
+
+def _axes(points: Points, log: bool, below: int) -> tuple[Axes, list[float], list[float]]:
+    """Axes that hold the points, the legend's row below the top, and the round numbers along them."""
+    (left, right), (lowest, highest) = (_range([point[axis] for point in points]) for axis in (0, 1))
+    ys = _decades(points) if log else _ticks(lowest, highest)
+    low, high = (math.log10(ys[0]), math.log10(ys[-1])) if log else (ys[0], ys[-1])
+    return (
+        Axes(left, max(right, left + 1e-9), low, high, TOP + below, HEIGHT + below - BOTTOM, log),
+        _ticks(left, right),
+        ys,
+    )
+
+
+def _grid(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> Iterator[str]:
+    """Lines across at each of `ys`, and what stands beside and below."""
+    for y in ys:
+        _, at = axes.place(axes.left, y)
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        yield f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{y:.4g}</text>'
+    for x in xs:
+        if axes.left <= x <= axes.right:
+            at, _ = axes.place(x, ys[0])
+            yield f'<text x="{at:.1f}" y="{axes.bottom + 20}" text-anchor="middle">{x:.4g}</text>'
+
+
+def _names(axes: Axes, across: str, up: str) -> Iterator[str]:
+    yield f'<text x="{WIDTH - RIGHT}" y="{axes.bottom + 36}" text-anchor="end">{escape(across)}</text>'
+    yield f'<text x="10" y="16">{escape(up)}</text>'
+
+
+def _curves(axes: Axes, drawn: Mapping[str, tuple[str, list[Points]]], start: Number, high: Number) -> Iterator[str]:
+    """Each curve, and its line of the legend, from `start` on and so high."""
+    for name, (colour, pieces) in drawn.items():
+        for piece in pieces:
+            steps = " ".join("{:.1f},{:.1f}".format(*axes.place(x, y)) for x, y in piece)
+            yield f'<polyline class="curve {colour}" points="{steps}"/>'
+        yield _key(name, colour, start, high)
+        start += KEY + LETTER * len(name)
 
 
 def scatter(clouds: Mapping[str, Points], label: str, *, height: int = 420) -> str:
@@ -94,13 +129,10 @@ def dots(rows: Mapping[str, Sequence[Number]], across: str, *, beside: Mapping[s
     Raises:
         ValueError: no row has a finite number.
     """
-    finite = {name: [value for value in row if math.isfinite(value)] for name, row in rows.items()}
-    means = {name: fmean(row) for name, row in finite.items() if row}
-    spreads = {name: stdev(row) if len(row) > 1 else 0.0 for name, row in finite.items() if row}
-    ends = [v for row in finite.values() for v in row]
-    ends += [means[name] + side * spread for name, spread in spreads.items() for side in (-1, 1)]
-    if not ends:
+    spreads = {name: spread for name, row in rows.items() if (spread := _spread(row)) is not None}
+    if not spreads:
         raise ValueError(f"nothing to draw for '{across}'")
+    ends = [v for spread in spreads.values() for v in (*spread.values, spread.low, spread.high)]
     ticks = _ticks(min(ends), max(ends))
     words = beside or {}
     left, right = (24 + LETTER * max(map(len, texts), default=0) for texts in (rows, words.values()))
@@ -115,18 +147,43 @@ def dots(rows: Mapping[str, Sequence[Number]], across: str, *, beside: Mapping[s
         at = f"{place(tick):.1f}"
         parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP - 8}" y2="{bottom}"/>')
         parts.append(f'<text x="{at}" y="{bottom + 16}" text-anchor="middle">{tick:.4g}</text>')
-    whole = next(iter(means.values()))
-    parts.append(f'<line class="now" x1="{place(whole):.1f}" x2="{place(whole):.1f}" y1="{TOP - 8}" y2="{bottom}"/>')
+    whole = f"{place(next(iter(spreads.values())).mean):.1f}"
+    parts.append(f'<line class="now" x1="{whole}" x2="{whole}" y1="{TOP - 8}" y2="{bottom}"/>')
     for k, name in enumerate(rows):
         y = TOP + LINE * (k + 0.5)
         parts.append(f'<text x="{left - 12}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
         parts.append(f'<text x="{left + plot + 12}" y="{y + 4}">{escape(words.get(name, ""))}</text>')
-        parts += [f'<circle class="dot c1" cx="{place(value):.1f}" cy="{y}" r="3"/>' for value in finite[name]]
-        if name in means:
-            low, high = (place(means[name] + side * spreads[name]) for side in (-1, 1))
-            parts.append(f'<line class="curve c2" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>')
-            parts.append(f'<circle class="mean c2" cx="{place(means[name]):.1f}" cy="{y}" r="3.4"/>')
+        if name in spreads:
+            parts += _dots(spreads[name], place, y)
     return f'<svg viewBox="0 0 {width} {bottom + 26}" role="img" aria-label="{escape(across)}">{"".join(parts)}</svg>'
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Some numbers, their mean, and one standard deviation to either side of it."""
+
+    values: Sequence[Number]
+    mean: float
+    low: float
+    high: float
+
+
+def _spread(row: Sequence[Number]) -> Spread | None:
+    """Of what is finite; None where nothing is."""
+    values = [value for value in row if math.isfinite(value)]
+    if not values:
+        return None
+    mean, apart = fmean(values), stdev(values) if len(values) > 1 else 0.0
+    return Spread(values, mean, mean - apart, mean + apart)
+
+
+def _dots(spread: Spread, place: Callable[[Number], float], y: float) -> Iterator[str]:
+    """A ring a number, a bar and the mean's dot."""
+    for value in spread.values:
+        yield f'<circle class="dot c1" cx="{place(value):.1f}" cy="{y}" r="3"/>'
+    low, high = place(spread.low), place(spread.high)
+    yield f'<line class="curve c2" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
+    yield f'<circle class="mean c2" cx="{place(spread.mean):.1f}" cy="{y}" r="3.4"/>'
 
 
 def smooth(points: Points, window: int) -> Points:
@@ -154,6 +211,11 @@ def _pieces(curve: Points) -> list[Points]:
         elif pieces[-1]:
             pieces.append([])
     return [piece if len(piece) > 1 else piece * 2 for piece in pieces if piece]
+
+
+def _range(values: Sequence[Number]) -> tuple[Number, Number]:
+    """The least and the greatest."""
+    return min(values), max(values)
 
 
 def _ticks(low: Number, high: Number, count: int = 5) -> list[float]:

@@ -20,6 +20,7 @@ from visemix.types import VisemixError
 
 DIRECTIONS: dict[bool | None, Better] = {True: "higher", False: "lower", None: "nearer"}
 RECORDED = "recorded"  # the ground truth's row
+Side = Literal["made", "truth"]  # the fakes' scores, or the recordings' own
 OOD = "_ood"  # of a metric: measured on foreign speech (GeneFace's out-of-domain columns)
 
 
@@ -116,14 +117,12 @@ def variants(results: Mapping[str, Result]) -> list[list[str]]:
     return list(rows.values())
 
 
-def measured(result: Result, key: str, side: Literal["made", "truth"] = "made") -> Cell:
+def measured(result: Result, key: str, side: Side = "made") -> Cell:
     """A metric's number with its interval over clips, or why there is none; of the fakes, or of the recordings."""
     row = (result.summary if side == "made" else result.truth)[key]
     if row.status == "inf":
         return Cell(math.inf)
-    sides = {name: clip.metrics if side == "made" else clip.truth for name, clip in result.clips.items()}
-    clips = {name: scores[key] for name, scores in sides.items() if key in scores}
-    about = result.details[key]
+    clips, about = _of_clips(result, key, side), result.details[key]
     if row.status != "ok":
         reason = _reason(clips, row.status) if clips else about.reason or "no reason is given"
         return Cell(None, reason=f"{row.status}: {reason}")
@@ -131,6 +130,12 @@ def measured(result: Result, key: str, side: Literal["made", "truth"] = "made") 
         caution = f"{key} {about.caution}" if about.caution and side == "made" else ""
         return Cell(row.value, reason=caution)
     return Cell(row.value, bootstrap([clip.value for clip in clips.values() if clip.value is not None]))
+
+
+def _of_clips(result: Result, key: str, side: Side) -> dict[str, Score]:
+    """A metric's score of each clip that has one."""
+    scores = {name: clip.metrics if side == "made" else clip.truth for name, clip in result.clips.items()}
+    return {name: found[key] for name, found in scores.items() if key in found}
 
 
 def _reason(clips: Mapping[str, Score], status: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,8 @@ def tabulate(ratings: Sequence[Rating], about: dict[str, Any], protocol: Protoco
     """The means of some ratings under the key that says whose videos they are of."""
     items = about["items"]
     raters = sorted({rating.rater for rating in ratings})
-    methods = list(dict.fromkeys(item["method"] for item in items.values()))
     rows = []
-    for method in methods:
+    for method in dict.fromkeys(item["method"] for item in items.values()):
         of_it = [rating for rating in ratings if items[rating.item]["method"] == method]
         cells = {question: _mean(of_it, question) for question in protocol.questions}
         rows.append(Row(method, cells, competes=method != RECORDED))
@@ -61,15 +60,19 @@ def tabulate(ratings: Sequence[Rating], about: dict[str, Any], protocol: Protoco
     low, high = (f"{end}".replace("-", "−") for end in (min(protocol.scale), max(protocol.scale)))
     title = f"this study, {plural(len(raters), 'rater')}, {plural(clips, 'clip')}, {low} to {high}"
     columns = [Column(key, "", "higher", 2, key.replace("_", " ")) for key in protocol.questions]
-    notes = [f"± {LEVEL:.0%} interval of the mean over raters (Student), each rater's answers averaged first."]
-    unfinished = {r: n for r in raters if (n := sum(rating.rater == r for rating in ratings)) < len(items)}
-    if unfinished:
-        named = ", ".join(f"{rater} ({count} of {len(items)})" for rater, count in unfinished.items())
-        notes.append(f"Unfinished answers are in it: {named}.")
-    if len(raters) < 2:
-        notes.append("One rater alone has no interval.")
     quoted = protocol.quoted.group(list(protocol.questions))
-    return Table("", columns, [Group(title, rows), *([quoted] if quoted else [])], notes, plus_minus=True)
+    groups = [Group(title, rows), *([quoted] if quoted else [])]
+    return Table("", columns, groups, [*_notes(ratings, raters, len(items))], plus_minus=True)
+
+
+def _notes(ratings: Sequence[Rating], raters: Sequence[str], items: int) -> Iterator[str]:
+    yield f"± {LEVEL:.0%} interval of the mean over raters (Student), each rater's answers averaged first."
+    counts = {rater: sum(rating.rater == rater for rating in ratings) for rater in raters}
+    unfinished = [f"{rater} ({count} of {items})" for rater, count in counts.items() if count < items]
+    if unfinished:
+        yield f"Unfinished answers are in it: {', '.join(unfinished)}."
+    if len(raters) < 2:
+        yield "One rater alone has no interval."
 
 
 def read_key(path: Path) -> dict[str, Any]:
