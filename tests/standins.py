@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import lightning as L
 import torch
 from conftest import make_clip
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from visemix.audio import AUDIO, AudioEncoder
-from visemix.data import DATA
+from visemix.data import DATA, DataModule
 from visemix.face import FaceModel
 from visemix.motion import MOTION, MotionModel
 from visemix.render import RENDER, Renderer
@@ -179,7 +178,7 @@ class Windows(torch.utils.data.Dataset[Clip]):
 
 
 @DATA.register("noise")
-class Noise(L.LightningDataModule):
+class Noise(DataModule):
     """A data module that needs no files."""
 
     window, batch, frames, workers = 4, 2, True, 0

@@ -10,7 +10,7 @@ from tiny_parts import config
 from visemix.audio import AUDIO, listen
 from visemix.face import FACE
 from visemix.motion import MOTION
-from visemix.pipeline import PARTS, TalkingFace, bare
+from visemix.pipeline import PARTS, TalkingFace, names_of
 from visemix.render import RENDER
 from visemix.training.pictures import first
 from visemix.types import Adversarial, Space, Speech, Streaming, VisemixError
@@ -136,9 +136,10 @@ def test_a_checkpoint_comes_back_without_the_files_its_parts_came_from(name, tmp
     model.save(tmp_path / "model.safetensors")
     again = TalkingFace.from_checkpoint(tmp_path / "model.safetensors")
     assert set(again.config) == {*PARTS, "eyes"}
-    theirs = {bare(key): value for key, value in again.state_dict().items()}
+    theirs, ours = names_of(again.config), names_of(model.config)
+    found = {theirs.bare(key): value for key, value in again.state_dict().items()}
     for key, value in model.state_dict().items():
-        assert torch.equal(theirs[bare(key)], value)
+        assert torch.equal(found[ours.bare(key)], value)
 
 
 def test_space_conversion_round_trips(face, clip):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 LAYERS = [
     {"types"},
+    {"parts"},
     {"registry"},
     {"config"},
     {"ops"},

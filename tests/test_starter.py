@@ -10,16 +10,16 @@ import torch
 from clip_maker import make
 from omegaconf import OmegaConf
 
-from visemix import pipeline
 from visemix.audio.moonshine import Moonshine
 from visemix.config import compose, signature
 from visemix.face import FACE
 from visemix.face.layout import lips_apart
 from visemix.generation import generate, home_of
 from visemix.motion import MOTION
+from visemix.ops import checkpoint
+from visemix.ops.checkpoint import SHIPPED, located, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.store import read_tensors
-from visemix.pipeline import SHIPPED, located, read_checkpoint
 from visemix.run import complete, refuse_edited
 from visemix.types import SAMPLE_RATE, AudioFeatures, Subject, VisemixError
 
@@ -74,13 +74,13 @@ def test_a_name_stands_for_it_unless_a_run_here_is_called_so(tmp_path, monkeypat
 
 def test_a_run_that_loads_one_is_another_run_where_a_later_version_brings_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pipeline, "SHIPPED", tmp_path / "weights")
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "weights")
     file = tmp_path / "weights/starter.safetensors"
     file.parent.mkdir()
 
     def brought(content):
         file.write_bytes(content)
-        pipeline.stamp.cache_clear()
+        checkpoint.stamp.cache_clear()
         return complete({**PARTS, "load": {"motion": "starter"}})
 
     first, again, later = brought(b"one"), brought(b"one"), brought(b"two")

@@ -182,3 +182,8 @@ def _staying(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[A
         swapped = None not in (name, other) and name != other
         kept[key] = {} if swapped else _staying(below, above, known)
     return kept
+
+
+def plain(cfg: Any) -> Any:
+    """An OmegaConf node or a mapping as plain dicts and lists."""
+    return OmegaConf.to_container(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), resolve=True)

@@ -19,9 +19,11 @@ from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
 from visemix.data.clips import PARSE
 from visemix.data.footage import full_frames, pingpong
 from visemix.data.windows import gallery_of
+from visemix.motion import MotionModel
+from visemix.ops.checkpoint import SHIPPED, located
 from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
-from visemix.pipeline import SHIPPED, SHOWN, TalkingFace, located
+from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import load_file, nearest
 from visemix.training.modules import STAGES
 from visemix.training.stage import learnt, present
@@ -169,7 +171,7 @@ def warn_of_another(model: TalkingFace, clip: ClipFolder) -> None:
 
 
 def check_style(model: TalkingFace, style: str | None) -> None:
-    known = [name for module in model.motion.modules() for name in getattr(module, "speakers", [])]
+    known = [name for module in model.motion.modules() if isinstance(module, MotionModel) for name in module.speakers]
     if style is not None and style not in known:
         have = ", ".join(known) or "none"
         raise VisemixError(f"this run has no style '{style}'{nearest(style, known)} (have: {have})")
@@ -178,7 +180,7 @@ def check_style(model: TalkingFace, style: str | None) -> None:
 def reseed(model: TalkingFace, seed: int | None) -> None:
     if seed is None:
         return
-    drawing: list[Any] = [module for module in model.motion.modules() if hasattr(module, "seed")]
+    drawing = [module for module in model.motion.modules() if isinstance(module, MotionModel) and module.draws]
     if not drawing:
         name = model.config["motion"]["name"]
         raise VisemixError(f"motion model '{name}' knows one motion for a sound; leave out --seed")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from huggingface_hub import ModelHubMixin, hf_hub_download
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.audio import AUDIO, AudioEncoder, Cached, listen
+from visemix.audio import AUDIO, AudioEncoder, listen
+from visemix.config import plain
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.windows import gallery_of
@@ -26,17 +22,29 @@ from visemix.face import FACE, FaceModel
 from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
+from visemix.ops.checkpoint import SHIPPED, WEIGHTS, located, pinned, read_checkpoint
 from visemix.ops.sequence import blocks, smooth
-from visemix.ops.store import read_tensors, sha256, write_tensors
-from visemix.registry import nearest
+from visemix.ops.store import write_tensors
+from visemix.parts import Names, config_of, places, without_advice
+from visemix.registry import Registry, nearest
 from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
-WEIGHTS = "model.safetensors"
-SHIPPED = Path(__file__).with_name("weights")  # models that come with the library, each with a card
+__all__ = [
+    "PARTS",
+    "SHIPPED",
+    "SHOWN",
+    "WEIGHTS",
+    "TalkingFace",
+    "Target",
+    "located",
+    "pinned",
+    "plain",
+    "read_checkpoint",
+]
+
 SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
-PARTS = ("face", "audio", "motion", "render")
-WRAPPED = r"^(motion|audio)(\.base|\.parts\.[^.]+)*\."  # what stands before the name of a weight in its own part
+PARTS: dict[str, Registry[Any]] = {"face": FACE, "audio": AUDIO, "motion": MOTION, "render": RENDER}
 
 
 @runtime_checkable
@@ -52,8 +60,9 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     `TalkingFace.from_pretrained(path)("speech.wav", "data/clips/anna").frames` are the pictures of anna saying it;
     `save_pretrained` and `push_to_hub` share a model.
 
-    `config` is what `from_config` was given for each of them: a checkpoint carries it. `notes` is what else the
-    checkpoint says that the model came from: `trained` and `loaded` name its stages.
+    `config` is what each of them was built from, by whomever: a checkpoint carries it. `notes` is what else the
+    checkpoint says that the model came from: `trained` and `loaded` name its stages. A renderer that listens
+    (`Space.FEATURES`) must have been told how wide the features are (`render.hear`); `from_config` does.
 
     `eyes` says whose eyes and brows motion wears that came from sound, for every motion model, renderer and preset:
     "footage", what the target does under it; "blinking", the same, with blinks made where the target never closes its
@@ -64,7 +73,6 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         super().__init__()
         self.face, self.audio, self.motion, self.render = face, audio, motion, render
         self.eyes, self.blink_seed = EYES[0], 0
-        self.config: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
 
     @classmethod
@@ -80,10 +88,20 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         model.eyes = cfg.get("eyes", model.eyes)
         if model.eyes not in EYES:
             raise VisemixError(f"eyes={model.eyes} is nobody's{nearest(model.eyes, EYES)} (have: {', '.join(EYES)})")
-        model.config = {part: plain(cfg[part]) for part in PARTS} | {"eyes": model.eyes}
         return model
 
-    def stages(self) -> dict[str, nn.Module]:
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every part's name and options, and whose eyes it wears.
+
+        Raises:
+            VisemixError: a part that is in no registry.
+        """
+        parts = {part: registry.full(config_of(getattr(self, part))) for part, registry in PARTS.items()}
+        return parts | {"eyes": self.eyes}
+
+    def stages(self) -> dict[str, AudioEncoder | MotionModel | Renderer]:
+        """The parts that may learn."""
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
 
     def forward(self, audio: Speech | str | Path, target: Subject | str | Path) -> Video:
@@ -185,9 +203,9 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        parts = {part: carried(getattr(self, part), self.config[part]) for part in PARTS if part in self.config}
-        config = {**parts, "eyes": self.eyes}
-        state = {bare(name) if name.startswith("audio.") else name: value for name, value in self.state_dict().items()}
+        config, names = self.config, names_of(self.config)
+        config |= {part: stage.carry(config[part]) for part, stage in self.stages().items()}
+        state = {names.bare(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()}
         write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -208,7 +226,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
-        model.join(state, path, config=notes["config"])
+        model.join(state, path, notes["config"])
         model.notes = notes
         return model.eval()
 
@@ -229,28 +247,36 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         self,
         state: Mapping[str, Tensor],
         source: str | Path,
-        ours: Callable[[str], bool] = lambda _: True,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any],
+        takes: Callable[[str, Names], bool] = lambda weight, names: True,
     ) -> None:
-        """Take over the weights whose names `ours` picks, all of them. A wrapped part's fit its bare twin's.
+        """Take over weights from a model of this `config`: those that `takes` picks, all of them. A wrapped part's fit
+        its bare twin's.
 
         Raises:
-            VisemixError: they belong to other parts or sizes; of `config`, what theirs were built from, it says which.
+            VisemixError: they belong to other parts or sizes; it says which options are other there.
         """
-        given = {bare(name): tensor for name, tensor in state.items() if ours(name)}
-        own = {bare(name): (name, tensor) for name, tensor in self.state_dict().items() if ours(name)}
-        if len(own) < sum(map(ours, self.state_dict())):
+        theirs, ours, mine = names_of(config), names_of(self.config), self.state_dict()
+        given = {theirs.bare(name): tensor for name, tensor in state.items() if takes(name, theirs)}
+        own = {ours.bare(name): (name, tensor) for name, tensor in mine.items() if takes(name, ours)}
+        if len(own) < sum(takes(name, ours) for name in mine):
             raise VisemixError(
                 f"two parts of one kind are wrapped around each other, and {source} cannot tell them apart"
             )
         wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
         if wrong:
             part = wrong[0].split(".")[0]
-            other = _other_options(part, (config or {}).get(part, {}), self.config.get(part, {}))
+            other = _other_options(part, config.get(part, {}), self.config.get(part, {}))
             raise VisemixError(
                 f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit){other}"
             )
         self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
+
+
+def names_of(config: Mapping[str, Any]) -> Names:
+    """Whose the weights of a model of this config are."""
+    learns = {part: registry for part, registry in PARTS.items() if part != "face" and part in config}
+    return Names(place for part, registry in learns.items() for place in places(registry, config[part], part))
 
 
 def _other_options(part: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
@@ -261,101 +287,3 @@ def _other_options(part: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]
     """
     other = [f"{part}.{key}={value}" for key, value in theirs.items() if ours.get(key) != value]
     return f"; there, {' '.join(other)}" if other else ""
-
-
-def bare(name: str) -> str:
-    """The name of a weight without the wrappers around its motion model or its audio encoder.
-
-    >>> bare("motion.base.base.head.weight"), bare("audio.base.parts.mel.base.layers.0.weight")
-    ('motion.head.weight', 'audio.parts.mel.layers.0.weight')
-    """
-    return re.sub(WRAPPED, lambda found: found[0].replace(".base", ""), name)
-
-
-def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder); or of a
-    model that comes with the library, by its name."""
-    file = located(path)
-    if not file.is_file():
-        ours = ", ".join(sorted(own.stem for own in SHIPPED.glob("*.safetensors")))
-        raise VisemixError(
-            f"no trained model at {file}; give a run folder that `visemix fit` printed, or one of those that come with "
-            f"the library: {ours}"
-        )
-    try:
-        return read_tensors(file)
-    except ValueError as error:
-        raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
-
-
-def located(path: str | Path) -> Path:
-    """The file that a run's folder, a checkpoint's path or the name of a model of the library (as it is, or `pinned`)
-    stands for.
-
-    Raises:
-        VisemixError: the library's model of that name is another one now.
-    """
-    path = Path(path)
-    file = path / WEIGHTS if path.is_dir() else path
-    name, _, wanted = path.name.partition("@")
-    own = SHIPPED / f"{name}.safetensors"
-    if not own.is_file() or str(path) != path.name or file.is_file():
-        return file
-    if wanted and wanted != stamp(own):
-        raise VisemixError(
-            f"{path} is asked for, and this version of the library brings {name}@{stamp(own)}: install the version "
-            f"that brought it, or ask for {name}"
-        )
-    return own
-
-
-def pinned(source: str) -> str:
-    """A source of weights, and where that is a model of the library by name, what is in it: a later version may bring
-    another under that name, and a run must not be taken for the same then.
-
-    >>> pinned("runs/mine/1a2b3c4d"), pinned("starter").split("@")[0]
-    ('runs/mine/1a2b3c4d', 'starter')
-    """
-    bare_name = source == Path(source).name and "@" not in source
-    own = SHIPPED / f"{source}.safetensors"
-    return f"{source}@{stamp(own)}" if bare_name and located(source) == own else source
-
-
-@lru_cache
-def stamp(file: Path) -> str:
-    """Eight hex digits of a file's sha256."""
-    return sha256(file)[:8]
-
-
-@contextmanager
-def without_advice() -> Iterator[None]:
-    """What parts say about the weights they start from does not hold where a checkpoint replaces them."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def carried(part: nn.Module, config: dict[str, Any]) -> dict[str, Any]:
-    """The config of a part that is to be filled from a checkpoint: without the files that its weights came from.
-
-    A part says in an attribute `carried` which options that changes; one that wraps another has it in `base`, one that
-    joins several has them in `parts`. Keeping features on disk is for training: the encoder itself is carried.
-    """
-    if isinstance(part, Cached):
-        return carried(part.base, config["base"])
-    config = config | getattr(part, "carried", {})
-    base, several = getattr(part, "base", None), getattr(part, "parts", {})
-    if isinstance(base, nn.Module) and "base" in config:
-        config = config | {"base": carried(base, config["base"])}
-    if several:
-        options = config["parts"] | {key: carried(one, config["parts"][key]) for key, one in several.items()}
-        config = config | {"parts": options}
-    return config
-
-
-def plain(cfg: Any) -> Any:
-    """An OmegaConf node or a mapping as plain dicts and lists."""
-    return OmegaConf.to_container(cfg if OmegaConf.is_config(cfg) else OmegaConf.create(cfg), resolve=True)

@@ -1,4 +1,4 @@
-"""Names for interchangeable parts.
+"""Names for interchangeable parts, and what every part knows of itself.
 
 A part is a class, or a function that makes one. Its positional parameters are *wiring*: what the pipeline hands it.
 Its keyword-only parameters are its *config*: what a YAML file or the command line may set. There is no second list
@@ -7,12 +7,14 @@ of either.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 import runpy
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import field, fields, make_dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -20,10 +22,12 @@ from typing import Any, Generic, TypeVar, get_type_hints
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from visemix.parts import Part, Wrapper, config_of
 from visemix.types import VisemixError
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
+_registered: set[type] = set()  # classes whose constructor notes its config
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -37,15 +41,30 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 class Registry(Generic[T]):
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    """Parts of one kind, by name.
+
+    Args:
+        kind: what one of them is called in messages.
+        base: the class that all of them derive from. What it annotates without a value, each of them says.
+        plainest: the name of the part to take where it has no say in the result.
+    """
+
+    def __init__(self, kind: str, base: type[T] | None = None, *, plainest: str = "") -> None:
+        self.kind, self.base, self.plainest = kind, base, plainest
         self._parts: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[P], P]:
+        """A decorator that puts a class, or a function, under a name. What either builds, by whomever it is called,
+        has its config in `config`."""
+
         def add(part: P) -> P:
-            if self._parts.setdefault(name, part) is not part:
-                raise ValueError(f"{self.kind} '{name}' is already {self._parts[name].__qualname__}")
-            return part
+            there = self._parts.get(name)
+            if there is None:
+                there = self._parts[name] = _noting(part, name)
+            if inspect.unwrap(there) is not inspect.unwrap(part):
+                raise ValueError(f"{self.kind} '{name}' is already {there.__qualname__}")
+            _refuse_loose_ends(self.kind, name, there)
+            return there  # type: ignore[return-value]
 
         return add
 
@@ -79,7 +98,100 @@ class Registry(Generic[T]):
         return {"name": config["name"]} | options
 
     def build(self, config: Mapping[str, Any], *wiring: Any) -> T:
-        return self[config["name"]](*wiring, **self.check(config))
+        """The part that a config names, of its options; what `wiring` is, the kind of part says.
+
+        Raises:
+            VisemixError: an unknown name or option, a value of another type; or a part that lacks what its kind needs.
+        """
+        name: str = config["name"]
+        make: Any = self[name]
+        if inspect.isabstract(make):
+            lacks = ", ".join(sorted(make.__abstractmethods__))
+            raise VisemixError(f"{self.kind} '{name}' has no {lacks}; write it in {make.__qualname__}")
+        options = self.check(config)
+        part = make(*wiring, **options)
+        _note(part, {"name": name} | options)  # a part may have two names
+        self._refuse_unfinished(name, part)
+        return part
+
+    def kind_of(self, name: str) -> type[Part]:
+        """The class of a part, for what it says without being built; `Part` where a function builds it, or where
+        nobody here knows it."""
+        try:
+            made = self[name]
+        except VisemixError:
+            return Part
+        return made if inspect.isclass(made) and issubclass(made, Part) else Part
+
+    def _refuse_unfinished(self, name: str, part: Any) -> None:
+        """A part without what its kind needs is refused, by what that is."""
+        who, base = f"{self.kind} '{name}'", self.base
+        if base is None:
+            return
+        if not isinstance(part, base):
+            wanted = f"{base.__module__}.{base.__qualname__}"
+            raise VisemixError(
+                f"{who} is a {type(part).__qualname__}, which is no {base.__qualname__}: derive {wanted}"
+            )
+        said = [key for cls in (base, Part, Wrapper) if isinstance(part, cls) for key in inspect.get_annotations(cls)]
+        held = [attribute for apart in part.apart.values() for attribute in apart.attributes]  # type: ignore[attr-defined]
+        for attribute in (*said, *held):
+            if not hasattr(part, attribute):
+                raise VisemixError(
+                    f"{who} has no `{attribute}`, which it must say; set it in {type(part).__qualname__}"
+                )
+        options = config_of(part)
+        for option in options.keys() - part.inside(options):  # type: ignore[attr-defined]
+            built = isinstance(options[option], Mapping) and hasattr(part, option)
+            if built and isinstance(getattr(part, option), base):
+                raise VisemixError(
+                    f"{who} builds a {self.kind} by its option `{option}` and does not say so: derive "
+                    "visemix.parts.Wrapper where it is called `base`, else write `inside`"
+                )
+
+
+def _noting(part: P, name: str) -> P:
+    """A part that notes the config of what it builds, whoever calls it; the first name of a class counts."""
+    if not inspect.isclass(part):
+
+        @wraps(part)
+        def build(*wiring: Any, **options: Any) -> Any:
+            made = part(*wiring, **options)
+            _note(made, {"name": name} | _options(build) | options)
+            return made
+
+        return build  # type: ignore[return-value]
+    if part not in _registered:
+        _registered.add(part)
+        init = part.__init__  # type: ignore[misc]
+
+        @wraps(init)
+        def noted(self: Any, *wiring: Any, **options: Any) -> None:
+            init(self, *wiring, **options)
+            if type(self) is part:
+                _note(self, {"name": name} | _options(part) | options)
+
+        part.__init__ = noted  # type: ignore[misc, method-assign]
+    return part
+
+
+def _note(part: Any, config: dict[str, Any]) -> None:
+    with suppress(TypeError):  # a list of loggers has no attributes
+        vars(part)["config"] = copy.deepcopy(config)
+
+
+def _options(part: Callable[..., Any]) -> dict[str, Any]:
+    """Its keyword-only parameters with their defaults, in order."""
+    given = inspect.signature(part).parameters.values()
+    return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+def _refuse_loose_ends(kind: str, name: str, part: Callable[..., Any]) -> None:
+    """What a part says of its options must be about options that it has."""
+    for apart in part.apart.values() if inspect.isclass(part) and issubclass(part, Part) else ():
+        for option in apart.options or ():
+            if option not in inspect.signature(part).parameters:
+                raise ValueError(f"{kind} '{name}' has no option '{option}', which its `apart` names")
 
 
 def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, Any]:

@@ -14,25 +14,27 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
-from visemix.audio.concat import chosen_of
-from visemix.config import compose, config_root, find_experiment, part, signature
-from visemix.data import DATA
+from visemix.config import compose, config_root, find_experiment, part, plain, signature
+from visemix.data.base import DATA, DataModule
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
+from visemix.ops.checkpoint import WEIGHTS, pinned, read_checkpoint
 from visemix.ops.device import keep_memory
 from visemix.ops.extras import NotInstalled
-from visemix.pipeline import SHOWN, WEIGHTS, TalkingFace, pinned, plain, read_checkpoint
+from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
-from visemix.training.fitting import fit_stage, state_file
+from visemix.training.fitting import data_for, fit_stage, of_person, state_file
+from visemix.training.joining import take_over, take_up, to_train
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
-from visemix.training.stage import learnt, moved, owner, present
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
+
+__all__ = ["REGISTRIES", "complete", "data_for", "fit", "folder_of", "load_experiment", "of_person", "refuse_edited"]
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "face": FACE,
@@ -53,17 +55,6 @@ GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and 
     "workers": 0,
     "plugins": [],
 }
-MEANING = (
-    "dim",
-    "bands",
-    "reach",
-    "learned",
-    "align",
-    "layers",
-    "chunk",
-    "look_back",
-    "look_ahead",
-)  # options of an encoder that make other features
 STAGED = {  # options of a data module that each stage sets for itself
     "window": "train.<stage>.window",
     "batch": "train.<stage>.batch",
@@ -163,53 +154,40 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     missing = [stage for stage in wanted if stage not in trained]
     if begun and not missing:
         return folder
-    for stage, source in ({"": folder} if begun else dict(cfg.load)).items():
-        join(model, stage, source)
-    loaded = [stage for stage in cfg.load if stage not in wanted]
+    if begun:
+        take_up(model, folder)
+    else:
+        take_over(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
-    if not missing:
-        model.save(folder / WEIGHTS, trained=[], loaded=loaded, **model.notes)
-    keep_memory()
-    for stage in missing:
-        options = stage_options(stage, cfg.train[stage])
-        about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
-        fit_stage(model, stage, options, data[stage], folder, **about)
-        trained.append(stage)
-        if stage == "render" and model.render.personal:
-            model.notes[SHOWN] = getattr(data[stage], "speakers", [])
-        model.save(folder / WEIGHTS, trained=trained, loaded=loaded, **model.notes)
-        state_file(folder, stage).unlink(missing_ok=True)
+    _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder
 
 
-def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> Any:
-    """What a stage is trained on, looked through: a clip that does not do is said here."""
-    options = stage_options(stage, cfg.train[stage])
-    data: Any = DATA.build(of_person(cfg.data) if STAGES[stage].personal else cfg.data, model.face)
-    data.window, data.batch, data.workers = options.window, options.batch, cfg.workers
-    data.frames, data.paired = stage in ("render", "joint"), stage == "postnet"
-    data.sounds = stage == "recogniser"
-    data.scene = data.frames and model.render.scene
-    data.gallery = model.render.gallery if data.frames else 0
-    mute = stage == "render" and not model.listening  # a silent clip can still be painted
-    data.speech = getattr(data, "speech", True) and not mute
-    data.grid = 1 if mute else getattr(data, "grid", 1)  # it spares hearing, and would hide most frames
-    data.lips, data.context = stage != "render", model.audio.context
-    data.setup("fit")
-    people = getattr(data, "speakers", [])
-    alone = model.render.personal if stage == "render" else stage == "adapt"
-    if len(people) > 1 and alone:
-        log.warning(
-            "the %s stage learns the %s of one person and is shown %s: unless they are the same, name the clips of one "
-            "in data.clips",
-            stage,
-            "looks" if stage == "render" else "rest and amplitude",
-            " and ".join(people),
-        )
-    return data
+def _train(
+    cfg: DictConfig,
+    model: TalkingFace,
+    data: Mapping[str, DataModule],
+    folder: Path,
+    trained: Sequence[str],
+    loaded: Sequence[str],
+) -> None:
+    """Each stage on its data, the weights kept after every one; without any, the weights as they are."""
+    done = list(trained)
+    if not data:
+        model.save(folder / WEIGHTS, trained=[], loaded=loaded, **model.notes)
+    keep_memory()
+    for stage, shown in data.items():
+        options = stage_options(stage, cfg.train[stage])
+        about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
+        fit_stage(model, stage, options, shown, folder, **about)
+        done.append(stage)
+        if stage == "render" and model.render.personal:
+            model.notes[SHOWN] = shown.speakers
+        model.save(folder / WEIGHTS, trained=done, loaded=loaded, **model.notes)
+        state_file(folder, stage).unlink(missing_ok=True)
 
 
 def refuse_edited(folder: Path) -> None:
@@ -222,79 +200,6 @@ def refuse_edited(folder: Path) -> None:
         raise VisemixError(
             f"{path} was changed after the run was named after it, so nobody knows what was trained there; "
             f"undo the change, or delete {folder} and fit again"
-        )
-
-
-def to_train(cfg: Mapping[str, Any], model: TalkingFace) -> list[str]:
-    """The stages of `cfg.fit` that the model has something for, in order.
-
-    Raises:
-        VisemixError: there is none, or one builds on what nobody trained.
-    """
-    wanted = [stage for stage in present(model) if stage in cfg["fit"]]
-    if cfg["fit"] and not wanted:
-        raise VisemixError(f"nothing in the {' and '.join(cfg['fit'])} stage can be trained; leave it out of `fit`")
-    _refuse_gaps(model, wanted, [*cfg["load"]])
-    return wanted
-
-
-def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of the one person who is shown: the target's clips, where the config names a target."""
-    whole = dict(data)
-    person: dict[str, Any] = {"root": whole.get("target"), "target": None, "clips": [], "val_speakers": []}
-    return whole | person if whole.get("target") else whole
-
-
-def join(model: TalkingFace, stage: str, source: str | Path) -> None:
-    """Take over the weights that training `stage` moves (all of them for "") from another run or checkpoint; with what
-    learnt from sound comes the recogniser that it heard through."""
-    weights, notes = read_checkpoint(source)
-    if notes["face"] != model.face.name:
-        raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
-    known = learnt(notes)
-    if stage and stage not in known:
-        raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(known)})")
-    of = {*moved(stage)} if stage else set()
-    if stage and (stage != "render" or model.listening):
-        of.add("recogniser")
-        theirs, ours = heard(notes["config"]["audio"]), heard(model.config["audio"])
-        if theirs != ours:
-            raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
-    model.join(weights, source, (lambda name: owner(name) in of) if stage else (lambda _: True), notes["config"])
-    if stage in ("", "render") and SHOWN in notes:
-        model.notes[SHOWN] = notes[SHOWN]
-
-
-def heard(audio: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an audio encoder's config says what its features mean."""
-    if audio["name"] == "cached":
-        return heard(audio["base"])
-    if audio["name"] == "concat":
-        return {"name": "concat"} | {key: heard(options) for key, options in chosen_of(audio["parts"]).items()}
-    options = AUDIO.check(audio)
-    return {"name": audio["name"]} | {key: options[key] for key in MEANING if key in options}
-
-
-def _words(options: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{key}={value}" for key, value in options.items() if key != "name")
-    return f"'{options['name']}' ({rest})" if rest else f"'{options['name']}'"
-
-
-def _refuse_gaps(model: TalkingFace, wanted: list[str], loaded: list[str]) -> None:
-    """A stage that builds on another one must not build on nothing."""
-    there = present(model)
-    for stage in wanted:
-        for need in STAGES[stage].needs:
-            if need in there and need not in [*wanted, *loaded]:
-                raise VisemixError(
-                    f"the {stage} stage builds on the {need} stage, which nobody trained: "
-                    f"put it in fit, or name a run in load.{need}"
-                )
-    if "sync" in wanted and any(parameter.requires_grad for parameter in model.audio.parameters()):
-        name = model.config["audio"]["name"]
-        raise VisemixError(
-            f"the sync-expert hears audio '{name}', which would learn on after it: freeze it "
-            "(audio.trainable=false, or audio.learned=false for mel), or leave the expert out"
         )
 
 

@@ -211,3 +211,17 @@ class Streaming(Protocol):
     """A motion model that can go through sound piece by piece, carrying its state; equal to one pass over it all."""
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]: ...
+
+
+@runtime_checkable
+class OwnRate(Protocol):
+    """A module whose weights learn at the stage's rate times this; of several inside each other the innermost says."""
+
+    lr_scale: float
+
+
+@runtime_checkable
+class OwnDecay(Protocol):
+    """A module all of whose weights decay by the stage's `weight_decay` times this, vectors too."""
+
+    decay_scale: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from visemix.audio.base import AUDIO, AudioEncoder
+from visemix.audio.base import AUDIO, AudioEncoder, bytes_of, meaning
 from visemix.ops.store import replacing
+from visemix.parts import Wrapper, config_of
 from visemix.types import AudioFeatures, Speech, VisemixError
 
 log = logging.getLogger(__name__)
 
 
 @AUDIO.register("cached")
-class Cached(AudioEncoder):
+class Cached(AudioEncoder, Wrapper):
     """Any frozen encoder, whose answer to a stretch of sound is kept on disk and read from there the next time.
 
     It pays where the same stretches come again: whole clips, or training windows at fixed places. An entry is named by
@@ -35,6 +36,8 @@ class Cached(AudioEncoder):
         limit: gigabytes; above it the entries that were written first are deleted.
     """
 
+    base: AudioEncoder
+
     def __init__(self, *, base: dict[str, Any], folder: str = "data/features", limit: float = 10.0) -> None:
         super().__init__()
         self.base = AUDIO.build(base)
@@ -42,10 +45,18 @@ class Cached(AudioEncoder):
             raise VisemixError(f"audio '{base['name']}' learns, so it cannot be cached; set base.trainable=false")
         self.dim, self.context, self.step = self.base.dim, self.base.context, self.base.step
         self.folder, self.limit = Path(folder), limit
-        self._config = json.dumps(AUDIO.check(base) | {"name": base["name"]}, sort_keys=True)
+        self._config = json.dumps(config_of(self.base), sort_keys=True)
         self._base_digest: bytes | None = None
         self._size: int | None = None
         self._told = False
+
+    @classmethod
+    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return meaning(options["base"])
+
+    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """That of the base: keeping features on disk is for training."""
+        return self.base.carry(config["base"])
 
     def train(self, mode: bool = True) -> Cached:
         super().train(mode)
@@ -70,12 +81,12 @@ class Cached(AudioEncoder):
         if self._base_digest is None:
             digest = hashlib.sha256(self._config.encode())
             for name, tensor in self.base.state_dict().items():
-                digest.update(name.encode() + _bytes(tensor))
+                digest.update(name.encode() + bytes_of(tensor))
             self._base_digest = digest.digest()
-        digest = hashlib.sha256(self._base_digest + _bytes(speech.wave))
+        digest = hashlib.sha256(self._base_digest + bytes_of(speech.wave))
         for place, sound in (("before", speech.before), ("after", speech.after)):
             if sound is not None and sound.numel():
-                digest.update(place.encode() + _bytes(sound))
+                digest.update(place.encode() + bytes_of(sound))
         return digest.hexdigest()
 
     def _write(self, path: Path, values: Tensor) -> None:
@@ -110,7 +121,3 @@ def _single(speech: Speech) -> Iterator[Speech]:
     around = [[None] * len(speech.wave) if sound is None else sound.split(1) for sound in (speech.before, speech.after)]
     for wave, before, after in zip(speech.wave.split(1), *around, strict=True):
         yield Speech(wave, before, after)
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

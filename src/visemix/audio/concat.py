@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from visemix.audio.base import AUDIO, HEARD, AudioEncoder, hear, listen
+from visemix.audio.base import AUDIO, HEARD, AudioEncoder, hear, listen, meaning
 from visemix.ops.sequence import blocks
 from visemix.types import AudioFeatures, Speech, VisemixError
 
@@ -35,6 +35,19 @@ class Concat(AudioEncoder):
         asked = [part.context for part in encoders if part.context is not None]
         if asked:
             self.context = max(past for past, _ in asked), max(ahead for _, ahead in asked)
+
+    @classmethod
+    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {f"parts.{key}": config for key, config in chosen_of(options["parts"]).items()}
+
+    @classmethod
+    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"name": options["name"]} | {k: meaning(config) for k, config in chosen_of(options["parts"]).items()}
+
+    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        given = config["parts"]
+        parts = {key: part.carry(given[key]) for key, part in zip(self.parts, self._encoders, strict=True)}
+        return super().carry(config) | {"parts": given | parts}
 
     @property
     def _encoders(self) -> list[AudioEncoder]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -8,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare
+from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs
+from visemix.parts import Apart
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Losses, Speech
 
 T = TypeVar("T", bound="CTC")
@@ -34,6 +37,8 @@ class CTC(AudioEncoder):
         characters, dim, layers, heads, conv_dim: of "random" weights; a checkpoint brings its own.
         architecture: of "checkpoint" weights, which wait to be filled from one of Visemix's own files; written there.
     """
+
+    apart = MappingProxyType({"recogniser": Apart(("recogniser",))})
 
     def __init__(
         self,
@@ -59,6 +64,11 @@ class CTC(AudioEncoder):
         self.dim = self.recogniser.config.vocab_size
         self.recogniser.requires_grad_(False)
         self.train(self.training)
+
+    @classmethod
+    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is not in its weights."""
+        return {key: options[key] for key in ("name", "family")} | unshaped(options)
 
     def train(self: T, mode: bool = True) -> T:
         super().train(mode)

@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from visemix.parts import advise
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
 
 HOP = 320  # samples between two rows of the convolutions: 50 Hz
 FIELD = 400  # samples that one such row sees
+UNSHAPED = ("num_attention_heads", "conv_stride", "do_stable_layer_norm", "hidden_act")  # in no weight's shape
 
 
 def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
@@ -31,7 +33,7 @@ def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapp
     config_class, model_class = getattr(transformers, f"{family}Config"), getattr(transformers, kind)
     if weights in ("random", "checkpoint"):
         if weights == "random":
-            log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
+            advise(log, "%s starts from random weights: it has never heard speech (audio.weights=random)", family)
         return model_class(config_class(**{**architecture, **options}))
     try:
         model = model_class.from_pretrained(weights, **options)
@@ -56,3 +58,9 @@ def architecture_of(model: Any) -> dict[str, Any]:
     """What its config class needs to build the same network, in types that YAML and JSON share."""
     plain = json.loads(model.config.to_json_string(use_diff=True))
     return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
+
+
+def unshaped(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an encoder's architecture changes its features, and not the shapes of its weights."""
+    built = options["architecture"] or {}
+    return {name: built[name] for name in UNSHAPED if name in built}

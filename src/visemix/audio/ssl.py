@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare
+from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
@@ -88,6 +88,12 @@ class _SpeechModel(AudioEncoder, ABC):
         self.model.requires_grad_(trainable)
         self.model.feature_extractor._freeze_parameters()
         self.train(self.training)
+
+    @classmethod
+    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is not for training, or in its weights."""
+        said = {key: options[key] for key in ("name", "align", "chunk", "overlap")}
+        return said | {"align": options["align"] or cls.alignment} | unshaped(options)
 
     def train(self: T, mode: bool = True) -> T:
         super().train(mode)

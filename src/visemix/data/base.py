@@ -2,22 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
 from lightning import LightningDataModule
 
+from visemix.parts import Part
 from visemix.registry import Registry
 
+if TYPE_CHECKING:
+    from visemix.data.windows import Span
 
-class DataModule(LightningDataModule):
-    """Loaders of `types.Clip`. A stage that trains sets, before `setup`, how much it wants of a clip and at once."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stage wants of clips, and how much of them at once."""
 
     window: int  # frames in an example
     batch: int  # examples in a batch
-    frames: bool  # whether pictures are loaded
-    scene: bool  # whether every clip must say what is head, torso and background in it
-    sounds: bool  # whether it is told which sounds are spoken
-    workers: int  # processes that load
-    context: tuple[int, int] | None  # frames of sound before and after an example that the encoder hears, too
-    lips: bool  # whether clips are left out whose lips do not follow their sound
+    workers: int = 0  # processes that load
+    frames: bool = False  # whether pictures are loaded
+    gallery: int = 0  # pictures of a subject to choose among, beside those of the example
+    scene: bool = False  # whether every clip must say what is head, torso and background in it
+    sounds: bool = False  # whether it is told which sounds are spoken
+    lips: bool = False  # whether clips are left out whose lips do not follow their sound
+    hears: bool = True  # whether the sound is heard at all; where it is not, silent clips do
+    context: tuple[int, int] | None = None  # frames of sound before and after an example that are heard too
+    paired: bool = False  # whether every batch has a second half, of the one person that it adapts to (`Domains`)
 
 
-DATA: Registry[DataModule] = Registry("data module")  # built with: face
+class DataModule(LightningDataModule, Part):
+    """Loaders of `types.Clip`: `train_dataloader` and `val_dataloader`. A stage tells it first what it `wants`.
+
+    The attributes are those of `Wanted`. `train_spans` and `val_spans` are the stretches of clips that it loads from,
+    known after `setup`; one that has no clips on disk leaves them empty.
+    """
+
+    window: int = 1
+    batch: int = 1
+    workers: int = 0
+    frames: bool = False
+    gallery: int = 0
+    scene: bool = False
+    sounds: bool = False
+    lips: bool = False
+    hears: bool = True
+    context: tuple[int, int] | None = None
+    paired: bool = False
+    train_spans: Sequence[Span] = ()
+    val_spans: Sequence[Span] = ()
+
+    def ask(self, wanted: Wanted) -> None:
+        """Take note of what a stage wants, before `setup`."""
+        for wish in fields(wanted):
+            setattr(self, wish.name, getattr(wanted, wish.name))
+
+    @property
+    def speakers(self) -> list[str]:
+        """Who is trained on, sorted: after `setup`. Nobody, where it does not know."""
+        return []
+
+    @classmethod
+    def of_person(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its config for a stage that learns from the one person who is shown, where these options name one."""
+        return dict(options)
+
+    @classmethod
+    def of_all(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its config for a stage to which it makes no difference who is shown."""
+        return dict(options)
+
+
+DATA: Registry[DataModule] = Registry("data module", DataModule)  # built with: face

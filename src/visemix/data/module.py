@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from visemix.data.base import DATA, DataModule
+from visemix.data.base import DATA, DataModule, Wanted
 from visemix.data.clips import NO_PICTURES, PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
@@ -115,6 +115,21 @@ class ClipsModule(DataModule):
         self.val_spans: list[Span] = []
         self.watch_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
+
+    def ask(self, wanted: Wanted) -> None:
+        super().ask(wanted)
+        if not wanted.hears:
+            self.speech, self.grid = False, 1  # a grid spares hearing, and would hide most frames
+
+    @classmethod
+    def of_person(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The target's clips, where a target is named."""
+        person: dict[str, Any] = {"root": options.get("target"), "target": None, "clips": [], "val_speakers": []}
+        return {**options, **person} if options.get("target") else dict(options)
+
+    @classmethod
+    def of_all(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {**options, "target": None} if "target" in options else dict(options)
 
     @property
     def speakers(self) -> list[str]:

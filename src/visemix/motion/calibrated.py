@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
 from visemix.motion.cue import Cue, Cued
+from visemix.parts import Apart
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 CENTIMETRES, MILLIMETRES = 10.0, 100.0  # in a decimetre
@@ -36,6 +38,8 @@ class Calibrated(Cued):
         start, sure: probability of a pause above which the second offset counts, and from which on it counts in full.
         lowest, highest: bounds of the scale.
     """
+
+    apart = MappingProxyType({"adapt": Apart(("calibration",))})
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from visemix.motion.base import MotionModel, stream
 from visemix.ops.sequence import blocks
+from visemix.parts import Wrapper
 from visemix.types import AudioFeatures, Motion, Subject, VisemixError
 
 BLOCK = 256  # frames that are heard together in a stream
@@ -73,7 +74,7 @@ class Cue(nn.Sequential):
         return self(heard.mT)[:, 0]  # type: ignore[no-any-return]
 
 
-class Cued(MotionModel):
+class Cued(MotionModel, Wrapper):
     """Another model's motion, changed where a small net hears something."""
 
     base: MotionModel

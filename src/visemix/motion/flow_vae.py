@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -21,9 +22,11 @@ from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
 from visemix.nn.wavenet import CONDITION, Condition, added
 from visemix.ops.presets import chosen
 from visemix.ops.sequence import blocks, smooth
+from visemix.parts import Apart
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 BLOCK = 512  # frames that are streamed together
+OF_THE_EXPERT = ("compat", "halves", "identity", "sampling", "sync_dim", "sync_windows")  # options of its sync-expert
 
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
@@ -78,6 +81,8 @@ class FlowVAE(MotionModel):
     """
 
     space = Space.LANDMARKS
+    draws = True
+    apart = MappingProxyType({"sync": Apart(("sync_guide",), OF_THE_EXPERT)})
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -18,6 +19,7 @@ from visemix.nn.adapt import FrameCritic, Refiner
 from visemix.nn.critic import least_squares_critic, least_squares_generator
 from visemix.ops.presets import chosen
 from visemix.ops.sequence import blocks
+from visemix.parts import Apart, Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
 BLOCK = 512  # frames that are streamed together
@@ -37,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @MOTION.register("postnet")
-class PostNet(MotionModel):
+class PostNet(MotionModel, Wrapper):
     """Another model's motion, moved into one person's domain by a net that a critic of single frames trains.
 
     The `motion` stage trains the base by its own loss; the `postnet` stage then trains this on many speakers' sound,
@@ -55,6 +57,8 @@ class PostNet(MotionModel):
     """
 
     space = Space.LANDMARKS
+    apart = MappingProxyType({"sync": Apart(("sync_guide",)), "postnet": Apart(("postnet", "postnet_critic"))})
+    base: MotionModel
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class PostNet(MotionModel):
         self.weights = {"adversarial": adversarial_weight, "sync": sync_weight, "mse": o["mse_weight"]}
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
+        self.sync_guide: SyncGuide | None = None
         if sync_weight and not _guides(self.base):
             about = {"halves": halves, "identity": o["identity"], "dim": sync_dim, "windows": sync_windows}
             self.sync_guide = SyncGuide(audio_dim, face, **about)

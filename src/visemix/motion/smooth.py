@@ -11,11 +11,12 @@ import torch
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel, stream
 from visemix.ops.sequence import blocks, smooth
+from visemix.parts import Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Subject, VisemixError
 
 
 @MOTION.register("smooth")
-class Smooth(MotionModel):
+class Smooth(MotionModel, Wrapper):
     """Another model's motion, averaged over time under a Gaussian.
 
     The base is trained by its own loss: scored through the filter, jitter would cost it nothing.
@@ -24,6 +25,8 @@ class Smooth(MotionModel):
         base: the motion model, as under `motion` in an experiment.
         sigma: standard deviation in frames. Consonants close the lips for two or three frames; keep it at about one.
     """
+
+    base: MotionModel
 
     def __init__(self, audio_dim: int, face: FaceModel, *, base: dict[str, Any], sigma: float = 1.0) -> None:
         super().__init__()

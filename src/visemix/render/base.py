@@ -6,6 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
+from visemix.parts import Part
 from visemix.registry import Registry
 from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -21,7 +22,7 @@ class Frames(Protocol):
     def __getitem__(self, at: int, /) -> Clip: ...
 
 
-class Renderer(nn.Module, ABC):
+class Renderer(nn.Module, Part, ABC):
     """Motion of a subject's face, over the subject's footage → video."""
 
     space: Space  # what it wants to be driven by; the pipeline converts
@@ -51,7 +52,7 @@ class Renderer(nn.Module, ABC):
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses: ...
 
 
-RENDER: Registry[Renderer] = Registry("renderer")
+RENDER: Registry[Renderer] = Registry("renderer", Renderer, plainest="mesh")  # type: ignore[type-abstract]
 
 
 def no_scene(subject: Subject) -> VisemixError:

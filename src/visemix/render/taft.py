@@ -18,6 +18,7 @@ from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
 from visemix.ops.presets import chosen
+from visemix.parts import advise
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
 from visemix.render.generator import Generator, run_in
@@ -147,9 +148,9 @@ class TAFT(Renderer):
         self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
         self.perceptual = PerceptualLoss(vgg) if vgg and (perceptual_weight or style_weight) else None
         if not vgg and (perceptual_weight or style_weight):
-            log.warning("TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")
+            advise(log, "TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")
         elif vgg == "random":
-            log.warning("TAFT's perceptual and style terms look through a random VGG-19 (render.vgg=random)")
+            advise(log, "TAFT's perceptual and style terms look through a random VGG-19 (render.vgg=random)")
         self.critic: nn.Module | None = PatchCritic(6, critic_base) if critic_weight else None
 
     def forward(self, motion: Motion, subject: Subject) -> Video:

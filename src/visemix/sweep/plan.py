@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,20 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from visemix.config import compose, points
+from visemix.config import compose, plain, points
 from visemix.face.eyes import EYES
-from visemix.pipeline import PARTS, WEIGHTS, TalkingFace, plain, without_advice
-from visemix.run import complete, data_for, folder_of, load_experiment, of_person, to_train
+from visemix.motion import MOTION
+from visemix.ops.checkpoint import WEIGHTS
+from visemix.parts import without_advice
+from visemix.pipeline import PARTS, TalkingFace, names_of
+from visemix.run import complete, folder_of, load_experiment
+from visemix.training.fitting import about, data_for
+from visemix.training.joining import to_train
 from visemix.training.modules import STAGES
-from visemix.training.stage import moved, owner
+from visemix.training.stage import moved, owner, parts_behind
 from visemix.types import VisemixError
 
-PLAINEST = {"audio": "mel", "motion": "regression", "render": "mesh"}  # for parts that have no say
 SHARED = "stages"  # name of the runs that hold one trained stage each
-EXPERT = {  # options of a motion model that its sync-expert hangs on
-    "flow_vae": ("name", "compat", "halves", "identity", "sampling", "sync_dim", "sync_windows"),
-}
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,20 @@ def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
             data_for(cfg, model, stage)
     except VisemixError as error:
         return Anatomy((), {}, False, str(error))
-    weights = [name for name, _ in model.named_parameters() if name.startswith("motion.")]
+    wrappers, whose = _motion_weights(model)
     depth = {
-        stage: min((_wrappers(name) for name in weights if owner(name) in _behind(stage)), default=0)
+        stage: min((around for around, of in zip(wrappers, whose, strict=True) if of in _behind(stage)), default=0)
         for stage in stages
     }
     return Anatomy(tuple(stages), depth, model.listening)
+
+
+def _motion_weights(model: TalkingFace) -> tuple[list[int], list[str | None]]:
+    """Of each weight of the motion model, the number of wrappers around it, and the stage that trains it."""
+    names = names_of(model.config)
+    found = [(names.place(name), owner(name, names)) for name, _ in model.named_parameters()]
+    of_motion = [(place.wrappers, stage) for place, stage in found if place and place.path.startswith("motion")]
+    return [wrappers for wrappers, _ in of_motion], [stage for _, stage in of_motion]
 
 
 def _behind(stage: str) -> set[str]:
@@ -102,33 +110,38 @@ def _behind(stage: str) -> set[str]:
     return {trained for each in (stage, *STAGES[stage].needs) for trained in moved(each)}
 
 
-def stage_configs(cfg: DictConfig, about: Anatomy) -> tuple[dict[str, Any], ...]:
+def stage_configs(cfg: DictConfig, found: Anatomy) -> tuple[dict[str, Any], ...]:
     """For each stage of a run, in order, the config of a run that trains it alone, over those before it.
 
     Whatever has no say in a stage is replaced by the plainest, so that equal stages of different points have equal
     configs: the other parts, wrappers around the motion model, the data and lengths of other stages.
     """
-    whole, order = plain(cfg), list(STAGES)
-    sources, configs = dict(whole["load"]), []
-    for stage in about.stages:
-        parts = parts_behind(stage, about.listens)
-        alone = whole | {part: {"name": name} for part, name in PLAINEST.items() if part not in parts}
-        if "motion" in parts:
-            depth = 0 if "render" in parts else about.depth[stage]  # pictures are of what the outermost says
-            alone["motion"] = _unwrapped(whole["motion"], depth, stage)
-        before = [s for s in order[: order.index(stage) + 1] if s in sources]
-        alone |= {
-            "name": SHARED,
-            "fit": [stage],
-            "eyes": EYES[0] if stage != "joint" else whole["eyes"],
-            "data": _data_behind(stage, whole["data"]),
-            "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
-            "load": {s: sources[s] for s in before if parts_behind(s, about.listens) <= parts},
-        }
-        config = complete(alone)
+    sources: dict[str, str] = plain(cfg.load)
+    configs = []
+    for stage in found.stages:
+        config = complete(_alone(stage, plain(cfg), found, sources))
         configs.append(plain(config))
         sources[stage] = str(folder_of(config))
     return tuple(configs)
+
+
+def _alone(stage: str, whole: dict[str, Any], found: Anatomy, sources: Mapping[str, str]) -> dict[str, Any]:
+    """The config of a run that trains one stage, over the `sources` of others."""
+    order, parts = list(STAGES), parts_behind(stage, found.listens)
+    plainest = {part: registry.plainest for part, registry in PARTS.items() if registry.plainest and part not in parts}
+    before = [s for s in order[: order.index(stage) + 1] if s in sources]
+    alone = whole | {part: {"name": name} for part, name in plainest.items()}
+    if "motion" in parts:
+        depth = 0 if "render" in parts else found.depth[stage]  # pictures are of what the outermost says
+        alone["motion"] = _unwrapped(whole["motion"], depth, stage)
+    return alone | {
+        "name": SHARED,
+        "fit": [stage],
+        "eyes": EYES[0] if stage != "joint" else whole["eyes"],
+        "data": _data_behind(stage, whole["data"]),
+        "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
+        "load": {s: sources[s] for s in before if parts_behind(s, found.listens) <= parts},
+    }
 
 
 def listing(cells: Sequence[Cell]) -> str:
@@ -147,30 +160,18 @@ def listing(cells: Sequence[Cell]) -> str:
     return "\n".join([*lines, f"{len(cells)} points, {len(of)} stages to train or there"])
 
 
-def parts_behind(stage: str, listens: bool = False) -> set[str]:
-    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
-    parts = {part.split(".")[0] for one in moved(stage) for part in STAGES[one].owns}
-    return parts | {"audio"} if "motion" in parts or listens else parts
-
-
 def _unwrapped(motion: dict[str, Any], depth: int, stage: str) -> dict[str, Any]:
+    """What is inside so many wrappers; of its options those that have a say in the stage, where it knows which."""
     for _ in range(depth):
-        motion = motion["base"]
-    if stage == "sync" and motion["name"] in EXPERT:
-        return {key: value for key, value in motion.items() if key in EXPERT[motion["name"]]}
-    return motion
+        (motion,) = (dict(inner) for inner in MOTION.kind_of(motion["name"]).inside(motion).values())
+    held = MOTION.kind_of(motion["name"]).apart.get(stage)
+    if held is None or held.options is None:
+        return motion
+    return {key: value for key, value in motion.items() if key in ("name", *held.options)}
 
 
 def _data_behind(stage: str, data: dict[str, Any]) -> dict[str, Any]:
-    if STAGES[stage].personal:
-        return of_person(data)
-    return data if stage == "postnet" or "target" not in data else data | {"target": None}
-
-
-def _wrappers(weight: str) -> int:
-    """
-    >>> _wrappers("motion.base.base.head.weight")
-    2
-    """
-    found = re.match(r"motion\.((?:base\.)*)", weight)
-    return found[1].count("base.") if found else 0
+    module = STAGES[stage]
+    if module.personal:
+        return about(data).of_person(data)
+    return data if module.paired else about(data).of_all(data)

@@ -62,7 +62,7 @@ class Choice:
 class PostnetModule(StageModule):
     """Trains the post-net on batches of `Domains`, and stops the stage at the checkpoint that `Choice` takes."""
 
-    trains, owns, needs, frees = "postnet", ("motion.postnet", "motion.postnet_critic"), ("sync", "motion"), True
+    trains, within, needs, frees, paired = "postnet", "motion", ("sync", "motion"), True, True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

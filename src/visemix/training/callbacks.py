@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import Tensor
 
+from visemix.training.logs import TakesPictures
 from visemix.training.pictures import write_picture
 from visemix.training.stage import StageModule
 
@@ -139,7 +140,7 @@ class Samples(L.Callback):
             write_picture(path, picture)
             write_picture(self.folder / f"{pl_module.trains}.png", picture)
             for logger in trainer.loggers:
-                if hasattr(logger, "log_image"):
+                if isinstance(logger, TakesPictures):
                     logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
 
+from visemix.data.base import DATA, DataModule
 from visemix.pipeline import TalkingFace
 from visemix.training.callbacks import Average, Best, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
 from visemix.training.logs import LOG, Table, close
 from visemix.training.modules import STAGES
-from visemix.training.optim import StageOptions
+from visemix.training.optim import StageOptions, stage_options
 from visemix.training.steps import StepLoader
+
+logger = logging.getLogger(__name__)
 
 ADVICE = (
     "does not have many workers",
@@ -33,7 +38,7 @@ def fit_stage(
     model: TalkingFace,
     stage: str,
     options: StageOptions,
-    data: L.LightningDataModule,
+    data: DataModule,
     folder: Path,
     *,
     seed: int = 0,
@@ -60,28 +65,28 @@ def fit_stage(
     average = [Average(options.ema)] if options.ema is not None else []
     best = [Best(options.patience)] if options.patience is not None else []  # before the mean steps back
     around: list[L.Callback] = [*best, *average, Resumable(state, options.save_every), Samples(folder / "samples")]
-    quiet()
-    trainer = L.Trainer(
-        accelerator=ACCELERATORS.get(device, device),
-        devices=1,
-        precision=options.precision,
-        max_steps=options.steps,
-        max_epochs=-1,
-        val_check_interval=min(options.val_every, options.steps),
-        check_val_every_n_epoch=None,
-        limit_val_batches=options.val_batches,
-        num_sanity_val_steps=0,
-        log_every_n_steps=options.log_every,
-        logger=loggers,
-        callbacks=[*around, Progress()],
-        plugins=[TensorCheckpoints()],
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=folder,
-    )
     try:
-        trainer.fit(module, batches, data.val_dataloader(), ckpt_path=state if started else None)
+        with quiet():
+            trainer = L.Trainer(
+                accelerator=ACCELERATORS.get(device, device),
+                devices=1,
+                precision=options.precision,
+                max_steps=options.steps,
+                max_epochs=-1,
+                val_check_interval=min(options.val_every, options.steps),
+                check_val_every_n_epoch=None,
+                limit_val_batches=options.val_batches,
+                num_sanity_val_steps=0,
+                log_every_n_steps=options.log_every,
+                logger=loggers,
+                callbacks=[*around, Progress()],
+                plugins=[TensorCheckpoints()],
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+                default_root_dir=folder,
+            )
+            trainer.fit(module, batches, data.val_dataloader(), ckpt_path=state if started else None)
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C, after it has tidied up
         raise KeyboardInterrupt from stopped
     finally:
@@ -94,13 +99,50 @@ def fit_stage(
         kept.restore(module)
 
 
+def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
+    """What a stage is trained on, looked through: a clip that does not do is said here."""
+    module, options = STAGES[stage], stage_options(stage, cfg.train[stage])
+    data = DATA.build(of_person(cfg.data) if module.personal else cfg.data, model.face)
+    data.ask(module.wants(model, options, cfg.workers))
+    data.setup("fit")
+    alone = module.learns_of_one(model)
+    if alone and len(data.speakers) > 1:
+        logger.warning(
+            "the %s stage learns the %s of one person and is shown %s: unless they are the same, name the clips of one "
+            "in data.clips",
+            stage,
+            alone,
+            " and ".join(data.speakers),
+        )
+    return data
+
+
+def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of the one person who is shown: the target's clips, where the config names a target."""
+    return about(data).of_person(data)
+
+
+def about(data: Mapping[str, Any]) -> type[DataModule]:
+    """The class of a config's data module, for what it says without being built."""
+    kind = DATA.kind_of(data["name"])
+    return kind if issubclass(kind, DataModule) else DataModule
+
+
 def state_file(folder: Path, stage: str) -> Path:
     """Where a run keeps what a stage resumes from."""
     return folder / "resume" / f"{stage}.safetensors"
 
 
-def quiet() -> None:
-    """Lightning's advice about workers, devices and modes is for people who write the loop themselves."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in ADVICE:
-        warnings.filterwarnings("ignore", f".*{message}.*")
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Lightning's advice about workers, devices and modes: it is for people who write the loop themselves."""
+    theirs = logging.getLogger("lightning.pytorch")
+    before = theirs.level
+    with warnings.catch_warnings():
+        for message in ADVICE:
+            warnings.filterwarnings("ignore", f".*{message}.*")
+        theirs.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            theirs.setLevel(before)

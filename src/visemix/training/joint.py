@@ -23,7 +23,7 @@ class JointModule(StageModule):
     face model. Any motion model and any renderer whose pictures follow its motion smoothly.
     """
 
-    trains, again, asked, personal = "joint", ("motion", "render"), True, True
+    trains, again, asked, personal, frames = "joint", ("motion", "render"), True, True, True
     needs = ("sync", "motion", "render")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -7,7 +7,7 @@ import netrc
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
@@ -16,6 +16,13 @@ from visemix.types import VisemixError
 
 LOG: Registry[list[Logger]] = Registry("logger")  # built with folder, stage and name of the run
 COLUMNS = ("stage", "step", "name", "value")
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A logger that shows pictures, given as their files."""
+
+    def log_image(self, key: str, images: list[Any], *, step: int | None = None) -> None: ...
 
 
 class Table(Logger):

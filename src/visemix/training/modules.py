@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics.text import CharErrorRate
 
 from visemix.audio import CTC
+from visemix.data.base import DataModule, Wanted
 from visemix.data.phonemes import NUMBERED
 from visemix.data.windows import ValidationWindows
 from visemix.motion import Calibrated, MotionModel
 from visemix.motion.guide import SyncGuide
+from visemix.pipeline import TalkingFace
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
+from visemix.training.optim import StageOptions
 from visemix.training.pictures import first, heat_map, mouth_curves, offset_curves, repainted
 from visemix.training.stage import STAGES, StageModule
 from visemix.types import Clip, Losses, Motion, Space, VisemixError
@@ -35,7 +39,7 @@ __all__ = [
 class RecogniserModule(StageModule):
     """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`."""
 
-    trains, owns, frees, asked = "recogniser", ("audio.recogniser",), True, True
+    trains, within, frees, asked = "recogniser", "audio", True, True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +49,10 @@ class RecogniserModule(StageModule):
                 f"the recogniser stage teaches {len(NUMBERED)} characters, the blank and every sound, and this one has "
                 f"{self.stage.dim}; set audio.weights=random audio.characters={len(NUMBERED)}"
             )
+
+    @classmethod
+    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
+        return replace(super().wants(model, options, workers), sounds=True)
 
     @property
     def stage(self) -> CTC:
@@ -68,7 +76,7 @@ class RecogniserModule(StageModule):
 class SyncModule(StageModule):
     """Trains the sync-expert that the motion model brings, on the clips' own motion and on mismatched windows."""
 
-    trains, owns, frees = "sync", ("motion.sync_guide",), True
+    trains, within, frees = "sync", "motion", True
 
     @property
     def stage(self) -> SyncGuide:
@@ -119,10 +127,14 @@ class FinetuneModule(OnMotion):
 
 
 class AdaptModule(OnMotion):
-    """Finds the person's rest and amplitude (`motion.calibration`), and leaves what was learnt of speech as it is."""
+    """Finds the person's rest and amplitude, and leaves what was learnt of speech as it is."""
 
-    trains, owns, frees, asked, personal = "adapt", ("motion.calibration",), True, True, True
+    trains, within, frees, asked, personal = "adapt", "motion", True, True, True
     needs = ("motion",)
+
+    @classmethod
+    def learns_of_one(cls, model: TalkingFace) -> str:
+        return "rest and amplitude"
 
     @property
     def stage(self) -> Calibrated:
@@ -135,14 +147,22 @@ class AdaptModule(OnMotion):
 class RenderModule(StageModule):
     """Trains the renderer to repaint the clips' own frames from their own motion."""
 
-    trains, owns, personal = "render", ("render",), True
+    trains, owns, personal, frames = "render", ("render",), True, True
+
+    @classmethod
+    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
+        return replace(super().wants(model, options, workers), lips=False, hears=model.listening)
+
+    @classmethod
+    def learns_of_one(cls, model: TalkingFace) -> str:
+        return "looks" if model.render.personal else ""
 
     @property
     def stage(self) -> nn.Module:
         return self.model.render
 
-    def begin(self, data: Any) -> None:
-        spans = getattr(data, "train_spans", [])
+    def begin(self, data: DataModule) -> None:
+        spans = data.train_spans
         motions = [span.clip.clip(range(span.start, span.stop), footage=False) for span in spans]
         if spans:
             self.model.render.begin(motions, ValidationWindows(spans, 1, frames=True))

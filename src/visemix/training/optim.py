@@ -12,7 +12,7 @@ from torch.optim import AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
 from visemix.registry import checked
-from visemix.types import VisemixError
+from visemix.types import OwnDecay, OwnRate, VisemixError
 
 
 @dataclass
@@ -67,13 +67,13 @@ def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
 
 
 def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | None = None) -> list[dict[str, Any]]:
-    """Trainable weights by learning rate and decay. A part may scale those of its own weights by the attributes
-    `lr_scale` and `decay_scale`; where none speaks, matrices and kernels decay, and vectors do not."""
+    """Trainable weights by learning rate and decay. A module may scale those of its own weights (`OwnRate`,
+    `OwnDecay`); where none speaks, matrices and kernels decay, and vectors do not."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
 
     def visit(module: nn.Module, scale: float, decay: float | None) -> None:
-        scale = float(getattr(module, "lr_scale", scale))  # the innermost part that speaks decides
-        decay = getattr(module, "decay_scale", decay)
+        scale = float(module.lr_scale) if isinstance(module, OwnRate) else scale  # the innermost that speaks decides
+        decay = module.decay_scale if isinstance(module, OwnDecay) else decay
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad and id(parameter) not in seen:
                 seen.add(id(parameter))

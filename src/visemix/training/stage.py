@@ -10,7 +10,9 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from visemix.pipeline import TalkingFace, bare
+from visemix.data.base import DataModule, Wanted
+from visemix.parts import Names
+from visemix.pipeline import TalkingFace, names_of
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.steps import step_seed
 from visemix.types import Adversarial, Losses, Video, VisemixError
@@ -24,23 +26,48 @@ class StageModule(L.LightningModule, ABC):
     """
 
     trains: str  # the stage's name
-    owns: tuple[str, ...] = ()  # the parts it trains, named as in the pipeline; of two names the longer one counts
+    owns: tuple[str, ...] = ()  # parts of the pipeline that it trains, but for what these leave to stages of their own
+    within: str = ""  # or the part in which it trains what that leaves to it (`Part.apart`)
     again: tuple[str, ...] = ()  # or the stages whose weights it trains once more
     asked = False  # whether it runs only where `fit` names it
     needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
     frees = False  # whether its weights are frozen but for this stage
     personal = False  # whether it learns from the person who is shown, where the data names one
+    frames = False  # whether it looks at pictures
+    paired = False  # whether it adapts to one person what it makes of many
 
     def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
         super().__init__()
         self.model, self.options, self.seed = model, options or StageOptions(), seed
+        names = names_of(model.config)
         for name, parameter in model.named_parameters():
-            ours = owner(name) in moved(self.trains)
+            ours = owner(name, names) in moved(self.trains)
             parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
         for part in model.stages().values():
             part.train(any(parameter.requires_grad for parameter in part.parameters()))
             rest_frozen(part)
         self.automatic_optimization = False  # one loop for stages with and without a critic
+
+    @classmethod
+    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
+        """What it asks of the data."""
+        render = model.render
+        return Wanted(
+            window=options.window,
+            batch=options.batch,
+            workers=workers,
+            frames=cls.frames,
+            gallery=render.gallery if cls.frames else 0,
+            scene=cls.frames and render.scene,
+            lips=True,
+            context=model.audio.context,
+            paired=cls.paired,
+        )
+
+    @classmethod
+    def learns_of_one(cls, model: TalkingFace) -> str:
+        """What it learns of one person alone, in words; nothing where it learns of many."""
+        return ""
 
     @property
     @abstractmethod
@@ -65,7 +92,7 @@ class StageModule(L.LightningModule, ABC):
     def picture(self, batch: Any) -> Tensor:
         """The stage's work on a batch as one picture (3, H, W)."""
 
-    def begin(self, data: Any) -> None:
+    def begin(self, data: DataModule) -> None:
         """Look at what it is to learn from, before the first step of a training that goes on from nothing."""
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -133,11 +160,18 @@ class StageModule(L.LightningModule, ABC):
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
 
 
-def owner(name: str) -> str | None:
-    """The stage that trains the weight of this name in the pipeline."""
-    name = bare(name)
-    claims = [(len(part), stage) for stage, module in STAGES.items() for part in module.owns if _inside(name, part)]
-    return max(claims, default=(0, None))[1]
+def owner(weight: str, names: Names) -> str | None:
+    """The stage that trains a weight of a model: that which its part leaves it to, else that of the whole part.
+
+    Raises:
+        VisemixError: its part leaves it to a stage that there is not.
+    """
+    apart, part = names.apart(weight), weight.split(".")[0]
+    if apart is None:
+        return next((stage for stage, module in STAGES.items() if part in module.owns), None)
+    if apart not in STAGES:
+        raise VisemixError(f"'{weight}' is left to a stage '{apart}', which there is not (have: {', '.join(STAGES)})")
+    return apart
 
 
 def moved(stage: str) -> tuple[str, ...]:
@@ -152,12 +186,15 @@ def learnt(notes: Mapping[str, Any]) -> list[str]:
 
 def present(model: TalkingFace) -> list[str]:
     """The stages that a model has something to train for, in order."""
-    owners = {owner(name) for name, parameter in model.named_parameters()}
+    names = names_of(model.config)
+    owners = {owner(name, names) for name, parameter in model.named_parameters()}
     return [stage for stage in STAGES if owners & {*moved(stage)}]
 
 
-def _inside(name: str, part: str) -> bool:
-    return name == part or name.startswith(f"{part}.")
+def parts_behind(stage: str, listens: bool = False) -> set[str]:
+    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
+    trained = {part for one in moved(stage) for part in (*STAGES[one].owns, STAGES[one].within) if part}
+    return trained | {"audio"} if "motion" in trained or listens else trained
 
 
 def rest_frozen(part: nn.Module) -> None:

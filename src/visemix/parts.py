@@ -1,0 +1,141 @@
+"""What a part knows of itself: its config, what of it a checkpoint carries, what it wraps, what trains it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from visemix.types import VisemixError
+
+_advised = ContextVar("advised", default=True)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Weights of a part that a stage of their own trains, not the stage of the whole part."""
+
+    attributes: tuple[str, ...]  # of the part, which hold them; None in one that was built without
+    options: tuple[str, ...] | None = None  # of the part, which have a say in them; None: all
+
+
+class Part:
+    """What is in a registry. `AudioEncoder`, `MotionModel`, `Renderer` and `DataModule` are parts."""
+
+    config: dict[str, Any]  # its name and all of its options; the registry notes them, however it is built
+    carried: Mapping[str, Any] = {}  # options that a checkpoint has otherwise, since it brings the weights itself
+    apart: ClassVar[Mapping[str, Apart]] = {}  # stage → the weights that it trains
+
+    @classmethod
+    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The parts of its kind that it builds by its options: the attribute (`base`, `parts.mel`) → its config."""
+        return {}
+
+    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Its config, as a checkpoint keeps it: without the files that its weights came from."""
+        return {**config, **self.carried}
+
+
+class Wrapper(Part):
+    """A part around another one of its kind, which its option `base` configures and its attribute `base` holds.
+
+    The weights of the inner part have the same names in a checkpoint's eyes, wrapped or not.
+    """
+
+    base: Any
+
+    @classmethod
+    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {"base": options["base"]}
+
+    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return super().carry(config) | {"base": self.base.carry(config["base"])}
+
+
+def config_of(part: object) -> dict[str, Any]:
+    """The name of a part and its options.
+
+    Raises:
+        VisemixError: no registry knows what was built here.
+    """
+    try:
+        return dict(vars(part)["config"])
+    except KeyError:
+        kind = type(part).__qualname__
+        raise VisemixError(
+            f"nobody knows how to build {kind} again: it is in no registry; put @….register('name') above the class, "
+            "or above the function that builds it"
+        ) from None
+
+
+def advise(log: logging.Logger, message: str, *args: Any) -> None:
+    """Warn of what whoever trains a part should know, unless it is being filled from a checkpoint."""
+    if _advised.get():
+        log.warning(message, *args)
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """What parts say about the weights they start from does not hold where a checkpoint replaces them."""
+    before = _advised.set(False)
+    try:
+        yield
+    finally:
+        _advised.reset(before)
+
+
+@runtime_checkable
+class Kinds(Protocol):
+    """A registry, as far as names of weights go."""
+
+    def kind_of(self, name: str) -> type[Part]: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a part is in a model."""
+
+    path: str  # before the names of its weights: "motion.base"
+    bare: str  # the same without the wrappers around it: "motion"
+    kind: type[Part]
+    wrappers: int = 0  # around it
+
+
+def places(registry: Kinds, config: Mapping[str, Any], path: str, bare: str = "", wrappers: int = 0) -> list[Place]:
+    """A part of this config, which is at `path`, and those inside it, the outermost first."""
+    here = Place(path, bare or path, registry.kind_of(config["name"]), wrappers)
+    found, wraps = [here], issubclass(here.kind, Wrapper)
+    for at, inner in here.kind.inside(config).items():
+        below = here.bare if wraps else f"{here.bare}.{at}"
+        found += places(registry, inner, f"{path}.{at}", below, wrappers + wraps)
+    return found
+
+
+class Names:
+    """Whose the weights of a model are, by their names in its `state_dict`."""
+
+    def __init__(self, found: Iterable[Place]) -> None:
+        self.places = list(found)
+
+    def bare(self, weight: str) -> str:
+        """A weight's name without the wrappers around its part: `motion.head.bias` for `motion.base.head.bias`."""
+        place = self.place(weight)
+        return weight if place is None else place.bare + weight[len(place.path) :]
+
+    def place(self, weight: str) -> Place | None:
+        """The innermost part that a weight is in; None where it is in none."""
+        around = [place for place in self.places if weight.startswith(f"{place.path}.")]
+        return max(around, key=lambda place: len(place.path), default=None)
+
+    def apart(self, weight: str) -> str | None:
+        """The stage of its own that trains a weight; None where the stage of the whole part does."""
+        name = self.bare(weight)
+        for place in self.places:
+            attribute = name[len(place.bare) + 1 :].split(".")[0] if name.startswith(f"{place.bare}.") else ""
+            for stage, held in place.kind.apart.items():
+                if attribute in held.attributes:
+                    return stage
+        return None
