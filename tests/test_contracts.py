@@ -10,7 +10,7 @@ from tiny_parts import config
 from visemix.audio import AUDIO, listen
 from visemix.face import FACE
 from visemix.motion import MOTION
-from visemix.pipeline import PARTS, TalkingFace, names_of
+from visemix.pipeline import PARTS, TalkingFace
 from visemix.render import RENDER
 from visemix.training.pictures import first
 from visemix.types import Adversarial, Space, Speech, Streaming, VisemixError
@@ -136,7 +136,7 @@ def test_a_checkpoint_comes_back_without_the_files_its_parts_came_from(name, tmp
     model.save(tmp_path / "model.safetensors")
     again = TalkingFace.from_checkpoint(tmp_path / "model.safetensors")
     assert set(again.config) == {*PARTS, "eyes"}
-    theirs, ours = names_of(again.config), names_of(model.config)
+    theirs, ours = again.names, model.names
     found = {theirs.bare(key): value for key, value in again.state_dict().items()}
     for key, value in model.state_dict().items():
         assert torch.equal(found[ours.bare(key)], value)

@@ -42,7 +42,7 @@ class Part:
 class Wrapper(Part):
     """A part around another one of its kind, which its option `base` configures and its attribute `base` holds.
 
-    The weights of the inner part have the same names in a checkpoint's eyes, wrapped or not.
+    Checkpoints know the inner part's weights by the names that they have without a wrapper.
     """
 
     base: Any
@@ -55,20 +55,23 @@ class Wrapper(Part):
         return super().carry(config) | {"base": self.base.carry(config["base"])}
 
 
+def is_known(part: object) -> bool:
+    """Whether a registry knows what builds such a part."""
+    return "config" in vars(part)
+
+
 def config_of(part: object) -> dict[str, Any]:
     """The name of a part and its options.
 
     Raises:
         VisemixError: no registry knows what was built here.
     """
-    try:
-        return dict(vars(part)["config"])
-    except KeyError:
-        kind = type(part).__qualname__
+    if not is_known(part):
         raise VisemixError(
-            f"nobody knows how to build {kind} again: it is in no registry; put @….register('name') above the class, "
-            "or above the function that builds it"
-        ) from None
+            f"nobody knows how to build {type(part).__qualname__} again: it is in no registry; put "
+            "@….register('name') above the class, or above the function that builds it"
+        )
+    return dict(vars(part)["config"])
 
 
 def advise(log: logging.Logger, message: str, *args: Any) -> None:

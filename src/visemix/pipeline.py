@@ -25,7 +25,7 @@ from visemix.motion.base import stream
 from visemix.ops.checkpoint import SHIPPED, WEIGHTS, located, pinned, read_checkpoint
 from visemix.ops.sequence import blocks, smooth
 from visemix.ops.store import write_tensors
-from visemix.parts import Names, config_of, places, without_advice
+from visemix.parts import Names, config_of, is_known, places, without_advice
 from visemix.registry import Registry, nearest
 from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
@@ -103,6 +103,11 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def stages(self) -> dict[str, AudioEncoder | MotionModel | Renderer]:
         """The parts that may learn."""
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
+
+    @property
+    def names(self) -> Names:
+        """Whose its weights are."""
+        return names_of({part: config_of(stage) for part, stage in self.stages().items() if is_known(stage)})
 
     def forward(self, audio: Speech | str | Path, target: Subject | str | Path) -> Video:
         """The target says what is heard. Either may be a file: any sound, and a clip folder that `prepare` wrote, which
@@ -203,7 +208,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
-        config, names = self.config, names_of(self.config)
+        config, names = self.config, self.names
         config |= {part: stage.carry(config[part]) for part, stage in self.stages().items()}
         state = {names.bare(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()}
         write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes)
@@ -256,7 +261,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         Raises:
             VisemixError: they belong to other parts or sizes; it says which options are other there.
         """
-        theirs, ours, mine = names_of(config), names_of(self.config), self.state_dict()
+        theirs, ours, mine = names_of(config), self.names, self.state_dict()
         given = {theirs.bare(name): tensor for name, tensor in state.items() if takes(name, theirs)}
         own = {ours.bare(name): (name, tensor) for name, tensor in mine.items() if takes(name, ours)}
         if len(own) < sum(takes(name, ours) for name in mine):

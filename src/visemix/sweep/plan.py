@@ -16,9 +16,9 @@ from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.parts import without_advice
-from visemix.pipeline import PARTS, TalkingFace, names_of
+from visemix.pipeline import PARTS, TalkingFace
 from visemix.run import complete, folder_of, load_experiment
-from visemix.training.fitting import about, data_for
+from visemix.training.fitting import data_for, kind_of
 from visemix.training.joining import to_train
 from visemix.training.modules import STAGES
 from visemix.training.stage import moved, owner, parts_behind
@@ -99,7 +99,7 @@ def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
 
 def _motion_weights(model: TalkingFace) -> tuple[list[int], list[str | None]]:
     """Of each weight of the motion model, the number of wrappers around it, and the stage that trains it."""
-    names = names_of(model.config)
+    names = model.names
     found = [(names.place(name), owner(name, names)) for name, _ in model.named_parameters()]
     of_motion = [(place.wrappers, stage) for place, stage in found if place and place.path.startswith("motion")]
     return [wrappers for wrappers, _ in of_motion], [stage for _, stage in of_motion]
@@ -173,5 +173,5 @@ def _unwrapped(motion: dict[str, Any], depth: int, stage: str) -> dict[str, Any]
 def _data_behind(stage: str, data: dict[str, Any]) -> dict[str, Any]:
     module = STAGES[stage]
     if module.personal:
-        return about(data).of_person(data)
-    return data if module.paired else about(data).of_all(data)
+        return kind_of(data).of_person(data)
+    return data if module.paired else kind_of(data).of_all(data)

@@ -119,10 +119,10 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
 
 def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the one person who is shown: the target's clips, where the config names a target."""
-    return about(data).of_person(data)
+    return kind_of(data).of_person(data)
 
 
-def about(data: Mapping[str, Any]) -> type[DataModule]:
+def kind_of(data: Mapping[str, Any]) -> type[DataModule]:
     """The class of a config's data module, for what it says without being built."""
     kind = DATA.kind_of(data["name"])
     return kind if issubclass(kind, DataModule) else DataModule

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from visemix.data.base import DataModule, Wanted
 from visemix.parts import Names
-from visemix.pipeline import TalkingFace, names_of
+from visemix.pipeline import TalkingFace
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.steps import step_seed
 from visemix.types import Adversarial, Losses, Video, VisemixError
@@ -39,7 +39,7 @@ class StageModule(L.LightningModule, ABC):
     def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
         super().__init__()
         self.model, self.options, self.seed = model, options or StageOptions(), seed
-        names = names_of(model.config)
+        names = model.names
         for name, parameter in model.named_parameters():
             ours = owner(name, names) in moved(self.trains)
             parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
@@ -186,7 +186,7 @@ def learnt(notes: Mapping[str, Any]) -> list[str]:
 
 def present(model: TalkingFace) -> list[str]:
     """The stages that a model has something to train for, in order."""
-    names = names_of(model.config)
+    names = model.names
     owners = {owner(name, names) for name, parameter in model.named_parameters()}
     return [stage for stage in STAGES if owners & {*moved(stage)}]
 
