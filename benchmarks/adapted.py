@@ -19,6 +19,7 @@ from voice import Real, Trained, correlation, load, resting, settling, silent, s
 
 from visemix.metrics.silence import moved
 from visemix.ops.avlag import overlap
+from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
 from visemix.run import fit, load_experiment
 from visemix.types import FPS
@@ -46,6 +47,7 @@ def scored(real: Real, model: TalkingFace, first: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    keep_memory()
     parser = argparse.ArgumentParser()
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--seconds", type=float, default=5.0)

@@ -24,6 +24,7 @@ from gaussians import EXPERIMENTS, ROOT, judged
 from rich.console import Console
 
 from visemix.config import compose
+from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
 from visemix.training.callbacks import Samples
@@ -82,6 +83,7 @@ def useful(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
+    keep_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("arguments", nargs="+", metavar="CLIP | key=value")
     parser.add_argument("--marks", default="15,30,45,60,90,120,240")

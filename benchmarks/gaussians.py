@@ -38,6 +38,7 @@ from torch import Tensor
 
 from visemix.config import compose
 from visemix.data import ClipFolder, find_clips
+from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
 from visemix.types import FPS
@@ -53,6 +54,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
+    keep_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips_root", type=Path)
     parser.add_argument("--clips", default="")

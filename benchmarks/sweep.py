@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 
 import visemix.sweep
 from visemix.corpus.make import corpus
+from visemix.ops.device import keep_memory
 from visemix.run import complete, fit, folder_of
 from visemix.sweep.plan import plan
 from visemix.sweep.runner import sweep, train
@@ -48,6 +49,7 @@ def unscored(task: dict[str, str]) -> str:
 
 
 def main() -> None:
+    keep_memory()
     parser = argparse.ArgumentParser()
     parser.add_argument("experiment", nargs="?")
     parser.add_argument("overrides", nargs="*")

@@ -21,7 +21,6 @@ from visemix.data.footage import full_frames, pingpong
 from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
 from visemix.ops.checkpoint import SHIPPED, located
-from visemix.ops.device import keep_memory
 from visemix.ops.store import sha256
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import load_file, nearest
@@ -120,7 +119,6 @@ def generate(
     gallery = gallery_of(clip, model.render.gallery)
     loop = Loop(clip, speech.frames, start=first, within=stretch, style=style, gallery=gallery)
     loop.device = next(model.face.buffers()).device
-    keep_memory()
     videos = model.stream(speech.to(loop.device), loop, batch=batch)
     crops = (frame.cpu() for video in videos for frame in video.frames[0])
     with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, bar(progress) as shown:

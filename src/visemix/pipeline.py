@@ -24,6 +24,7 @@ from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
 from visemix.ops.checkpoint import SHIPPED, WEIGHTS, located, pinned, read_checkpoint
 from visemix.ops.sequence import blocks, smooth
+from visemix.ops.state import kept_draws
 from visemix.ops.store import write_tensors
 from visemix.parts import Names, config_of, is_known, places, without_advice
 from visemix.registry import Registry, nearest
@@ -227,7 +228,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        with without_advice():
+        with without_advice(), kept_draws():
             model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")

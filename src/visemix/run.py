@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
@@ -20,8 +19,8 @@ from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS, pinned, read_checkpoint
-from visemix.ops.device import keep_memory
 from visemix.ops.extras import NotInstalled
+from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
@@ -142,13 +141,17 @@ def fit(cfg: Mapping[str, Any]) -> Path:
         VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
     cfg = complete(cfg)
+    with seeded(cfg.seed):
+        return _fit(cfg)
+
+
+def _fit(cfg: DictConfig) -> Path:
     folder = folder_of(cfg)
     begun = (folder / WEIGHTS).is_file()
     refuse_edited(folder)
     trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
     if begun and {*cfg.fit} <= {*trained}:
         return folder
-    L.seed_everything(cfg.seed, verbose=False)
     model = TalkingFace.from_config(cfg)
     wanted = to_train(cfg, model)
     missing = [stage for stage in wanted if stage not in trained]
@@ -178,7 +181,6 @@ def _train(
     done = list(trained)
     if not data:
         model.save(folder / WEIGHTS, trained=[], loaded=loaded, **model.notes)
-    keep_memory()
     for stage, shown in data.items():
         options = stage_options(stage, cfg.train[stage])
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}

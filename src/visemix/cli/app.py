@@ -52,7 +52,9 @@ def generate(
 ) -> None:
     """Make the target say what is heard."""
     from visemix.generation import generate
+    from visemix.ops.device import keep_memory
 
+    keep_memory()
     made = generate(
         run,
         audio,
@@ -101,7 +103,9 @@ def evaluate(
     check_files(table or [], overwrite)
     if fake is None:
         from visemix.evaluation.heldout import evaluate_run
+        from visemix.ops.device import keep_memory
 
+        keep_memory()
         report = evaluate_run(real, named, out, clips=clips, overwrite=overwrite, **settings)
     else:
         report = videos.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
@@ -187,7 +191,9 @@ def demo(
 ) -> None:
     """See it work: a few minutes, nothing to download. The last line printed is the page to open."""
     from visemix.demo import demo
+    from visemix.ops.device import keep_memory
 
+    keep_memory()
     typer.echo(demo(out, seed=seed, overwrite=overwrite))
 
 

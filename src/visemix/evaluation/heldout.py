@@ -20,7 +20,6 @@ from visemix.evaluation.result import Result, write_result
 from visemix.evaluation.videos import evaluate, refuse_existing
 from visemix.generation import Loop, bar, pick_device
 from visemix.metrics import METRICS
-from visemix.ops.device import keep_memory
 from visemix.ops.store import write_tensors, younger
 from visemix.pipeline import WEIGHTS, TalkingFace
 from visemix.registry import load_file
@@ -116,7 +115,6 @@ def _write(
 ) -> list[Path]:
     spoken = "motion" in learnt(model.notes)
     made = []
-    keep_memory()
     for span in held_out(cfg, model, spoken, clips):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)

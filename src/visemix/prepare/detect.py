@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from visemix.ops.state import environment
 from visemix.types import VisemixError
 
 Picture = UInt8[np.ndarray, "H W 3"]
@@ -150,10 +151,9 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
 
 def solutions(part: str, *names: str) -> list[Any]:
     """Modules of mediapipe's, quiet from the start; `part` ("face tracker") is named where they are missing."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        return [import_module(f"mediapipe.python.solutions.{name}") for name in names]
+        with environment(GLOG_minloglevel="3", TF_CPP_MIN_LOG_LEVEL="3"):
+            return [import_module(f"mediapipe.python.solutions.{name}") for name in names]
     except ImportError as error:
         raise VisemixError(
             f"the {part} 'mediapipe' needs mediapipe 0.10.21 (Python below 3.13): "

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from visemix.ops.device import keep_memory
 from visemix.ops.workers import Workers
 from visemix.types import VisemixError
 
@@ -23,7 +24,7 @@ Submit = Callable[[Work, Task], Future[str | None]]  # the answer, once its turn
 @contextmanager
 def local(jobs: int) -> Iterator[Submit]:
     """`jobs` processes that share the cores evenly."""
-    with Workers[Task, str](jobs, torch.set_num_threads, (_threads(jobs),)) as workers:
+    with Workers[Task, str](jobs, _begin, (_threads(jobs),)) as workers:
         yield workers.submit
 
 
@@ -39,7 +40,7 @@ def on_ray(jobs: int) -> Iterator[Submit]:
         ray.init(**quiet)
     else:
         ray.init(num_cpus=jobs, runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}, **quiet)
-    begin = ray.remote(num_cpus=1, max_retries=0)(_begin)
+    begun = ray.remote(num_cpus=1, max_retries=0)(_begun)
 
     def submit(work: Work, task: Task) -> Future[str | None]:
         answer: Future[str | None] = Future()
@@ -52,7 +53,7 @@ def on_ray(jobs: int) -> Iterator[Submit]:
             except ray.exceptions.RayError as error:
                 answer.set_result(f"Ray: {error}")
 
-        begin.remote(work, _threads(jobs), task).future().add_done_callback(settle)
+        begun.remote(work, _threads(jobs), task).future().add_done_callback(settle)
         return answer
 
     try:
@@ -61,8 +62,14 @@ def on_ray(jobs: int) -> Iterator[Submit]:
         ray.shutdown()
 
 
-def _begin(work: Work, threads: int, task: Task) -> str:
+def _begin(threads: int) -> None:
+    """A worker's share of the cores, and its memory kept: it trains and paints, and nothing else."""
     torch.set_num_threads(threads)
+    keep_memory()
+
+
+def _begun(work: Work, threads: int, task: Task) -> str:
+    _begin(threads)
     return work(task)
 
 

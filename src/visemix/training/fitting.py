@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from visemix.data.base import DATA, DataModule
+from visemix.ops.state import kept_draws
 from visemix.pipeline import TalkingFace
 from visemix.training.callbacks import Average, Best, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
@@ -34,6 +35,23 @@ ADVICE = (
 ACCELERATORS = {"cuda": "gpu"}
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's advice about workers, devices and modes is for people who write the loop themselves."""
+    theirs = logging.getLogger("lightning.pytorch")
+    level = theirs.level
+    theirs.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in ADVICE:
+                warnings.filterwarnings("ignore", f".*{message}.*")
+            yield
+    finally:
+        theirs.setLevel(level)
+
+
+@quiet()
+@kept_draws()
 def fit_stage(
     model: TalkingFace,
     stage: str,
@@ -65,28 +83,27 @@ def fit_stage(
     average = [Average(options.ema)] if options.ema is not None else []
     best = [Best(options.patience)] if options.patience is not None else []  # before the mean steps back
     around: list[L.Callback] = [*best, *average, Resumable(state, options.save_every), Samples(folder / "samples")]
+    trainer = L.Trainer(
+        accelerator=ACCELERATORS.get(device, device),
+        devices=1,
+        precision=options.precision,
+        max_steps=options.steps,
+        max_epochs=-1,
+        val_check_interval=min(options.val_every, options.steps),
+        check_val_every_n_epoch=None,
+        limit_val_batches=options.val_batches,
+        num_sanity_val_steps=0,
+        log_every_n_steps=options.log_every,
+        logger=loggers,
+        callbacks=[*around, Progress()],
+        plugins=[TensorCheckpoints()],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
     try:
-        with quiet():
-            trainer = L.Trainer(
-                accelerator=ACCELERATORS.get(device, device),
-                devices=1,
-                precision=options.precision,
-                max_steps=options.steps,
-                max_epochs=-1,
-                val_check_interval=min(options.val_every, options.steps),
-                check_val_every_n_epoch=None,
-                limit_val_batches=options.val_batches,
-                num_sanity_val_steps=0,
-                log_every_n_steps=options.log_every,
-                logger=loggers,
-                callbacks=[*around, Progress()],
-                plugins=[TensorCheckpoints()],
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                use_distributed_sampler=False,
-                default_root_dir=folder,
-            )
-            trainer.fit(module, batches, data.val_dataloader(), ckpt_path=state if started else None)
+        trainer.fit(module, batches, data.val_dataloader(), ckpt_path=state if started else None)
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C, after it has tidied up
         raise KeyboardInterrupt from stopped
     finally:
@@ -131,18 +148,3 @@ def kind_of(data: Mapping[str, Any]) -> type[DataModule]:
 def state_file(folder: Path, stage: str) -> Path:
     """Where a run keeps what a stage resumes from."""
     return folder / "resume" / f"{stage}.safetensors"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without Lightning's advice about workers, devices and modes: it is for people who write the loop themselves."""
-    theirs = logging.getLogger("lightning.pytorch")
-    before = theirs.level
-    with warnings.catch_warnings():
-        for message in ADVICE:
-            warnings.filterwarnings("ignore", f".*{message}.*")
-        theirs.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            theirs.setLevel(before)
