@@ -30,6 +30,7 @@ from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
 
+SIZE = 512  # pixels a side of a video that is prepared on the way
 TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
 
 
@@ -75,7 +76,7 @@ def generate(
     start: float = 0.0,
     batch: int = 4,
     device: str = "auto",
-    size: int = 512,
+    size: int | None = None,
     plugins: Sequence[str | Path] = (),
     progress: bool = True,
 ) -> Path:
@@ -92,7 +93,7 @@ def generate(
         eyes: "blinking", "footage" or "driven", see `TalkingFace`; by default the run's `eyes`.
         start: seconds into the target at which to begin.
         batch: frames that are painted at a time.
-        size: pixels a side to which a video is prepared.
+        size: pixels a side to which a video is prepared, by default 512. A clip has its own.
         plugins: Python files that register the third-party parts of the run.
 
     Raises:
@@ -109,6 +110,8 @@ def generate(
     model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
     warn_of_untrained(model)
     check_style(model, style)
+    if eyes is not None and model.listening:
+        raise VisemixError(f"{run} paints from the sound itself, its eyes too; leave out --eyes")
     reseed(model, seed)
     clip = as_clip(target, model, Path(run), size)
     clip.check_pictures()
@@ -127,15 +130,18 @@ def generate(
     return out
 
 
-def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int) -> ClipFolder:
+def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int | None = None) -> ClipFolder:
     """The clip in a folder; or a video's, prepared with the model's face and kept by the video's content."""
     target = Path(target)
     if not target.exists():
         raise VisemixError(f"no such target: {target}; give a clip folder or a video")
+    if target.is_dir() and size is not None:
+        raise VisemixError(f"{target} is a clip, and has its size; leave out --size")
     if target.is_dir():
         return ClipFolder(target, model.face)
     from visemix.prepare.videos import prepare  # brings the face tracker, which is an extra
 
+    size = size or SIZE
     kept = home_of(run) / TARGETS / f"{sha256(target)[:12]}-{size}"
     make = partial(prepare, [target], kept, face=model.config["face"], size=size, holdout=0.0)
     made = make()

@@ -90,7 +90,12 @@ def _with_what_there_is(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
 def complete(cfg: Mapping[str, Any]) -> DictConfig:
     """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
-    known = [*GENERAL, *REGISTRIES, "train", "metrics", "use", "sweep", "fallback"]
+    if "metrics" in cfg:
+        raise VisemixError(
+            "metrics have no say in a run, which is the same whatever it is scored by: choose them where it is scored, "
+            "visemix evaluate RUN --metrics psnr,fid --option fid.sha256=…"
+        )
+    known = [*GENERAL, *REGISTRIES, "train", "use", "sweep", "fallback"]
     _refuse_strangers("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
     full["load"] = _sources(full["load"])
@@ -112,8 +117,10 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     name = train.get("name", "cpu")
     _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
     used = [stage for stage, module in STAGES.items() if not module.asked or stage in full["fit"]]
-    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in used}
-    return OmegaConf.create(full | {"train": {"name": name} | stages})
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}  # all are checked
+    if other := (cfg.get("fallback") or {}).get("audio"):
+        AUDIO.check(other if isinstance(other, Mapping) else {"name": other})
+    return OmegaConf.create(full | {"train": {"name": name} | {stage: stages[stage] for stage in used}})
 
 
 def _sources(load: Any) -> dict[str, str]:

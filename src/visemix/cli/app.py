@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from visemix.cli.data import corpus, prepare
-from visemix.cli.options import SOME_FAILED, Clips, Commands, Experiment, Options, Overrides, Overwrite, Plugins, Tables
+from visemix.cli.options import (
+    SOME_FAILED,
+    Clips,
+    Commands,
+    Experiment,
+    Options,
+    Overrides,
+    Overwrite,
+    Plugins,
+    Tables,
+    of_one_run,
+)
 from visemix.cli.study import study
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -31,7 +42,7 @@ def fit(experiment: Experiment, overrides: Overrides = None) -> None:
     from visemix.run import fit, load_experiment
 
     keep_memory()
-    typer.echo(fit(load_experiment(experiment, overrides or [])))
+    typer.echo(fit(load_experiment(experiment, of_one_run(overrides))))
 
 
 @app.command()
@@ -46,7 +57,7 @@ def generate(
     eyes: Annotated[str | None, typer.Option(help="blinking, footage or driven: whose eyes and brows.")] = None,
     start: Annotated[float, typer.Option(help="Seconds into the target to begin at.")] = 0.0,
     batch: Annotated[int, typer.Option(help="Frames painted at a time.", min=1)] = 4,
-    size: Annotated[int, typer.Option(help="Pixels a side, where the target is a video.")] = 512,
+    size: Annotated[int | None, typer.Option(help="Pixels a side, where the target is a video; 512.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     plugin: Plugins = None,
 ) -> None:
@@ -107,6 +118,10 @@ def evaluate(
 
         keep_memory()
         report = evaluate_run(real, named, out, clips=clips, overwrite=overwrite, **settings)
+    elif clips is not None:
+        from visemix.types import VisemixError
+
+        raise VisemixError("--clips says where the clips of a run are; videos beside videos need none, leave it out")
     else:
         report = videos.evaluate(real, fake, named, out, overwrite=overwrite, **settings)
     Console().print(console.table(report))
@@ -219,7 +234,7 @@ def show(experiment: Experiment, overrides: Overrides = None) -> None:
 
     from visemix.run import folder_of, load_experiment
 
-    cfg = load_experiment(experiment, overrides or [])
+    cfg = load_experiment(experiment, of_one_run(overrides))
     typer.echo(f"# {folder_of(cfg)}\n{OmegaConf.to_yaml(cfg)}", nl=False)
 
 

@@ -42,6 +42,16 @@ class Commands(TyperGroup):
         typer.echo(f"visemix: {sentence}", err=True)
 
 
+def of_one_run(overrides: list[str] | None) -> list[str]:
+    """Overrides of a single run, on which an experiment's `sweep` has no effect."""
+    for override in overrides or []:
+        if override.startswith("sweep."):
+            from visemix.types import VisemixError
+
+            raise VisemixError(f"{override} says which runs a sweep has, and changes none of them; use visemix sweep")
+    return overrides or []
+
+
 Experiment = Annotated[str, typer.Argument(help="YAML file, or its name in experiments/.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="as in motion.sigma1=2")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]

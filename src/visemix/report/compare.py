@@ -23,6 +23,7 @@ from visemix.types import VisemixError
 log = logging.getLogger(__name__)
 
 KEYS = ("real", "methods", "ood", "tables")
+FOREIGN = ("real", "methods")  # of `ood`
 
 
 def compare(
@@ -76,6 +77,9 @@ def _read(path: Path) -> Any:
     for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
         if key not in KEYS:
             raise VisemixError(f"{path}: a comparison knows no '{key}'{nearest(key, KEYS)} (has: {', '.join(KEYS)})")
+    for key in cfg.get("ood") or {}:
+        if key not in FOREIGN:
+            raise VisemixError(f"{path}: ood knows no '{key}'{nearest(key, FOREIGN)} (has: {', '.join(FOREIGN)})")
     for table in cfg.tables:
         if table not in LAYOUTS:
             raise VisemixError(f"{path}: no table '{table}'{nearest(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
