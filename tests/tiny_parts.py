@@ -5,6 +5,7 @@ OPTIONS = {
     "wav2vec2": TINY,
     "hubert": TINY,
     "ctc": TINY,
+    "ssl": TINY,
     "concat": {"parts": {"wav2vec2": {"trainable": False} | TINY, "spectrum": {}}},
     "cached": {"base": {"name": "wav2vec2", "trainable": False} | TINY},
     "a2ep": {"dim": 16, "heads": 2, "feedforward": 16},

@@ -5,6 +5,7 @@ from visemix.audio.ctc import CTC
 from visemix.audio.mel import Mel
 from visemix.audio.moonshine import Moonshine
 from visemix.audio.phonemes import Phonemes
+from visemix.audio.pretrained import Pretrained
 from visemix.audio.ssl import HuBERT, Wav2Vec2
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Mel",
     "Moonshine",
     "Phonemes",
+    "Pretrained",
     "Wav2Vec2",
     "listen",
 ]
