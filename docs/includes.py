@@ -1,0 +1,100 @@
+"""What stands elsewhere in the repository is taken from there: `{{ readme Two commands }}` in a page."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from registries import shelf
+
+ROOT = Path(__file__).parents[1]
+DIRECTIVE = re.compile(r"\{\{ (\w+) (.+?) \}\}")
+LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)(?=[)#])")
+SHOWN = {  # files of the repository that are pages here
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "CHANGELOG.md": "project/changelog.md",
+    "benchmarks/README.md": "project/benchmarks.md",
+    "src/visemix/weights/starter.md": "project/starter.md",
+    "experiments/README.md": "experiments.md",
+}
+
+
+def expand(text: str, page: str) -> str:
+    """A page with what it includes. Raises `ValueError` where that is nowhere to be found."""
+
+    def include(found: re.Match[str]) -> str:
+        kind, what = found.groups()
+        if kind not in KINDS:
+            raise ValueError(f"{page}: nothing is included by '{kind}' (have: {', '.join(KINDS)})")
+        return KINDS[kind](what, page)
+
+    return DIRECTIVE.sub(include, text)
+
+
+def readme(section: str, page: str) -> str:
+    """A section of the README without its heading."""
+    text = (ROOT / "README.md").read_text()
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        if title == section:
+            return linked(body.strip(), "README.md", page)
+    raise ValueError(f"{page}: the README has no section '{section}'")
+
+
+def file(path: str, page: str) -> str:
+    """A whole Markdown file of the repository."""
+    return linked((ROOT / path).read_text(), path, page)
+
+
+def linked(text: str, path: str, page: str) -> str:
+    """Links between files of the repository as links between pages; those to what is no page keep their words only."""
+
+    def target(found: re.Match[str]) -> str:
+        there = posixpath.normpath(posixpath.join(posixpath.dirname(path), found[0]))
+        if there not in SHOWN:
+            raise ValueError(f"{path} links to {there}, which is no page; say in includes.SHOWN which one it is")
+        return posixpath.relpath(SHOWN[there], posixpath.dirname(page) or ".")
+
+    return LINK.sub(target, text)
+
+
+def code(path: str, page: str) -> str:
+    """A source file under its path."""
+    language = {".py": "python", ".toml": "toml", ".yaml": "yaml"}.get(Path(path).suffix, "text")
+    fence = "`" * (2 + max((len(run) for run in re.findall("`{3,}", (ROOT / path).read_text())), default=1))
+    return f"`{path}`\n\n{fence}{language}\n{(ROOT / path).read_text().rstrip()}\n{fence}"
+
+
+def plugins(kind: str, page: str) -> str:
+    """The worked plug-ins that register parts of a kind; where there are none, the words say so."""
+    files = sorted([*(ROOT / "experiments/third_party").rglob("*.py"), *(ROOT / "experiments/worked").rglob("*.py")])
+    found = [path.relative_to(ROOT).as_posix() for path in files if shelf(kind).constant in registered(path)]
+    return "\n\n".join(code(path, page) for path in found) or "There is no worked plug-in of this kind yet."
+
+
+def registered(path: Path) -> set[str]:
+    """Names of the registries that a file adds parts to: {"RENDER"} of one with `@RENDER.register("lights")`."""
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    adding = [call.value for call in calls if isinstance(call, ast.Attribute) and call.attr == "register"]
+    return {owner.id for owner in adding if isinstance(owner, ast.Name)}
+
+
+def source(name: str, page: str) -> str:
+    """The module of one of the library's own parts, given as `motion model/regression`."""
+    kind, part = name.rsplit("/", 1)
+    return code(Path(inspect.getfile(shelf(kind).home(part))).relative_to(ROOT).as_posix(), page)
+
+
+def base(kind: str, page: str) -> str:
+    """A link to the class that all parts of a kind are."""
+    return f"[`{shelf(kind).base.rsplit('.', 1)[1]}`][{shelf(kind).base}]"
+
+
+KINDS: dict[str, Callable[[str, str], str]] = {
+    "base": base, "code": code, "file": file, "plugins": plugins, "readme": readme, "source": source,
+}  # fmt: skip

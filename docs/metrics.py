@@ -1,0 +1,64 @@
+"""A page of each metric: what its class says of it, and what docs/pages/metrics says of formula, source, pitfalls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parts import documented, first, options, table
+from registries import shelf
+
+DIRECTIONS = {True: "higher is better", False: "lower is better", None: "neither high nor low is better"}
+PER = {"frame": "of each frame, averaged", "clip": "of a whole clip", "set": "of all frames of all clips together"}
+
+
+def metric_pages(fragments: Mapping[str, str]) -> dict[str, str]:
+    """Path → text. Raises `ValueError` where a metric has no fragment, or a fragment no metric."""
+    names = {f"metrics/{name}.md" for name in shelf("metric").names}
+    if wrong := sorted(names ^ set(fragments)):
+        raise ValueError(
+            f"each metric has its page in docs/pages, and each page its metric; not so: {', '.join(wrong)}"
+        )
+    return {"metrics/index.md": index()} | {path: page(path[8:-3], text) for path, text in fragments.items()}
+
+
+def index() -> str:
+    rows = []
+    for name in shelf("metric").names:
+        metric = shelf("metric").registry.build({"name": name})
+        link, what = f"[`{name}`]({name}.md)", first(shelf("metric").registry[name])
+        rows.append((link, what, unit(metric), direction(metric)))
+    told = "`visemix evaluate REAL FAKE --metrics psnr,lmd` scores one video beside another; without names, by all.\n\n"
+    return "# Metrics\n\n" + told + table(("name", "what it is", "unit", "best"), rows)
+
+
+def page(name: str, fragment: str) -> str:
+    part = shelf("metric").registry[name]
+    metric = shelf("metric").registry.build({"name": name})
+    about, told = documented(part)
+    where = f"{shelf('metric').home(name).__name__}.{part.__qualname__}"
+    facts = table(("", ""), [(f"**{what}**", how) for what, how in said(metric).items()])
+    lines = [f"# {name}", about, facts, fragment.strip(), "## Options", options(shelf("metric"), name, told)]
+    return "\n\n".join([*lines, f"Code: [`{where}`][{where}]"])
+
+
+def said(metric: Any) -> dict[str, str]:
+    """What a metric says of itself."""
+    needs = ", ".join(sorted(metric.needs)) or "pictures of single frames"
+    weights = metric.about()
+    return {
+        "unit": unit(metric),
+        "best": direction(metric),
+        "number": PER[metric.per],
+        "region": metric.region,
+        "convention": metric.variant,
+        "looks at": needs + ("" if metric.compares else "; of the fake alone"),
+    } | ({"weights": f"`{weights['file']}`, which you bring; sha256 `{weights['expected_sha256']}`"} if weights else {})
+
+
+def unit(metric: Any) -> str:
+    return "none" if metric.unit == "1" else metric.unit
+
+
+def direction(metric: Any) -> str:
+    return DIRECTIONS[metric.higher_is_better] if metric.ideal is None else f"{metric.ideal:g}"
