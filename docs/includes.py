@@ -74,7 +74,7 @@ def plugins(kind: str, page: str) -> str:
     """The worked plug-ins that register parts of a kind; where there are none, the words say so."""
     files = sorted([*(ROOT / "experiments/third_party").rglob("*.py"), *(ROOT / "experiments/worked").rglob("*.py")])
     found = [path.relative_to(ROOT).as_posix() for path in files if shelf(kind).constant in registered(path)]
-    return "\n\n".join(code(path, page) for path in found) or "There is no worked plug-in of this kind yet."
+    return "\n\n".join(code(path, page) for path in found) or f"There is no worked {kind} among the plug-ins yet."
 
 
 def registered(path: Path) -> set[str]:

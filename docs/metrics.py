@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from parts import documented, first, options, table
+from doctests import fenced
+from parts import documented, first, options, source, table
 from registries import shelf
 
-DIRECTIONS = {True: "higher is better", False: "lower is better", None: "neither high nor low is better"}
+DIRECTIONS = {True: "higher", False: "lower", None: "neither high nor low"}
 PER = {"frame": "of each frame, averaged", "clip": "of a whole clip", "set": "of all frames of all clips together"}
 
 
@@ -27,9 +29,9 @@ def index() -> str:
     for name in shelf("metric").names:
         metric = shelf("metric").registry.build({"name": name})
         link, what = f"[`{name}`]({name}.md)", first(shelf("metric").registry[name])
-        rows.append((link, what, unit(metric), direction(metric)))
+        rows.append((link, unit(metric), direction(metric), what))
     told = "`visemix evaluate REAL FAKE --metrics psnr,lmd` scores one video beside another; without names, by all.\n\n"
-    return "# Metrics\n\n" + told + table(("name", "what it is", "unit", "best"), rows)
+    return "# Metrics\n\n" + told + table(("name", "unit", "best", "what it is"), rows)
 
 
 def page(name: str, fragment: str) -> str:
@@ -37,8 +39,18 @@ def page(name: str, fragment: str) -> str:
     metric = shelf("metric").registry.build({"name": name})
     about, told = documented(part)
     where = f"{shelf('metric').home(name).__name__}.{part.__qualname__}"
+    module = fenced(inspect.getdoc(shelf("metric").home(name)) or "")
     facts = table(("", ""), [(f"**{what}**", how) for what, how in said(metric).items()])
-    lines = [f"# {name}", about, facts, fragment.strip(), "## Options", options(shelf("metric"), name, told)]
+    lines = [
+        f"# {name}",
+        about,
+        module,
+        source(shelf("metric"), name),
+        facts,
+        fragment.strip(),
+        "## Options",
+        options(shelf("metric"), name, told),
+    ]
     return "\n\n".join([*lines, f"Code: [`{where}`][{where}]"])
 
 

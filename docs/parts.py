@@ -23,15 +23,21 @@ from visemix.cli import app
 
 
 @cache
-def keys() -> dict[frozenset[str], str]:
-    """What an experiment calls a registry, by the names in it: {"mel", "moonshine" …} → "audio"."""
-    found = json.loads(CliRunner().invoke(app, ["parts", "--json"]).output)
-    return {frozenset(parts): key for key, parts in found.items()}
+def catalogue() -> dict[str, dict[str, dict[str, Any]]]:
+    """What `visemix parts` says: key of a kind → name → facts of a part."""
+    found: dict[str, dict[str, dict[str, Any]]] = json.loads(CliRunner().invoke(app, ["parts", "--json"]).output)
+    return found
 
 
 def key(shelf: Shelf) -> str | None:
     """What an experiment calls a kind of parts; None where it cannot choose them."""
-    return keys().get(frozenset(shelf.registry.names()))
+    return next((key for key, parts in catalogue().items() if set(parts) == set(shelf.registry.names())), None)
+
+
+def source(shelf: Shelf, name: str) -> str:
+    """The paper that a part comes from; "" where it comes from none."""
+    paper = catalogue()[key(shelf) or ""][name]["source"] if key(shelf) else None
+    return f"*Source: {paper}.*" if paper else ""
 
 
 def index(shelf: Shelf) -> str:
@@ -49,6 +55,7 @@ def page(shelf: Shelf, name: str) -> str:
     about, told = documented(part)
     where = f"{shelf.home(name).__name__}.{part.__qualname__}"
     lines = [f"# {name}", f"*{shelf.kind.capitalize()}.* [`{where}`][{where}]", about]
+    lines += [fenced(inspect.getdoc(shelf.home(name)) or ""), source(shelf, name)]
     if facts := encoder_facts(name) if wanted == "audio" else {}:
         lines += [table(("", ""), [(f"**{what}**", how) for what, how in facts.items()])]
     if wanted and wanted != "metrics":

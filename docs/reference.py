@@ -19,7 +19,9 @@ def pages() -> dict[str, str]:
 def page(path: Path) -> str:
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     public = [file for file in files if not file.stem.startswith("_") and has_names(file)]
-    blocks = [f"::: {dotted(file)}\n    options: {{show_root_members_full_path: false}}" for file in public]
+    blocks = [f"::: {dotted(file)}" for file in public]
+    if not path.is_dir():
+        return "".join(f"::: {dotted(file)}\n    options: {{heading_level: 1}}" for file in public)
     return "\n\n".join([f"# {dotted(path)}", *blocks]) if blocks else ""
 
 
