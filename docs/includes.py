@@ -12,6 +12,7 @@ from pathlib import Path
 from registries import shelf
 
 ROOT = Path(__file__).parents[1]
+PLUGINS, WORKED = ROOT / "experiments/third_party", ROOT / "experiments/worked"
 DIRECTIVE = re.compile(r"\{\{ (\w+) (.+?) \}\}")
 LINK = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)#\s]+)(?=[)#])")
 SHOWN = {  # files of the repository that are pages here
@@ -70,11 +71,28 @@ def code(path: str, page: str) -> str:
     return f"`{path}`\n\n{fence}{language}\n{(ROOT / path).read_text().rstrip()}\n{fence}"
 
 
-def plugins(kind: str, page: str) -> str:
-    """The worked plug-ins that register parts of a kind; where there are none, the words say so."""
-    files = sorted([*(ROOT / "experiments/third_party").rglob("*.py"), *(ROOT / "experiments/worked").rglob("*.py")])
-    found = [path.relative_to(ROOT).as_posix() for path in files if shelf(kind).constant in registered(path)]
-    return "\n\n".join(code(path, page) for path in found) or f"There is no worked {kind} among the plug-ins yet."
+def plugins(kinds: str, page: str) -> str:
+    """The worked plug-ins that register parts of some kinds, each with the experiment beside it."""
+    wanted = {shelf(kind).constant for kind in kinds.split(", ")}
+    files = [*sorted(PLUGINS.rglob("*.py")), *sorted(WORKED.rglob("*.py"))]
+    found = [path for path in files if wanted & registered(path)]
+    beside = {path: sorted(path.parent.glob("*.yaml")) for path in found}
+    return shown([one for path in found for one in (path, *beside[path])], page)
+
+
+def worked(pattern: str, page: str) -> str:
+    """The worked scripts of a name."""
+    return shown(sorted(WORKED.glob(pattern)), page)
+
+
+def package(name: str, page: str) -> str:
+    """How a worked plug-in declares itself."""
+    return shown([path for path in PLUGINS.rglob("pyproject.toml") if f'"visemix_{name}"' in path.read_text()], page)
+
+
+def shown(files: list[Path], page: str) -> str:
+    """Files under their paths; where there are none, the words say so."""
+    return "\n\n".join(code(path.relative_to(ROOT).as_posix(), page) for path in files) or "None is there yet."
 
 
 def registered(path: Path) -> set[str]:
@@ -96,5 +114,6 @@ def base(kind: str, page: str) -> str:
 
 
 KINDS: dict[str, Callable[[str, str], str]] = {
-    "base": base, "code": code, "file": file, "plugins": plugins, "readme": readme, "source": source,
+    "base": base, "code": code, "file": file, "package": package, "plugins": plugins, "readme": readme,
+    "source": source, "worked": worked,
 }  # fmt: skip

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visemix.corpus.make import corpus
 from visemix.metrics import METRICS
-from visemix.pipeline import TalkingFace
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -69,10 +67,11 @@ def test_a_part_inside_another_is_among_those_that_an_experiment_uses():
 def test_a_guide_shows_the_plug_ins_that_register_what_it_is_about():
     from includes import expand, registered
 
-    lights = Path(__file__).parents[1] / "experiments/third_party/visemix_lights.py"
+    lights = next((DOCS.parent / "experiments/third_party").rglob("visemix_lights.py"))
     assert registered(lights) == {"RENDER"}
     assert '@RENDER.register("lights")' in expand("{{ plugins renderer }}", "guides/renderer.md")
-    assert "register" not in expand("{{ plugins logger }}", "guides/renderer.md")
+    assert expand("{{ plugins logger }}", "guides/renderer.md") == "None is there yet."
+    assert 'lights = "visemix_lights"' in expand("{{ package lights }}", "guides/index.md")
 
 
 def test_what_cannot_be_included_is_named():
@@ -94,12 +93,3 @@ def test_links_between_files_are_links_between_pages():
     )
     with pytest.raises(ValueError, match=r"links to secret\.md, which is no page"):
         linked("[this](secret.md)", "README.md", "index.md")
-
-
-def test_the_trainer_of_ones_own_makes_a_model_that_loads(tmp_path):
-    corpus(tmp_path / "clips", speakers=1, minutes=0.06, size=48, synthesiser="formants", pictures=False)
-    from own_trainer import train
-
-    train(str(tmp_path / "clips"), 2).save(tmp_path / "own.safetensors")
-    model = TalkingFace.from_checkpoint(tmp_path / "own.safetensors")
-    assert model.config["motion"] == {"name": "regression"}
