@@ -19,10 +19,12 @@ from visemix.metrics import (
     squared_error,
     sync,
 )
+from visemix.metrics.base import MetricRegistry
 from visemix.nn import lpips
 from visemix.ops import avlag
 from visemix.ops.frechet import frechet
 from visemix.ops.ssim import ssim
+from visemix.types import VisemixError
 
 BUILT = {name: METRICS.build({"name": name}) for name in METRICS.names()}
 WEIGHED = [name for name, metric in BUILT.items() if metric.about()]
@@ -164,3 +166,34 @@ def test_pictures_that_are_no_numbers_are_refused():
     frames[1, 0, 1, 1] = torch.nan
     with pytest.raises(ValueError, match="1 pictures hold values that are no numbers"):
         as_bytes(frames)
+
+
+def test_what_tables_show_of_metrics_is_what_these_say_of_themselves():
+    assert METRICS.headlines() == [
+        *("lmd", "lmd_norm", "lmd_norm@lag", "opening_corr@0", "opening_corr@lag", "ssim", "psnr", "psnr_face", "cpbd"),
+        *("fid", "lse_c", "av_offset_abs", "jitter", "opening_spread"),
+    ]
+    assert METRICS.without_truth() == [
+        *("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
+    ]
+    assert METRICS.foreign() == ["fid", "lse_c", "avproxy_corr@0"]
+    assert METRICS.stand_ins() == {"lse_c": "avproxy_corr@0"}
+    shown = {name: metric.shown for name, metric in METRICS.known().items()}
+    assert [name for name, of in shown.items() if of.over_time] == ["psnr", "psnr_face"]
+    assert [name for name, of in shown.items() if of.over_lags] == ["lse_d", "avproxy_corr@0"]
+    assert {name for name, of in shown.items() if of.digits != 3} == {"fid", "av_offset", "av_offset_abs"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_metric_says_its_unit_its_convention_and_what_is_better(name):
+    metric = BUILT[name]
+    assert metric.unit and metric.variant and metric.region in ("full", "face", "mouth")
+    assert (metric.higher_is_better is None) == (metric.ideal is not None)
+    assert not metric.shown.foreign or metric.without_truth
+
+
+def test_what_is_no_metric_is_refused_by_name():
+    metrics = MetricRegistry("metric")
+    metrics.register("number")(lambda: 3)
+    with pytest.raises(VisemixError, match=r"metric 'number' is of type int, not a visemix\.metrics\.VideoMetric"):
+        metrics.build({"name": "number"})

@@ -172,7 +172,7 @@ class MetricRegistry(Registry[VideoMetric]):
         """A metric. Raises `VisemixError` with what it does not say of itself."""
         metric, name = super().build(config, *wiring), config["name"]
         if not isinstance(metric, VideoMetric):
-            raise VisemixError(f"metric '{name}' is a {type(metric).__name__}, and no visemix.metrics.VideoMetric")
+            raise VisemixError(f"metric '{name}' is of type {type(metric).__name__}, not a visemix.metrics.VideoMetric")
         lacking = [f"`{word}`" for word in ("unit", "variant") if not hasattr(metric, word)]
         if metric.higher_is_better is None and metric.ideal is None:
             lacking.append("`higher_is_better` (or `ideal`, the number that is best)")
