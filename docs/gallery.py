@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from visemix.cli import app
+from visemix.cli.app import app
 from visemix.data import ClipFolder, read_video
 
 QUESTION = Path(__file__).with_name("question.yaml").read_text()

@@ -19,7 +19,7 @@ from registries import Shelf
 from typer.testing import CliRunner
 
 from experiments import anchor, users
-from visemix.cli import app
+from visemix.cli.app import app
 
 
 @cache
