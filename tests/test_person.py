@@ -15,7 +15,8 @@ from visemix.data import ClipFolder
 from visemix.generation import Loop, generate
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.render.gaussians import Gaussians
-from visemix.run import data_for, fit, load_experiment
+from visemix.run import fit, load_experiment
+from visemix.training.fitting import data_for
 from visemix.types import SAMPLE_RATE, VisemixError
 
 EXPERIMENT = Path(__file__).parents[1] / "experiments/gaussians/person.yaml"

@@ -13,7 +13,8 @@ from clip_maker import make
 from safetensors.torch import load_file
 
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, data_for, fit, folder_of
+from visemix.run import complete, fit, folder_of
+from visemix.training.fitting import data_for
 from visemix.types import VisemixError
 
 SHORT = {"steps": 6, "batch": 2, "window": 4, "val_every": 3, "save_every": 2, "log_every": 1, "lr": 1e-2}

@@ -4,6 +4,7 @@ if TYPE_CHECKING:
     from visemix.pipeline import TalkingFace as TalkingFace
 
 __version__ = "0.1.0"
+__all__ = ["TalkingFace", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,8 @@ from yaml import YAMLError
 from visemix.registry import nearest
 from visemix.types import VisemixError
 
+__all__ = ["compose", "config_root", "find_experiment", "part", "points", "signature"]
+
 VOLATILE = ("name", "log", "out", "device", "workers", "plugins")  # changing these does not make it another run
 
 

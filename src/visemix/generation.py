@@ -30,6 +30,8 @@ from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
 
+__all__ = ["generate"]
+
 SIZE = 512  # pixels a side of a video that is prepared on the way
 TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
 

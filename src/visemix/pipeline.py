@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.audio import AUDIO, AudioEncoder, listen
-from visemix.config import plain
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.windows import gallery_of
@@ -22,7 +21,7 @@ from visemix.face import FACE, FaceModel
 from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
-from visemix.ops.checkpoint import SHIPPED, WEIGHTS, located, pinned, read_checkpoint
+from visemix.ops.checkpoint import WEIGHTS, read_checkpoint
 from visemix.ops.sequence import blocks, smooth
 from visemix.ops.state import kept_draws
 from visemix.ops.store import write_tensors
@@ -31,18 +30,7 @@ from visemix.registry import Registry, nearest
 from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
-__all__ = [
-    "PARTS",
-    "SHIPPED",
-    "SHOWN",
-    "WEIGHTS",
-    "TalkingFace",
-    "Target",
-    "located",
-    "pinned",
-    "plain",
-    "read_checkpoint",
-]
+__all__ = ["TalkingFace", "Target", "read_checkpoint"]
 
 SHOWN = "shown"  # a checkpoint's note of whom a renderer that learns one person has learnt
 PARTS: dict[str, Registry[Any]] = {"face": FACE, "audio": AUDIO, "motion": MOTION, "render": RENDER}

@@ -25,6 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 from visemix.parts import Part, Wrapper, config_of
 from visemix.types import VisemixError
 
+__all__ = ["Registry", "load_file", "load_plugins"]
+
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
 _registered: set[type] = set()  # classes whose constructor notes its config

@@ -24,7 +24,7 @@ from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.registry import Registry, load_file, nearest
 from visemix.render import RENDER
-from visemix.training.fitting import data_for, fit_stage, of_person, state_file
+from visemix.training.fitting import data_for, fit_stage, state_file
 from visemix.training.joining import take_over, take_up, to_train
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
@@ -33,7 +33,7 @@ from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
 
-__all__ = ["REGISTRIES", "complete", "data_for", "fit", "folder_of", "load_experiment", "of_person", "refuse_edited"]
+__all__ = ["REGISTRIES", "complete", "fit", "folder_of", "load_experiment"]
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "face": FACE,

@@ -17,6 +17,26 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+__all__ = [
+    "FPS",
+    "SAMPLES_PER_FRAME",
+    "SAMPLE_RATE",
+    "Adversarial",
+    "AudioFeatures",
+    "Clip",
+    "Gallery",
+    "Losses",
+    "Motion",
+    "Space",
+    "Speech",
+    "Streaming",
+    "Subject",
+    "TensorStruct",
+    "Video",
+    "VisemixError",
+    "collate",
+]
+
 SAMPLE_RATE = 16_000  # audio samples per second, mono
 FPS = 25  # video frames per second
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS

@@ -11,7 +11,8 @@ from clip_maker import make
 from rich.progress import Progress
 from standins import die_of_one
 
-from visemix.pipeline import TalkingFace, plain, read_checkpoint
+from visemix.config import plain
+from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import complete, fit, folder_of
 from visemix.sweep.engines import ENGINES, _threads
 from visemix.sweep.runner import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep

@@ -20,10 +20,12 @@ from visemix.evaluation.result import Result, write_result
 from visemix.evaluation.videos import evaluate, refuse_existing
 from visemix.generation import Loop, bar, pick_device
 from visemix.metrics import METRICS
+from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import write_tensors, younger
-from visemix.pipeline import WEIGHTS, TalkingFace
+from visemix.pipeline import TalkingFace
 from visemix.registry import load_file
-from visemix.run import of_person, refuse_edited
+from visemix.run import refuse_edited
+from visemix.training.fitting import of_person
 from visemix.training.stage import learnt
 from visemix.types import Motion, Space, Speech, Video, VisemixError
 

@@ -1,0 +1,3 @@
+"""Losses that parts share. Nothing here is promised: a name may change with any version."""
+
+__all__: list[str] = []

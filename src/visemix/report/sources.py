@@ -9,8 +9,8 @@ from typing import Any
 
 from visemix.evaluation.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
 from visemix.evaluation.result import Result, read_result
+from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import younger
-from visemix.pipeline import WEIGHTS
 from visemix.report.results import RECORDED
 from visemix.types import VisemixError
 

@@ -19,12 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from visemix.config import compose, find_experiment
+from visemix.config import compose, find_experiment, plain
 from visemix.evaluation.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
+from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import write_text, younger
-from visemix.pipeline import WEIGHTS, plain
 from visemix.registry import load_file, nearest
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
