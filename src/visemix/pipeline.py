@@ -22,6 +22,7 @@ from visemix.face.eyes import EYES, blinking, look
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
 from visemix.ops.checkpoint import WEIGHTS, read_checkpoint
+from visemix.ops.formats import CHECKPOINT
 from visemix.ops.sequence import blocks, smooth
 from visemix.ops.state import kept_draws
 from visemix.ops.store import write_tensors
@@ -200,7 +201,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         config, names = self.config, self.names
         config |= {part: stage.carry(config[part]) for part, stage in self.stages().items()}
         state = {names.bare(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()}
-        write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes)
+        write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes | {"format": CHECKPOINT})
 
     def _save_pretrained(self, save_directory: Path) -> None:
         kept = {key: note for key, note in self.notes.items() if key not in ("config", "face")}

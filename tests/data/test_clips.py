@@ -227,9 +227,10 @@ def test_tensors_of_a_wrong_shape_are_never_written(tmp_path, face):
 
 
 def test_only_this_format_is_read(folder, monkeypatch):
-    monkeypatch.setattr(clipfiles, "FORMAT", 3)
-    with pytest.raises(VisemixError, match="not of this version's format"):
-        ClipFolder(folder.path)
+    for today, reason in ((3, "older version's format; bring it to today's with visemix migrate"), (1, "has format 2")):
+        monkeypatch.setattr(clipfiles, "FORMAT", today)
+        with pytest.raises(VisemixError, match=reason):
+            ClipFolder(folder.path)
 
 
 def loud(wave):

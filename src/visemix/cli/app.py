@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from visemix.cli.data import corpus, prepare
+from visemix.cli.migrate import migrate
 from visemix.cli.options import (
     SOME_FAILED,
     Clips,
@@ -164,6 +165,7 @@ def report(
     typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite, plugins=plugin or []))
 
 
+app.command()(migrate)
 app.add_typer(study, name="study", help="Ask people: `study NAME=FOLDER…` makes the page, `study score` the table.")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from visemix.face import FaceModel
+from visemix.ops.formats import refuse_newer
 from visemix.types import VisemixError
 
 FORMAT = 2
@@ -39,8 +40,9 @@ def speaker_of(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 
-def read_meta(path: Path) -> dict[str, Any]:
-    """`meta.yaml` of a clip folder. A `VisemixError` where it is none."""
+def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
+    """`meta.yaml` of a clip folder. A `VisemixError` where it is none, or of a format that is neither today's nor, with
+    `any_format`, an older one."""
     file = path / META
     if not file.is_file():
         raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")
@@ -48,8 +50,11 @@ def read_meta(path: Path) -> dict[str, Any]:
         meta = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise VisemixError(f"{file} is not of this version's format; prepare the clip again with --overwrite")
+    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
+        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite")
+    refuse_newer(file, meta["format"], FORMAT)
+    if meta["format"] < FORMAT and not any_format:
+        raise VisemixError(f"{file} has an older version's format; bring it to today's with visemix migrate {path}")
     return meta
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from visemix.ops.formats import upgraded
 from visemix.ops.store import read_tensors, sha256
 from visemix.types import VisemixError
 
@@ -26,7 +27,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             f"the library: {ours}"
         )
     try:
-        return read_tensors(file)
+        return upgraded(read_tensors(file), file)
     except ValueError as error:
         raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
 
