@@ -1,0 +1,51 @@
+"""What a repository says to those who come to it holds, too."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml")
+
+
+def read(path):
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_the_hooks_are_the_tools_that_ci_runs_and_nothing_is_downloaded():
+    (repository,) = read(".pre-commit-config.yaml")["repos"]
+    assert repository["repo"] == "local" and all(hook["language"] == "system" for hook in repository["hooks"])
+    commands = [
+        " ".join(shlex.split(hook["entry"])[:2]).removesuffix(" --force-exclude") for hook in repository["hooks"]
+    ]
+    ci = (ROOT / ".ci/run").read_text()
+    assert commands == ["ruff check", "ruff format", "mypy"] and all(
+        re.search(rf"^{one}", ci, re.M) for one in commands
+    )
+
+
+def test_the_citation_says_what_the_package_says():
+    cited, project = read("CITATION.cff"), (ROOT / "pyproject.toml").read_text()
+    assert cited["cff-version"] == "1.2.0" and cited["message"] and cited["title"] and cited["authors"]
+    assert f'license = "{cited["license"]}"' in project  # no tomllib before Python 3.11
+    assert all(f'"{word}"' in project for word in cited["keywords"])
+    assert [one["url"].rpartition("/")[2] for one in cited["references"]] == ["2312.07385", "2301.13430"]
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_an_issue_form_is_one_that_can_be_shown(path):
+    form = yaml.safe_load(path.read_text())
+    assert form["name"] and form["description"]
+    fields = [one for one in form["body"] if one["type"] != "markdown"]
+    assert len({one["id"] for one in fields}) == len(fields) and len(
+        {one["attributes"]["label"] for one in fields}
+    ) == len(fields)
+    assert all(one["type"] in ("input", "textarea") for one in fields)
+    assert any((one.get("validations") or {}).get("required") for one in fields)
+
+
+def test_there_is_a_form_for_what_breaks_what_is_new_and_what_is_wrong():
+    assert [path.stem for path in FORMS] == ["bug", "new_part", "wrong_number"]
