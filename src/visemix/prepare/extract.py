@@ -63,21 +63,12 @@ def extract(
         VisemixError: the file is no video, no face is in it, `out` exists, or the disk is full.
     """
     reader = VideoReader(video)
-    tracks, total = _tracks(reader, tracker, tell)
-    if not tracks:
-        raise VisemixError(
-            f"no face found in {video}; give a video in which one is seen from the front and large enough"
-        )
-    notes = list(reader.notes)
-    start, stop = _stretch(tracks[0], notes, tracks[1:], total)
-    if stop - start < SHORTEST:
-        raise VisemixError(f"the face in {video} is seen for {stop - start} frames only; {SHORTEST} are needed")
-    inside = slice(start - tracks[0].start, stop - tracks[0].start)
-    landmarks, present = tracks[0].landmarks[inside], tracks[0].present[inside]
-    box = head_box(landmarks[present], reader.height, reader.width)
+    shot, notes = _shot(video, reader, tracker, tell)
+    start, stop, present = shot.start, shot.stop, shot.present
+    box = head_box(shot.landmarks[present], reader.height, reader.width)
     wave, audio = _sound(video, start, stop, notes)
-    points = torch.from_numpy(box.to_crop(landmarks, size))
-    mesh = None if tracks[0].points is None else torch.from_numpy(box.to_crop(tracks[0].points[inside], size))
+    points = torch.from_numpy(box.to_crop(shot.landmarks, size))
+    mesh = None if shot.points is None else torch.from_numpy(box.to_crop(shot.points, size))
     cut_at = first_held_out(present, holdout)
     if holdout and cut_at == len(present):
         notes.append(
@@ -125,8 +116,8 @@ def extract(
     return meta
 
 
-def _tracks(reader: VideoReader, tracker: Tracker, tell: Tell) -> tuple[list[Track], int]:
-    """The faces of a video, and how many frames it has."""
+def _shot(video: Path, reader: VideoReader, tracker: Tracker, tell: Tell) -> tuple[Track, list[str]]:
+    """The track of the largest face over the frames that become the clip, and what is worth noting of it."""
     total = 0
 
     def pictures() -> Iterator[np.ndarray]:
@@ -135,7 +126,15 @@ def _tracks(reader: VideoReader, tracker: Tracker, tell: Tell) -> tuple[list[Tra
             yield frame.permute(1, 2, 0).numpy()
 
     tracks = tracker(pictures())
-    return tracks, total
+    if not tracks:
+        raise VisemixError(
+            f"no face found in {video}; give a video in which one is seen from the front and large enough"
+        )
+    notes = list(reader.notes)
+    start, stop = _stretch(tracks[0], notes, tracks[1:], total)
+    if stop - start < SHORTEST:
+        raise VisemixError(f"the face in {video} is seen for {stop - start} frames only; {SHORTEST} are needed")
+    return tracks[0].between(start, stop), notes
 
 
 def _stretch(track: Track, notes: list[str], others: list[Track], total: int) -> tuple[int, int]:

@@ -99,19 +99,24 @@ def read_weights(path: str | Path) -> ReconNet:
         raise VisemixError(f"{path} has no state dict under the key 'net_recon'; {ADVICE}")
     with torch.device("meta"):
         net = ReconNet()
-    state, wanted = saved["net_recon"], net.state_dict()
-    wrong = [f"lacks {key}" for key in wanted if key not in state]
-    wrong += [f"has {key}, which is not ours" for key in state if key not in wanted]
-    wrong += [
-        f"has {key} of shape {tuple(state[key].shape)}, not {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
+    state = saved["net_recon"]
+    wrong = _differences(state, net.state_dict())
     if wrong:
         more = f" and {len(wrong) - 1} more differences" if len(wrong) > 1 else ""
         raise VisemixError(f"{path}: its net_recon {wrong[0]}{more}; {ADVICE}")
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)
+
+
+def _differences(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    lacking = [f"lacks {key}" for key in wanted if key not in state]
+    foreign = [f"has {key}, which is not ours" for key in state if key not in wanted]
+    shapes = [
+        f"has {key} of shape {tuple(state[key].shape)}, not {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    return lacking + foreign + shapes
 
 
 @RECONSTRUCT.register("rnet")

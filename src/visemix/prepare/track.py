@@ -52,6 +52,12 @@ class Track:
         """How much of the video this face fills: area × frames seen. Tracks are ordered by it."""
         return self.area * int(self.present.sum())
 
+    def between(self, start: int, stop: int) -> Track:
+        """The frames `start` … `stop − 1` of it."""
+        inside = slice(start - self.start, stop - self.start)
+        points = None if self.points is None else self.points[inside]
+        return Track(start, self.present[inside], self.landmarks[inside], points)
+
 
 class Tracker(ABC):
     """Finds the faces of a video and follows each of them."""

@@ -7,42 +7,32 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from visemix.face import FaceModel, layout
+from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
-from visemix.ops.image import BLOCK, edge_strength, ssim_blocks
 from visemix.ops.rotation import of_quaternions
 from visemix.ops.splat import Splats, splat
 from visemix.render.base import RENDER, Frames, Paste, Renderer, no_scene
 from visemix.render.bindings import Bindings
 from visemix.render.drive import POSE, Drive
 from visemix.render.follow import first_shares, follow
+from visemix.render.hiding import behind_skin
+from visemix.render.likeness import differences
 from visemix.render.mouth import Mouth
-from visemix.render.paste import cell_side, grid, paste
-from visemix.render.rays import box_of
+from visemix.render.paste import paste
 from visemix.render.seeds import Seeds, sow
-from visemix.types import Clip, Label, Losses, Motion, Space, Subject, Video, VisemixError
+from visemix.render.table import Table
+from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
 
 SHARES = {"face": 0.7, "hair": 0.2, "torso": 0.1}  # of the Gaussians
 AROUND = 0.1  # decimetres: the unit in which hair and torso are moved
 TURNING = 0.4  # how much less than an expression a turning head may change the skin's colours
 STILL = 0.01  # decimetres: skin above the nose that is no further from where it was filmed stays the footage's
-BEHIND = 0.1  # decimetres behind the skin: what nobody can see
 WITNESSES = 25  # frames, at most, that are asked what of a mouth training shows
 CLEAR = 0.05  # weight of "nothing is painted where the labels see the background"
 NEAR, SMALL = 1e-3, 2e-3  # weights of "on its triangle" and of "no larger than e times as at the start"
-
-
-class Table(nn.Module):
-    """What is learnt of each Gaussian; columns are Gaussians, and each kind of it has a pace of its own."""
-
-    def __init__(self, values: Tensor, lr_scale: float, decay_scale: float = 0.0) -> None:
-        super().__init__()
-        self.values = nn.Parameter(values)
-        self.lr_scale, self.decay_scale = lr_scale, decay_scale
 
 
 @RENDER.register("gaussians")
@@ -236,19 +226,9 @@ class Gaussians(Renderer):
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in found[0]} | priors
 
     def _losses(self, made: Tensor, true: Tensor, seen: Splats, spots: Tensor, labels: Tensor) -> Losses:
-        size = (true.shape[-2], true.shape[-1])
-        mouth = F.avg_pool2d(box_of(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
-        person = (labels[None, None] != Label.BACKGROUND).float()
-        person = F.max_pool2d(F.max_pool2d(person, 4, ceil_mode=True), 5, 1, 2)
-        clear = 1 - F.interpolate(person, size)[0]
-        teeth = box_of(spots[None, layout.INNER_MOUTH], size, 0.1).float()
-        weaker = (edge_strength(made) - edge_strength(true)).abs()
-        return {
-            "pixels": ((made - true).abs() * (1 + self.mouth_weight * mouth)).mean(),
-            "ssim": self.ssim_weight * (1 - ssim_blocks(made, true)),
-            "edges": self.edge_weight * (weaker * (1 - F.max_pool2d(teeth, BLOCK, ceil_mode=True)[0])).mean(),
-            "clear": CLEAR * ((1 - seen.transmittance) * clear).mean(),
-        }
+        found = differences(made, true, seen.transmittance, spots, labels, self.mouth_weight)
+        weights = {"pixels": 1.0, "ssim": self.ssim_weight, "edges": self.edge_weight, "clear": CLEAR}
+        return {name: weights[name] * value for name, value in found.items()}
 
     def _priors(self) -> Losses:
         growth = self.size.values - self.size_start.log()
@@ -263,32 +243,11 @@ class Gaussians(Renderer):
         """What is seen, and the plate; while training, all that is behind the skin has one random colour."""
         means, factors, opacity, colour = gaussians
         if self.opaque and self.training:
-            behind, skin = self._behind(means.detach(), spots, camera, size)
+            behind, skin = behind_skin(means.detach(), self.bindings.on_skin, spots, camera, size)
             anything = torch.rand(3).to(plate)
             colour = torch.lerp(colour, anything.expand_as(colour), behind[:, None])
             plate = torch.lerp(plate, anything[:, None, None].expand_as(plate), skin)
         return splat(means, factors, opacity, colour, camera, size, backend=self.backend), plate
-
-    @torch.no_grad()
-    def _behind(
-        self, means: Float[Tensor, "N 3"], spots: Float[Tensor, "68 2"], camera: Tensor, size: tuple[int, int]
-    ) -> tuple[Float[Tensor, " N"], Float[Tensor, "H W"]]:
-        """1 for each Gaussian that the skin hides, and 1 for each pixel of skin, by a coarse map of the skin's depth
-        that has holes at mouth and eyes."""
-        skin = self.bindings.on_skin.nonzero()[:, 0]
-        cell = cell_side(len(skin), size)
-        cells = grid(size, cell)
-        x, y, depth = project(means, camera).T
-        row, column = ((v / cell).floor().nan_to_num().clamp(0, n - 1) for v, n in zip((y, x), cells, strict=True))
-        at = (row * cells[1] + column).long()
-        nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
-        nearest = nearest.scatter_reduce_(0, at[skin], depth[skin], "amin").view(cells)
-        holes = [spots[where] / cell for where in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)]
-        open_ = torch.stack([box_of(hole[None], cells, 0.1)[0] for hole in holes]).any(0)
-        skin_here = -F.max_pool2d(-(nearest.isfinite() & ~open_).float()[None], 3, 1, 1)
-        nearest = nearest.masked_fill(skin_here[0] == 0, torch.inf)
-        behind = (depth > nearest.flatten()[at] + BEHIND).to(means)
-        return behind, F.interpolate(skin_here[None], scale_factor=cell)[0, 0, : size[0], : size[1]]
 
     def _mesh(self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the bindings answer in one frame, in the camera's space."""
@@ -309,8 +268,8 @@ class Gaussians(Renderer):
         pose, torso = subject.pose[b, t], None if subject.torso is None else subject.torso[b, t]
         shape, turn = self.drive(expression, pose)
         lit = torch.cat([shape, TURNING * turn[:3]])
-        moves = [_along(shape, self.face_moves) * self.mouth.free, _along(turn, self.free_moves)]
-        tints = [_along(lit, self.face_tints) * self.mouth.free, _along(turn, self.free_tints)]
+        moves = [self.face_moves.along(shape) * self.mouth.free, self.free_moves.along(turn)]
+        tints = [self.face_tints.along(lit) * self.mouth.free, self.free_tints.along(turn)]
         offset = self.offset.values + torch.cat(moves, 1)
         colour = self.colour.values * self.mouth.shade(lit, sum(self.counts)) + torch.cat(tints, 1)
         local = of_quaternions(self.turn.values) * self.size.values.exp()
@@ -329,10 +288,6 @@ class Gaussians(Renderer):
             rest = torch.zeros_like(expression)[None, None]
             self._known = identity, self.face.vertices(identity, rest)[0, 0, self.bindings.vertices]
         return self._known[1] + (self.get_buffer("moving") @ expression).view(-1, 3)
-
-
-def _along(shape: Float[Tensor, " K"], table: Table) -> Float[Tensor, "3 M"]:
-    return (shape @ table.values).view(3, -1)
 
 
 def _plates(subject: Subject) -> Float[Tensor, "B 3 H W"]:

@@ -192,10 +192,7 @@ class LandmarkNeRF(Renderer):
         if motion.values.shape[1] == subject.frames > 2 * self.context:
             subject, target = self._inner_frames(subject, target)
         plates = self._plates(subject)
-        if subject.labels is None:
-            raise no_scene(subject)
-        if self.learn == "torso" and not self.poses.count:
-            raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
+        self._require(subject)
         head_learns = self.training and self.learn != "torso"  # what the head stands on is left to it
         if head_learns:
             self.driver.moments.see(motion.values)
@@ -214,6 +211,12 @@ class LandmarkNeRF(Renderer):
         if self.perceptual is not None and self.learn != "torso":
             losses["patch"] = self._patch(views.frame(0), plates[:1], subject, target)
         return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
+
+    def _require(self, subject: Subject) -> None:
+        if subject.labels is None:
+            raise no_scene(subject)
+        if self.learn == "torso" and not self.poses.count:
+            raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
 
     def _inner_frames(self, subject: Subject, target: Video) -> tuple[Subject, Video]:
         inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)

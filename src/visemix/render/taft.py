@@ -146,8 +146,9 @@ class TAFT(Renderer):
             "adversarial": critic_weight,
         }
         self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
-        self.perceptual = PerceptualLoss(vgg) if vgg and (perceptual_weight or style_weight) else None
-        if not vgg and (perceptual_weight or style_weight):
+        looks = bool(perceptual_weight or style_weight)
+        self.perceptual = PerceptualLoss(vgg) if vgg and looks else None
+        if looks and not vgg:
             advise(log, "TAFT trains without its perceptual and style terms: render.vgg names no VGG-19 weights")
         elif vgg == "random":
             advise(log, "TAFT's perceptual and style terms look through a random VGG-19 (render.vgg=random)")
