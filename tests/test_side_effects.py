@@ -93,7 +93,7 @@ def film(folder, run):
     pictures[:, :, 30:60, 40:70] = 250
     with VideoWriter(folder / "film.mp4", sound=beeps(12)) as out:
         out.write(pictures)
-    fakes = str(ROOT / "tests/data/fake_parts.py")
+    fakes = str(ROOT / "tests/fake_parts.py")
     parts = {"face": "toy", "tracker": "blobs", "fit": "still", "scene": None, "plugins": [fakes]}
     made = prepare([folder / "film.mp4"], folder / "out", size=64, holdout=0.0, console=Console(quiet=True), **parts)
     assert made.done == ["film"]

@@ -21,7 +21,7 @@ from visemix.prepare import rnet
 from visemix.report import make
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
-FAKES = Path(__file__).parent / "data/fake_parts.py"
+FAKES = Path(__file__).parents[1] / "fake_parts.py"
 EXPERIMENT = """\
 # Does the command line work?
 use: {face: toy, audio: mel, motion: a2ep, render: mesh, data: clips}

@@ -1,33 +1,22 @@
 import csv
 import math
-from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
-from rich.console import Console
+from corpus_maker import QUIET, bytes_of, loudness, opening, recipe
 
-from visemix.corpus import flite, kokoro, voices
 from visemix.corpus.cast import cast
 from visemix.corpus.make import corpus, plan
 from visemix.corpus.scene import FINER, Scene
-from visemix.corpus.takes import Recipe, heard_in, make, person_of
+from visemix.corpus.takes import make
 from visemix.data import DATA, ClipFolder, Label
 from visemix.face.shading import landmarks_2d, posed
 from visemix.ops.camera import project
 from visemix.ops.raster import cover
 from visemix.report.corpus_page import write_page
-from visemix.types import Motion, Space, VisemixError
-
-QUIET = Console(quiet=True)
-
-
-def recipe(out, **changes):
-    plain = Recipe(Path(out), 2.0, 48, "en", None, "formants", {"name": "toy"}, seed=3)
-    return replace(plain, **changes)
+from visemix.types import VisemixError
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +31,6 @@ def folder(tmp_path_factory, face):
 @pytest.fixture
 def ada(folder, face):
     return ClipFolder(folder / "ada_000", face)
-
-
-def opening(clip, face):
-    """Distance between the inner lips of the mesh, decimetres."""
-    subject = clip.subject(range(clip.frames), footage=False)
-    points = face.landmarks(Motion(subject.expression, Space.EXPRESSION), subject)[0]
-    return (points[:, 62] - points[:, 66]).norm(dim=-1).double().numpy()
-
-
-def loudness(clip):
-    return clip.speech().wave[0].unflatten(0, (-1, 640)).square().mean(1).sqrt().double().numpy()
-
-
-def bytes_of(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_each_speaker_is_a_clip_like_a_prepared_one_with_labels(folder, face):
@@ -199,62 +173,6 @@ def test_test_speakers_are_others_and_ood_ones_the_same_people_otherwise(tmp_pat
     assert sung.meta["corpus"]["singing"] and ClipFolder(tmp_path / "ada_male_000").meta["corpus"]["voice"][0] == "m"
 
 
-def test_conditions_change_the_sound_alone_and_are_told(tmp_path, face):
-    kinds = "room,noise,microphone,clipping,codec,level"
-    wish = {"speakers": 2, "minutes": 1 / 15, "size": 32, "seed": 4, "synthesiser": "formants", "console": QUIET}
-    corpus(tmp_path / "clean", **wish)
-    corpus(tmp_path / "one", conditions=kinds, **wish)
-    corpus(tmp_path / "two", conditions=kinds, jobs=2, **wish)
-    changed = []
-    for name in ("ada_000", "ben_000"):
-        assert bytes_of(tmp_path / "one" / name) == bytes_of(tmp_path / "two" / name)
-        clean, heard = (ClipFolder(tmp_path / each / name, face) for each in ("clean", "one"))
-        for same in ("expression", "pose", "landmarks"):
-            assert torch.equal(clean.tensor(same), heard.tensor(same))
-        assert clean.phonemes() == heard.phonemes()
-        assert clean.meta["corpus"]["conditions"] == clean.meta["corpus"]["recordings"] == []
-        assert heard.meta["corpus"]["conditions"] == kinds.split(",")
-        changed.append(not torch.equal(clean.speech().wave, heard.speech().wave))
-        assert changed[-1] == (len(heard.meta["corpus"]["recordings"][0]) > 3)  # start, speed and seed are always told
-    assert any(changed)
-    with pytest.raises(VisemixError, match=r"exists with conditions \[\], not \['room'\]"):
-        corpus(tmp_path / "clean", conditions="room", **wish)
-
-
-def test_a_clip_from_before_there_were_conditions_is_a_clean_one(tmp_path):
-    wish = {"speakers": 1, "minutes": 1 / 60, "size": 32, "synthesiser": "formants", "console": QUIET}
-    corpus(tmp_path, **wish)
-    meta = tmp_path / "ada_000" / "meta.yaml"
-    older = OmegaConf.load(meta)
-    del older["corpus"]["conditions"], older["corpus"]["recordings"]
-    OmegaConf.save(older, meta)
-    assert corpus(tmp_path, **wish).kept == ["ada_000"]
-
-
-def test_speed_and_hesitation_change_what_is_said_and_the_mouth_goes_along(tmp_path, face):
-    plain = recipe(tmp_path / "plain", seconds=6.0)
-    halting = replace(plain, out=tmp_path / "halting", conditions=("speed", "hesitation"))
-    clips = []
-    for each in (plain, halting):
-        make(each, plan(each, 1, "train")[0], face)
-        clips.append(ClipFolder(each.out / "ada_000", face))
-    assert clips[0].phonemes() != clips[1].phonemes()
-    mouth, loud = opening(clips[1], face), loudness(clips[1])
-    scores = [np.corrcoef(mouth[12 + lag : len(mouth) - 12 + lag], loud[12:-12])[0, 1] for lag in range(-12, 13)]
-    assert abs(int(np.argmax(scores)) - 12) <= 3 and max(scores) > 0.3
-    assert 0.9 <= clips[1].meta["corpus"]["recordings"][0]["speed"] <= 1.1
-
-
-def test_who_cannot_sing_or_speak_abroad_is_heard_with_another_voice_of_their_sex(tmp_path, monkeypatch, face):
-    monkeypatch.setattr(flite, "installed", lambda: True)
-    wish = recipe(tmp_path, synthesiser="flite")
-    person = person_of(wish, plan(wish, 1, "train")[0], face)
-    assert person.voice.synthesiser == "flite"
-    abroad, other, sung = (heard_in(wish, take, person) for take in plan(wish, 1, "ood"))
-    assert {abroad.synthesiser, sung.synthesiser} <= {"espeak", "formants"} and other.synthesiser == "flite"
-    assert abroad.sex == sung.sex == person.voice.sex != other.sex
-
-
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
@@ -305,12 +223,3 @@ def test_a_clip_without_pictures_says_and_does_the_same_and_is_refused_where_the
     assert corpus(tmp_path / "shown", **wish).kept == ["ada_000"]
     page = write_page(tmp_path / "bare").read_text()
     assert "<image " not in page and 'class="open"' in page
-
-
-def test_all_voices_take_the_slow_ones_in_where_they_are_installed(monkeypatch):
-    monkeypatch.setattr(kokoro, "installed", lambda: True)
-    monkeypatch.setattr(flite, "installed", lambda: True)
-    assert voices.able("en")[:-1] == ["flite"] and voices.able("en", slow=True)[:-1] == ["flite", "kokoro"]
-    assert len(voices.able("de", slow=True)) == 1
-    families = {voices.voice_for(seed, synthesiser="all").synthesiser for seed in range(30)}
-    assert {"flite", "kokoro"} < families and "kokoro" not in {voices.voice_for(s).synthesiser for s in range(30)}
