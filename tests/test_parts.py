@@ -94,6 +94,19 @@ def test_a_plug_in_is_told_what_it_lacks(body, bases, message, parts):
         AUDIO.build({"name": "plugin"})
 
 
+def test_what_a_plug_in_calls_config_is_not_written_over(parts):
+    @AUDIO.register("plugin")
+    class Plugin(AudioEncoder):
+        forward, dim = _forward, 3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.config = {"layers": 12}
+
+    with pytest.raises(VisemixError, match="'plugin' has a `config` of its own, where its options are noted; rename"):
+        Plugin()
+
+
 def test_a_plug_in_that_names_an_option_it_has_not_is_told_so(parts):
     apart = MappingProxyType({"sync": Apart((), ("halfs",))})
     with pytest.raises(ValueError, match=r"audio encoder 'plugin' has no option 'halfs'"):
@@ -131,9 +144,7 @@ def wrapper(*bases):
 def test_a_plug_in_that_wraps_another_part_says_so(parts, face, tmp_path):
     wrapper(MotionModel)
     config = {"name": "around", "base": {"name": "calibrated", "base": {"name": "gru"}}}
-    with pytest.raises(
-        VisemixError, match=r"motion model 'around' builds a motion model by its option `base` and does"
-    ):
+    with pytest.raises(VisemixError, match=r"motion model 'around' builds a part of its kind by its option `base` and"):
         MOTION.build(config, 8, face)
     del MOTION._parts["around"]
     wrapper(MotionModel, Wrapper)

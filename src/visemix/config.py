@@ -147,16 +147,21 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
     """Merge, but options written for a part leave with it when another part takes its place, also inside a part; and so
     does how its stage was trained, where the other one brings its own `train`."""
     old, new = under.get("use", {}), over.get("use", {})
-    swapped = {k for k, name in new.items() if name != old.get(k)}
-    kept = {k: v for k, v in _written(under).items() if k not in swapped}
-    own = {k for k in swapped if "train" in part(k, new[k])}
-    if own and "train" in kept:
-        kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
+    kept = _kept(_written(under), {k: name for k, name in new.items() if name != old.get(k)})
     asked = [group for group in old if group in kept and group in over and group != "scale"]
     parts = {group: _written(part(group, old[group])) for group in asked}
     merged = OmegaConf.merge(_staying(kept, _written(over), parts), over)
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _kept(under: dict[Any, Any], swapped: Mapping[str, str]) -> dict[Any, Any]:
+    """What stays where other parts take the place of these groups' (group → the other one's name)."""
+    kept = {key: value for key, value in under.items() if key not in swapped}
+    own = {group for group, name in swapped.items() if "train" in part(group, name)}
+    if own and "train" in kept:
+        kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
+    return kept
 
 
 def _written(cfg: DictConfig) -> dict[Any, Any]:

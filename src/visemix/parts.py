@@ -30,6 +30,11 @@ class Part:
     apart: ClassVar[Mapping[str, Apart]] = {}  # stage → the weights that it trains
 
     @classmethod
+    def apart_attributes(cls) -> list[str]:
+        """Its attributes that hold what stages of their own train."""
+        return [attribute for held in cls.apart.values() for attribute in held.attributes]
+
+    @classmethod
     def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """The parts of its kind that it builds by its options: the attribute (`base`, `parts.mel`) → its config."""
         return {}

@@ -113,7 +113,7 @@ class Registry(Generic[T]):
         options = self.check(config)
         part = make(*wiring, **options)
         _note(part, {"name": name} | options)  # a part may have two names
-        self._refuse_unfinished(name, part)
+        _refuse_unfinished(f"{self.kind} '{name}'", part, self.base)
         return part
 
     def kind_of(self, name: str) -> type[Part]:
@@ -125,31 +125,27 @@ class Registry(Generic[T]):
             return Part
         return made if inspect.isclass(made) and issubclass(made, Part) else Part
 
-    def _refuse_unfinished(self, name: str, part: Any) -> None:
-        """A part without what its kind needs is refused, by what that is."""
-        who, base = f"{self.kind} '{name}'", self.base
-        if base is None:
-            return
-        if not isinstance(part, base):
-            wanted = f"{base.__module__}.{base.__qualname__}"
+
+def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
+    """A part without what its kind needs is refused, by what that is."""
+    if base is None:
+        return
+    kind = type(part).__qualname__
+    if not isinstance(part, base):
+        wanted = f"{base.__module__}.{base.__qualname__}"
+        raise VisemixError(f"{who} is a {kind}, which is no {base.__qualname__}: derive {wanted}")
+    said = [key for cls in (base, Part, Wrapper) if isinstance(part, cls) for key in inspect.get_annotations(cls)]
+    for attribute in (*said, *part.apart_attributes()):
+        if not hasattr(part, attribute):  # the one place that looks whether a plug-in has what its base announces
+            raise VisemixError(f"{who} has no `{attribute}`, which it must say; set it in {kind}")
+    options = config_of(part)
+    for option in options.keys() - part.inside(options):
+        built = isinstance(options[option], Mapping) and hasattr(part, option)
+        if built and isinstance(getattr(part, option), base):
             raise VisemixError(
-                f"{who} is a {type(part).__qualname__}, which is no {base.__qualname__}: derive {wanted}"
+                f"{who} builds a part of its kind by its option `{option}` and does not say so: derive "
+                "visemix.parts.Wrapper where it is called `base`, else write `inside`"
             )
-        said = [key for cls in (base, Part, Wrapper) if isinstance(part, cls) for key in inspect.get_annotations(cls)]
-        held = [attribute for apart in part.apart.values() for attribute in apart.attributes]  # type: ignore[attr-defined]
-        for attribute in (*said, *held):
-            if not hasattr(part, attribute):
-                raise VisemixError(
-                    f"{who} has no `{attribute}`, which it must say; set it in {type(part).__qualname__}"
-                )
-        options = config_of(part)
-        for option in options.keys() - part.inside(options):  # type: ignore[attr-defined]
-            built = isinstance(options[option], Mapping) and hasattr(part, option)
-            if built and isinstance(getattr(part, option), base):
-                raise VisemixError(
-                    f"{who} builds a {self.kind} by its option `{option}` and does not say so: derive "
-                    "visemix.parts.Wrapper where it is called `base`, else write `inside`"
-                )
 
 
 def _noting(part: P, name: str) -> P:
@@ -171,6 +167,8 @@ def _noting(part: P, name: str) -> P:
         def noted(self: Any, *wiring: Any, **options: Any) -> None:
             init(self, *wiring, **options)
             if type(self) is part:
+                if "config" in vars(self):
+                    raise VisemixError(f"'{name}' has a `config` of its own, where its options are noted; rename it")
                 _note(self, {"name": name} | _options(part) | options)
 
         part.__init__ = noted  # type: ignore[misc, method-assign]

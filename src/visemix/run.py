@@ -101,26 +101,37 @@ def complete(cfg: Mapping[str, Any]) -> DictConfig:
     full["load"] = _sources(full["load"])
     for plugin in full["plugins"]:
         load_file(plugin)
-    for group, registry in REGISTRIES.items():
-        given = cfg.get(group) or ({"name": "csv"} if group == "log" else {})
-        full[group] = registry.full(given)
-    for key, instead in STAGED.items():
-        if key in (cfg.get("data") or {}):
-            raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
-        full["data"].pop(key, None)
-    train = cfg.get("train") or part("train", "cpu")
-    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    full |= _parts(cfg)
     _refuse_strangers("an experiment's fit", full["fit"], STAGES)
     _refuse_strangers("an experiment's eyes", [full["eyes"]], EYES)
     _refuse_strangers("an experiment's fallback", cfg.get("fallback") or {}, ["audio"])
     _refuse_strangers("an experiment's load", full["load"], STAGES)
-    name = train.get("name", "cpu")
-    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
-    used = [stage for stage, module in STAGES.items() if not module.asked or stage in full["fit"]]
-    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}  # all are checked
     if other := (cfg.get("fallback") or {}).get("audio"):
         AUDIO.check(other if isinstance(other, Mapping) else {"name": other})
-    return OmegaConf.create(full | {"train": {"name": name} | {stage: stages[stage] for stage in used}})
+    return OmegaConf.create(full | {"train": _training(cfg.get("train") or part("train", "cpu"), full["fit"])})
+
+
+def _parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of every part, but for those of the data that each stage sets for itself."""
+    given = {group: cfg.get(group) or {} for group in REGISTRIES}
+    given["log"] = given["log"] or {"name": "csv"}
+    for key, instead in STAGED.items():
+        if key in given["data"]:
+            raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
+    full = {group: registry.full(given[group]) for group, registry in REGISTRIES.items()}
+    full["data"] = {key: value for key, value in full["data"].items() if key not in STAGED}
+    return full
+
+
+def _training(train: Mapping[str, Any], fit: Sequence[str]) -> dict[str, Any]:
+    """How each stage is trained that runs unasked, or is asked for."""
+    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    name = train.get("name", "cpu")
+    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
+    stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}  # all are checked
+    return {"name": name} | {
+        stage: stages[stage] for stage, module in STAGES.items() if not module.asked or stage in fit
+    }
 
 
 def _sources(load: Any) -> dict[str, str]:

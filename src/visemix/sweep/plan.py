@@ -89,20 +89,16 @@ def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
             data_for(cfg, model, stage)
     except VisemixError as error:
         return Anatomy((), {}, False, str(error))
-    wrappers, whose = _motion_weights(model)
-    depth = {
-        stage: min((around for around, of in zip(wrappers, whose, strict=True) if of in _behind(stage)), default=0)
-        for stage in stages
-    }
+    weights = _motion_weights(model)
+    depth = {s: min((around for around, trained in weights if trained in _behind(s)), default=0) for s in stages}
     return Anatomy(tuple(stages), depth, model.listening)
 
 
-def _motion_weights(model: TalkingFace) -> tuple[list[int], list[str | None]]:
+def _motion_weights(model: TalkingFace) -> list[tuple[int, str | None]]:
     """Of each weight of the motion model, the number of wrappers around it, and the stage that trains it."""
     names = model.names
-    found = [(names.place(name), owner(name, names)) for name, _ in model.named_parameters()]
-    of_motion = [(place.wrappers, stage) for place, stage in found if place and place.path.startswith("motion")]
-    return [wrappers for wrappers, _ in of_motion], [stage for _, stage in of_motion]
+    weights = [f"motion.{name}" for name, _ in model.motion.named_parameters()]
+    return [(place.wrappers, owner(name, names)) for name in weights if (place := names.place(name))]
 
 
 def _behind(stage: str) -> set[str]:
@@ -127,21 +123,28 @@ def stage_configs(cfg: DictConfig, found: Anatomy) -> tuple[dict[str, Any], ...]
 
 def _alone(stage: str, whole: dict[str, Any], found: Anatomy, sources: Mapping[str, str]) -> dict[str, Any]:
     """The config of a run that trains one stage, over the `sources` of others."""
-    order, parts = list(STAGES), parts_behind(stage, found.listens)
-    plainest = {part: registry.plainest for part, registry in PARTS.items() if registry.plainest and part not in parts}
-    before = [s for s in order[: order.index(stage) + 1] if s in sources]
-    alone = whole | {part: {"name": name} for part, name in plainest.items()}
-    if "motion" in parts:
-        depth = 0 if "render" in parts else found.depth[stage]  # pictures are of what the outermost says
-        alone["motion"] = _unwrapped(whole["motion"], depth, stage)
-    return alone | {
+    parts = parts_behind(stage, found.listens)
+    saying = {part: whole[part] for part in parts}
+    if "motion" in parts and "render" not in parts:  # pictures are of what the outermost says
+        saying["motion"] = _unwrapped(whole["motion"], found.depth[stage], stage)
+    plainest = {part: {"name": registry.plainest} for part, registry in PARTS.items() if registry.plainest}
+    return {
+        **whole,
+        **plainest,
+        **saying,
         "name": SHARED,
         "fit": [stage],
         "eyes": EYES[0] if stage != "joint" else whole["eyes"],
         "data": _data_behind(stage, whole["data"]),
         "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
-        "load": {s: sources[s] for s in before if parts_behind(s, found.listens) <= parts},
+        "load": {s: sources[s] for s in _up_to(stage) if s in sources and parts_behind(s, found.listens) <= parts},
     }
+
+
+def _up_to(stage: str) -> list[str]:
+    """The stages before this one, and it."""
+    order = list(STAGES)
+    return order[: order.index(stage) + 1]
 
 
 def listing(cells: Sequence[Cell]) -> str:
