@@ -18,6 +18,7 @@ from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import DATA, DataModule
 from visemix.face import FaceModel
 from visemix.motion import MOTION, MotionModel
+from visemix.ops.grow import regrow
 from visemix.render import RENDER, Renderer
 from visemix.types import (
     SAMPLES_PER_FRAME,
@@ -143,6 +144,34 @@ class Dots(Renderer):
     def score(self, video: Video) -> Tensor:
         assert self.critic is not None
         return self.critic(video.frames.transpose(1, 2)).mean()
+
+
+@RENDER.register("beads")
+class Beads(Renderer):
+    """Tints the footage by the mean of its beads' colours; every other step the first one goes and two come."""
+
+    space, grows = Space.EXPRESSION, True
+
+    def __init__(self, face: FaceModel, *, count: int = 3) -> None:
+        super().__init__()
+        self.colour = nn.Parameter(torch.zeros(count, 3))
+        self.register_buffer("age", torch.zeros(count))
+
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        assert subject.footage is not None
+        return Video((subject.footage + self.colour.tanh().mean(0)[:, None, None]).clamp(0, 1))
+
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        return {"image": F.l1_loss(self(motion, subject).frames, 1 - target.frames)}
+
+    def before_step(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        assert self.colour.grad is not None and self.colour.grad.shape == self.colour.shape
+        self.age += 1
+
+    def after_step(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        if step % 2:
+            regrow(optimiser, self.colour, torch.arange(1, len(self.colour)), 0.1 * torch.randn(2, 3))
+            self.age = torch.cat([self.age[1:], torch.zeros(2)])
 
 
 @RENDER.register("still")

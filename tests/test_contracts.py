@@ -113,6 +113,33 @@ def test_render_loss_reaches_every_trainable_weight(name, clip, face):
     assert not [n for n, p in render.named_parameters() if p.requires_grad and p.grad is None and p not in critic]
 
 
+@pytest.mark.parametrize("name", RENDER.names())
+def test_what_a_renderer_became_in_training_comes_back(name, clip, face):
+    """At any sizes, where it grows; where it does not, at those that its constructor gave it."""
+    render = RENDER.build(config(name), face).train()
+    weights = [p for p in render.parameters() if p.requires_grad]
+    if not weights:
+        pytest.skip(f"{name} has nothing to learn")
+    few, motion = clip.subject.at(torch.arange(2)), type(clip.motion)(clip.motion.values[:, :2], clip.motion.space)
+    target, motion = type(clip.video)(clip.video.frames[:, :2]), face.convert(motion, render.space, few)
+    optimiser = torch.optim.Adam(weights)
+    for step in (97, 98, 99):  # who grows from time to time does so at the hundredth
+        optimiser.zero_grad()
+        sum(render.loss(motion, few, target).values()).backward()
+        render.before_step(optimiser, step)
+        optimiser.step()
+        render.after_step(optimiser, step)
+    assert {id(p) for group in optimiser.param_groups for p in group["params"]} == {id(p) for p in weights}
+    again = RENDER.build(config(name), face)
+    if again.grows:
+        again.resize_to(render.state_dict())
+    again.load_state_dict(render.state_dict())
+    torch.manual_seed(0)
+    before = render.eval()(motion, few).frames
+    torch.manual_seed(0)
+    assert torch.equal(again.eval()(motion, few).frames, before)
+
+
 @pytest.mark.parametrize("audio", AUDIO.names())
 @pytest.mark.parametrize("motion", MOTION.names())
 @pytest.mark.parametrize("render", RENDER.names())

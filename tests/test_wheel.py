@@ -35,7 +35,7 @@ def test_the_wheel_brings_its_configs_and_nothing_else_beside_the_package(tmp_pa
 
 
 def test_a_third_partys_renderer_is_found_by_its_entry_point_and_keeps_the_contracts(tmp_path):
-    wheel(ROOT / "experiments/third_party", tmp_path)
+    wheel(ROOT / "experiments/third_party/lights", tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-k", "lights", "-p", "no:cacheprovider"]
     command += [str(ROOT / "tests/test_contracts.py"), f"--rootdir={ROOT}", f"-c{ROOT / 'pyproject.toml'}"]
     path = f"{tmp_path}:{ROOT / 'src'}"

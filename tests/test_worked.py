@@ -8,6 +8,7 @@ import pytest
 
 from visemix.corpus.make import corpus
 from visemix.data import VideoWriter, read_video
+from visemix.pipeline import read_checkpoint
 
 WORKED = Path(__file__).parents[1] / "experiments/worked"
 
@@ -37,6 +38,16 @@ def test_write_a_stage(clips, tmp_path):
     table = Path(run("write_a_stage", clips, tmp_path / "out").splitlines()[-1]).read_text()
     assert all(f"| {row} |" in table for row in ("regression", "murmur", "murmur that hears further"))
     assert len(list((tmp_path / "out/stages").glob("*/model.safetensors"))) == 4  # three speakers, one painter
+
+
+def test_own_trainer(clips, tmp_path):
+    said = run("own_trainer", clips, tmp_path / "model.safetensors")
+    assert [line.split(":")[0] for line in said.splitlines() if line.startswith(("motion:", "render:"))] == [
+        "motion",
+        "render",
+    ]
+    assert read_checkpoint(tmp_path / "model.safetensors")[1]["trained"] == ["motion", "render"]
+    assert len((WORKED / "own_trainer.py").read_text().splitlines()) <= 40
 
 
 def test_evaluate_a_folder(clips, tmp_path):

@@ -238,6 +238,12 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             reason = str(error).splitlines()[0]
             raise VisemixError(f"'{name}' is neither a path nor a reachable model repository ({reason})") from error
 
+    def resize_to(self, state: Mapping[str, Tensor]) -> None:
+        """Let a renderer that grows take on the sizes that it has in a stored state of such a model."""
+        own = {name.removeprefix("render."): tensor for name, tensor in state.items() if name.startswith("render.")}
+        if self.render.grows and own.keys() == self.render.state_dict().keys():
+            self.render.resize_to(own)
+
     def join(
         self,
         state: Mapping[str, Tensor],
@@ -251,6 +257,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         Raises:
             VisemixError: they belong to other parts or sizes; it says which options are other there.
         """
+        self.resize_to(state)
         theirs, ours, mine = names_of(config), self.names, self.state_dict()
         given = {theirs.bare(name): tensor for name, tensor in state.items() if takes(name, theirs)}
         own = {ours.bare(name): (name, tensor) for name, tensor in mine.items() if takes(name, ours)}

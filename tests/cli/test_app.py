@@ -161,9 +161,31 @@ def test_debug_anywhere_on_the_line_shows_the_traceback(args):
 def test_parts_for_programs_is_json_with_types_and_defaults():
     found = json.loads(visemix("parts", "--json").stdout)
     assert set(found) == {"face", "audio", "motion", "render", "data", "log", "tracker", "fit", "scene", "metrics"}
+    assert found["fit"]["rnet"]["options"]["weights"] == {"type": "str"}
     assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "default": 1}
     assert "default" not in found["data"]["clips"]["options"]["root"]
     assert visemix("parts").stdout.startswith("face\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tracker", "mediapip"], "no face tracker named 'mediapip'; did you mean 'mediapipe'?"),
+        (
+            ["--fit", "rnet"],
+            "reconstructor 'rnet': Structured config of type `rnet` has missing mandatory value: weights",
+        ),
+        (["--fit", "rnet", "--option", "fit.weights=x", "--face", "toy"], "of the face model 'bfm'"),
+        (["--refine", "fine"], "reconstructor 'landmarks': Invalid value 'fine'"),
+        (
+            ["--option", "fits.smooth=1"],
+            "prepare has no part 'fits' to set options of (has: face, tracker, fit, scene)",
+        ),
+    ],
+)
+def test_parts_that_prepare_takes_by_name_are_checked_before_any_video_is_read(words, said, tmp_path):
+    done = visemix("prepare", tmp_path / "none.mp4", "--out", tmp_path / "out", "--scene", "none", *words)
+    assert done.exit_code == 2 and said in done.stderr
 
 
 def test_doctor_looks_for_what_breaks_torch():

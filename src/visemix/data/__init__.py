@@ -13,6 +13,7 @@ from visemix.types import Label
 
 if TYPE_CHECKING:
     from visemix.data.base import DATA, DataModule
+    from visemix.data.foreign import write_example
     from visemix.data.module import ClipsModule
 
 __all__ = [
@@ -38,13 +39,14 @@ __all__ = [
     "speaker_of",
     "whole_frames",
     "write_clip",
+    "write_example",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Lightning takes longer to import than all the rest: only for those who train."""
-    if name not in ("DATA", "ClipsModule", "DataModule"):
+    if name not in ("DATA", "ClipsModule", "DataModule", "write_example"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from visemix.data import module
+    from visemix.data import foreign, module
 
-    return getattr(module, name)
+    return getattr(foreign if name == "write_example" else module, name)

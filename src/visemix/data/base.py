@@ -36,7 +36,10 @@ class DataModule(LightningDataModule, Part):
     """Loaders of `types.Clip`: `train_dataloader` and `val_dataloader`. A stage tells it first what it `wants`.
 
     The attributes are those of `Wanted`. `train_spans` and `val_spans` are the stretches of clips that it loads from,
-    known after `setup`; one that has no clips on disk leaves them empty.
+    known after `setup`; one that has no clips on disk leaves them empty, and a renderer then looks at nothing before
+    its first step (`Renderer.begin`). Its training loader has a dataset with a length, of examples that are batches
+    of one, and `types.collate` joins them; `fit` draws their order, and seeds what is random in them. What its
+    validation loader gives is what a run is scored on: each example is one clip, of any length.
     """
 
     window: int = 1

@@ -82,7 +82,10 @@ def write_clip(
     Args:
         tensors: `wave` (640 T), `identity` (I), `expression` (T, E), `pose` (T, 6), `camera` (3), `light` (T, 27),
             `albedo` (N, 3), `landmarks` (T, 68, 2), `error` (T); where the torso's motion is known, `torso` (T, 4).
-        pictures: T square ones.
+            The first seven mean what they do in `types.Speech` and `types.Subject`; landmarks and their error are in
+            pixels of `pictures`, zeros where nobody has looked. An example (`types.Clip`) has them all: see
+            `data.foreign.write_example`.
+        pictures: T square ones, at 25 a second.
         meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
             seconds at the end from which nothing was estimated, nor is the background; 0.
         labels: T pictures of `types.Label`, of the size of `pictures`, where it is known what every pixel shows.

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
-from visemix.data.module import Span
-from visemix.data.windows import gallery_before
+from visemix.data.foreign import held_out_spans
+from visemix.data.windows import Span, gallery_before
 from visemix.evaluation.pair import FIT
 from visemix.evaluation.result import Result, write_result
 from visemix.evaluation.videos import evaluate, refuse_existing
@@ -37,6 +37,7 @@ PAINTED = {
     "face": "painted: the face; hair, body and place are the footage's, with gaussians and TAFT unmoved eyes as well",
 }
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
+CLIPS = "clips"  # in `FOLDER`, where the data module is not made of clips on disk
 FOREIGN = "foreign"  # the same, of the person saying what others say
 
 
@@ -117,7 +118,7 @@ def _write(
 ) -> list[Path]:
     spoken = "motion" in learnt(model.notes)
     made = []
-    for span in held_out(cfg, model, spoken, clips):
+    for span in held_out(cfg, model, spoken, clips, run / FOLDER / CLIPS):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
         files = [real, fake, real.with_suffix(FIT)]
@@ -193,7 +194,7 @@ def evaluate_speech(
     cfg, model = _opened(run, device, plugins)
     if "motion" not in learnt(model.notes) and not model.listening:
         raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
-    span = held_out(cfg, model, True, clips)[0]
+    span = held_out(cfg, model, True, clips, run / FOLDER / CLIPS)[0]
     for path in find_clips(Path(speech)):
         said = ClipFolder(path)
         frames = min(len(span), said.frames)
@@ -216,14 +217,18 @@ def painted(model: TalkingFace) -> str:
     return PAINTED[model.render.paste]
 
 
-def held_out(cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None) -> list[Span]:
-    """The stretches that the run's data keeps for validation."""
+def held_out(
+    cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None, kept: Path | None = None
+) -> list[Span]:
+    """The stretches that the run's data keeps for validation. A data module that is not made of clips on disk gives
+    examples, which are written to `kept`."""
     about = of_person(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
     data.window, data.frames, data.scene = 1, True, model.render.scene
     data.speech = model.listening or (spoken and "motion" in model.notes.get("trained", ["motion"]))
-    data.setup()
-    spans: list[Span] = getattr(data, "val_spans", [])
+    data.prepare_data()
+    data.setup("fit")
+    spans = held_out_spans(data, model.face, kept)
     if not spans:
         raise VisemixError(f"run '{cfg.name}' holds nothing out (data.holdout=0 and no data.val_speakers); give videos")
     return spans

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from visemix.parts import Part
 from visemix.registry import Registry
@@ -33,6 +34,7 @@ class Renderer(nn.Module, Part, ABC):
     ready: bool = False  # whether it draws the subject before it was trained
     steady: float = 0.0  # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
+    grows: bool = False  # whether its sizes change in training: a checkpoint may have others than the constructor's
 
     def hear(self, dim: int) -> None:
         """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
@@ -44,6 +46,25 @@ class Renderer(nn.Module, Part, ABC):
             motions: each stretch of the training clips as a whole, without pictures.
             frames: their frames one by one, in that order, with pictures.
         """
+
+    def before_step(self, optimiser: Optimizer, step: int) -> None:
+        """Look at the gradients of a training step, counted from 0: they are there, and no weight has moved yet."""
+
+    def after_step(self, optimiser: Optimizer, step: int) -> None:
+        """Grow and prune, if it is time: the weights have moved, and no graph over them is alive.
+
+        `ops.grow.regrow` changes a parameter's rows and what the optimiser remembers of them alike. Buffers, also those
+        that only count, are the renderer's own to keep in step. Weights that are averaged over steps (`ema`) begin
+        their mean anew where their size changed.
+        """
+
+    def resize_to(self, state: Mapping[str, Tensor]) -> None:
+        """Take on the sizes of a stored state dict of this renderer, whose numbers are loaded next. Asked where
+        `grows`, for checkpoints as for trainings that go on; one that counts beside its state extends it."""
+        held = self.state_dict(keep_vars=True)
+        for name, stored in state.items():
+            if held[name].shape != stored.shape:
+                held[name].data = held[name].new_zeros(stored.shape)
 
     @abstractmethod
     def forward(self, motion: Motion, subject: Subject) -> Video: ...

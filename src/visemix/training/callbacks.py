@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class Average(L.Callback):
     """A running mean of the weights that train; it takes their place in validation and in what is kept.
 
-    Each step, `mean ← decay · mean + (1 − decay) · weight`. The critic has no mean: nobody keeps it.
+    Each step, `mean ← decay · mean + (1 − decay) · weight`; from a weight that has changed its size, the mean begins
+    anew. The critic has no mean: nobody keeps it.
     """
 
     def __init__(self, decay: float) -> None:
@@ -39,6 +40,8 @@ class Average(L.Callback):
     @torch.no_grad()
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         weights = averaged(pl_module)
+        grown = [name for name, mean in self.mean.items() if mean.shape != weights[name].shape]
+        self.mean |= {name: weights[name].detach().clone() for name in grown}
         torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 - self.decay)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,7 +87,7 @@ class Best(L.Callback):
         self.waited += 1
         if loss < self.loss:
             self.loss, self.waited = loss, 0
-            self.weights = {name: weight.detach().clone() for name, weight in averaged(pl_module).items()}
+            self.weights = {name: weight.detach().clone() for name, weight in _kept(pl_module).items()}
         if self.waited >= self.patience and trainer.global_step < trainer.max_steps:
             log.info("no better for %d validations: the stage ends at step %d", self.waited, trainer.global_step)
             trainer.should_stop = True
@@ -92,7 +95,9 @@ class Best(L.Callback):
     @torch.no_grad()
     def restore(self, module: L.LightningModule) -> None:
         """Put the best weights back, where there was a validation at all."""
-        weights = averaged(module)
+        assert isinstance(module, StageModule)
+        module.model.resize_to({name.removeprefix("model."): best for name, best in self.weights.items()})
+        weights = _kept(module)
         for name, best in self.weights.items():
             weights[name].copy_(best)
 
@@ -101,6 +106,13 @@ class Best(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.loss, self.waited, self.weights = (state_dict[name] for name in ("loss", "waited", "weights"))
+
+
+def _kept(module: L.LightningModule) -> dict[str, Tensor]:
+    """The weights that train, by name; all of a renderer that grows, whose sizes belong together."""
+    assert isinstance(module, StageModule)
+    whole = {f"model.render.{name}": value for name, value in module.model.render.state_dict(keep_vars=True).items()}
+    return averaged(module) | (whole if module.model.render.grows else {})
 
 
 class Resumable(L.Callback):

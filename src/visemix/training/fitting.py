@@ -121,6 +121,7 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
     module, options = STAGES[stage], stage_options(stage, cfg.train[stage])
     data = DATA.build(of_person(cfg.data) if module.personal else cfg.data, model.face)
     data.ask(module.wants(model, options, cfg.workers))
+    data.prepare_data()
     data.setup("fit")
     alone = module.learns_of_one(model)
     if alone and len(data.speakers) > 1:

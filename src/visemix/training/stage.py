@@ -9,10 +9,12 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from visemix.data.base import DataModule, Wanted
 from visemix.parts import Names
 from visemix.pipeline import TalkingFace
+from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.steps import step_seed
 from visemix.types import Adversarial, Losses, Video, VisemixError
@@ -39,14 +41,30 @@ class StageModule(L.LightningModule, ABC):
     def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
         super().__init__()
         self.model, self.options, self.seed = model, options or StageOptions(), seed
-        names = model.names
-        for name, parameter in model.named_parameters():
+        self._learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._freeze()
+        self.automatic_optimization = False  # one loop for stages with and without a critic
+
+    def _freeze(self) -> None:
+        names = self.model.names
+        for name, parameter in self.model.named_parameters():
             ours = owner(name, names) in moved(self.trains)
             parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
-        for part in model.stages().values():
+        for part in self.model.stages().values():
             part.train(any(parameter.requires_grad for parameter in part.parameters()))
             rest_frozen(part)
-        self.automatic_optimization = False  # one loop for stages with and without a critic
+
+    def setup(self, stage: str) -> None:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # none where `fit_stage` hands over loaders
+        if stage == "fit":
+            self._freeze()
+            if data is not None:
+                self.begin(data)
+
+    def on_fit_end(self) -> None:
+        """What the stage froze, it froze for itself only: the next one finds the model as this one did."""
+        for parameter, before in self._learnt:
+            parameter.requires_grad_(before)
 
     @classmethod
     def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
@@ -95,16 +113,31 @@ class StageModule(L.LightningModule, ABC):
     def begin(self, data: DataModule) -> None:
         """Look at what it is to learn from, before the first step of a training that goes on from nothing."""
 
+    def before_step(self, optimiser: Optimizer, step: int) -> None:
+        """The gradients are there, and nothing has moved."""
+        if isinstance(self.stage, Renderer):
+            self.stage.before_step(optimiser, step)
+
+    def after_step(self, optimiser: Optimizer, step: int) -> None:
+        """All but a critic has moved; a renderer may change its sizes."""
+        if isinstance(self.stage, Renderer):
+            self.stage.after_step(optimiser, step)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        whole = checkpoint["state_dict"]
+        self.model.resize_to({name.removeprefix("model."): tensor for name, tensor in whole.items()})
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Every draw of a step follows from the seed and the step: a resumed run draws what it would have drawn."""
-        torch.manual_seed(step_seed(self.seed, batch_idx))
+        torch.manual_seed(step_seed(self.seed, self.global_step))  # epochs, which others' trainers have, count anew
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         torch.manual_seed(step_seed(self.seed, batch_idx))
 
-    def training_step(self, batch: Any, step: int) -> None:
-        optimisers, schedulers = _listed(self.optimizers()), _listed(self.lr_schedulers())
-        self._move(optimisers[0], self.losses, batch, step)
+    def training_step(self, batch: Any, _: int) -> None:
+        optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
+        self._move(optimisers[0], self.losses, batch, step, self.before_step)
+        self.after_step(optimisers[0].optimizer, step)
         for critic in optimisers[1:]:  # unwrapped, as Lightning would count its moves as steps of the run
             self._move(critic.optimizer, self.critic_losses, batch, step)
         for scheduler in schedulers:
@@ -132,7 +165,14 @@ class StageModule(L.LightningModule, ABC):
             optimisers.append(optimiser(groups, self.options))
         return optimisers, [schedule(o, self.options) for o in optimisers]
 
-    def _move(self, optim: Any, losses: Callable[[Any], Losses], batch: Any, step: int) -> None:
+    def _move(
+        self,
+        optim: Any,
+        losses: Callable[[Any], Losses],
+        batch: Any,
+        step: int,
+        ready: Callable[[Optimizer, int], None] = lambda *_: None,
+    ) -> None:
         self.toggle_optimizer(optim)
         found = losses(batch)
         total = torch.stack(list(found.values())).sum()
@@ -142,6 +182,7 @@ class StageModule(L.LightningModule, ABC):
             raise VisemixError(f"the {self.trains} loss is {total.item()} at step {step}; lower train.{self.trains}.lr")
         optim.zero_grad()
         self.manual_backward(total)
+        ready(getattr(optim, "optimizer", optim), step)
         if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
             moving = [parameter for group in optim.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(moving, self.options.clip_norm)
