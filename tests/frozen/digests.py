@@ -22,28 +22,31 @@ def digest(tensor):
     return {"shape": list(tensor.shape), "norm": rounded(flat.norm()), "dots": dots}
 
 
-def differences(frozen, found, at="", scale=0.0):
-    """A sentence of each number that is another; `scale` is what small errors are relative to."""
+def differences(frozen, found, at="", scale=0.0, within=TOLERANCE):
+    """A sentence of each number that is another by more than `within` of it, or of `scale` where that is more.
+
+    An artefact that says `within` itself is of something less exact.
+    """
     if isinstance(frozen, dict) and isinstance(found, dict):
-        extra = set() if at == SUPERSET else found.keys() - frozen.keys()
+        if "dots" in frozen:  # a projection may be 0 by chance, and is as exact as the tensor is long
+            scale = 3 * frozen["norm"]
+        within = frozen.get("within", within)
+        extra = set() if at.split(".")[0] == SUPERSET else found.keys() - frozen.keys()
         for key in sorted((frozen.keys() - found.keys()) | extra):
             yield f"{at}: {key} is {'gone' if key in frozen else 'new'}"
         for key in sorted(frozen.keys() & found.keys()):
-            yield from differences(
-                frozen[key], found[key], f"{at}.{key}".strip("."), frozen["norm"] if "dots" in frozen else 0.0
-            )
+            yield from differences(frozen[key], found[key], f"{at}.{key}".strip("."), scale, within)
     elif isinstance(frozen, list) and isinstance(found, list) and len(frozen) == len(found):
         numbers = [abs(x) for x in frozen if isinstance(x, float) and math.isfinite(x)]
-        scale = scale or 0.01 * max(numbers, default=0.0)
         for k, pair in enumerate(zip(frozen, found, strict=True)):
-            yield from differences(*pair, f"{at}[{k}]", scale)
-    elif not same(frozen, found, scale):
+            yield from differences(*pair, f"{at}[{k}]", scale or 0.03 * max(numbers, default=0.0), within)
+    elif not same(frozen, found, scale, within):
         yield f"{at} was {frozen} and is {found}"
 
 
-def same(frozen, found, scale):
+def same(frozen, found, scale, within):
     if not (isinstance(frozen, float) and isinstance(found, float)):
         return frozen == found
     if not (math.isfinite(frozen) and math.isfinite(found)):
         return frozen == found or (math.isnan(frozen) and math.isnan(found))
-    return abs(frozen - found) <= TOLERANCE * max(abs(frozen), 3 * scale) + 1e-9
+    return abs(frozen - found) <= within * max(abs(frozen), scale) + 1e-9

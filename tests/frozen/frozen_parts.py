@@ -22,6 +22,7 @@ from visemix.types import Adversarial, AudioFeatures, Motion, Space, Video
 PRESETS = ("paper", "official")  # the third, "corrected", is what a part is by default
 VANILLA = {"vanilla_width": 8, "coarse": 2, "fine": 2}  # of the field that two presets of landmark_nerf have
 AUDIO_DIM = 8
+EXACT = {"taft": {"precision": "float32"}}  # by default it is the processor that decides
 
 
 def ours(registry):
@@ -141,7 +142,7 @@ def critic_of(part, inputs):
 def render(options):
     clip = make_clip(toy(), batch=1, frames=4, size=48)
     torch.manual_seed(0)
-    part = stirred(RENDER.build(options, toy())).eval()
+    part = stirred(RENDER.build(options | EXACT.get(options["name"], {}), toy())).eval()
     frames = [one_frame(clip, k) for k in range(4)]
     part.begin([replace(clip, video=None)], frames)
     few = clip.subject.at(torch.arange(2))

@@ -6,7 +6,7 @@ from functools import partial
 import standins  # noqa: F401 – registers its parts
 import torch
 from conftest import make_clip
-from digests import digest, rounded
+from digests import rounded
 from frozen_parts import learnt, stirred
 from tiny_parts import config
 
@@ -51,5 +51,5 @@ def train(stage):
     with torch.no_grad():
         torch.manual_seed(2)
         found["measures"] = {name: rounded(x) for name, x in module.measures(clip).items() if torch.is_tensor(x)}
-        found["picture"] = digest(module.picture(clip))
+        found["picture"] = list(module.picture(clip).shape)
     return found
