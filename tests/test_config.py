@@ -13,7 +13,8 @@ from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "experiments").rglob("*.yaml"))
-EXPERIMENTS = [path for path in FILES if path.parent.name not in ("comparison", "wandb")]  # which train nothing
+APART = {"comparison", "wandb", "third_party"}  # which train nothing, or name parts that are installed beside
+EXPERIMENTS = [path for path in FILES if not APART & {*path.parts}]
 REQUIRED = {
     "clips": {"root": "x"},
     "concat": {"parts": {"mel": {}}},

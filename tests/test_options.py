@@ -20,7 +20,8 @@ from visemix.training.optim import StageOptions
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[1]
-TRAINED = sorted(p for p in (ROOT / "experiments").rglob("*.yaml") if p.parent.name not in ("comparison", "wandb"))
+APART = {"comparison", "wandb", "third_party"}  # which train nothing, or name parts that are installed beside
+TRAINED = sorted(p for p in (ROOT / "experiments").rglob("*.yaml") if not APART & {*p.parts})
 OWN = [config_root() / "demo.yaml", config_root() / "demo_gaussians.yaml"]
 ABOVE = {"use", "sweep", "fallback"}  # what a complete config is made by, and does not hold
 SOURCES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "src/visemix").rglob("*.py"))}
@@ -146,6 +147,14 @@ def loaded(nodes):
     return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
+def merged(node):
+    """What a function reads by name of its options merged with a preset's."""
+    inside = list(ast.walk(node))
+    if not any(isinstance(n, ast.Call) and ast.unparse(n) == "locals()" for n in inside):
+        return set()
+    return {n.slice.value for n in inside if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)}
+
+
 def read_anywhere():
     """Names of attributes that something reads, or asks for by their name."""
     nodes = [node for tree in SOURCES.values() for node in ast.walk(tree)]
@@ -162,7 +171,10 @@ def test_every_option_of_a_function_is_read_in_its_body():
         if any("abstractmethod" in ast.unparse(one) for one in node.decorator_list) or _only_says(node):
             continue
         for option in node.args.kwonlyargs:
-            if option.arg not in loaded(node.body) and (path.name, node.name, option.arg) not in INTERFACE:
+            if (
+                option.arg not in loaded(node.body) | merged(node)
+                and (path.name, node.name, option.arg) not in INTERFACE
+            ):
                 unread.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}({option.arg})")
     assert not unread
 

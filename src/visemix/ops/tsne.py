@@ -1,62 +1,52 @@
-"""Many numbers per frame as two: t-SNE, for seeing whether two sets of mouths are the same kind of mouths."""
+"""Points of many dimensions as a map: t-SNE (van der Maaten & Hinton 2008), exact, for up to a few thousand points."""
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
-PERPLEXITY = 30.0
-EARLY, EARLY_STEPS, STEPS = 12.0, 100, 400
-TINY = 1e-12
+EXAGGERATION, EARLY = 12.0, 0.25  # neighbours pull this much harder in the first quarter of the steps
 
 
-def tsne(points: Float[np.ndarray, "N D"], perplexity: float = PERPLEXITY) -> Float[np.ndarray, "N 2"]:
-    """Exact t-SNE (van der Maaten & Hinton 2008) from the two main axes: nothing is drawn by chance.
+def tsne(points: Float[Tensor, "N D"], *, perplexity: float = 30.0, steps: int = 500) -> Float[Tensor, "N 2"]:
+    """Near stays near; distances between far groups mean little. Starts from the two principal components, so nothing
+    is drawn by chance.
 
-    Memory and time grow with N²; a thousand points take some ten seconds. Which points are near each other means
-    something, distances between clusters and their sizes do not.
+    Args:
+        perplexity: how many neighbours count, about; at most a third of the points.
     """
-    if len(points) < 4:
-        raise ValueError("t-SNE wants at least four points")
-    shared = _affinities(_squared_distances(points), min(perplexity, (len(points) - 1) / 3))
-    at = _main_axes(points)
-    at *= 1e-4 / max(at[:, 0].std(), TINY)
-    step, gains = np.zeros_like(at), np.ones_like(at)
-    rate = max(len(points) / EARLY / 4, 50.0)
-    for k in range(STEPS):
-        near = 1 / (1 + _squared_distances(at))
-        np.fill_diagonal(near, 0)
-        pull = (shared * (EARLY if k < EARLY_STEPS else 1) - np.maximum(near / near.sum(), TINY)) * near
-        slope = 4 * (pull.sum(1, keepdims=True) * at - pull @ at)
-        gains = np.maximum(np.where(slope * step < 0, gains + 0.2, gains * 0.8), 0.01)
-        step = (0.5 if k < EARLY_STEPS else 0.8) * step - rate * gains * slope
-        at = at + step
-    return at - at.mean(0)
+    points = points.double()
+    count = len(points)
+    near = neighbourhood(torch.cdist(points, points).square(), min(perplexity, max(count / 3, 1.01)))
+    pull = (near + near.mT) / (2 * count)
+    u, s, _ = torch.linalg.svd(points - points.mean(0), full_matrices=False)
+    start = u[:, :2] * s[:2]
+    place = 1e-4 * start / start[:, 0].std().clamp_min(1e-12)
+    velocity, gain = torch.zeros_like(place), torch.ones_like(place)
+    rate = max(count / EXAGGERATION / 4, 50.0)
+    for step in range(steps):
+        early = step < EARLY * steps
+        kernel = 1 / (1 + torch.cdist(place, place).square())
+        kernel.fill_diagonal_(0)
+        force = ((EXAGGERATION if early else 1) * pull - kernel / kernel.sum()) * kernel
+        gradient = 4 * (force.sum(1, keepdim=True) * place - force @ place)
+        gain = torch.where((gradient > 0) == (velocity > 0), gain * 0.8, gain + 0.2).clamp(min=0.01)
+        velocity = (0.5 if early else 0.8) * velocity - rate * gain * gradient
+        place = place + velocity
+        place = place - place.mean(0)
+    return place.float()
 
 
-def _squared_distances(points: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N N"]:
-    norms = (points**2).sum(1)
-    return np.maximum(norms[:, None] + norms[None] - 2 * points @ points.T, 0)
-
-
-def _affinities(distances: Float[np.ndarray, "N N"], perplexity: float) -> Float[np.ndarray, "N N"]:
-    """Joint probabilities: each row a Gaussian whose width gives it the perplexity, found by bisection."""
-    apart = distances / max(np.median(distances), TINY)
-    np.fill_diagonal(apart, np.inf)
-    low, high = np.full(len(apart), 1e-6), np.full(len(apart), 1e9)
-    for _ in range(60):
-        sharp = np.sqrt(low * high)
-        rows = np.exp(-(apart - apart.min(1, keepdims=True)) * sharp[:, None])
-        rows /= rows.sum(1, keepdims=True)
-        flat = -(rows * np.log(np.maximum(rows, TINY))).sum(1) > np.log(perplexity)
-        low, high = np.where(flat, sharp, low), np.where(flat, high, sharp)
-    return np.maximum((rows + rows.T) / (2 * len(rows)), TINY)
-
-
-def _main_axes(points: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N 2"]:
-    """The two principal components, each with the sign that makes its largest weight positive."""
-    centred = points - points.mean(0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
-    found = centred @ axes.T
-    return found if found.shape[1] == 2 else np.pad(found, ((0, 0), (0, 1)))
+def neighbourhood(squares: Float[Tensor, "N N"], perplexity: float, halvings: int = 50) -> Float[Tensor, "N N"]:
+    """Gaussian weights of every point's neighbours, each row of the width that has the given perplexity."""
+    target = torch.tensor(perplexity, dtype=squares.dtype).log()
+    others = squares + torch.diag(torch.full((len(squares),), torch.inf, dtype=squares.dtype))
+    others = others - others.min(1, keepdim=True).values
+    low, high = torch.full((len(squares), 1), -30.0).to(squares), torch.full((len(squares), 1), 30.0).to(squares)
+    for _ in range(halvings):
+        middle = (low + high) / 2  # logarithm of the precision
+        weights = (-others * middle.exp()).softmax(1)
+        entropy = -torch.special.xlogy(weights, weights).sum(1, keepdim=True)
+        low, high = torch.where(entropy > target, middle, low), torch.where(entropy > target, high, middle)
+    return weights

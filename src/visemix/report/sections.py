@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 
 from visemix.evaluation.result import ClipScores, Result
 from visemix.metrics import METRICS
@@ -116,7 +117,7 @@ def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
     if len(points) < 4:
         yield paragraph(f"No mouths to compare: {reason or 'no face was found'}.", note=True)
         return
-    at = np.split(tsne(points), np.cumsum([len(rows) for rows in shapes.values()])[:-1])
+    at = np.split(tsne(torch.from_numpy(points)).numpy(), np.cumsum([len(rows) for rows in shapes.values()])[:-1])
     clouds = {name: [(float(x), float(y)) for x, y in rows] for name, rows in zip(shapes, at, strict=True)}
     yield scatter(clouds, "t-SNE of mouth shapes")
     yield paragraph(

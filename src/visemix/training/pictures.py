@@ -57,7 +57,7 @@ def domain_map(rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: i
     few = {
         name: rows[name][torch.linspace(0, len(rows[name]) - 1, min(MOST, len(rows[name]))).long()] for name in kinds
     }
-    places = torch.from_numpy(tsne(torch.cat(list(few.values())).double().cpu().numpy()))
+    places = tsne(torch.cat(list(few.values())).cpu())
     low, high = places.min(0).values, places.max(0).values
     cells = ((places - low) / (high - low).max().clamp_min(1e-6) * (side - 4 * dot - 1)).long() + 2 * dot
     picture = torch.ones(3, side, side)
