@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
 from visemix.config import compose, config_root, find_experiment, part, plain, signature
-from visemix.data.base import DATA, DataModule
+from visemix.data import DATA, DataModule
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION

@@ -13,7 +13,7 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from visemix.data.base import DATA, DataModule
+from visemix.data import DATA, DataModule
 from visemix.ops.state import kept_draws
 from visemix.pipeline import TalkingFace
 from visemix.training.callbacks import Average, Best, Progress, Resumable, Samples
