@@ -34,7 +34,7 @@ ENCODERS = {  # how configs of other families than wav2vec 2.0's call their size
 @AUDIO.register("ssl")
 class Pretrained(AudioEncoder):
     """The encoder of any speech model of `transformers` that answers 50 times a second: wav2vec 2.0, HuBERT, WavLM,
-    data2vec, UniSpeech, SEW, and Whisper's encoder (Radford et al. 2023), by `weights`.
+    data2vec, UniSpeech, wav2vec2-BERT, and Whisper's encoder (Radford et al. 2023), by `weights`.
 
     A frame's features are made of the two rows that begin in it. How the sound is prepared stands in the model's own
     `preprocessor_config.json`: samples, normalised over the whole recording or not, or Whisper's log-mel, whose scale
