@@ -71,17 +71,27 @@ def test_a_frame_is_the_mean_of_the_models_own_two_rows(folders, family):
     torch.testing.assert_close(values[:, 19], rows[:, 38], atol=1e-4, rtol=1e-4)
 
 
-def test_a_model_that_hears_filter_banks_gives_one_row_a_frame_and_one_of_another_clock_is_refused(tmp_path):
-    prepare = {"wav2vec2-bert": transformers.SeamlessM4TFeatureExtractor, "sew": transformers.Wav2Vec2FeatureExtractor}
-    for family, kind in prepare.items():
-        sizes = SIZES | {"num_conv_pos_embedding_groups": 4} | ({"conv_dim": [16] * 13} if family == "sew" else {})
-        config = transformers.AutoConfig.for_model(family, **sizes)
-        transformers.AutoModel.from_config(config).save_pretrained(tmp_path / family)
-        kind().save_pretrained(tmp_path / family)
+def save_tiny(folder, family, prepare, **sizes):
+    config = transformers.AutoConfig.for_model(family, **SIZES, num_conv_pos_embedding_groups=4, **sizes)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    prepare.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_hears_filter_banks_gives_one_row_a_frame(tmp_path):
+    encoder = build(save_tiny(tmp_path, "wav2vec2-bert", transformers.SeamlessM4TFeatureExtractor()))
     for frames in (1, 2, 31):
-        assert build(tmp_path / "wav2vec2-bert")(noise(frames, batch=2)).values.shape == (2, frames, 24)
-    with pytest.raises(VisemixError, match=r"\(sew\) answers with 60 rows for 31 frames"):  # it hears in pairs of rows
-        build(tmp_path / "sew")(noise(31))
+        assert encoder(noise(frames, batch=2)).values.shape == (2, frames, 24)
+
+
+def test_a_model_whose_rows_are_not_two_a_frame_is_refused(tmp_path):
+    waves = transformers.Wav2Vec2FeatureExtractor()
+    adapted = {"add_adapter": True, "num_adapter_layers": 1, "output_hidden_size": 24, "conv_dim": [16] * 7}
+    halved = build(save_tiny(tmp_path / "halved", "wav2vec2", waves, **adapted))
+    with pytest.raises(VisemixError, match=r"\(wav2vec2\) answers with 31 rows for 31 frames"):
+        halved(noise(31))
+    with pytest.raises(VisemixError, match=r"\(sew\) hears rows in groups"):
+        build(save_tiny(tmp_path / "sew", "sew", waves, conv_dim=[16] * 13))
 
 
 def test_whispers_encoder_hears_its_own_log_mel_and_the_rows_of_the_filling_are_dropped(folders):

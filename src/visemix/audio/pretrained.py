@@ -233,6 +233,10 @@ def _check_clock(weights: str, config: Any, prepare: Any) -> None:
     rate = getattr(prepare, "sampling_rate", None)
     if rate is None:
         raise VisemixError(f"audio.weights='{weights}' is no speech model ({config.model_type})")
+    if getattr(config, "squeeze_factor", 1) > 1:  # SEW fills up what is left of the last group with zeros
+        raise VisemixError(
+            f"audio.weights='{weights}' ({config.model_type}) hears rows in groups, and loses what is left at the end"
+        )
     strides = math.prod(getattr(config, "conv_stride", None) or [HOP])
     if rate != SAMPLE_RATE or strides != HOP:
         raise VisemixError(
