@@ -147,12 +147,15 @@ def loaded(nodes):
     return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
-def merged(node):
-    """What a function reads by name of its options merged with a preset's."""
+def merged(path, node):
+    """What a function reads of its options merged with a preset's: `o["norm"]`, or by a list of names in its module."""
     inside = list(ast.walk(node))
     if not any(isinstance(n, ast.Call) and ast.unparse(n) == "locals()" for n in inside):
         return set()
-    return {n.slice.value for n in inside if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)}
+    lists = [n for n in SOURCES[path].body if isinstance(n, ast.Assign) and n.targets[0].id in loaded(node.body)]
+    keys = [n.slice for n in inside if isinstance(n, ast.Subscript)]
+    keys += [one for n in lists if isinstance(n.value, ast.Tuple) for one in n.value.elts]
+    return {key.value for key in keys if isinstance(key, ast.Constant)}
 
 
 def read_anywhere():
@@ -172,7 +175,7 @@ def test_every_option_of_a_function_is_read_in_its_body():
             continue
         for option in node.args.kwonlyargs:
             if (
-                option.arg not in loaded(node.body) | merged(node)
+                option.arg not in loaded(node.body) | merged(path, node)
                 and (path.name, node.name, option.arg) not in INTERFACE
             ):
                 unread.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}({option.arg})")
