@@ -152,7 +152,8 @@ def merged(path, node):
     inside = list(ast.walk(node))
     if not any(isinstance(n, ast.Call) and ast.unparse(n) == "locals()" for n in inside):
         return set()
-    lists = [n for n in SOURCES[path].body if isinstance(n, ast.Assign) and n.targets[0].id in loaded(node.body)]
+    named = loaded(node.body)
+    lists = [n for n in SOURCES[path].body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) in named]
     keys = [n.slice for n in inside if isinstance(n, ast.Subscript)]
     keys += [one for n in lists if isinstance(n.value, ast.Tuple) for one in n.value.elts]
     return {key.value for key in keys if isinstance(key, ast.Constant)}
