@@ -171,6 +171,7 @@ def _noting(part: P, name: str) -> P:
                     raise VisemixError(f"'{name}' has a `config` of its own, where its options are noted; rename it")
                 _note(self, {"name": name} | _options(part) | options)
 
+        noted.__annotations__ = getattr(init, "__annotations__", {})  # `object.__init__`, say, has none to hand over
         part.__init__ = noted  # type: ignore[misc, method-assign]
     return part
 

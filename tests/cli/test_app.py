@@ -179,7 +179,7 @@ def test_parts_for_programs_is_json_with_types_and_defaults():
         (["--refine", "fine"], "reconstructor 'landmarks': Invalid value 'fine'"),
         (
             ["--option", "fits.smooth=1"],
-            "prepare has no part 'fits' to set options of (has: face, tracker, fit, scene)",
+            "--option fits.…: no part 'fits'; did you mean 'fit'? (has: face, tracker, fit)",
         ),
     ],
 )

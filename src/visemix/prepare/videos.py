@@ -30,10 +30,9 @@ from visemix.prepare.extract import Tell, extract, first_held_out
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
 from visemix.prepare.track import TRACKER
-from visemix.registry import Registry, load_file
+from visemix.registry import load_file
 from visemix.types import FPS, VisemixError
 
-PARTS: dict[str, Registry[Any]] = {"tracker": TRACKER, "fit": RECONSTRUCT, "scene": PARSER}  # beside the face model
 LOG = "prepare.log.jsonl"
 DIED = "its process died; there may be too little memory, try fewer --jobs"
 
