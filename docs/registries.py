@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import visemix
 from visemix.registry import Registry
@@ -39,8 +39,10 @@ class Shelf:
     @property
     def base(self) -> str:
         """The class that its parts share: `visemix.audio.base.AudioEncoder`; "" where it is none of ours."""
-        name = str(self.module.__annotations__[self.constant]).removeprefix("Registry[").removesuffix("]")
-        found = getattr(self.module, name, None)
+        said = str(self.module.__annotations__[self.constant])
+        kind = getattr(type(self.registry), "__orig_bases__", ())  # of a registry of its own class: Registry[VideoMetric]
+        name = said.removeprefix("Registry[").removesuffix("]")
+        found = getattr(self.module, name, None) if said != name else get_args(kind[0])[0]
         return f"{found.__module__}.{found.__qualname__}" if isinstance(found, type) else ""
 
     def home(self, name: str) -> ModuleType:

@@ -202,4 +202,4 @@ class MetricRegistry(Registry[VideoMetric]):
         return {metric.shown.stands_in_for: name for name, metric in self.known().items() if metric.shown.stands_in_for}
 
 
-METRICS = MetricRegistry("metric")
+METRICS: MetricRegistry = MetricRegistry("metric")
