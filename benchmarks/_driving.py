@@ -15,7 +15,7 @@ from visemix.data import ClipFolder
 from visemix.data.sound import read_sound
 from visemix.data.windows import Span, gallery_before
 from visemix.face import FaceModel
-from visemix.face.eyes import look
+from visemix.face.eyes import transfer_eyes
 from visemix.pipeline import TalkingFace, whole_frames
 from visemix.types import SAMPLES_PER_FRAME, Motion, Space, Speech
 
@@ -60,7 +60,7 @@ def spoken(run: Path, sound: Path, clip: ClipFolder, frames: range) -> Motion:
 def with_own_eyes(face: FaceModel, motion: Motion, clip: ClipFolder, frames: range) -> Motion:
     """As `visemix generate` drives a head: eyes and brows stay the footage's."""
     still = clip.subject(frames, footage=False)
-    return look(face, motion, face.convert(Motion(still.expression, Space.EXPRESSION), motion.space, still))
+    return transfer_eyes(face, motion, face.convert(Motion(still.expression, Space.EXPRESSION), motion.space, still))
 
 
 def write_sheet(path: Path, rows: dict[str, list[Tensor]], every: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from visemix.face import FACE
 from visemix.motion import A2EP
 from visemix.nn.transformer import attend_all
-from visemix.ops.sequence import history
+from visemix.ops.sequence import causal_mask
 from visemix.types import AudioFeatures, Subject
 
 AUDIO_DIM = 768
@@ -98,7 +98,7 @@ def official(model: A2EP, audio: Tensor) -> Tensor:
             attended = nn.functional.scaled_dot_product_attention(queries, keys, values, near[: i + 1])
             return cross.merge(attended)
 
-        x = layer(x, attend_all(history(i + 1, None)), listen)
+        x = layer(x, attend_all(causal_mask(i + 1, None)), listen)
         spoken = torch.cat([spoken, model.head(x[:, -1:])], 1)
     return spoken
 

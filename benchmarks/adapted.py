@@ -17,7 +17,7 @@ import numpy as np
 from _report import report
 from voice import Real, Trained, correlation, load, resting, settling, silent, steady, summary
 
-from visemix.metrics.silence import moved
+from visemix.metrics.silence import shift
 from visemix.ops.avlag import overlap
 from visemix.ops.device import keep_memory
 from visemix.pipeline import TalkingFace
@@ -42,7 +42,7 @@ def scored(real: Real, model: TalkingFace, first: int) -> dict[str, Any]:
     found["rest off, mm"] = float(abs(ours.mean() - theirs.mean()))
     found["low off, mm"] = float(abs(np.quantile(ours, 0.05) - np.quantile(theirs, 0.05)))
     pauses = silent(real.speech)
-    rest = resting(theirs, moved(pauses, real.lag, len(truth))[first:])
+    rest = resting(theirs, shift(pauses, real.lag, len(truth))[first:])
     return found | settling(ours, pauses[first:], rest)
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
 from visemix.evaluation.pair import landmarks, make_tracker
-from visemix.metrics import Take
+from visemix.metrics import VideoSequence
 from visemix.ops import avlag
 from visemix.ops.store import sha256, write_tensors
 from visemix.types import SAMPLES_PER_FRAME
@@ -36,7 +36,7 @@ HELD_OUT = ("laugh_7s", "retalk_1_vfr")  # laughter, and a rate that changes: no
 class Clip:
     name: str
     sha256: str
-    take: Take
+    take: VideoSequence
     mouth: np.ndarray
     sound: np.ndarray
 
@@ -44,7 +44,7 @@ class Clip:
         """What is heard when the sound starts `frames` later (before it silence), or earlier."""
         wave, samples = self.take.sound, frames * SAMPLES_PER_FRAME
         moved = F.pad(wave, (samples, 0))[: len(wave)] if frames > 0 else F.pad(wave[-samples:], (0, -samples))
-        return avlag.heard(moved, len(self.mouth))
+        return avlag.audio_rows(moved, len(self.mouth))
 
 
 def load(path: Path) -> Clip:
@@ -52,10 +52,10 @@ def load(path: Path) -> Clip:
     if tracker is None:
         raise SystemExit(reason)
     points, _ = landmarks(tracker, path)
-    take = Take(probe(path).fps, points, read_sound(path), source=sha256(path))
-    mouth = avlag.seen(take.landmarks, take.fps)
-    frames = min(len(mouth), len(take.sound) // SAMPLES_PER_FRAME)
-    return Clip(path.stem, take.source, take, mouth[:frames], avlag.heard(take.sound, frames))
+    sequence = VideoSequence(probe(path).fps, points, read_sound(path), source=sha256(path))
+    mouth = avlag.mouth_rows(sequence.landmarks, sequence.fps)
+    frames = min(len(mouth), len(sequence.sound) // SAMPLES_PER_FRAME)
+    return Clip(path.stem, sequence.source, sequence, mouth[:frames], avlag.audio_rows(sequence.sound, frames))
 
 
 def fitted(clips: list[Clip], offsets: dict[str, int], without: Clip | None = None) -> np.ndarray:
@@ -68,17 +68,17 @@ def align(clips: list[Clip]) -> tuple[dict[str, int], bool]:
     for _ in range(ROUNDS):
         before = dict(offsets)
         for clip in clips:
-            offsets[clip.name] = avlag.compare(clip.sound @ fitted(clips, offsets, clip), clip.mouth).offset
+            offsets[clip.name] = avlag.find_lag(clip.sound @ fitted(clips, offsets, clip), clip.mouth).offset
         if offsets == before:
             return offsets, True
     return offsets, False
 
 
 def row(clip: Clip, matrix: np.ndarray, own: bool) -> dict[str, object]:
-    lag = avlag.compare(clip.sound @ matrix, clip.mouth)
-    moved = [avlag.compare(clip.shifted(k) @ matrix, clip.mouth).offset - lag.offset for k in SHIFTS]
+    lag = avlag.find_lag(clip.sound @ matrix, clip.mouth)
+    moved = [avlag.find_lag(clip.shifted(k) @ matrix, clip.mouth).offset - lag.offset for k in SHIFTS]
     parts = [slice(start, start + CHUNK) for start in range(0, len(clip.mouth) - CHUNK + 1, STEP)]
-    agree = [avlag.compare(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
+    agree = [avlag.find_lag(clip.sound[part] @ matrix, clip.mouth[part]).offset - lag.offset for part in parts]
     return {
         "clip": clip.name,
         "judged by": "a fit on the others" if own else "the fit on all",

@@ -25,12 +25,12 @@ from torch.nn import functional as F
 
 from visemix.data import ClipFolder
 from visemix.data.sound import read_sound
-from visemix.generation import Loop
+from visemix.generation import LoopedFootage
 from visemix.metrics import mouth_opening
 from visemix.pipeline import TalkingFace, whole_frames
 from visemix.prepare.track import TRACKER
 from visemix.render import RENDER
-from visemix.render.conditions import surrounded
+from visemix.render.conditions import pad_context
 from visemix.types import FPS, SAMPLES_PER_FRAME, Motion, Space, Speech, Subject
 
 TRACKED = 512  # pixels: what frames are magnified to before they are tracked
@@ -51,16 +51,16 @@ def main() -> None:
     model = TalkingFace.from_checkpoint(args.run)
     clip = ClipFolder(args.clip, model.face)
     count = round(args.seconds * FPS)
-    loop = Loop(clip, count, start=round(args.start * FPS))
-    subject = resized(replace(loop.subject(torch.arange(count)), footage=None, labels=None), args.size)
+    footage = LoopedFootage(clip, count, start=round(args.start * FPS))
+    subject = resized(replace(footage.subject(torch.arange(count)), footage=None, labels=None), args.size)
     motion = Motion(subject.expression, Space.EXPRESSION)
     if args.sound:
         speech = Speech(whole_frames(read_sound(args.sound))[None, : count * SAMPLES_PER_FRAME])
-        motion = model.move(model.audio(speech), subject)
+        motion = model.predict_motion(model.audio(speech), subject)
     driving = model.face.convert(motion, Space.LANDMARKS, subject)
     points = driving.values.unflatten(-1, (68, 3))[0, ..., 1]
     wanted = points[:, INNER[0]].mean(1) - points[:, INNER[1]].mean(1)
-    calm = model.steadied(subject)
+    calm = model.smooth_poses(subject)
     held = replace(subject, pose=subject.pose[:, :1].expand_as(subject.pose))
     made = {"its own poses": painted(model, driving, calm), "one pose held": painted(model, driving, held)}
     mesh = RENDER.build({"name": "mesh", "over": "black"}, model.face).eval()
@@ -83,7 +83,7 @@ def main() -> None:
 def painted(model: TalkingFace, driving: Motion, subject: Subject) -> Tensor:
     """Frame after frame, each with its neighbours' landmarks."""
     context = model.render.context
-    around = surrounded(driving.values, subject.frames, context)
+    around = pad_context(driving.values, subject.frames, context)
     frames = []
     for k in range(subject.frames):
         window = Motion(around[:, k : k + 2 * context + 1], driving.space)

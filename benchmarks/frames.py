@@ -52,7 +52,7 @@ def main() -> None:
 def begun(face: FaceModel, clip: ClipFolder, count: int) -> Gaussians:
     head = RENDER.build({"name": "gaussians", "count": count}, face)
     assert isinstance(head, Gaussians)
-    head.begin(
+    head.init_from_data(
         [clip.clip(range(clip.frames), footage=False)], ValidationWindows([Span(clip, 0, clip.frames)], 1, frames=True)
     )
     return head.eval()

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from visemix.data.module import Span
 from visemix.data.windows import gallery_before
-from visemix.evaluation.heldout import drawn, driven, held_out, read_config, recorded
+from visemix.evaluation.heldout import held_out, predict_motion, read_config, recorded_motion, render_motion
 from visemix.face.layout import lips_apart
-from visemix.generation import Loop
+from visemix.generation import LoopedFootage
 from visemix.metrics.region import landmark_box
 from visemix.pipeline import TalkingFace
 from visemix.types import Motion
@@ -61,10 +61,10 @@ def main() -> None:
 
 def measured(model: TalkingFace, span: Span) -> Tensor:
     """Absolute and squared error of the pixels around the mouth, and the error of its opening, over one stretch."""
-    loop = Loop(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
-    spoken, true = driven(model, span, loop), recorded(span)
+    footage = LoopedFootage(span.clip, len(span), start=span.start, gallery=gallery_before(span, model.render.gallery))
+    spoken, true = predict_motion(model, span, footage), recorded_motion(span)
     points = span.clip.tensor("landmarks")[span.start : span.stop]
-    pictures = torch.cat([video.frames[0] for video in drawn(model, spoken, loop, 4)]).mul(255).round()
+    pictures = torch.cat([video.frames[0] for video in render_motion(model, spoken, footage, 4)]).mul(255).round()
     errors = []
     for t, picture in enumerate(pictures):
         real = span.clip.footage([span.start + t])[0].mul(255).round()
@@ -73,7 +73,7 @@ def measured(model: TalkingFace, span: Span) -> Tensor:
         left, top, right, bottom = box
         delta = (picture - real)[:, top:bottom, left:right]
         errors.append(torch.stack([delta.abs().mean(), delta.square().mean()]))
-    person = loop.subject(torch.arange(len(span)), footage=False)
+    person = footage.subject(torch.arange(len(span)), footage=False)
 
     def opening(motion: Motion) -> Tensor:
         return lips_apart(model.face.landmarks(motion, person)[0])

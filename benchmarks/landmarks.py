@@ -83,13 +83,13 @@ def scores(model: TalkingFace, motion: Any, clips: list[Clip]) -> dict[str, floa
     guides = [m for m in model.motion.modules() if isinstance(m, SyncGuide)]
     judged = []
     for clip in clips:
-        heard = model.audio(clip.speech)
-        draws = [motion.draw(heard, clip.subject, seed) for seed in range(DRAWS)]
+        features = model.audio(clip.speech)
+        draws = [motion.draw(features, clip.subject, seed) for seed in range(DRAWS)]
         truth.append(lm3d.pack(clip.motion, clip.subject)[0])
         made.append(torch.stack([lm3d.pack(draw, clip.subject)[0] for draw in draws]))
         off.append(conversion_error(model, draws[0], clip))
         if guides:
-            curves = [guides[0].curves(heard, clip.subject, m)[0] for m in (clip.motion, draws[0])]
+            curves = [guides[0].offset_curves(features, clip.subject, m)[0] for m in (clip.motion, draws[0])]
             found.append([float(curve.argmax() == REACH) for curve in curves])
             judged.append([float(curve[REACH]) for curve in curves])
     true, drawn = torch.cat(truth), torch.cat(made, 1)

@@ -30,16 +30,16 @@ from _mouth_page import write_page
 from _report import report
 from voice import MM, load, shape, steady
 
-from visemix.corpus.acting import act
+from visemix.corpus.acting import animate
 from visemix.corpus.cast import Person, cast
-from visemix.corpus.takes import subject_of
-from visemix.corpus.utterance import utter
+from visemix.corpus.clip_specs import subject_of
+from visemix.corpus.utterance import compose_utterance
 from visemix.data import ClipFolder
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lip_distance
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space, Subject
 
-Heard = tuple[str, float]  # a letter or a class; when
+TimedSound = tuple[str, float]  # a letter or a class; when
 CLASSES = {
     "p b m": ("p", "b", "m", "pʰ"),
     "f v": ("f", "v"),
@@ -76,7 +76,7 @@ class Said:
 
     name: str
     mouth: np.ndarray
-    sounds: list[Heard]
+    sounds: list[TimedSound]
 
     def score(self) -> np.ndarray:
         return (self.mouth - self.mouth.mean(0)) / self.mouth.std(0)
@@ -98,7 +98,7 @@ def recogniser() -> Any:
     return ASRModel()
 
 
-def hear(wave: np.ndarray) -> list[Heard]:
+def recognise(wave: np.ndarray) -> list[TimedSound]:
     """Letters, and the seconds at which each is likeliest."""
     model = recogniser()
     letters = []
@@ -115,7 +115,7 @@ def hear(wave: np.ndarray) -> list[Heard]:
     return letters
 
 
-def classed(letters: list[Heard], wave: torch.Tensor, late: dict[str, float], lag: int) -> list[Heard]:
+def classed(letters: list[TimedSound], wave: torch.Tensor, late: dict[str, float], lag: int) -> list[TimedSound]:
     """Classes and frames of the mouth's clock; a pause is the middle of where nothing is heard and it is quiet."""
     sounds = [(CLASS[x], FPS * (at - late[CLASS[x]]) - 0.5 + lag) for x, at in letters if x in CLASS]
     level = 10 * wave.unflatten(0, (-1, SAMPLES_PER_FRAME)).square().mean(1).clamp(min=1e-12).log10().numpy()
@@ -132,7 +132,7 @@ def people(paths: list[Path], face: FaceModel, late: dict[str, float]) -> Iterat
         real = load(path, face)
         subject = real.clip.subject(range(real.clip.frames), footage=False)
         wave = real.speech.wave[0]
-        yield Said(real.clip.name, mouth_of(face, subject), classed(hear(wave.numpy()), wave, late, real.lag))
+        yield Said(real.clip.name, mouth_of(face, subject), classed(recognise(wave.numpy()), wave, late, real.lag))
 
 
 @dataclass(frozen=True)
@@ -142,25 +142,25 @@ class Actor:
     person: Person
     subject: Subject
     wave: torch.Tensor
-    known: list[Heard]  # classes and the middles of their sounds, seconds
+    known: list[TimedSound]  # classes and the middles of their sounds, seconds
 
 
 def actors(face: FaceModel, count: int, seconds: float) -> Iterator[Actor]:
     for k in range(count):
         person = cast(k, SEED, face)
-        said = utter(seconds, person.voice, SEED + k)
-        acted = act(said.phones, round(seconds * FPS), person.style, face, SEED + k)
+        utterance = compose_utterance(seconds, person.voice, SEED + k)
+        acted = animate(utterance.phones, round(seconds * FPS), person.style, face, SEED + k)
         subject = subject_of(person, acted.expression, acted.pose, 256)
-        known = [(CLASS[p.symbol], (p.start + p.stop) / 2) for p in said.phones if p.symbol in CLASS]
-        yield Actor(person, subject, torch.from_numpy(said.wave), known)
+        known = [(CLASS[p.symbol], (p.start + p.stop) / 2) for p in utterance.phones if p.symbol in CLASS]
+        yield Actor(person, subject, torch.from_numpy(utterance.wave), known)
 
 
-def lateness(ours: list[Actor], letters: list[list[Heard]]) -> dict[str, float]:
+def lateness(ours: list[Actor], letters: list[list[TimedSound]]) -> dict[str, float]:
     """Seconds by which `hama` is surest of a class's sounds after their middle, median over the corpus."""
     late: dict[str, list[float]] = {name: [] for name in CLASSES}
-    for actor, heard in zip(ours, letters, strict=True):
+    for actor, phones in zip(ours, letters, strict=True):
         for name, middle in actor.known:
-            gaps = [at - middle for letter, at in heard if CLASS.get(letter) == name]
+            gaps = [at - middle for letter, at in phones if CLASS.get(letter) == name]
             late[name] += sorted((gap for gap in gaps if abs(gap) < APART), key=abs)[:1]
     usual = float(np.median(np.concatenate(list(late.values()))))
     return {name: float(np.median(gaps)) if gaps else usual for name, gaps in late.items()}
@@ -249,11 +249,11 @@ def main() -> None:
     args = parser.parse_args()
     face = FACE.build({"name": "ict"})
     acted = list(actors(face, args.speakers, args.seconds))
-    letters = [hear(actor.wave.numpy()) for actor in acted]
+    letters = [recognise(actor.wave.numpy()) for actor in acted]
     late = lateness(acted, letters)
     ours = [
-        Said(a.person.name, mouth_of(face, a.subject), classed(heard, a.wave, late, 0))
-        for a, heard in zip(acted, letters, strict=True)
+        Said(a.person.name, mouth_of(face, a.subject), classed(phones, a.wave, late, 0))
+        for a, phones in zip(acted, letters, strict=True)
     ]
     paths = [path for path in args.clips if ClipFolder(path).audio == "speech"]
     real = list(people(paths, face, late))

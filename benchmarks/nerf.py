@@ -39,8 +39,8 @@ from visemix.corpus.make import corpus
 from visemix.data import ClipFolder, find_clips
 from visemix.data.windows import Span, TrainingWindows
 from visemix.face import FACE, FaceModel
-from visemix.generation import Loop
-from visemix.metrics.base import View
+from visemix.generation import LoopedFootage
+from visemix.metrics.base import FrameBatch
 from visemix.metrics.image import Ssim
 from visemix.ops.device import keep_memory
 from visemix.ops.image import dilate
@@ -169,7 +169,7 @@ def race(
             motion, subject = scene(render, face, clip, frame)
             assert subject.footage is not None
             errors.append(
-                (render.glimpse(motion, subject, at)[0] - subject.footage[0, 0].flatten(1)[:, at].mT).square()
+                (render.render_pixels(motion, subject, at)[0] - subject.footage[0, 0].flatten(1)[:, at].mT).square()
             )
         error = torch.stack(errors).mean()
         rows.append(
@@ -223,7 +223,7 @@ def picture(path: Path, rows: list[Tensor]) -> None:
 def ssim(made: Tensor, truth: Tensor) -> float:
     metric = Ssim()
     for a, b in zip(made, truth, strict=True):
-        metric.update(*(View(x[None].mul(255).round().to(torch.uint8)) for x in (a, b)))
+        metric.update(*(FrameBatch(x[None].mul(255).round().to(torch.uint8)) for x in (a, b)))
     return float(metric.compute())
 
 
@@ -250,7 +250,7 @@ def speed(model: TalkingFace, clip: ClipFolder, rounds: int, share: int) -> list
     work = {
         "small": lambda: grid(*small),
         "large": lambda: grid(*large),
-        "vanilla": lambda: vanilla.glimpse(*large, at),
+        "vanilla": lambda: vanilla.render_pixels(*large, at),
     }
     samples = measure(work, rounds=rounds, warmup=1)
     return [
@@ -267,7 +267,7 @@ def memory(run: Path, clip: Path) -> list[dict[str, Any]]:
     return [{"what": f"peak memory, {n} frames of 512²", "MiB": peak / 1024} for n, peak in peaks.items()]
 
 
-class Large(Loop):
+class Large(LoopedFootage):
     """The clip's footage, in pictures of 512²."""
 
     def subject(self, frames: Tensor, *, footage: bool = True) -> Subject:
@@ -283,7 +283,7 @@ def paint(run: Path, path: Path, frames: int) -> int:
     keep_memory()
     target = Large(clip, frames)
     still = target.subject(torch.arange(frames), footage=False)
-    for _ in model.paint([still.expression], Space.EXPRESSION, still, target):
+    for _ in model.stream_video([still.expression], Space.EXPRESSION, still, target):
         pass
     status = Path("/proc/self/status").read_text()  # getrusage would answer for the process that began this one, too
     return int(status.split("VmHWM:")[1].split()[0])

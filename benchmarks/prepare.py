@@ -19,7 +19,7 @@ import torch
 from _report import report
 from skimage.io import imsave
 
-from visemix.data.crop import cut, head_box
+from visemix.data.crop import crop_picture, head_box
 from visemix.data.framefile import FrameFile
 from visemix.data.media import VideoReader
 from visemix.data.writer import VideoWriter
@@ -42,7 +42,7 @@ def measure_clip(video: Path, face: FaceModel, tracker: Tracker, size: int, shee
         path = Path(folder) / "frames.mp4"
         with VideoWriter(path, seekable=True, crf=15) as pictures:
             for frame in reader.between(track.start, track.stop):
-                pictures.write(cut(frame, box, size))
+                pictures.write(crop_picture(frame, box, size))
         clock.append(time.perf_counter())
         thirds = []
         file = FrameFile(path)

@@ -20,7 +20,7 @@ from skimage.io import imsave
 from torch import Tensor
 
 from visemix.data import ClipFolder
-from visemix.metrics.base import View
+from visemix.metrics.base import FrameBatch
 from visemix.metrics.image import Psnr, Ssim, SsimRgb
 from visemix.metrics.region import crop, landmark_box
 from visemix.pipeline import TalkingFace
@@ -93,11 +93,11 @@ def frozen(picture: Tensor, mouth: Tensor, reference: Tensor, reference_mouth: T
 def score(fake: Tensor, real: Tensor, points: Tensor | None) -> dict[str, float]:
     metrics = {"psnr": Psnr(), "ssim": Ssim(), "ssim_rgb": SsimRgb()}
     for t in range(len(real)):
-        pair = [View(fake[t : t + 1]), View(real[t : t + 1])]
+        pair = [FrameBatch(fake[t : t + 1]), FrameBatch(real[t : t + 1])]
         if points is not None:
             box = landmark_box(points[t, MOUTH], MARGIN, *real.shape[-2:])
             assert box is not None
-            pair = [crop(view, box) for view in pair]
+            pair = [crop(batch, box) for batch in pair]
         for metric in metrics.values():
             metric.update(*pair)
     return {name: float(metric.compute()) for name, metric in metrics.items()}

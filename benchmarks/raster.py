@@ -18,7 +18,7 @@ from torch import Tensor
 
 from visemix.ops.backends import available
 from visemix.ops.camera import project, square_camera
-from visemix.ops.raster import cover, rasterise
+from visemix.ops.raster import rasterise, rasterise_mask
 from visemix.ops.rotation import pose_points
 
 VERTICES, RIM = 35_709, 627  # a disc of V vertices, R of them on its rim, has 2 V - R - 2 triangles: 70 789
@@ -94,9 +94,9 @@ def compare(side: int, mesh: Tensor, triangles: Tensor) -> list[dict[str, Any]]:
     for name, form in forms.items():
         variants[f"{name}, forward"] = partial(form, points, colours)
         variants[f"{name}, forward + backward"] = partial(backward, form, moving, tinted)
-    variants["torch, coverage only"] = lambda: cover(points, triangles, size)
+    variants["torch, coverage only"] = lambda: rasterise_mask(points, triangles, size)
     samples = measure(variants, rounds=3 if "pytorch3d" in forms else 15, warmup=1)
-    share = cover(points, triangles, size).mean().item()
+    share = rasterise_mask(points, triangles, size).mean().item()
     rows = []
     for name, sample in samples.items():
         ratio = sample.over(samples["torch, forward"])

@@ -43,7 +43,7 @@ def measure_clip(path: Path, held: int) -> dict[str, Any]:
     clip = ClipFolder(path, face)
     subject = clip.subject(range(clip.frames), footage=False)
     seen = torch.zeros(clip.frames, dtype=torch.bool)
-    for part in clip.seen:
+    for part in clip.visible_ranges:
         seen[part.start : part.stop] = True
     points = project(posed(face, subject.expression, subject), subject.camera[:, None].expand(1, clip.frames, 3))[0]
     spots = landmarks_2d(face, subject.expression, subject)[0]

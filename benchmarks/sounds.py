@@ -23,9 +23,9 @@ import torch
 from _report import report
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
-from voice import CLOSE, Real, Trained, closed, correlation, heard, load, restless, silent, steady
+from voice import CLOSE, Real, Trained, closed, correlation, lip_closures, load, restless, silent, steady
 
-from visemix.corpus.acoustics import Recording, record
+from visemix.corpus.acoustics import Recording, apply_recording
 from visemix.data import read_sound, whole_frames
 from visemix.pipeline import TalkingFace
 from visemix.types import FPS, SAMPLE_RATE, Speech
@@ -75,7 +75,7 @@ def chords() -> np.ndarray:
 def row(name: str, wave: np.ndarray, real: Real, say: Trained, plain: np.ndarray | None = None) -> dict[str, Any]:
     speech = speech_of(wave)
     said, low = say(speech, real), float(np.quantile(real.mouth[:, 0], 0.05))
-    moments, pauses = heard(speech)[0], silent(speech)
+    moments, pauses = lip_closures(speech)[0], silent(speech)
     found: dict[str, Any] = {
         "sound": name,
         "opening, mm": float(said[:, 0].mean()),
@@ -108,7 +108,9 @@ def main() -> None:
     model = TalkingFace.from_checkpoint(args.motion)
     real, say = load(args.clip, model.face), Trained(model)
     wave, other, *more = (read_sound(path).double().numpy() for path in (args.speech, args.other, *args.more))
-    spoilt = {name: record(wave, how, lambda *_: np.resize(other, len(wave))) for name, how in RECORDED.items()}
+    spoilt = {
+        name: apply_recording(wave, how, lambda *_: np.resize(other, len(wave))) for name, how in RECORDED.items()
+    }
     spoilt |= {"whispered": whispered(wave), args.other.name: other}
     unknown = {make.__name__: make() for make in (white, chords, silence)}
     unknown |= {path.name: sound for path, sound in zip(args.more, more, strict=True)}

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from _report import report
 
-from visemix.corpus.acting import Style, act, style_for
-from visemix.corpus.utterance import Utterance, utter
-from visemix.corpus.voices import voice_for
+from visemix.corpus.acting import Style, animate, sample_style
+from visemix.corpus.utterance import Utterance, compose_utterance
+from visemix.corpus.voices import sample_voice
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import LOWER_LIP, UPPER_LIP
 from visemix.ops.audio import log_mel
@@ -42,16 +42,16 @@ def ridge(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
     return np.linalg.solve(x.T @ x + strength * len(x) * np.eye(x.shape[1]), x.T @ (y - y.mean()))
 
 
-def sentences(said: Utterance) -> list[tuple[int, int]]:
+def sentences(utterance: Utterance) -> list[tuple[int, int]]:
     """First and last frame of those that last over a second."""
-    pauses = [p for p in said.phones if p.symbol == "_" and p.stop - p.start > 0.29]
+    pauses = [p for p in utterance.phones if p.symbol == "_" and p.stop - p.start > 0.29]
     return [(int(a.stop * 25), int(b.start * 25) + 1) for a, b in pairwise(pauses) if b.start - a.stop > 1]
 
 
 def perform(face: FaceModel, said: list[Utterance], styles: list[Style], draw: int) -> list[np.ndarray]:
     """Each speaker's mouth, in a manner of its own for each draw."""
     return [
-        opening(face, act(u.phones, round(SECONDS * 25), style, face, 1000 * draw + k).expression)
+        opening(face, animate(u.phones, round(SECONDS * 25), style, face, 1000 * draw + k).expression)
         for k, (u, style) in enumerate(zip(said, styles, strict=True))
     ]
 
@@ -59,21 +59,21 @@ def perform(face: FaceModel, said: list[Utterance], styles: list[Style], draw: i
 def learn(rows: list[np.ndarray], mouths: list[np.ndarray]) -> tuple[float, float]:
     """Correlation on the last fifths: of one regression for all speakers, and of one for each."""
     weights = ridge(np.concatenate([x[:CUT] for x in rows]), np.concatenate([y[:CUT] for y in mouths]), 0.01)
-    heard = np.concatenate([x[CUT:] @ weights for x in rows])
+    predicted = np.concatenate([x[CUT:] @ weights for x in rows])
     alone = [
         np.corrcoef(x[CUT:] @ ridge(x[:CUT], y[:CUT], 0.05), y[CUT:])[0, 1] for x, y in zip(rows, mouths, strict=True)
     ]
-    return float(np.corrcoef(heard, np.concatenate([y[CUT:] for y in mouths]))[0, 1]), float(np.mean(alone))
+    return float(np.corrcoef(predicted, np.concatenate([y[CUT:] for y in mouths]))[0, 1]), float(np.mean(alone))
 
 
 def study(face: FaceModel, synthesiser: Literal["espeak", "formants"]) -> dict[str, Any]:
     start = time.process_time()
     said = [
-        utter(SECONDS, voice_for(SEED + k, "en", ("female", "male")[k % 2], synthesiser), SEED + k)
+        compose_utterance(SECONDS, sample_voice(SEED + k, "en", ("female", "male")[k % 2], synthesiser), SEED + k)
         for k in range(SPEAKERS)
     ]
     spoken = time.process_time() - start
-    styles = [style_for(np.random.default_rng(SEED + k)) for k in range(SPEAKERS)]
+    styles = [sample_style(np.random.default_rng(SEED + k)) for k in range(SPEAKERS)]
     start = time.process_time()
     takes = [perform(face, said, styles, draw) for draw in range(DRAWS)]
     acted = (time.process_time() - start) / DRAWS

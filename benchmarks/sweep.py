@@ -24,7 +24,7 @@ from omegaconf import OmegaConf
 import visemix.sweep
 from visemix.corpus.make import corpus
 from visemix.ops.device import keep_memory
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.sweep.plan import plan
 from visemix.sweep.runner import sweep, train
 
@@ -64,7 +64,7 @@ def main() -> None:
             Path(experiment).write_text(QUESTION.replace("CLIPS", str(here / "clips")))
         if args.bare:
             alone = [*args.overrides, f"out={here / 'bare'}"]
-            stages = {folder_of(complete(one)): one for cell in plan(experiment, alone) for one in cell.stages}
+            stages = {folder_of(complete_config(one)): one for cell in plan(experiment, alone) for one in cell.stages}
             began = time.perf_counter()
             for stage in stages.values():
                 fit(stage)

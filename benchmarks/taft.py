@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from visemix.nn.conv import ConvBlock
 from visemix.ops.device import keep_memory, multiplies_bfloat16
-from visemix.render.generator import Generator, run_in
+from visemix.render.generator import Generator, run_in_dtype
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -70,7 +70,7 @@ def main() -> None:
 def phase(net: Generator, size: int, types: list[torch.dtype], args: argparse.Namespace) -> list[dict[str, object]]:
     reference, blended = torch.rand(2, 1, 3, size, size, device=DEVICE) * 2 - 1
     forms = {"plain float32": lambda: plain(net, reference, blended)}
-    forms |= {f"TAFT {str(t)[6:]}": lambda t=t: run_in(t, net, reference, blended) for t in types}
+    forms |= {f"TAFT {str(t)[6:]}": lambda t=t: run_in_dtype(t, net, reference, blended) for t in types}
     truth = forms["plain float32"]()
     samples: dict[str, Sample] = measure(forms, rounds=args.rounds, warmup=1)
     rows: list[dict[str, object]] = []

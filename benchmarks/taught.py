@@ -30,11 +30,11 @@ RIDGE = 0.3  # times the mean eigenvalue
 class Taught:
     def __init__(self, encoder: AudioEncoder, face: FaceModel, speakers: list[Actor]) -> None:
         self.encoder = encoder.eval()
-        heard = [self._centred(Speech(actor.wave[None])) for actor in speakers]
-        everything = np.concatenate(heard)
+        features = [self._centred(Speech(actor.wave[None])) for actor in speakers]
+        everything = np.concatenate(features)
         self.spread = everything.std(0) + 1e-3 * everything.std()
         self.axes = np.linalg.eigh(np.cov((everything / self.spread).T))[1][:, -COMPONENTS:]
-        rows = np.concatenate([self._rows(each) for each in heard])
+        rows = np.concatenate([self._rows(each) for each in features])
         subjects = [actor.subject for actor in speakers]
         mouths = np.concatenate([shape(face, Motion(s.expression, Space.EXPRESSION), s) for s in subjects])
         self.mouth = mouths.mean(0)

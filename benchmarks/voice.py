@@ -10,7 +10,7 @@ their drift (a Gaussian mean over a second); at lag 0, the recording as it is, a
 `amplitude`: spread of the opening over the person's. `low`: its 5 % quantile, millimetres. `closed`: of the p, b and m
 that are heard (from phonemes.csv, else by `hama`), those within two frames of which the lips come within 1 mm of the
 person's own 5 % quantile. `rest`: how far the opening strays from its mean in silence, median, millimetres
-(`visemix.metrics.stray`). `chance`: opening r at the stored lag with other clips' sound.
+(`visemix.metrics.lip_instability`). `chance`: opening r at the stored lag with other clips' sound.
 
 `voice_lips`, of f and v, whose lower lip touches the teeth and not the lip: how many; `f v, mm`: the least opening
 within two frames, above the person's 5 % quantile, median; `touch`: of how many that is under 3 mm; `shut`: under 1 mm,
@@ -34,12 +34,12 @@ from omegaconf import OmegaConf
 from scipy.ndimage import gaussian_filter1d, label
 from torch import Tensor
 
-from visemix.audio import AUDIO, AudioEncoder, listen
+from visemix.audio import AUDIO, AudioEncoder, stream_features
 from visemix.data import ClipFolder
 from visemix.data.footage import pingpong
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
-from visemix.metrics.silence import moved, settle, silences, stray
+from visemix.metrics.silence import lip_instability, settling_time, shift, silences
 from visemix.ops.avlag import overlap
 from visemix.ops.extras import NotInstalled
 from visemix.pipeline import TalkingFace
@@ -88,7 +88,7 @@ def load(path: Path, face: FaceModel) -> Real:
         found = {"lag": 0}
     if found is None:  # prepared before it was measured
         seen = np.zeros(clip.frames, bool)
-        for stretch in clip.seen:
+        for stretch in clip.visible_ranges:
             seen[stretch.start : stretch.stop] = True
         found = lip_sync(clip.tensor("landmarks"), seen, clip.speech().wave[0], clip.meta["source"]["sha256"])
     return Real(clip, shape(face, Motion(whole.expression, Space.EXPRESSION), whole), found["lag"])
@@ -105,7 +105,7 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 @torch.inference_mode()
 def features(encoder: AudioEncoder, speech: Speech) -> np.ndarray:
-    return torch.cat([piece.values for piece in listen(encoder, speech)], 1)[0].double().numpy()
+    return torch.cat([piece.values for piece in stream_features(encoder, speech)], 1)[0].double().numpy()
 
 
 def around(rows: np.ndarray) -> np.ndarray:
@@ -140,11 +140,11 @@ class Ridge:
             for rows, real in zip(self.rows, self.clips, strict=True)
             if real.clip.speaker != left_out.clip.speaker
         ]
-        heard, seen = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
-        heard_mean, seen_mean = heard.mean(0), seen.mean(0)
-        kernel = (heard - heard_mean) @ (heard - heard_mean).T
+        sound, seen = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
+        sound_mean, seen_mean = sound.mean(0), seen.mean(0)
+        kernel = (sound - sound_mean) @ (sound - sound_mean).T
         kernel[np.diag_indices(len(kernel))] += RIDGE * np.trace(kernel) / len(kernel)
-        return (heard - heard_mean).T @ np.linalg.solve(kernel, seen - seen_mean), heard_mean, seen_mean
+        return (sound - sound_mean).T @ np.linalg.solve(kernel, seen - seen_mean), sound_mean, seen_mean
 
 
 class Trained:
@@ -156,7 +156,7 @@ class Trained:
     @torch.inference_mode()
     def __call__(self, speech: Speech, real: Real) -> np.ndarray:
         still = real.clip.subject(pingpong(real.clip.frames, speech.frames), footage=False)
-        pieces, space = self.model.spoken(speech, still)
+        pieces, space = self.model.stream_speech_motion(speech, still)
         return shape(self.model.face, Motion(torch.cat(list(pieces), 1), space), still)
 
 
@@ -169,12 +169,12 @@ def sounded(real: Real) -> list[list[int]]:
     """Frames, by the sound's clock, in which the lips should close, and in which they should touch the teeth; none
     where nobody can tell."""
     if not real.clip.has_phonemes:
-        return heard(real.speech)
+        return lip_closures(real.speech)
     known = real.clip.phonemes()
     return [[round((a + b) / 2 * FPS) for a, b, sound in known if sound in sounds] for sounds in (LIPS, TEETH)]
 
 
-def heard(speech: Speech) -> list[list[int]]:
+def lip_closures(speech: Speech) -> list[list[int]]:
     try:
         encoder: Any = AUDIO.build({"name": "phonemes"})
     except NotInstalled:
@@ -206,7 +206,7 @@ def resting(opening: np.ndarray, still: Tensor) -> float:
 
 
 def restless(opening: np.ndarray, still: Tensor) -> float | None:
-    found = float(stray(torch.from_numpy(opening), still[: len(opening)]))
+    found = float(lip_instability(torch.from_numpy(opening), still[: len(opening)]))
     return None if np.isnan(found) else found
 
 
@@ -219,7 +219,9 @@ def teeth(opening: np.ndarray, moments: list[int], low: float) -> dict[str, Any]
 
 
 def settling(opening: np.ndarray, still: Tensor, rest: float) -> dict[str, Any]:
-    took = settle(torch.from_numpy(opening), still[: len(opening)], torch.tensor(rest, dtype=torch.float64), CLOSE)
+    took = settling_time(
+        torch.from_numpy(opening), still[: len(opening)], torch.tensor(rest, dtype=torch.float64), CLOSE
+    )
     if not len(took) or np.isnan(rest):
         return dict.fromkeys(("settles", "settled"))
     return {"settles": float(took.quantile(0.5)), "settled": float((took <= SOON).double().mean())}
@@ -228,7 +230,7 @@ def settling(opening: np.ndarray, still: Tensor, rest: float) -> dict[str, Any]:
 def row(real: Real, say: Any, others: list[Real]) -> dict[str, Any]:
     said, truth, lag = say(real.speech, real), real.mouth, real.lag
     (moments, bites), pauses = sounded(real), silent(real.speech)
-    theirs = moved(pauses, lag, len(truth))
+    theirs = shift(pauses, lag, len(truth))
     low = float(np.quantile(truth[:, 0], 0.05))
     rest = resting(truth[:, 0], theirs)
     strays = restless(said[:, 0], pauses), restless(truth[:, 0], theirs)

@@ -40,7 +40,9 @@ class Shelf:
     def base(self) -> str:
         """The class that its parts share: `visemix.audio.base.AudioEncoder`; "" where it is none of ours."""
         said = str(self.module.__annotations__[self.constant])
-        kind = getattr(type(self.registry), "__orig_bases__", ())  # of a registry of its own class: Registry[VideoMetric]
+        kind = getattr(
+            type(self.registry), "__orig_bases__", ()
+        )  # of a registry of its own class: Registry[VideoMetric]
         name = said.removeprefix("Registry[").removesuffix("]")
         found = getattr(self.module, name, None) if said != name else get_args(kind[0])[0]
         return f"{found.__module__}.{found.__qualname__}" if isinstance(found, type) else ""

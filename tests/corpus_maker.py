@@ -5,14 +5,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from visemix.corpus.takes import Recipe
+from visemix.corpus.clip_specs import CorpusConfig
 from visemix.types import Motion, Space
 
 QUIET = Console(quiet=True)
 
 
 def recipe(out, **changes):
-    plain = Recipe(Path(out), 2.0, 48, "en", None, "formants", {"name": "toy"}, seed=3)
+    plain = CorpusConfig(Path(out), 2.0, 48, "en", None, "formants", {"name": "toy"}, seed=3)
     return replace(plain, **changes)
 
 

@@ -38,7 +38,7 @@ def single(clip, t):
 def begun(face, clip, **options):
     render = build(face, **options)
     whole = replace(clip, subject=replace(clip.subject, footage=None, labels=None, background=None))
-    render.begin([whole], [single(clip, t) for t in range(clip.subject.frames)])
+    render.init_from_data([whole], [single(clip, t) for t in range(clip.subject.frames)])
     return render
 
 

@@ -18,7 +18,7 @@ from visemix.audio import AUDIO, AudioEncoder
 from visemix.data import DATA, DataModule
 from visemix.face import FaceModel
 from visemix.motion import MOTION, MotionModel
-from visemix.ops.grow import regrow
+from visemix.ops.resize import resize_parameter
 from visemix.render import RENDER, Renderer
 from visemix.types import (
     SAMPLES_PER_FRAME,
@@ -170,7 +170,7 @@ class Beads(Renderer):
 
     def after_step(self, optimiser: torch.optim.Optimizer, step: int) -> None:
         if step % 2:
-            regrow(optimiser, self.colour, torch.arange(1, len(self.colour)), 0.1 * torch.randn(2, 3))
+            resize_parameter(optimiser, self.colour, torch.arange(1, len(self.colour)), 0.1 * torch.randn(2, 3))
             self.age = torch.cat([self.age[1:], torch.zeros(2)])
 
 

@@ -53,7 +53,7 @@ def test_a_direction_agrees_disagrees_or_cannot_be_told_from_the_spread():
         ("w/o B", "psnr"): "disagrees",
     }
     one = found["w/o A", "lmd"]
-    assert (one.ours, one.theirs) == (pytest.approx(1.025), 1.0)  # 1.0 and 1.05 further
+    assert (one.measured, one.published) == (pytest.approx(1.025), 1.0)  # 1.0 and 1.05 further
     low, high = ttest_rel([2.0, 2.25], [1.0, 1.2]).confidence_interval(0.95)
     assert one.doubt == pytest.approx((high - low) / 2) == pytest.approx(12.706205 * 0.025)
     text = verdict_table(list(found.values()))
@@ -134,7 +134,7 @@ def test_differences_are_taken_seed_by_seed():
     full = {seed: result(lmd=value) for seed, value in enumerate((1.0, 3.0, 2.0))}
     further = {seed: result(lmd=value) for seed, value in ((2, 2.11), (0, 1.1), (1, 3.09), (7, 50.0))}
     (one,) = verdicts({"full": full, "w/o A": further}, paper)
-    assert (one.ours, one.judgement) == (pytest.approx(0.1), "agrees") and one.doubt < 0.03
+    assert (one.measured, one.judgement) == (pytest.approx(0.1), "agrees") and one.doubt < 0.03
     alone = {0: further[0], 7: further[7]}  # one seed in common
     assert verdicts({"full": full, "w/o A": alone}, paper)[0].judgement == "undecided"
     assert verdicts({"full": full, "w/o A": {7: further[7]}}, paper)[0].judgement == "unmeasured"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from visemix.face.eyes import EYES, blinks, closing, lid_gap
+from visemix.face.eyes import EYES, blinks, closed_eyes_expression, lid_gap
 from visemix.pipeline import TalkingFace
 from visemix.types import SAMPLES_PER_FRAME, Motion, Space, Speech, VisemixError
 
@@ -25,7 +25,7 @@ def said(model, footage):
     subject = footage.subject(range(footage.frames), footage=False)
     with torch.no_grad():
         features = model.audio(footage.speech(0, footage.frames))
-        return model.motion(features, subject), model.move(features, subject), subject
+        return model.motion(features, subject), model.predict_motion(features, subject), subject
 
 
 def points(model, motion, subject):
@@ -68,9 +68,11 @@ def test_in_pieces_of_any_length_it_is_the_same_to_the_byte(footage, space, eyes
     spoken, moved, subject = said(model, footage)
     for length in (1, 7, 64):
         pieces = spoken.values.split(length, 1)
-        monkeypatch.setattr(model, "spoken", lambda speech, still, pieces=pieces: (iter(pieces), spoken.space))
+        monkeypatch.setattr(
+            model, "stream_speech_motion", lambda speech, still, pieces=pieces: (iter(pieces), spoken.space)
+        )
         assert torch.equal(
-            torch.cat(list(model.pieces(footage.speech(0, footage.frames), subject)[0]), 1), moved.values
+            torch.cat(list(model.stream_motion(footage.speech(0, footage.frames), subject)[0]), 1), moved.values
         )
 
 
@@ -79,9 +81,9 @@ def test_eyes_come_from_the_frames_that_are_shown_there_and_back_again(footage, 
     order = [0, 1, 2, 1, 0]
     subject = footage.subject(order, footage=False)
     expression = subject.expression.clone()
-    expression[:, 2, closing(model.face).bool()] = 1.0
+    expression[:, 2, closed_eyes_expression(model.face).bool()] = 1.0
     still = replace(subject, expression=expression)
-    moved = model.look(Motion(torch.zeros_like(expression), Space.EXPRESSION), still)
+    moved = model.apply_eyes(Motion(torch.zeros_like(expression), Space.EXPRESSION), still)
     seen = lid_gap(model.face, moved.values, still)[0]
     assert seen[2] < 0.1 * seen[1] and torch.equal(seen[:2], seen[3:].flip(0))
 
@@ -89,9 +91,9 @@ def test_eyes_come_from_the_frames_that_are_shown_there_and_back_again(footage, 
 def test_blinks_are_made_only_where_they_are_wanted(footage):
     subject = footage.subject([0] * 1000, footage=False)
     for eyes, changes in {"blinking": True, "footage": False}.items():
-        moved = model_of(eyes=eyes).look(Motion(subject.expression, Space.EXPRESSION), subject)
+        moved = model_of(eyes=eyes).apply_eyes(Motion(subject.expression, Space.EXPRESSION), subject)
         assert torch.equal(moved.values, subject.expression) is not changes
-    as_it_was = model_of().look(Motion(subject.expression, Space.EXPRESSION), subject, made=False)
+    as_it_was = model_of().apply_eyes(Motion(subject.expression, Space.EXPRESSION), subject, made=False)
     assert torch.equal(as_it_was.values, subject.expression)
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from visemix.config import compose, config_root, find_experiment, part, points, signature
+from visemix.config import compose, config_root, find_experiment, load_part, signature, sweep_points
 from visemix.motion import MOTION
 from visemix.report.quoted import ABLATED
-from visemix.run import REGISTRIES, complete, load_experiment
+from visemix.run import REGISTRIES, complete_config, load_experiment
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
 from visemix.types import VisemixError
@@ -27,9 +27,9 @@ REQUIRED = {
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_point_of_every_experiment_is_valid(path):
-    for point in points(compose(path)):
+    for point in sweep_points(compose(path)):
         cfg = OmegaConf.merge({"data": {"root": "x"}}, compose(path, point.overrides))
-        assert complete(cfg).motion.name == cfg.motion.name
+        assert complete_config(cfg).motion.name == cfg.motion.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -72,7 +72,7 @@ def experiment(tmp_path):
 
 
 def test_a_sweep_is_a_grid_and_each_point_its_own_run(experiment):
-    found = points(compose(experiment))
+    found = sweep_points(compose(experiment))
     assert found[1].overrides == ("motion.dim=16", "audio.dim=16")
     assert found[1].row == "motion.dim=16 audio.dim=16"
     assert len({signature(load_experiment(experiment, p.overrides)) for p in found}) == 4
@@ -83,7 +83,7 @@ def test_rows_have_names_and_seeds_share_a_row(experiment):
         "# Which of two?\nextends: ../base.yaml\n"
         "sweep: {variants: {full: [], narrow: [motion.dim=16, motion.heads=1]}, seed: [0, 1]}\n"
     )
-    found = points(compose(experiment))
+    found = sweep_points(compose(experiment))
     assert [p.row for p in found] == ["full", "full", "narrow", "narrow"]
     assert found[3].overrides == ("motion.dim=16", "motion.heads=1", "seed=1")
 
@@ -128,7 +128,7 @@ def wrapped(tmp_path):
 def said(path, text="", overrides=()):
     path.write_text(f"# ?\nextends: parent.yaml\n{text}")
     cfg = load_experiment(path, overrides)
-    assert complete(cfg) == cfg and cfg.data.root == "x"
+    assert complete_config(cfg) == cfg and cfg.data.root == "x"
     return cfg.motion
 
 
@@ -238,13 +238,13 @@ def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypa
 
 
 def test_a_part_without_a_file_is_its_name():
-    assert part("motion", "of_a_plugin") == {"name": "of_a_plugin"}
+    assert load_part("motion", "of_a_plugin") == {"name": "of_a_plugin"}
 
 
 def test_a_part_brings_how_it_is_trained_over_what_was_written_for_the_one_it_replaces(experiment):
     with experiment.open("a") as file:
         file.write("train: {render: {steps: 7, ema: 0.9}, motion: {steps: 5}}\n")
-    ours = part("render", "gaussians").train
+    ours = load_part("render", "gaussians").train
     cfg = load_experiment(experiment, ["render=gaussians", "train.render.lr=1e-2"])
     assert (cfg.train.render.steps, cfg.train.render.ema, cfg.train.render.lr) == (ours.steps, None, 1e-2)
     assert cfg.train.motion.steps == 5 and cfg.train.render.steps != 7
@@ -258,10 +258,10 @@ def test_a_part_brings_how_it_is_trained_over_what_was_written_for_the_one_it_re
 def test_our_gaussians_stand_in_the_papers_tables_as_no_row_of_theirs(name):
     path = ROOT / f"experiments/ablations/{name}.yaml"
     cfg = compose(path)
-    found = {point.row: load_experiment(path, point.overrides) for point in points(cfg)}
+    found = {point.row: load_experiment(path, point.overrides) for point in sweep_points(cfg)}
     full, ours = found[next(iter(cfg.sweep.variants))], {row: c for row, c in found.items() if "ours" in row}
     assert ours and not {*ours} & {*ABLATED[cfg.sweep.quoted].rows}
-    recipe = stage_options("render", part("render", "gaussians").train)
+    recipe = stage_options("render", load_part("render", "gaussians").train)
     for config in ours.values():
         assert config.render.name == "gaussians" and config.motion == full.motion
         assert stage_options("render", config.train.render) == recipe

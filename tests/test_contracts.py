@@ -7,12 +7,12 @@ import standins  # noqa: F401 – a third party's parts keep the contracts too
 import torch
 from tiny_parts import config
 
-from visemix.audio import AUDIO, listen
+from visemix.audio import AUDIO, stream_features
 from visemix.face import FACE
 from visemix.motion import MOTION
 from visemix.pipeline import PARTS, TalkingFace
 from visemix.render import RENDER
-from visemix.training.pictures import first
+from visemix.training.pictures import first_clips
 from visemix.types import Adversarial, Space, Speech, Streaming, VisemixError
 
 
@@ -56,10 +56,10 @@ def test_features_change_over_time(name, clip):
 def test_sound_heard_piece_by_piece_is_heard_as_in_one_pass(name, monkeypatch):
     if name in ("wav2vec2", "hubert", "ctc", "cached", "concat"):
         pytest.skip(f"{name} hears the whole sound's loudness, here through wav2vec 2.0")
-    monkeypatch.setattr("visemix.audio.base.HEARD", 52)
+    monkeypatch.setattr("visemix.audio.base.BLOCK_FRAMES", 52)
     speech = Speech(torch.randn(1, 130 * 640, generator=torch.Generator().manual_seed(0)) * 0.1)
     with torch.no_grad():
-        streamed = torch.cat([piece.values for piece in listen(encoder(name), speech)], 1)
+        streamed = torch.cat([piece.values for piece in stream_features(encoder(name), speech)], 1)
         torch.testing.assert_close(streamed, encoder(name)(speech).values, atol=1e-5, rtol=1e-5)
 
 
@@ -76,11 +76,11 @@ def test_motion_that_streams_says_the_same_as_in_one_pass(name, clip, face):
     motion = motion_model(name, face).eval()
     if not isinstance(motion, Streaming):
         pytest.skip(f"{name} does not stream")
-    heard = features(clip)
-    pieces = [type(heard)(values) for values in heard.values.split(3, dim=1)]
+    encoded = features(clip)
+    pieces = [type(encoded)(values) for values in encoded.values.split(3, dim=1)]
     with torch.no_grad():
         streamed = torch.cat([piece.values for piece in motion.stream(pieces, clip.subject)], 1)
-        torch.testing.assert_close(streamed, motion(heard, clip.subject).values, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(streamed, motion(encoded, clip.subject).values, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", MOTION.names())
@@ -144,12 +144,12 @@ def test_what_a_renderer_became_in_training_comes_back(name, clip, face):
 @pytest.mark.parametrize("motion", MOTION.names())
 @pytest.mark.parametrize("render", RENDER.names())
 def test_any_encoder_any_motion_any_renderer(audio, motion, render, clip, face, monkeypatch):
-    heard = encoder(audio)
-    monkeypatch.setattr(AUDIO, "build", lambda cfg: heard)
+    encoded = encoder(audio)
+    monkeypatch.setattr(AUDIO, "build", lambda cfg: encoded)
     monkeypatch.setattr(FACE, "build", lambda cfg: face)
     cfg = {"face": {"name": "toy"}, "audio": config(audio), "motion": config(motion), "render": config(render)}
     model = TalkingFace.from_config(cfg).eval()
-    one = first(clip, 1)
+    one = first_clips(clip, 1)
     speech = type(clip.speech)(one.speech.wave[:, : 2 * 640])
     with torch.inference_mode():
         assert model(speech, one.subject.at(torch.arange(2))).frames.shape == (1, 2, 3, 64, 64)
@@ -164,9 +164,9 @@ def test_a_checkpoint_comes_back_without_the_files_its_parts_came_from(name, tmp
     again = TalkingFace.from_checkpoint(tmp_path / "model.safetensors")
     assert set(again.config) == {*PARTS, "eyes"}
     theirs, ours = again.names, model.names
-    found = {theirs.bare(key): value for key, value in again.state_dict().items()}
+    found = {theirs.unwrapped(key): value for key, value in again.state_dict().items()}
     for key, value in model.state_dict().items():
-        assert torch.equal(found[ours.bare(key)], value)
+        assert torch.equal(found[ours.unwrapped(key)], value)
 
 
 def test_space_conversion_round_trips(face, clip):

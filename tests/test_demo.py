@@ -11,7 +11,7 @@ from visemix.demo import demo
 from visemix.demo.make import GAUSSIANS, SCALES, TAFT, clear, config
 from visemix.demo.page import strip
 from visemix.demo.scores import Openings, mouths, scores
-from visemix.run import complete
+from visemix.run import complete_config
 from visemix.types import VisemixError
 
 
@@ -59,7 +59,7 @@ def test_a_strip_is_eight_frames_in_the_order_of_time():
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_experiments_of_the_demo_are_complete_and_share_all_but_the_painter(scale, tmp_path):
-    taft, gaussians = (complete(config(tmp_path, SCALES[scale], 3, file)) for file in (TAFT, GAUSSIANS))
+    taft, gaussians = (complete_config(config(tmp_path, SCALES[scale], 3, file)) for file in (TAFT, GAUSSIANS))
     assert (taft.seed, taft.name, taft.face.name, taft.log.name) == (3, "demo", "toy", "csv")
     assert SCALES[scale].seconds - taft.data.holdout >= taft.train.motion.window / 25
     assert (taft.audio.name, taft.motion.name, taft.render.name) == ("mel", "a2ep", "taft")

@@ -11,7 +11,7 @@ from clip_maker import make
 
 from visemix.motion.guide import SyncGuide
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.training.modules import STAGES
 from visemix.types import VisemixError
 
@@ -54,7 +54,7 @@ def rows(folder):
 
 
 def test_what_the_parts_need_is_trained_in_order_and_what_they_lack_is_passed_over(trained):
-    assert [stage for stage, module in STAGES.items() if not module.asked][:3] == ORDER
+    assert [stage for stage, module in STAGES.items() if not module.opt_in][:3] == ORDER
     assert read_checkpoint(trained)[1]["trained"] == ORDER
     stages = [row["stage"] for row in rows(trained)]
     assert list(dict.fromkeys(stages)) == ORDER
@@ -72,7 +72,7 @@ def test_validation_reports_how_good_the_expert_is_and_how_settled_the_post_net(
 
 
 def test_each_stage_moves_its_own_weights_alone(folders, trained, tmp_path):
-    before = TalkingFace.from_config(complete(config(folders, tmp_path))).state_dict()
+    before = TalkingFace.from_config(complete_config(config(folders, tmp_path))).state_dict()
     torch.manual_seed(0)
     states = {}
     for count in (1, 2):
@@ -108,7 +108,7 @@ def test_a_run_stopped_in_any_stage_goes_on_as_if_nothing_had_happened(folders, 
         with pytest.raises(KeyboardInterrupt):
             fit(config(folders, out))
         monkeypatch.setattr(ClipFolder, "clip", real)
-        assert list((folder_of(complete(config(folders, out))) / "resume").iterdir())
+        assert list((folder_of(complete_config(config(folders, out))) / "resume").iterdir())
         again = fit(config(folders, out))
         assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
@@ -175,9 +175,9 @@ def test_the_expert_of_a_run_is_one_part(trained):
 def test_a_persons_rest_and_amplitude_are_found_over_what_others_taught(folders, tmp_path):
     """And taken over, by a run that has both from elsewhere; its sound is heard through a cache, which is not kept."""
     motion = {"name": "closure", "base": {"name": "calibrated", "base": {"name": "gru"}}}
-    heard = {"name": "concat", "parts": {"mel": {"name": "cached", "base": {"name": "mel", "learned": False}}}}
-    heard["parts"]["mel"]["folder"] = str(tmp_path / "features")
-    mine = {"motion": motion, "audio": heard, "train": {"name": "cpu", "motion": SHORT, "adapt": SHORT | {"lr": 0.05}}}
+    audio = {"name": "concat", "parts": {"mel": {"name": "cached", "base": {"name": "mel", "learned": False}}}}
+    audio["parts"]["mel"]["folder"] = str(tmp_path / "features")
+    mine = {"motion": motion, "audio": audio, "train": {"name": "cpu", "motion": SHORT, "adapt": SHORT | {"lr": 0.05}}}
     many = fit(config(folders, tmp_path, fit=["motion"], **mine))
     own = fit(config(folders, tmp_path, fit=["adapt"], load={"motion": str(many)}, **mine))
     assert read_checkpoint(own)[1]["config"]["audio"]["parts"]["mel"] == {"name": "mel", "learned": False}
@@ -192,10 +192,10 @@ def test_a_persons_rest_and_amplitude_are_found_over_what_others_taught(folders,
 
 
 def test_where_stages_come_from_is_said_stage_by_stage_and_taken_back_by_null(folders, tmp_path):
-    assert complete(config(folders, tmp_path, load={"motion": None, "sync": "there"})).load == {"sync": "there"}
-    assert complete(config(folders, tmp_path, load=None)).load == {}
+    assert complete_config(config(folders, tmp_path, load={"motion": None, "sync": "there"})).load == {"sync": "there"}
+    assert complete_config(config(folders, tmp_path, load=None)).load == {}
     with pytest.raises(VisemixError, match=r"load=starter says no stage .*; write load.motion=starter, say"):
-        complete(config(folders, tmp_path, load="starter"))
+        complete_config(config(folders, tmp_path, load="starter"))
 
 
 def test_two_wrappers_of_a_kind_cannot_be_told_apart(folders, tmp_path):

@@ -9,10 +9,10 @@ import torch
 
 from visemix.data import write_clip
 from visemix.face import FACE
-from visemix.generation import Loop, as_clip, generate, reseed, warn_of_untrained
+from visemix.generation import LoopedFootage, generate, load_target, set_seed, warn_of_untrained
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace
-from visemix.prepare.videos import Prepared
+from visemix.prepare.videos import PrepareResult
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 PARTS = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}, "render": {"name": "dots"}}
@@ -111,10 +111,10 @@ def test_streamed_is_the_same_as_all_at_once(run, clip):
 
     model, frames = TalkingFace.from_checkpoint(run), 9
     words = Speech(torch.rand(1, frames * SAMPLES_PER_FRAME, generator=torch.Generator().manual_seed(0)) - 0.5)
-    loop = Loop(clip, frames)
+    footage = LoopedFootage(clip, frames)
     with torch.inference_mode():
-        whole = model(words, loop.subject(torch.arange(frames))).frames
-    pieces = [video.frames for video in model.stream(words, loop, batch=4)]
+        whole = model(words, footage.subject(torch.arange(frames))).frames
+    pieces = [video.frames for video in model.stream(words, footage, batch=4)]
     assert [piece.shape[1] for piece in pieces] == [4, 4, 1]
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
 
@@ -132,14 +132,14 @@ def test_a_renderer_that_chooses_among_pictures_gets_the_same_ones_streamed(clip
     assert gallery.pictures.shape == (1, 32, 3, SIZE, SIZE)
     with torch.inference_mode():
         whole = model(words, clip.path).frames
-    pieces = model.stream(words, Loop(folder, 5, gallery=gallery), batch=2)
+    pieces = model.stream(words, LoopedFootage(folder, 5, gallery=gallery), batch=2)
     torch.testing.assert_close(torch.cat([video.frames for video in pieces], 1), whole, atol=1e-4, rtol=0)
 
 
 def test_only_a_batch_of_frames_is_asked_for_at_a_time(run, clip):
     from visemix.types import Speech
 
-    class Watched(Loop):
+    class Watched(LoopedFootage):
         asked = ()
 
         def subject(self, frames, *, footage=True):
@@ -206,9 +206,9 @@ def test_a_seed_chooses_among_the_motions_inside_a_wrapper_too():
     inner = {"name": "flow_vae", "channels": 8, "sync": False}
     config = PARTS | {"motion": {"name": "postnet", "base": inner, "sync_weight": 0.0}}
     model = TalkingFace.from_config(config)
-    reseed(model, 5)
+    set_seed(model, 5)
     assert model.motion.base.seed == 5
-    reseed(model, None)
+    set_seed(model, None)
     assert model.motion.base.seed == 5
 
 
@@ -234,11 +234,11 @@ def test_a_target_that_an_older_version_prepared_is_prepared_again(run, clip, tm
         asked.append(overwrite)
         there = out / "anna_000"
         if there.exists() and not overwrite:
-            return Prepared(failed={"anna_000.mp4": f"{there} exists with refine none; pass --overwrite"})
+            return PrepareResult(failed={"anna_000.mp4": f"{there} exists with refine none; pass --overwrite"})
         shutil.copytree(clip.path, there, dirs_exist_ok=True)
-        return Prepared(done=["anna_000"])
+        return PrepareResult(done=["anna_000"])
 
     monkeypatch.setattr("visemix.prepare.videos.prepare", prepare)
     for _ in range(2):
-        assert as_clip(video, model, tmp_path, SIZE).frames == FRAMES
+        assert load_target(video, model, tmp_path, SIZE).frames == FRAMES
     assert asked == [False, False, True]

@@ -13,7 +13,7 @@ from visemix.evaluation.heldout import evaluate_run
 from visemix.generation import generate
 from visemix.pipeline import read_checkpoint
 from visemix.run import fit, load_experiment
-from visemix.sweep.plan import anatomy, stage_configs
+from visemix.sweep.plan import model_stages, stage_configs
 from visemix.types import VisemixError
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments/geneface"
@@ -58,7 +58,7 @@ def test_a_field_that_listens_is_trained_generates_and_is_scored(listening, pers
 
 def test_a_sweep_keeps_the_sound_that_a_field_listens_to(person, tmp_path):
     cfg = tiny("audio", person, tmp_path)
-    (alone,) = stage_configs(cfg, anatomy(cfg))
+    (alone,) = stage_configs(cfg, model_stages(cfg))
     assert alone["audio"]["learned"] is False and alone["render"]["condition"] == "audio"
 
 

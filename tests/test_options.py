@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from visemix.audio import AUDIO
 from visemix.cli.app import app
-from visemix.config import compose, config_root, points
+from visemix.config import compose, config_root, sweep_points
 from visemix.metrics import METRICS
 from visemix.motion import MOTION
 from visemix.report.compare import compare
-from visemix.run import GENERAL, complete, load_experiment
+from visemix.run import GENERAL_DEFAULTS, complete_config, load_experiment
 from visemix.training.optim import StageOptions
 from visemix.types import VisemixError
 
@@ -43,11 +43,11 @@ def alike(said, kept):
 
 @pytest.mark.parametrize("path", [*TRAINED, *OWN], ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_key_of_every_experiment_arrives_in_its_complete_config(path):
-    for point in points(compose(path)):
+    for point in sweep_points(compose(path)):
         said = OmegaConf.to_container(
             OmegaConf.merge({"data": {"root": "x"}}, compose(path, point.overrides)), resolve=True
         )
-        full = OmegaConf.to_container(complete(OmegaConf.create(said)))
+        full = OmegaConf.to_container(complete_config(OmegaConf.create(said)))
         kept = dict(leaves(full))
         idle = {*said.get("train", {})} - {*full["train"]}  # a parent's or a scale's, for stages that this one has not
         for key, value in leaves({key: value for key, value in said.items() if key not in ABOVE}):
@@ -75,7 +75,7 @@ def inner(node):
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda p: str(p.relative_to(ROOT)))
 def test_what_an_experiment_says_of_parts_inside_parts_is_known_to_them(path):
-    for point in points(compose(path)):
+    for point in sweep_points(compose(path)):
         cfg = OmegaConf.to_container(compose(path, [*point.overrides, "data.root=x"]), resolve=True)
         for group, registry in {"audio": AUDIO, "motion": MOTION}.items():
             for one in inner(cfg[group]):
@@ -228,7 +228,7 @@ def looked_up():
 
 
 def test_everything_an_experiment_may_say_beside_its_parts_is_looked_up_somewhere():
-    assert not {*GENERAL} - {*looked_up()}
+    assert not {*GENERAL_DEFAULTS} - {*looked_up()}
 
 
 def test_every_option_of_a_stage_is_looked_up_somewhere():

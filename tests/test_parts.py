@@ -15,11 +15,11 @@ from visemix.data import DATA
 from visemix.face.toy import toy
 from visemix.motion import MOTION, MotionModel
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.parts import Apart, Names, Wrapper, config_of, places
+from visemix.parts import SeparateWeights, WeightNames, Wrapper, config_of, locate_parts
 from visemix.pipeline import TalkingFace
 from visemix.registry import Registry
 from visemix.run import fit
-from visemix.training.stage import present
+from visemix.training.stage import applicable_stages
 from visemix.types import AudioFeatures, VisemixError
 
 
@@ -64,7 +64,7 @@ def test_a_part_that_is_in_no_registry_is_named_when_it_is_to_be_kept(face, clip
     model = TalkingFace(toy(), Mel(dim=8), Mine(8, face), standins.Dots(face))
     with pytest.raises(VisemixError, match=r"nobody knows how to build .*Mine again: it is in no registry; put @"):
         model.save(tmp_path / WEIGHTS)
-    assert present(model) == ["motion", "finetune", "render", "joint"]  # it can be trained for all that
+    assert applicable_stages(model) == ["motion", "finetune", "render", "joint"]  # it can be trained for all that
 
 
 def _forward(self, speech):
@@ -82,7 +82,7 @@ def _forward(self, speech):
             r"is a Plugin, which is no AudioEncoder: derive visemix\.audio",
         ),
         (
-            {"dim": 3, "forward": _forward, "apart": MappingProxyType({"recogniser": Apart(("listener",))})},
+            {"dim": 3, "forward": _forward, "apart": MappingProxyType({"recogniser": SeparateWeights(("listener",))})},
             (AudioEncoder,),
             r"audio encoder 'plugin' has no `listener`, which it must say",
         ),
@@ -108,19 +108,19 @@ def test_what_a_plug_in_calls_config_is_not_written_over(parts):
 
 
 def test_a_plug_in_that_names_an_option_it_has_not_is_told_so(parts):
-    apart = MappingProxyType({"sync": Apart((), ("halfs",))})
+    apart = MappingProxyType({"sync": SeparateWeights((), ("halfs",))})
     with pytest.raises(ValueError, match=r"audio encoder 'plugin' has no option 'halfs'"):
         AUDIO.register("plugin")(type("Plugin", (AudioEncoder,), {"apart": apart}))
 
 
 def test_a_stage_that_there_is_not_is_named_by_the_weight_that_is_left_to_it(parts, face):
     class Odd(standins.GRUMotion):
-        apart = MappingProxyType({"tongue": Apart(("head",))})
+        apart = MappingProxyType({"tongue": SeparateWeights(("head",))})
 
     MOTION.register("odd")(Odd)
     model = TalkingFace(toy(), Mel(dim=8), Odd(8, face), standins.Dots(face))
     with pytest.raises(VisemixError, match=r"'motion\.head\.weight' is left to a stage 'tongue', which there is not"):
-        present(model)
+        applicable_stages(model)
 
 
 def wrapper(*bases):
@@ -150,26 +150,26 @@ def test_a_plug_in_that_wraps_another_part_says_so(parts, face, tmp_path):
     wrapper(MotionModel, Wrapper)
     model = TalkingFace(toy(), Mel(dim=8), MOTION.build(config, 8, face), standins.Dots(face))
     names = model.names
-    assert names.bare("motion.base.base.head.bias") == "motion.head.bias"
-    assert names.bare("motion.gain") == "motion.gain"
-    assert names.apart("motion.base.calibration.scale") == "adapt"
-    assert (names.apart("motion.base.base.head.bias"), names.apart("render.radius")) == (None, None)
-    assert names.place("motion.base.base.head.bias").wrappers == 2
+    assert names.unwrapped("motion.base.base.head.bias") == "motion.head.bias"
+    assert names.unwrapped("motion.gain") == "motion.gain"
+    assert names.separate_stage("motion.base.calibration.scale") == "adapt"
+    assert (names.separate_stage("motion.base.base.head.bias"), names.separate_stage("render.radius")) == (None, None)
+    assert names.location_of("motion.base.base.head.bias").wrappers == 2
     model.save(tmp_path / WEIGHTS)
     assert TalkingFace.from_checkpoint(tmp_path).config == model.config
 
 
 def test_caches_inside_other_encoders_are_in_no_name():
     config = {"name": "concat", "parts": {"mel": {"name": "cached", "base": {"name": "mel"}}, "hubert": None}}
-    names = Names(places(AUDIO, config, "audio"))
-    assert names.bare("audio.parts.mel.base.layers.0.weight") == "audio.parts.mel.layers.0.weight"
-    assert names.bare("motion.base.head.bias") == "motion.base.head.bias"  # nobody said what that is
+    names = WeightNames(locate_parts(AUDIO, config, "audio"))
+    assert names.unwrapped("audio.parts.mel.base.layers.0.weight") == "audio.parts.mel.layers.0.weight"
+    assert names.unwrapped("motion.base.head.bias") == "motion.base.head.bias"  # nobody said what that is
 
 
 def test_the_name_of_a_part_that_nobody_here_knows_hides_nothing():
-    names = Names(places(MOTION, {"name": "theirs", "base": {"name": "gru"}}, "motion"))
-    assert names.bare("motion.base.head.bias") == "motion.base.head.bias"
-    assert names.apart("motion.base.head.bias") is None
+    names = WeightNames(locate_parts(MOTION, {"name": "theirs", "base": {"name": "gru"}}, "motion"))
+    assert names.unwrapped("motion.base.head.bias") == "motion.base.head.bias"
+    assert names.separate_stage("motion.base.head.bias") is None
 
 
 def test_a_data_module_of_another_kind_is_refused_by_name(parts):

@@ -12,7 +12,7 @@ from clip_maker import make
 
 from visemix.corpus.make import corpus
 from visemix.data import ClipFolder
-from visemix.generation import Loop, generate
+from visemix.generation import LoopedFootage, generate
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.render.gaussians import Gaussians
 from visemix.run import fit, load_experiment
@@ -86,11 +86,11 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(ada, people, tmp_p
 def test_frames_are_the_same_however_many_are_painted_at_a_time(ada, people):
     model = TalkingFace.from_checkpoint(ada)
     clip = ClipFolder(people / "ada_000", model.face)
-    speech, loop = clip.speech(0, 10), Loop(clip, 10)
+    speech, footage = clip.speech(0, 10), LoopedFootage(clip, 10)
     with torch.inference_mode():
-        whole = model(speech, loop.subject(torch.arange(10))).frames
+        whole = model(speech, footage.subject(torch.arange(10))).frames
         for batch in (1, 3, 7):
-            pieces = [video.frames for video in model.stream(speech, loop, batch=batch)]
+            pieces = [video.frames for video in model.stream(speech, footage, batch=batch)]
             assert torch.equal(torch.cat(pieces, 1), whole)
 
 

@@ -4,7 +4,7 @@ import torch
 
 from visemix.audio import AUDIO
 from visemix.motion import MOTION, MotionModel
-from visemix.registry import Registry, load_file
+from visemix.registry import Registry, load_plugin_file
 from visemix.types import Speech, VisemixError
 
 
@@ -68,12 +68,12 @@ def test_a_loose_file_can_add_a_part(tmp_path):
         "        self.dim = dim\n"
         "    def forward(self, speech): ...\n"
     )
-    load_file(plugin)
-    load_file(plugin)
+    load_plugin_file(plugin)
+    load_plugin_file(plugin)
     assert AUDIO.build({"name": "loose", "dim": "5"}).dim == 5
     del AUDIO._parts["loose"]
 
 
 def test_a_missing_plugin_is_named(tmp_path):
     with pytest.raises(VisemixError, match=r"no plugin file .*absent\.py"):
-        load_file(tmp_path / "absent.py")
+        load_plugin_file(tmp_path / "absent.py")

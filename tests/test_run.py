@@ -13,7 +13,7 @@ from clip_maker import make
 from safetensors.torch import load_file
 
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.training.fitting import data_for
 from visemix.types import VisemixError
 
@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(trained, tmp_path):
     program = DIES.format(tests=str(Path(__file__).parent), out=str(tmp_path), examples=23)
     died = subprocess.run([sys.executable, "-c", program], capture_output=True, env=os.environ)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
-    folder = folder_of(complete(config(tmp_path)))
+    folder = folder_of(complete_config(config(tmp_path)))
     assert read_checkpoint(folder)[1]["trained"] == ["motion"]
     assert (folder / "resume" / "render.safetensors").is_file()
     assert fit(config(tmp_path)) == folder
@@ -168,7 +168,7 @@ def test_a_data_module_without_validation_trains(tmp_path):
 )
 def test_what_nobody_knows_is_refused_with_the_nearest_name(change, message, tmp_path):
     with pytest.raises(VisemixError, match=message):
-        complete(config(tmp_path, **change))
+        complete_config(config(tmp_path, **change))
 
 
 def test_weights_and_biases_offline(tmp_path):
@@ -192,7 +192,7 @@ def test_a_run_that_is_stopped_says_so_and_can_go_on(trained, tmp_path, monkeypa
         patch.setattr(standins.Windows, "__getitem__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(config(tmp_path))
-    folder = folder_of(complete(config(tmp_path)))
+    folder = folder_of(complete_config(config(tmp_path)))
     assert [path.name for path in (folder / "resume").iterdir()] == ["motion.safetensors"]
     assert (fit(config(tmp_path)) / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
@@ -213,7 +213,7 @@ def test_a_stage_that_was_not_trained_cannot_be_loaded(trained, tmp_path):
 
 def test_an_example_brings_the_sound_that_the_encoder_hears_around_it(tmp_path, face):
     make(tmp_path / "anna", face, frames=40)
-    cfg = complete(config(tmp_path, data={"name": "clips", "root": str(tmp_path), "holdout": 0.2}))
+    cfg = complete_config(config(tmp_path, data={"name": "clips", "root": str(tmp_path), "holdout": 0.2}))
     model = TalkingFace.from_config(cfg)
     assert next(iter(data_for(cfg, model, "motion").train_dataloader())).speech.before is None
     model.audio.context = (3, 1)
@@ -226,6 +226,6 @@ def test_an_example_brings_the_sound_that_the_encoder_hears_around_it(tmp_path, 
 def test_windows_on_a_grid_are_for_stages_that_hear_and_a_renderer_sees_every_frame(tmp_path, face):
     make(tmp_path / "anna", face, frames=40)
     data = {"name": "clips", "root": str(tmp_path), "holdout": 0.2, "grid": 10}
-    cfg = complete(config(tmp_path, data=data))
+    cfg = complete_config(config(tmp_path, data=data))
     model = TalkingFace.from_config(cfg)
     assert (data_for(cfg, model, "motion").grid, data_for(cfg, model, "render").grid) == (10, 1)

@@ -20,10 +20,10 @@ from visemix.data import VideoWriter
 from visemix.evaluation.heldout import evaluate_run
 from visemix.evaluation.videos import evaluate
 from visemix.generation import generate
-from visemix.ops.state import environment, kept_draws, seeded
+from visemix.ops.state import environment, preserve_rng, seeded
 from visemix.pipeline import TalkingFace
 from visemix.prepare.videos import prepare
-from visemix.run import complete, fit
+from visemix.run import complete_config, fit
 
 ROOT = Path(__file__).parents[1]
 SHORT = {"steps": 2, "batch": 2, "window": 4, "val_every": 2, "log_every": 1}
@@ -66,7 +66,7 @@ def run(tmp_path_factory):
     corpus(out / "clips", speakers=1, minutes=0.06, size=64, seed=3)
     train = {"name": "cpu", "motion": SHORT, "render": SHORT}
     data = {"name": "clips", "root": str(out / "clips"), "holdout": 1.0}
-    return fit(complete(PARTS | {"train": train, "data": data, "out": str(out / "runs"), "device": "cpu"}))
+    return fit(complete_config(PARTS | {"train": train, "data": data, "out": str(out / "runs"), "device": "cpu"}))
 
 
 def make_corpus(folder, run):
@@ -127,7 +127,7 @@ def test_training_is_drawn_from_its_own_seed_and_hands_the_generators_back():
     with seeded(1):
         first = (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: NPY002
     assert draws() == before
-    with pytest.raises(KeyError), kept_draws():
+    with pytest.raises(KeyError), preserve_rng():
         torch.rand(3), random.random()
         raise KeyError
     assert draws() == before

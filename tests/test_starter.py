@@ -14,13 +14,13 @@ from visemix.audio.moonshine import Moonshine
 from visemix.config import compose, signature
 from visemix.face import FACE
 from visemix.face.layout import lips_apart
-from visemix.generation import generate, home_of
+from visemix.generation import generate, run_home
 from visemix.motion import MOTION
 from visemix.ops import checkpoint
-from visemix.ops.checkpoint import SHIPPED, located, read_checkpoint
+from visemix.ops.checkpoint import SHIPPED, read_checkpoint, resolve_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.store import read_tensors
-from visemix.run import complete, refuse_edited
+from visemix.run import check_unedited, complete_config
 from visemix.types import SAMPLE_RATE, AudioFeatures, Subject, VisemixError
 
 ROOT = Path(__file__).parents[1]
@@ -51,10 +51,10 @@ def test_they_were_trained_as_their_experiments_say(name):
     weights, notes = read_checkpoint(name)
     assert notes["trained"] == ["motion"] and notes["face"] == "ict"
     asked = OmegaConf.to_container(compose(ROOT / "experiments" / MADE_BY[name]))
-    heard = asked["audio"]["parts"] | {"moonshine": WINDOW | asked["audio"]["parts"]["moonshine"]["base"]}
+    features = asked["audio"]["parts"] | {"moonshine": WINDOW | asked["audio"]["parts"]["moonshine"]["base"]}
     audio = notes["config"]["audio"]
     audio["parts"]["moonshine"] = WINDOW | audio["parts"]["moonshine"]
-    assert audio == {"name": "concat", "parts": heard}  # no cache of ours
+    assert audio == {"name": "concat", "parts": features}  # no cache of ours
     have, want = notes["config"]["motion"]["base"], asked["motion"]["base"]
     assert have["base"] == want["base"] and have["name"] == want["name"]
     assert not [key for key, tensor in weights.items() if not tensor.isfinite().all()]
@@ -63,11 +63,13 @@ def test_they_were_trained_as_their_experiments_say(name):
 def test_a_name_stands_for_it_unless_a_run_here_is_called_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "starter").mkdir()  # no run
-    assert located("starter") == SHIPPED / "starter.safetensors"
-    assert home_of(Path("starter")) == Path("runs/starter")
+    assert resolve_checkpoint("starter") == SHIPPED / "starter.safetensors"
+    assert run_home(Path("starter")) == Path("runs/starter")
     (tmp_path / "starter/model.safetensors").touch()
-    assert located("starter") == Path("starter/model.safetensors") and home_of(Path("starter")) == Path("starter")
-    assert located("elsewhere/starter") == Path("elsewhere/starter")
+    assert resolve_checkpoint("starter") == Path("starter/model.safetensors") and run_home(Path("starter")) == Path(
+        "starter"
+    )
+    assert resolve_checkpoint("elsewhere/starter") == Path("elsewhere/starter")
     with pytest.raises(VisemixError, match=r"no trained model at nobody; .*: starter, starter_a2ep"):
         read_checkpoint("nobody")
 
@@ -80,29 +82,29 @@ def test_a_run_that_loads_one_is_another_run_where_a_later_version_brings_anothe
 
     def brought(content):
         file.write_bytes(content)
-        checkpoint.stamp.cache_clear()
-        return complete({**PARTS, "load": {"motion": "starter"}})
+        checkpoint.short_digest.cache_clear()
+        return complete_config({**PARTS, "load": {"motion": "starter"}})
 
     first, again, later = brought(b"one"), brought(b"one"), brought(b"two")
     assert signature(first) == signature(again) != signature(later)
     assert first.load.motion == f"starter@{hashlib.sha256(b'one').hexdigest()[:8]}"
-    assert complete(first) == first  # as it stands in the run's config.yaml
-    assert located(later.load.motion) == file
+    assert complete_config(first) == first  # as it stands in the run's config.yaml
+    assert resolve_checkpoint(later.load.motion) == file
     with pytest.raises(VisemixError, match=rf"{first.load.motion} is asked for, .* brings {later.load.motion}"):
-        located(first.load.motion)
+        resolve_checkpoint(first.load.motion)
 
 
 def test_a_run_of_before_keeps_its_name_and_one_here_is_not_of_the_library(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cfg = complete(PARTS)
+    cfg = complete_config(PARTS)
     cfg.load = {"motion": "starter"}
     folder = tmp_path / signature(cfg)
     folder.mkdir()
     OmegaConf.save(cfg, folder / "config.yaml")
-    refuse_edited(folder)
+    check_unedited(folder)
     (tmp_path / "starter").mkdir()
     (tmp_path / "starter/model.safetensors").touch()
-    assert complete({**PARTS, "load": {"motion": "starter"}}).load.motion == "starter"
+    assert complete_config({**PARTS, "load": {"motion": "starter"}}).load.motion == "starter"
 
 
 def speaker(name):
@@ -121,23 +123,23 @@ def speaker(name):
 
 @pytest.mark.parametrize("name", MADE_BY)
 def test_they_hear_half_a_second_ahead_and_no_more(name, assets):
-    motion, subject, heard = speaker(name)
+    motion, subject, features = speaker(name)
     window = WINDOW | read_checkpoint(name)[1]["config"]["audio"]["parts"]["moonshine"]
     ahead = AHEAD - (window["chunk"] + window["look_ahead"] - 1)
-    later = heard.clone()
+    later = features.clone()
     later[:, 100:] += 1.0
     with torch.no_grad():
-        before, after = (motion(AudioFeatures(rows), subject).values for rows in (heard, later))
+        before, after = (motion(AudioFeatures(rows), subject).values for rows in (features, later))
     changed = (before - after).abs().amax((0, 2)) > 1e-5
     assert changed[100:].any() and not changed[: 100 - ahead].any()
 
 
 @pytest.mark.parametrize("name", MADE_BY)
 def test_the_mouth_moves_in_sound_it_knows_as_speech_and_lips_close_in_some_of_it_only(name, assets):
-    motion, subject, heard = speaker(name)
+    motion, subject, features = speaker(name)
     face = motion.face
     with torch.no_grad():
-        points = face.landmarks(motion(AudioFeatures(heard), subject), subject)[0]
+        points = face.landmarks(motion(AudioFeatures(features), subject), subject)[0]
     opening = 100 * lips_apart(points)  # millimetres
     assert 1 < opening.std() < 10 and opening.max() < 40
     assert 0 < (opening < 2).float().mean() < 0.5

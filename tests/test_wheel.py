@@ -27,7 +27,7 @@ def test_the_wheel_brings_its_configs_and_nothing_else_beside_the_package(tmp_pa
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
     assert {f"visemix/{name}" for name in ours} <= set(names)
     assert {"visemix/py.typed", "visemix/cli/app.py", "visemix/weights/starter.safetensors"} <= set(names)
-    ask = "import visemix.config as c; print(c.config_root()); print(c.part('motion', 'a2ep').name)"
+    ask = "import visemix.config as c; print(c.config_root()); print(c.load_part('motion', 'a2ep').name)"
     said = subprocess.run(
         [sys.executable, "-c", ask], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )

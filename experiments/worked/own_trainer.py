@@ -29,7 +29,7 @@ def main(clips: str, out: Path) -> None:
         trainer = L.Trainer(max_steps=steps, check_val_every_n_epoch=10, logger=False, enable_checkpointing=False)
         trainer.fit(module := stage(model, options), data)
         loss = trainer.validate(module, data, verbose=False)[0]["val/total"]
-        sys.stdout.write(f"{stage.trains}: {loss:.4f}\n")
+        sys.stdout.write(f"{stage.name}: {loss:.4f}\n")
     model.eval().save(out, trained=["motion", "render"])
 
 

@@ -14,10 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from visemix.registry import nearest
+from visemix.registry import did_you_mean
 from visemix.types import VisemixError
 
-__all__ = ["compose", "config_root", "find_experiment", "part", "points", "signature"]
+__all__ = ["compose", "config_root", "find_experiment", "load_part", "signature", "sweep_points"]
 
 VOLATILE = ("name", "log", "out", "device", "workers", "plugins")  # changing these does not make it another run
 
@@ -39,23 +39,23 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
         changes.merge_with(_picked(OmegaConf.from_dotlist([override])))
     cfg = _overlay(_with_parents(find_experiment(experiment)), changes)
     use = dict(cfg.get("use", {}))
-    scale = sizes(use.pop("scale")) if use.get("scale") else OmegaConf.create()
+    scale = load_scale(use.pop("scale")) if use.get("scale") else OmegaConf.create()
     sized = {group: scale.get(group, {}).get(name, {}) for group, name in use.items() if group != "train"}
-    parts = {group: part(group, name) for group, name in use.items()}
+    parts = {group: load_part(group, name) for group, name in use.items()}
     built = OmegaConf.merge(parts, sized)
     own = {group: built[group].pop("train") for group in sized if "train" in built[group]}
     trained = [{"train": options} for options in (scale.get("train"), own) if options]
     assert isinstance(built, DictConfig)
-    merged = OmegaConf.merge(_staying(_written(built), _written(cfg)), *trained, cfg)
+    merged = OmegaConf.merge(_kept_options(_written(built), _written(cfg)), *trained, cfg)
     assert isinstance(merged, DictConfig)
     return merged
 
 
-def sizes(name: str) -> DictConfig:
+def load_scale(name: str) -> DictConfig:
     """`configs/scale/`: for each part its options at that scale, and under `train` how long each stage is trained."""
     have = [path.stem for path in (config_root() / "scale").glob("*.yaml")]
     if name not in have:
-        raise VisemixError(f"no scale '{name}'{nearest(str(name), have)} (have: {', '.join(sorted(have))})")
+        raise VisemixError(f"no scale '{name}'{did_you_mean(str(name), have)} (have: {', '.join(sorted(have))})")
     return _load(config_root() / "scale" / f"{name}.yaml")
 
 
@@ -67,7 +67,9 @@ def find_experiment(name: str | Path) -> Path:
                 return path
     have = [str(p.relative_to("experiments").with_suffix("")) for p in sorted(Path("experiments").rglob("*.yaml"))]
     listing = f" (have: {', '.join(have)})" if have else "; give the path of a YAML file"
-    raise VisemixError(f"no experiment '{name}'{nearest(Path(name).stem, have) or nearest(str(name), have)}{listing}")
+    raise VisemixError(
+        f"no experiment '{name}'{did_you_mean(Path(name).stem, have) or did_you_mean(str(name), have)}{listing}"
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Point:
     overrides: tuple[str, ...]
 
 
-def points(cfg: DictConfig) -> list[Point]:
+def sweep_points(cfg: DictConfig) -> list[Point]:
     """Every combination in `sweep`: a list for each key, and under `variants` rows by name, as lists of overrides.
 
     Points that differ in nothing but the seed share a row. Without `sweep` there is one point. `quoted` names the
@@ -107,7 +109,7 @@ def signature(cfg: DictConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def part(group: str, name: str) -> DictConfig:
+def load_part(group: str, name: str) -> DictConfig:
     """The file of one part; a plugin's part needs none."""
     path = config_root() / group / f"{name}.yaml"
     return _load(path) if path.is_file() else OmegaConf.create({"name": name})
@@ -149,8 +151,8 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
     old, new = under.get("use", {}), over.get("use", {})
     kept = _kept(_written(under), {k: name for k, name in new.items() if name != old.get(k)})
     asked = [group for group in old if group in kept and group in over and group != "scale"]
-    parts = {group: _written(part(group, old[group])) for group in asked}
-    merged = OmegaConf.merge(_staying(kept, _written(over), parts), over)
+    parts = {group: _written(load_part(group, old[group])) for group in asked}
+    merged = OmegaConf.merge(_kept_options(kept, _written(over), parts), over)
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -158,7 +160,7 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
 def _kept(under: dict[Any, Any], swapped: Mapping[str, str]) -> dict[Any, Any]:
     """What stays where other parts take the place of these groups' (group → the other one's name)."""
     kept = {key: value for key, value in under.items() if key not in swapped}
-    own = {group for group, name in swapped.items() if "train" in part(group, name)}
+    own = {group for group, name in swapped.items() if "train" in load_part(group, name)}
     if own and "train" in kept:
         kept["train"] = {stage: options for stage, options in kept["train"].items() if stage not in own}
     return kept
@@ -171,12 +173,12 @@ def _written(cfg: DictConfig) -> dict[Any, Any]:
     return plain
 
 
-def _staying(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[Any, Any] = {}) -> dict[Any, Any]:
+def _kept_options(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[Any, Any] = {}) -> dict[Any, Any]:
     """What of `under` stays below `over`: all but the options of parts where that names others. Where `under` leaves a
     part's name out, `parts` has it.
 
     >>> base = {"base": {"name": "flow_vae", "channels": 64}, "steps": 3}
-    >>> _staying({"motion": base}, {"motion": {"base": {"name": "a2ep"}}})
+    >>> _kept_options({"motion": base}, {"motion": {"base": {"name": "a2ep"}}})
     {'motion': {'base': {}, 'steps': 3}}
     """
     kept = dict(under)
@@ -187,7 +189,7 @@ def _staying(under: Mapping[Any, Any], over: Mapping[Any, Any], parts: Mapping[A
         known = known if isinstance(known, Mapping) else {}
         name, other = below.get("name", known.get("name")), above.get("name")
         swapped = None not in (name, other) and name != other
-        kept[key] = {} if swapped else _staying(below, above, known)
+        kept[key] = {} if swapped else _kept_options(below, above, known)
     return kept
 
 

@@ -17,15 +17,15 @@ from torch import Tensor
 
 from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
 from visemix.data.clips import PARSE
-from visemix.data.footage import full_frames, pingpong
+from visemix.data.footage import paste_into_source, pingpong
 from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
-from visemix.ops.checkpoint import SHIPPED, located
+from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
 from visemix.ops.store import sha256
 from visemix.pipeline import SHOWN, TalkingFace
-from visemix.registry import load_file, nearest
+from visemix.registry import did_you_mean, load_plugin_file
 from visemix.training.modules import STAGES
-from visemix.training.stage import learnt, present
+from visemix.training.stage import applicable_stages, trained_stages
 from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ SIZE = 512  # pixels a side of a video that is prepared on the way
 TARGETS = "targets"  # where a run keeps clips that were prepared for it on the way
 
 
-class Loop:
+class LoopedFootage:
     """A clip as footage for any length of speech: there and back again, seen by one reference picture.
 
     `within` a stretch of its frames, by default all. `gallery` is for renderers that choose among pictures.
@@ -106,33 +106,35 @@ def generate(
     if out.exists() and not overwrite:
         raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
     speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
     chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
     model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
     warn_of_untrained(model)
     check_style(model, style)
-    if eyes is not None and model.listening:
+    if eyes is not None and model.audio_driven:
         raise VisemixError(f"{run} paints from the sound itself, its eyes too; leave out --eyes")
-    reseed(model, seed)
-    clip = as_clip(target, model, Path(run), size)
+    set_seed(model, seed)
+    clip = load_target(target, model, Path(run), size)
     clip.check_pictures()
-    if model.render.scene and not clip.has_background:
+    if model.render.needs_segmentation and not clip.has_background:
         raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
-    warn_of_another(model, clip)
-    first, stretch = footage_from(clip, start)
+    warn_of_other_person(model, clip)
+    first, usable = choose_start(clip, start)
     gallery = gallery_of(clip, model.render.gallery)
-    loop = Loop(clip, speech.frames, start=first, within=stretch, style=style, gallery=gallery)
-    loop.device = next(model.face.buffers()).device
-    videos = model.stream(speech.to(loop.device), loop, batch=batch)
+    footage = LoopedFootage(clip, speech.frames, start=first, within=usable, style=style, gallery=gallery)
+    footage.device = next(model.face.buffers()).device
+    videos = model.stream(speech.to(footage.device), footage, batch=batch)
     crops = (frame.cpu() for video in videos for frame in video.frames[0])
-    with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, bar(progress) as shown:
-        for picture in shown.track(full_frames(clip, loop.order, crops), speech.frames, description="generating"):
+    with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, progress_bar(progress) as shown:
+        for picture in shown.track(
+            paste_into_source(clip, footage.order, crops), speech.frames, description="generating"
+        ):
             writer.write(picture)
     return out
 
 
-def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int | None = None) -> ClipFolder:
+def load_target(target: str | Path, model: TalkingFace, run: Path, size: int | None = None) -> ClipFolder:
     """The clip in a folder; or a video's, prepared with the model's face and kept by the video's content."""
     target = Path(target)
     if not target.exists():
@@ -144,7 +146,7 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int | None 
     from visemix.prepare.videos import prepare  # brings the face tracker, which is an extra
 
     size = size or SIZE
-    kept = home_of(run) / TARGETS / f"{sha256(target)[:12]}-{size}"
+    kept = run_home(run) / TARGETS / f"{sha256(target)[:12]}-{size}"
     make = partial(prepare, [target], kept, face=model.config["face"], size=size, holdout=0.0)
     made = make()
     if made.failed and (kept / target.stem).exists():  # made otherwise, by an older version
@@ -154,22 +156,23 @@ def as_clip(target: str | Path, model: TalkingFace, run: Path, size: int | None 
     return ClipFolder(kept / target.stem, model.face)
 
 
-def home_of(run: Path) -> Path:
+def run_home(run: Path) -> Path:
     """Where what is made on the way for a run is kept."""
-    if located(run).parent == SHIPPED:
+    if resolve_checkpoint(run).parent == SHIPPED:
         return Path("runs") / run
     return run if run.is_dir() else run.parent
 
 
 def warn_of_untrained(model: TalkingFace) -> None:
-    known = learnt(model.notes)
-    for stage in present(model):
-        beside = STAGES[stage].asked or (model.render.ready if stage == "render" else model.listening)  # not missed
+    known = trained_stages(model.notes)
+    for stage in applicable_stages(model):
+        # not missed
+        beside = STAGES[stage].opt_in or (model.render.works_untrained if stage == "render" else model.audio_driven)
         if stage not in known and not beside:
             log.warning("the %s stage of this run was never trained; fit it too, or load it from another run", stage)
 
 
-def warn_of_another(model: TalkingFace, clip: ClipFolder) -> None:
+def warn_of_other_person(model: TalkingFace, clip: ClipFolder) -> None:
     known = model.notes.get(SHOWN, [])
     if known and clip.speaker not in known:
         who = " and ".join(known)
@@ -180,10 +183,10 @@ def check_style(model: TalkingFace, style: str | None) -> None:
     known = [name for module in model.motion.modules() if isinstance(module, MotionModel) for name in module.speakers]
     if style is not None and style not in known:
         have = ", ".join(known) or "none"
-        raise VisemixError(f"this run has no style '{style}'{nearest(style, known)} (have: {have})")
+        raise VisemixError(f"this run has no style '{style}'{did_you_mean(style, known)} (have: {have})")
 
 
-def reseed(model: TalkingFace, seed: int | None) -> None:
+def set_seed(model: TalkingFace, seed: int | None) -> None:
     if seed is None:
         return
     drawing = [module for module in model.motion.modules() if isinstance(module, MotionModel) and module.draws]
@@ -195,16 +198,16 @@ def reseed(model: TalkingFace, seed: int | None) -> None:
     model.blink_seed = seed
 
 
-def footage_from(clip: ClipFolder, seconds: float) -> tuple[int, range]:
+def choose_start(clip: ClipFolder, seconds: float) -> tuple[int, range]:
     """The frame to begin with, and those to stay within: where the face is seen for longest from there on."""
     frame = round(seconds * FPS)
     if not 0 <= frame < clip.frames:
         raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
-    stretch = max(clip.seen, key=lambda part: part.stop - max(part.start, frame))
-    if len(clip.seen) > 1:
-        shown = f"{stretch.start / FPS:.2f} s to {stretch.stop / FPS:.2f} s"
+    usable = max(clip.visible_ranges, key=lambda part: part.stop - max(part.start, frame))
+    if len(clip.visible_ranges) > 1:
+        shown = f"{usable.start / FPS:.2f} s to {usable.stop / FPS:.2f} s"
         log.warning("the face leaves the picture in %s; only %s of it are used", clip.path, shown)
-    return max(stretch.start, frame), stretch
+    return max(usable.start, frame), usable
 
 
 def pick_device(name: str) -> torch.device:
@@ -219,7 +222,7 @@ def pick_device(name: str) -> torch.device:
         raise VisemixError(f"no device '{name}'; say auto, cpu or cuda") from error
 
 
-class Rate(ProgressColumn):
+class FrameRateColumn(ProgressColumn):
     """Frames per second."""
 
     def render(self, task: Task) -> Text:
@@ -227,6 +230,12 @@ class Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} frames/s")
 
 
-def bar(shown: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+def progress_bar(shown: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        FrameRateColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), disable=not shown)

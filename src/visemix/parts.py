@@ -15,7 +15,7 @@ _advised = ContextVar("advised", default=True)
 
 
 @dataclass(frozen=True)
-class Apart:
+class SeparateWeights:
     """Weights of a part that a stage of their own trains, not the stage of the whole part."""
 
     attributes: tuple[str, ...]  # of the part, which hold them; None in one that was built without
@@ -26,22 +26,23 @@ class Part:
     """What is in a registry. `AudioEncoder`, `MotionModel`, `Renderer` and `DataModule` are parts."""
 
     config: dict[str, Any]  # its name and all of its options; the registry notes them, however it is built
-    carried: Mapping[str, Any] = {}  # options that a checkpoint has otherwise, since it brings the weights itself
-    apart: ClassVar[Mapping[str, Apart]] = {}  # stage → the weights that it trains
+    # options that a checkpoint has otherwise, since it brings the weights itself
+    checkpoint_options: Mapping[str, Any] = {}
+    separate_weights: ClassVar[Mapping[str, SeparateWeights]] = {}  # stage → the weights that it trains
 
     @classmethod
-    def apart_attributes(cls) -> list[str]:
+    def separate_attributes(cls) -> list[str]:
         """Its attributes that hold what stages of their own train."""
-        return [attribute for held in cls.apart.values() for attribute in held.attributes]
+        return [attribute for held in cls.separate_weights.values() for attribute in held.attributes]
 
     @classmethod
-    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         """The parts of its kind that it builds by its options: the attribute (`base`, `parts.mel`) → its config."""
         return {}
 
-    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Its config, as a checkpoint keeps it: without the files that its weights came from."""
-        return {**config, **self.carried}
+        return {**config, **self.checkpoint_options}
 
 
 class Wrapper(Part):
@@ -53,11 +54,11 @@ class Wrapper(Part):
     base: Any
 
     @classmethod
-    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         return {"base": options["base"]}
 
-    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return super().carry(config) | {"base": self.base.carry(config["base"])}
+    def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        return super().checkpoint_config(config) | {"base": self.base.checkpoint_config(config["base"])}
 
 
 def is_known(part: object) -> bool:
@@ -96,54 +97,56 @@ def without_advice() -> Iterator[None]:
 
 
 @runtime_checkable
-class Kinds(Protocol):
+class PartKinds(Protocol):
     """A registry, as far as names of weights go."""
 
     def kind_of(self, name: str) -> type[Part]: ...
 
 
 @dataclass(frozen=True)
-class Place:
+class PartLocation:
     """Where a part is in a model."""
 
     path: str  # before the names of its weights: "motion.base"
-    bare: str  # the same without the wrappers around it: "motion"
+    unwrapped: str  # the same without the wrappers around it: "motion"
     kind: type[Part]
     wrappers: int = 0  # around it
 
 
-def places(registry: Kinds, config: Mapping[str, Any], path: str, bare: str = "", wrappers: int = 0) -> list[Place]:
+def locate_parts(
+    registry: PartKinds, config: Mapping[str, Any], path: str, unwrapped: str = "", wrappers: int = 0
+) -> list[PartLocation]:
     """A part of this config, which is at `path`, and those inside it, the outermost first."""
-    here = Place(path, bare or path, registry.kind_of(config["name"]), wrappers)
+    here = PartLocation(path, unwrapped or path, registry.kind_of(config["name"]), wrappers)
     found, wraps = [here], issubclass(here.kind, Wrapper)
-    for at, inner in here.kind.inside(config).items():
-        below = here.bare if wraps else f"{here.bare}.{at}"
-        found += places(registry, inner, f"{path}.{at}", below, wrappers + wraps)
+    for at, inner in here.kind.inner_parts(config).items():
+        below = here.unwrapped if wraps else f"{here.unwrapped}.{at}"
+        found += locate_parts(registry, inner, f"{path}.{at}", below, wrappers + wraps)
     return found
 
 
-class Names:
+class WeightNames:
     """Whose the weights of a model are, by their names in its `state_dict`."""
 
-    def __init__(self, found: Iterable[Place]) -> None:
+    def __init__(self, found: Iterable[PartLocation]) -> None:
         self.places = list(found)
 
-    def bare(self, weight: str) -> str:
+    def unwrapped(self, weight: str) -> str:
         """A weight's name without the wrappers around its part: `motion.head.bias` for `motion.base.head.bias`."""
-        place = self.place(weight)
-        return weight if place is None else place.bare + weight[len(place.path) :]
+        place = self.location_of(weight)
+        return weight if place is None else place.unwrapped + weight[len(place.path) :]
 
-    def place(self, weight: str) -> Place | None:
+    def location_of(self, weight: str) -> PartLocation | None:
         """The innermost part that a weight is in; None where it is in none."""
         around = [place for place in self.places if weight.startswith(f"{place.path}.")]
         return max(around, key=lambda place: len(place.path), default=None)
 
-    def apart(self, weight: str) -> str | None:
+    def separate_stage(self, weight: str) -> str | None:
         """The stage of its own that trains a weight; None where the stage of the whole part does."""
-        name = self.bare(weight)
+        name = self.unwrapped(weight)
         for place in self.places:
-            attribute = name[len(place.bare) + 1 :].split(".")[0] if name.startswith(f"{place.bare}.") else ""
-            for stage, held in place.kind.apart.items():
+            attribute = name[len(place.unwrapped) + 1 :].split(".")[0] if name.startswith(f"{place.unwrapped}.") else ""
+            for stage, held in place.kind.separate_weights.items():
                 if attribute in held.attributes:
                     return stage
         return None

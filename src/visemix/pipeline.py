@@ -13,21 +13,21 @@ from huggingface_hub import ModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.audio import AUDIO, AudioEncoder, listen
+from visemix.audio import AUDIO, AudioEncoder, stream_features
 from visemix.data import ClipFolder, read_sound, whole_frames
 from visemix.data.footage import pingpong
 from visemix.data.windows import gallery_of
 from visemix.face import FACE, FaceModel
-from visemix.face.eyes import EYES, blinking, look
+from visemix.face.eyes import EYES, blinking, transfer_eyes
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
 from visemix.ops.checkpoint import WEIGHTS, read_checkpoint
 from visemix.ops.formats import CHECKPOINT
-from visemix.ops.sequence import blocks, smooth
-from visemix.ops.state import kept_draws
+from visemix.ops.sequence import rechunk, smooth
+from visemix.ops.state import preserve_rng
 from visemix.ops.store import write_tensors
-from visemix.parts import Names, config_of, is_known, places, without_advice
-from visemix.registry import Registry, nearest
+from visemix.parts import WeightNames, config_of, is_known, locate_parts, without_advice
+from visemix.registry import Registry, did_you_mean
 from visemix.render import RENDER, Renderer
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
@@ -52,7 +52,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     `config` is what each of them was built from, by whomever: a checkpoint carries it. `notes` is what else the
     checkpoint says that the model came from: `trained` and `loaded` name its stages. A renderer that listens
-    (`Space.FEATURES`) must have been told how wide the features are (`render.hear`); `from_config` does.
+    (`Space.FEATURES`) must have been told how wide the features are (`render.set_feature_dim`); `from_config` does.
 
     `eyes` says whose eyes and brows motion wears that came from sound, for every motion model, renderer and preset:
     "footage", what the target does under it; "blinking", the same, with blinks made where the target never closes its
@@ -73,11 +73,13 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
         if render.space is Space.FEATURES:
-            render.hear(audio.dim)
+            render.set_feature_dim(audio.dim)
         model = cls(face, audio, motion, render)
         model.eyes = cfg.get("eyes", model.eyes)
         if model.eyes not in EYES:
-            raise VisemixError(f"eyes={model.eyes} is nobody's{nearest(model.eyes, EYES)} (have: {', '.join(EYES)})")
+            raise VisemixError(
+                f"eyes={model.eyes} is nobody's{did_you_mean(model.eyes, EYES)} (have: {', '.join(EYES)})"
+            )
         return model
 
     @property
@@ -95,9 +97,9 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
 
     @property
-    def names(self) -> Names:
+    def names(self) -> WeightNames:
         """Whose its weights are."""
-        return names_of({part: config_of(stage) for part, stage in self.stages().items() if is_known(stage)})
+        return weight_names({part: config_of(stage) for part, stage in self.stages().items() if is_known(stage)})
 
     def forward(self, audio: Speech | str | Path, target: Subject | str | Path) -> Video:
         """The target says what is heard. Either may be a file: any sound, and a clip folder that `prepare` wrote, which
@@ -105,19 +107,21 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         speech = audio if isinstance(audio, Speech) else Speech(whole_frames(read_sound(audio))[None])
         subject = target if isinstance(target, Subject) else self.footage(target, speech.frames)
         features: AudioFeatures = self.audio(speech)  # (B, T, C)
-        motion: Motion = self.move(features, subject)  # (B, T, D)
-        return self.draw(motion, self.steadied(subject))  # (B, T, 3, H, W)
+        motion: Motion = self.predict_motion(features, subject)  # (B, T, D)
+        return self.draw(motion, self.smooth_poses(subject))  # (B, T, 3, H, W)
 
     @property
-    def listening(self) -> bool:
+    def audio_driven(self) -> bool:
         """Whether the renderer is driven by sound itself, and the motion model has no part in it."""
         return self.render.space is Space.FEATURES
 
-    def steadied(self, subject: Subject) -> Subject:
+    def smooth_poses(self, subject: Subject) -> Subject:
         """With head poses as calm over time as the renderer wants them in use."""
-        if not self.render.steady:
+        if not self.render.pose_smoothing:
             return subject
-        return replace(subject, pose=smooth(subject.pose, self.render.steady, math.ceil(3 * self.render.steady)))
+        return replace(
+            subject, pose=smooth(subject.pose, self.render.pose_smoothing, math.ceil(3 * self.render.pose_smoothing))
+        )
 
     def footage(self, clip: str | Path, frames: int) -> Subject:
         """So many frames of a prepared clip, there and back again where it is shorter."""
@@ -125,22 +129,22 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         subject = folder.subject(pingpong(folder.frames, frames), reference=0)
         return replace(subject, gallery=gallery_of(folder, self.render.gallery))
 
-    def move(self, features: AudioFeatures, subject: Subject) -> Motion:
+    def predict_motion(self, features: AudioFeatures, subject: Subject) -> Motion:
         """What drives the renderer: the motion model's answer with the eyes that belong to it, or the features
         themselves where it listens to them."""
-        if self.listening:
+        if self.audio_driven:
             return Motion(features.values, Space.FEATURES)
-        return self.look(self.motion(features, subject), subject)
+        return self.apply_eyes(self.motion(features, subject), subject)
 
-    def look(self, motion: Motion, subject: Subject, *, made: bool = True) -> Motion:
+    def apply_eyes(self, motion: Motion, subject: Subject, *, made: bool = True) -> Motion:
         """Motion that came from sound, with eyes and brows as `eyes` says, over the whole of the subject's footage.
 
         `made` allows for blinks that the footage has not: where pictures are compared with it, it must be False.
         """
-        own = self._own(subject, motion.space, made)
-        return motion if own is None else look(self.face, motion, own)
+        own = self._footage_motion(subject, motion.space, made)
+        return motion if own is None else transfer_eyes(self.face, motion, own)
 
-    def _own(self, subject: Subject, space: Space, made: bool = True) -> Motion | None:
+    def _footage_motion(self, subject: Subject, space: Space, made: bool = True) -> Motion | None:
         """The footage's motion; all of it at once, so that a frame's does not depend on how the sound is cut."""
         if self.eyes == "driven" or space is Space.FEATURES:
             return None
@@ -156,35 +160,35 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
         """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
-        pieces, space = self.pieces(speech, still)
-        yield from self.paint(pieces, space, still, target, batch=batch)
+        pieces, space = self.stream_motion(speech, still)
+        yield from self.stream_video(pieces, space, still, target, batch=batch)
 
-    def pieces(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
-        """What drives the renderer, as `move` answers it but piece by piece (B, n, D), and its space."""
-        pieces, space = self.spoken(speech, still)
-        own = self._own(still, space)
-        return pieces if own is None else self._looking(pieces, own), space
+    def stream_motion(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
+        """What drives the renderer, as `predict_motion` answers it but piece by piece (B, n, D), and its space."""
+        pieces, space = self.stream_speech_motion(speech, still)
+        own = self._footage_motion(still, space)
+        return pieces if own is None else self._stream_eyes(pieces, own), space
 
-    def spoken(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
+    def stream_speech_motion(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
         """The motion model's own answer, piece by piece: the eyes too are what it makes of the sound."""
-        heard = self.listen(speech)
-        if self.listening:
-            return (piece.values for piece in heard), Space.FEATURES
-        return (piece.values for piece in stream(self.motion, heard, still)), self.motion.space
+        features = self.stream_features(speech)
+        if self.audio_driven:
+            return (piece.values for piece in features), Space.FEATURES
+        return (piece.values for piece in stream(self.motion, features, still)), self.motion.space
 
-    def _looking(self, pieces: Iterable[Tensor], own: Motion) -> Iterator[Tensor]:
+    def _stream_eyes(self, pieces: Iterable[Tensor], own: Motion) -> Iterator[Tensor]:
         done = 0
         for piece in pieces:
             footage = Motion(own.values[:, done : done + piece.shape[1]], own.space)
-            yield look(self.face, Motion(piece, own.space), footage).values
+            yield transfer_eyes(self.face, Motion(piece, own.space), footage).values
             done += piece.shape[1]
 
-    def paint(
+    def stream_video(
         self, pieces: Iterable[Tensor], space: Space, still: Subject, target: Target, *, batch: int = 4
     ) -> Iterator[Video]:
         """Pictures of a motion that comes in pieces (B, n, D); `still` is the target for as long, without footage."""
-        poses, done, around = self.steadied(still).pose, 0, self.render.context
-        for rows, first, last in blocks(pieces, batch, around, around):
+        poses, done, around = self.smooth_poses(still).pose, 0, self.render.context
+        for rows, first, last in rechunk(pieces, batch, around, around):
             frames = torch.arange(done, done + last - first)
             ends = (around - first, around - (rows.shape[1] - last))  # the first and the last frames stand still
             motion = F.pad(rows.mT, ends, mode="replicate").mT if any(ends) else rows
@@ -192,15 +196,17 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             yield self.draw(Motion(motion, space), replace(subject, pose=poses[:, frames]))
             done += len(frames)
 
-    def listen(self, speech: Speech) -> Iterator[AudioFeatures]:
+    def stream_features(self, speech: Speech) -> Iterator[AudioFeatures]:
         """Features piece by piece, in bounded memory."""
-        yield from listen(self.audio, speech)
+        yield from stream_features(self.audio, speech)
 
     def save(self, path: str | Path, **notes: Any) -> None:
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
         config, names = self.config, self.names
-        config |= {part: stage.carry(config[part]) for part, stage in self.stages().items()}
-        state = {names.bare(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()}
+        config |= {part: stage.checkpoint_config(config[part]) for part, stage in self.stages().items()}
+        state = {
+            names.unwrapped(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()
+        }
         write_tensors(Path(path), state, {"config": config, "face": self.face.name} | notes | {"format": CHECKPOINT})
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -217,11 +223,11 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        with without_advice(), kept_draws():
+        with without_advice(), preserve_rng():
             model = cls.from_config(notes["config"] | parts)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
-        model.join(state, path, notes["config"])
+        model.load_weights(state, path, notes["config"])
         model.notes = notes
         return model.eval()
 
@@ -244,24 +250,24 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         if self.render.grows and own.keys() == self.render.state_dict().keys():
             self.render.resize_to(own)
 
-    def join(
+    def load_weights(
         self,
         state: Mapping[str, Tensor],
         source: str | Path,
         config: Mapping[str, Any],
-        takes: Callable[[str, Names], bool] = lambda weight, names: True,
+        wanted: Callable[[str, WeightNames], bool] = lambda weight, names: True,
     ) -> None:
-        """Take over weights from a model of this `config`: those that `takes` picks, all of them. A wrapped part's fit
+        """Take over weights from a model of this `config`: those that `wanted` picks, all of them. A wrapped part's fit
         its bare twin's.
 
         Raises:
             VisemixError: they belong to other parts or sizes; it says which options are other there.
         """
         self.resize_to(state)
-        theirs, ours, mine = names_of(config), self.names, self.state_dict()
-        given = {theirs.bare(name): tensor for name, tensor in state.items() if takes(name, theirs)}
-        own = {ours.bare(name): (name, tensor) for name, tensor in mine.items() if takes(name, ours)}
-        if len(own) < sum(takes(name, ours) for name in mine):
+        there, here, mine = weight_names(config), self.names, self.state_dict()
+        given = {there.unwrapped(name): tensor for name, tensor in state.items() if wanted(name, there)}
+        own = {here.unwrapped(name): (name, tensor) for name, tensor in mine.items() if wanted(name, here)}
+        if len(own) < sum(wanted(name, here) for name in mine):
             raise VisemixError(
                 f"two parts of one kind are wrapped around each other, and {source} cannot tell them apart"
             )
@@ -275,17 +281,19 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
 
 
-def names_of(config: Mapping[str, Any]) -> Names:
+def weight_names(config: Mapping[str, Any]) -> WeightNames:
     """Whose the weights of a model of this config are."""
     learns = {part: registry for part, registry in PARTS.items() if part != "face" and part in config}
-    return Names(place for part, registry in learns.items() for place in places(registry, config[part], part))
+    return WeightNames(
+        place for part, registry in learns.items() for place in locate_parts(registry, config[part], part)
+    )
 
 
-def _other_options(part: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+def _other_options(part: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """Those of their options that a part here has otherwise.
 
     >>> _other_options("render", {"count": 8000, "seed": 0}, {"count": 600, "seed": 0})
     '; there, render.count=8000'
     """
-    other = [f"{part}.{key}={value}" for key, value in theirs.items() if ours.get(key) != value]
+    other = [f"{part}.{key}={value}" for key, value in there.items() if here.get(key) != value]
     return f"; there, {' '.join(other)}" if other else ""

@@ -25,17 +25,17 @@ from omegaconf.errors import OmegaConfBaseException
 from visemix.parts import Part, Wrapper, config_of
 from visemix.types import VisemixError
 
-__all__ = ["Registry", "load_file", "load_plugins"]
+__all__ = ["Registry", "load_plugin_file", "load_plugins"]
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
 _registered: set[type] = set()  # classes whose constructor notes its config
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing where no name comes near.
 
-    >>> nearest("tfat", ["taft", "mesh"])
+    >>> did_you_mean("tfat", ["taft", "mesh"])
     "; did you mean 'taft'?"
     """
     near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
@@ -75,7 +75,7 @@ class Registry(Generic[T]):
             load_plugins()
         if name not in self._parts:
             have = ", ".join(sorted(self._parts))
-            raise VisemixError(f"no {self.kind} named '{name}'{nearest(name, self._parts)} (have: {have})")
+            raise VisemixError(f"no {self.kind} named '{name}'{did_you_mean(name, self._parts)} (have: {have})")
         return self._parts[name]
 
     def names(self) -> list[str]:
@@ -135,11 +135,11 @@ def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
         wanted = f"{base.__module__}.{base.__qualname__}"
         raise VisemixError(f"{who} is a {kind}, which is no {base.__qualname__}: derive {wanted}")
     said = [key for cls in (base, Part, Wrapper) if isinstance(part, cls) for key in inspect.get_annotations(cls)]
-    for attribute in (*said, *part.apart_attributes()):
+    for attribute in (*said, *part.separate_attributes()):
         if not hasattr(part, attribute):  # the one place that looks whether a plug-in has what its base announces
             raise VisemixError(f"{who} has no `{attribute}`, which it must say; set it in {kind}")
     options = config_of(part)
-    for option in options.keys() - part.inside(options):
+    for option in options.keys() - part.inner_parts(options):
         built = isinstance(options[option], Mapping) and hasattr(part, option)
         if built and isinstance(getattr(part, option), base):
             raise VisemixError(
@@ -189,7 +189,7 @@ def _options(part: Callable[..., Any]) -> dict[str, Any]:
 
 def _refuse_loose_ends(kind: str, name: str, part: Callable[..., Any]) -> None:
     """What a part says of its options must be about options that it has."""
-    for apart in part.apart.values() if inspect.isclass(part) and issubclass(part, Part) else ():
+    for apart in part.separate_weights.values() if inspect.isclass(part) and issubclass(part, Part) else ():
         for option in apart.options or ():
             if option not in inspect.signature(part).parameters:
                 raise ValueError(f"{kind} '{name}' has no option '{option}', which its `apart` names")
@@ -201,7 +201,7 @@ def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, A
     for key in options:
         if key not in known:
             raise VisemixError(
-                f"{owner} has no option '{key}'{nearest(key, known)} (has: {', '.join(known) or 'none'})"
+                f"{owner} has no option '{key}'{did_you_mean(key, known)} (has: {', '.join(known) or 'none'})"
             )
     try:
         merged = OmegaConf.merge(_defaults(schema), options)
@@ -243,7 +243,7 @@ def load_plugins() -> None:
             point.load()
 
 
-def load_file(path: str | Path) -> None:
+def load_plugin_file(path: str | Path) -> None:
     """Run a loose Python file, once, for what it registers: an experiment's `plugins`, before anyone packages it."""
     path = Path(path).resolve()
     if not path.is_file():

@@ -13,19 +13,19 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from visemix.audio import AUDIO
-from visemix.config import compose, config_root, find_experiment, part, plain, signature
+from visemix.config import compose, config_root, find_experiment, load_part, plain, signature
 from visemix.data import DATA, DataModule
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
-from visemix.ops.checkpoint import WEIGHTS, pinned, read_checkpoint
+from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
-from visemix.registry import Registry, load_file, nearest
+from visemix.registry import Registry, did_you_mean, load_plugin_file
 from visemix.render import RENDER
 from visemix.training.fitting import data_for, fit_stage, state_file
-from visemix.training.joining import take_over, take_up, to_train
+from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
@@ -33,7 +33,7 @@ from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
 
-__all__ = ["REGISTRIES", "complete", "fit", "folder_of", "load_experiment"]
+__all__ = ["REGISTRIES", "complete_config", "fit", "folder_of", "load_experiment"]
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "face": FACE,
@@ -43,18 +43,18 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "data": DATA,
     "log": LOG,
 }
-GENERAL: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
+GENERAL_DEFAULTS: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
     "eyes": EYES[0],
-    "fit": [stage for stage, module in STAGES.items() if not module.asked],
+    "fit": [stage for stage, module in STAGES.items() if not module.opt_in],
     "load": {},
     "out": "runs",
     "device": "auto",
     "workers": 0,
     "plugins": [],
 }
-STAGED = {  # options of a data module that each stage sets for itself
+STAGE_OPTIONS = {  # options of a data module that each stage sets for itself
     "window": "train.<stage>.window",
     "batch": "train.<stage>.batch",
     "workers": "workers",
@@ -68,10 +68,10 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete({"name": "/".join(inside), **_with_what_there_is(path, overrides)})
+    return complete_config({"name": "/".join(inside), **_compose_with_fallback(path, overrides)})
 
 
-def _with_what_there_is(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def _compose_with_fallback(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """The experiment, composed; with its `fallback.audio` where the encoder it picks needs a package that is missing.
     An encoder that the overrides ask for is an order."""
     cfg: dict[str, Any] = plain(compose(path, overrides))
@@ -88,49 +88,49 @@ def _with_what_there_is(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     return cfg
 
 
-def complete(cfg: Mapping[str, Any]) -> DictConfig:
+def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
     """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
     if "metrics" in cfg:
         raise VisemixError(
             "metrics have no say in a run, which is the same whatever it is scored by: choose them where it is scored, "
             "visemix evaluate RUN --metrics psnr,fid --option fid.sha256=…"
         )
-    known = [*GENERAL, *REGISTRIES, "train", "use", "sweep", "fallback"]
-    _refuse_strangers("an experiment", cfg, known)
-    full = {key: cfg.get(key, default) for key, default in GENERAL.items()}
+    known = [*GENERAL_DEFAULTS, *REGISTRIES, "train", "use", "sweep", "fallback"]
+    _check_known("an experiment", cfg, known)
+    full = {key: cfg.get(key, default) for key, default in GENERAL_DEFAULTS.items()}
     full["load"] = _sources(full["load"])
     for plugin in full["plugins"]:
-        load_file(plugin)
+        load_plugin_file(plugin)
     full |= _parts(cfg)
-    _refuse_strangers("an experiment's fit", full["fit"], STAGES)
-    _refuse_strangers("an experiment's eyes", [full["eyes"]], EYES)
-    _refuse_strangers("an experiment's fallback", cfg.get("fallback") or {}, ["audio"])
-    _refuse_strangers("an experiment's load", full["load"], STAGES)
+    _check_known("an experiment's fit", full["fit"], STAGES)
+    _check_known("an experiment's eyes", [full["eyes"]], EYES)
+    _check_known("an experiment's fallback", cfg.get("fallback") or {}, ["audio"])
+    _check_known("an experiment's load", full["load"], STAGES)
     if other := (cfg.get("fallback") or {}).get("audio"):
         AUDIO.check(other if isinstance(other, Mapping) else {"name": other})
-    return OmegaConf.create(full | {"train": _training(cfg.get("train") or part("train", "cpu"), full["fit"])})
+    return OmegaConf.create(full | {"train": _training(cfg.get("train") or load_part("train", "cpu"), full["fit"])})
 
 
 def _parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Every option of every part, but for those of the data that each stage sets for itself."""
     given = {group: cfg.get(group) or {} for group in REGISTRIES}
     given["log"] = given["log"] or {"name": "csv"}
-    for key, instead in STAGED.items():
+    for key, instead in STAGE_OPTIONS.items():
         if key in given["data"]:
             raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
     full = {group: registry.full(given[group]) for group, registry in REGISTRIES.items()}
-    full["data"] = {key: value for key, value in full["data"].items() if key not in STAGED}
+    full["data"] = {key: value for key, value in full["data"].items() if key not in STAGE_OPTIONS}
     return full
 
 
 def _training(train: Mapping[str, Any], fit: Sequence[str]) -> dict[str, Any]:
     """How each stage is trained that runs unasked, or is asked for."""
-    _refuse_strangers("an experiment's train", train, ["name", *STAGES])
+    _check_known("an experiment's train", train, ["name", *STAGES])
     name = train.get("name", "cpu")
-    _refuse_strangers("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
+    _check_known("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
     stages = {stage: vars(stage_options(stage, train.get(stage, {}))) for stage in STAGES}  # all are checked
     return {"name": name} | {
-        stage: stages[stage] for stage, module in STAGES.items() if not module.asked or stage in fit
+        stage: stages[stage] for stage, module in STAGES.items() if not module.opt_in or stage in fit
     }
 
 
@@ -138,7 +138,7 @@ def _sources(load: Any) -> dict[str, str]:
     """What `load` names, without the stages that an experiment takes back by null; the library's own pinned."""
     if load is not None and not isinstance(load, Mapping):
         raise VisemixError(f"load={load} says no stage that is to come from there; write load.motion={load}, say")
-    return {stage: pinned(str(source)) for stage, source in (load or {}).items() if source is not None}
+    return {stage: pin_source(str(source)) for stage, source in (load or {}).items() if source is not None}
 
 
 def folder_of(cfg: DictConfig) -> Path:
@@ -158,7 +158,7 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     Raises:
         VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
     """
-    cfg = complete(cfg)
+    cfg = complete_config(cfg)
     with seeded(cfg.seed):
         return _fit(cfg)
 
@@ -166,19 +166,19 @@ def fit(cfg: Mapping[str, Any]) -> Path:
 def _fit(cfg: DictConfig) -> Path:
     folder = folder_of(cfg)
     begun = (folder / WEIGHTS).is_file()
-    refuse_edited(folder)
+    check_unedited(folder)
     trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
     if begun and {*cfg.fit} <= {*trained}:
         return folder
     model = TalkingFace.from_config(cfg)
-    wanted = to_train(cfg, model)
+    wanted = stages_to_train(cfg, model)
     missing = [stage for stage in wanted if stage not in trained]
     if begun and not missing:
         return folder
     if begun:
-        take_up(model, folder)
+        resume_weights(model, folder)
     else:
-        take_over(model, cfg.load)
+        load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
@@ -204,13 +204,13 @@ def _train(
         about = {"seed": cfg.seed, "device": cfg.device, "log": cfg.log, "run": f"{cfg.name}/{folder.name}"}
         fit_stage(model, stage, options, shown, folder, **about)
         done.append(stage)
-        if stage == "render" and model.render.personal:
+        if stage == "render" and model.render.person_specific:
             model.notes[SHOWN] = shown.speakers
         model.save(folder / WEIGHTS, trained=done, loaded=loaded, **model.notes)
         state_file(folder, stage).unlink(missing_ok=True)
 
 
-def refuse_edited(folder: Path) -> None:
+def check_unedited(folder: Path) -> None:
     """Raises VisemixError where a run's `config.yaml` is no longer the one that its folder is named after."""
     path = folder / "config.yaml"
     if not path.is_file() or not re.fullmatch("[0-9a-f]{8}", folder.name):
@@ -223,7 +223,7 @@ def refuse_edited(folder: Path) -> None:
         )
 
 
-def _refuse_strangers(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+def _check_known(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
     for key in given:
         if key not in known:
-            raise VisemixError(f"{owner} knows no '{key}'{nearest(key, known)} (has: {', '.join(known)})")
+            raise VisemixError(f"{owner} knows no '{key}'{did_you_mean(key, known)} (has: {', '.join(known)})")

@@ -106,9 +106,9 @@ class Speech(TensorStruct):
         """Some frames of it, with as much of that many frames before and after them as is known."""
         edges = (start - past, start, stop, stop + ahead)
         first, begin, end, last = (edge * SAMPLES_PER_FRAME for edge in edges)
-        return Speech(self._known(begin, end), self._known(first, begin), self._known(end, last))
+        return Speech(self._samples(begin, end), self._samples(first, begin), self._samples(end, last))
 
-    def _known(self, first: int, last: int) -> Float[Tensor, "B _"]:
+    def _samples(self, first: int, last: int) -> Float[Tensor, "B _"]:
         """The samples from `first` to `last`, counted from the beginning of `wave`, as far as anybody knows them."""
         wave = self.wave[:, : self.frames * SAMPLES_PER_FRAME]
         before, after = (wave[:, :0] if sound is None else sound for sound in (self.before, self.after))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from visemix.audio import AUDIO
-from visemix.audio.base import listen
+from visemix.audio.base import stream_features
 from visemix.types import Speech, VisemixError
 
 PARTS = {"mel": {"dim": 6}, "bands": {"name": "mel", "learned": False, "bands": 10}}
@@ -40,10 +40,10 @@ def test_the_options_of_a_part_are_checked():
 
 
 def test_parts_that_stream_in_pieces_of_their_own_are_joined(monkeypatch):
-    monkeypatch.setattr("visemix.audio.base.HEARD", 7)
-    monkeypatch.setattr("visemix.audio.concat.HEARD", 10)
+    monkeypatch.setattr("visemix.audio.base.BLOCK_FRAMES", 7)
+    monkeypatch.setattr("visemix.audio.concat.BLOCK_FRAMES", 10)
     encoder, speech = build(), noise(45)
-    streamed = torch.cat([piece.values for piece in listen(encoder, speech)], 1)
+    streamed = torch.cat([piece.values for piece in stream_features(encoder, speech)], 1)
     torch.testing.assert_close(streamed, encoder(speech).values, atol=1e-5, rtol=1e-5)
 
 

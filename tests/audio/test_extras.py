@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.audio import AUDIO, listen
+from visemix.audio import AUDIO, stream_features
 from visemix.ops import extras
 from visemix.types import Speech, VisemixError
 
@@ -58,7 +58,7 @@ def test_ten_minutes_are_heard_in_pieces_of_twenty_seconds(name, monkeypatch):
     quick = np.zeros((60, encoder.dim), np.float32)
     lengths = []
     monkeypatch.setattr(encoder, "encode", lambda wave: lengths.append(len(wave)) or quick)
-    pieces = [piece.values.shape[1] for piece in listen(encoder, Speech(torch.zeros(1, 600 * 16_000)))]
+    pieces = [piece.values.shape[1] for piece in stream_features(encoder, Speech(torch.zeros(1, 600 * 16_000)))]
     assert sum(pieces) == 15_000 and max(pieces) <= 500
     assert max(lengths) <= 30 * 16_000  # what the recogniser of `phonemes` hears at most
 

@@ -109,7 +109,7 @@ def test_the_convolutions_do_not_feel_where_a_chunk_ends():
     encoder = build(chunk=0.0).eval()
     wave = noise(60).wave
     whole = encoder._convolve(wave, None)
-    moments = encoder._moments(wave, 25)
+    moments = encoder._norm_statistics(wave, 25)
     part = encoder._convolve(wave[:, 20 * 640 : 40 * 640 + 80], moments)
     torch.testing.assert_close(part, whole[:, 40:80], atol=1e-4, rtol=1e-4)
 

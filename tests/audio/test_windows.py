@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.audio.base import listen
-from visemix.audio.windows import Windowed
+from visemix.audio.base import stream_features
+from visemix.audio.windows import WindowedEncoder
 from visemix.types import Speech, VisemixError
 
 
-class Standin(Windowed):
+class Standin(WindowedEncoder):
     """The mean of every 384 samples, and as a second feature that of the whole window: it hears all it is given."""
 
     hop, centre = 384.0, 192.0
@@ -57,9 +57,9 @@ def test_every_window_is_as_long_however_short_or_long_the_sound():
 
 @pytest.mark.parametrize("frames", [1, 7, 12, 40, 61])
 def test_a_stream_says_what_one_pass_says_to_the_bit(frames, monkeypatch):
-    monkeypatch.setattr("visemix.audio.base.HEARD", 10)  # no multiple of the chunk: it must be cut at 8
+    monkeypatch.setattr("visemix.audio.base.BLOCK_FRAMES", 10)  # no multiple of the chunk: it must be cut at 8
     encoder, speech = Standin(), Speech(noise(frames))
-    streamed = torch.cat([piece.values for piece in listen(encoder, speech)], 1)
+    streamed = torch.cat([piece.values for piece in stream_features(encoder, speech)], 1)
     torch.testing.assert_close(streamed, encoder(speech).values, atol=0, rtol=0)
 
 

@@ -198,7 +198,7 @@ def test_doctor_looks_for_what_breaks_torch():
 def test_a_partly_failed_batch_is_exit_code_1(monkeypatch):
     from visemix.prepare import videos as prepare
 
-    made = prepare.Prepared(done=["a"], failed={"b": "no face"})
+    made = prepare.PrepareResult(done=["a"], failed={"b": "no face"})
     monkeypatch.setattr(prepare, "prepare", lambda *_, **__: made)
     assert visemix("prepare", "a.mp4", "b.mp4", "--out", "clips").exit_code == SOME_FAILED == 1
 

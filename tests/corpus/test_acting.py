@@ -6,9 +6,18 @@ import pytest
 import torch
 
 from visemix.corpus import acting
-from visemix.corpus.acting import MANNERS, Style, _stretch, act, manner, mouth_shapes, reconstruction_noise, style_for
-from visemix.corpus.utterance import utter
-from visemix.corpus.voices import voice_for
+from visemix.corpus.acting import (
+    MANNERS,
+    Style,
+    _blend_shapes,
+    animate,
+    manner,
+    mouth_shapes,
+    reconstruction_noise,
+    sample_style,
+)
+from visemix.corpus.utterance import compose_utterance
+from visemix.corpus.voices import sample_voice
 from visemix.data.phonemes import SOUNDS, Phone
 from visemix.face import FACE
 from visemix.ops.audio import log_mel
@@ -22,7 +31,7 @@ def any_face(request, assets):
 
 @pytest.fixture(scope="module")
 def said():
-    return utter(40.0, voice_for(0, "en", "female", "formants"), 1)
+    return compose_utterance(40.0, sample_voice(0, "en", "female", "formants"), 1)
 
 
 def between(symbol):
@@ -52,7 +61,7 @@ def opening(face, expression):
 
 def at_sound(face, symbol):
     """Landmarks while the sound is held."""
-    return points(face, act(between(symbol), 25, Style(), face, 0).expression)[12]
+    return points(face, animate(between(symbol), 25, Style(), face, 0).expression)[12]
 
 
 def test_lips_meet_for_p_b_m_and_part_for_vowels(any_face):
@@ -116,15 +125,15 @@ def test_lips_round_before_and_after_what_the_tongue_does():
 
 def test_in_a_pause_the_mouth_stays_ajar_as_much_as_the_speaker_rests_it(any_face):
     shut, ajar = (
-        opening(any_face, act([Phone("_", 0.0, 1.0, 0.0)], 25, Style(ajar=a), any_face, 0).expression)[12]
+        opening(any_face, animate([Phone("_", 0.0, 1.0, 0.0)], 25, Style(ajar=a), any_face, 0).expression)[12]
         for a in (0.0, 0.2)
     )
     assert 0.01 < ajar - shut < 0.06
-    assert max(style_for(np.random.default_rng(k)).ajar for k in range(20)) > 0.2
+    assert max(sample_style(np.random.default_rng(k)).ajar for k in range(20)) > 0.2
 
 
 def test_every_bilabial_of_real_speech_closes_the_lips(said, face):
-    expression = act(said.phones, 1000, Style(), face, 0).expression
+    expression = animate(said.phones, 1000, Style(), face, 0).expression
     gaps, rest = opening(face, expression), opening(face, torch.zeros(1, 24))[0]
     for phone in said.phones:
         if SOUNDS[phone.symbol].lips == "seal":
@@ -153,9 +162,9 @@ def test_an_hour_is_acted_piece_by_piece_and_no_cut_shows(monkeypatch):
     seconds = np.arange(0.0, stops[-1] + 20.0, 0.04)  # and nothing after them
 
     weighed = []
-    whole = acting._stretch(phones, seconds)
-    monkeypatch.setattr(acting, "_stretch", lambda p, s: weighed.append(len(p)) or _stretch(p, s))
-    monkeypatch.setattr(acting, "STRETCH", 100)
+    whole = acting._blend_shapes(phones, seconds)
+    monkeypatch.setattr(acting, "_blend_shapes", lambda p, s: weighed.append(len(p)) or _blend_shapes(p, s))
+    monkeypatch.setattr(acting, "BLOCK", 100)
     pieces = mouth_shapes(phones, seconds)
     assert len(weighed) > 10 and np.median(weighed) < 100
     for name, curve in whole.items():
@@ -163,15 +172,15 @@ def test_an_hour_is_acted_piece_by_piece_and_no_cut_shows(monkeypatch):
 
 
 def test_a_mouth_that_lags_does_all_of_it_later(said, face):
-    plain = act(said.phones, 1000, Style(), face, 0).expression
-    late = act(said.phones, 1000, Style(lag=0.08), face, 0).expression
+    plain = animate(said.phones, 1000, Style(), face, 0).expression
+    late = animate(said.phones, 1000, Style(lag=0.08), face, 0).expression
     mouth = [k for k, name in enumerate(face.expression_names) if not name.startswith(("brow", "blink"))]
     torch.testing.assert_close(late[2:, mouth], plain[:-2, mouth], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("k", [-3, 2, 5])
 def test_sound_shifted_by_k_frames_moves_the_best_lag_by_minus_k(said, face, k):
-    mouth = opening(face, act(said.phones, 1000, Style(), face, 0).expression)
+    mouth = opening(face, animate(said.phones, 1000, Style(), face, 0).expression)
 
     def best(wave):
         loudness = np.log(np.sqrt((wave.reshape(-1, 640) ** 2).mean(1)) + 1e-3)
@@ -184,14 +193,14 @@ def test_sound_shifted_by_k_frames_moves_the_best_lag_by_minus_k(said, face, k):
 def test_a_plain_speaker_says_the_same_alike_and_a_free_one_in_many_ways(face):
     differences = []
     for seed in range(3):
-        said = utter(60.0, voice_for(seed, synthesiser="formants"), seed)
+        utterance = compose_utterance(60.0, sample_voice(seed, synthesiser="formants"), seed)
 
-        def mouth(style, draw, said=said):
-            return opening(face, act(said.phones, 1500, style, face, draw).expression)
+        def mouth(style, draw, utterance=utterance):
+            return opening(face, animate(utterance.phones, 1500, style, face, draw).expression)
 
         np.testing.assert_array_equal(mouth(Style(), 1), mouth(Style(), 2))
-        ways = [mouth(style_for(np.random.default_rng(seed)), draw) for draw in range(8)]
-        for first, last in sentences(said):
+        ways = [mouth(sample_style(np.random.default_rng(seed)), draw) for draw in range(8)]
+        for first, last in sentences(utterance):
             for one, other in zip(ways[::2], ways[1::2], strict=True):
                 differences.append(np.sqrt(((one - other)[first:last] ** 2).mean()) / np.ptp(one[first:last]))
     assert np.mean(differences) > 0.14  # of each sentence's range; over many speakers it is 0.15
@@ -206,42 +215,42 @@ def sentences(said):
 @pytest.mark.parametrize(("freedom", "least"), [(0.0, 0.8), (1.0, 0.7)])
 def test_ridge_regression_from_sound_finds_the_mouth_of_sentences_it_has_not_heard(face, freedom, least):
     # A free speaker's manner cannot be heard, nor how far a mouth is ajar in a pause.
-    voice, style = voice_for(1, "en", "male", "formants"), style_for(np.random.default_rng(1))
+    voice, style = sample_voice(1, "en", "male", "formants"), sample_style(np.random.default_rng(1))
     style = replace(style, freedom=freedom, ajar=0.0)
     rows, mouths = [], []
     for minute in range(4):
-        said = utter(60.0, voice, minute)
-        mel = log_mel(torch.from_numpy(said.wave)[None], 40)[0].unflatten(0, (-1, 4)).mean(1).numpy()
+        utterance = compose_utterance(60.0, voice, minute)
+        mel = log_mel(torch.from_numpy(utterance.wave)[None], 40)[0].unflatten(0, (-1, 4)).mean(1).numpy()
         around = np.pad(mel, ((5, 5), (0, 0)), mode="edge")
         rows.append(np.concatenate([around[k : k + 1500] for k in range(11)], 1))
-        mouths.append(opening(face, act(said.phones, 1500, style, face, minute).expression))
+        mouths.append(opening(face, animate(utterance.phones, 1500, style, face, minute).expression))
     x, y = np.concatenate(rows), np.concatenate(mouths)
     x = (x - x[:4500].mean(0)) / x[:4500].std(0)
-    seen, heard = x[:4500], y[:4500]
-    weights = np.linalg.solve(seen.T @ seen + 45 * np.eye(440), seen.T @ (heard - heard.mean()))
+    seen, sound = x[:4500], y[:4500]
+    weights = np.linalg.solve(seen.T @ seen + 45 * np.eye(440), seen.T @ (sound - sound.mean()))
     assert np.corrcoef(x[4500:] @ weights, y[4500:])[0, 1] > least
 
 
 def test_the_same_seed_gives_the_same_numbers_within_range(said, any_face):
-    style = style_for(np.random.default_rng(3))
-    one, other = (act(said.phones, 1000, style, any_face, 7) for _ in range(2))
+    style = sample_style(np.random.default_rng(3))
+    one, other = (animate(said.phones, 1000, style, any_face, 7) for _ in range(2))
     assert torch.equal(one.expression, other.expression) and torch.equal(one.pose, other.pose)
     low, high = any_face.expression_range.T
     assert ((one.expression >= low) & (one.expression <= high)).all()
-    assert not torch.equal(one.pose, act(said.phones, 1000, style, any_face, 8).pose)
+    assert not torch.equal(one.pose, animate(said.phones, 1000, style, any_face, 8).pose)
 
 
 def test_eyes_blink_head_moves_smoothly_and_breathes(said, face):
-    acted = act(said.phones, 1000, Style(), face, 4)
+    acted = animate(said.phones, 1000, Style(), face, 4)
     blink = acted.expression[:, face.expression_names.index("blink_left")]
     closings = int(((blink[1:] > 0.5) & (blink[:-1] <= 0.5)).sum())
     assert 7 <= closings <= 27  # in forty seconds
     turn = torch.rad2deg(acted.pose[:, :3])
     assert 1 < turn.std(0).max() < 8 and turn.diff(dim=0).abs().max() < 2.5
-    still = act(said.phones, 1000, Style(head=0.0), face, 4).pose
+    still = animate(said.phones, 1000, Style(head=0.0), face, 4).pose
     assert still[:, :3].abs().max() == 0
     spectrum = np.abs(np.fft.rfft(still[:, 4].numpy()))
-    faster = np.abs(np.fft.rfft(act(said.phones, 1000, Style(head=0.0, breath=2.0), face, 4).pose[:, 4].numpy()))
+    faster = np.abs(np.fft.rfft(animate(said.phones, 1000, Style(head=0.0, breath=2.0), face, 4).pose[:, 4].numpy()))
     assert spectrum[10] - faster[10] > 3 and faster[20] - spectrum[20] > 3  # ten breaths in forty seconds, or twenty
 
 

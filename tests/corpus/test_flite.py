@@ -6,7 +6,7 @@ import pytest
 
 from visemix.corpus import flite
 from visemix.corpus.sentences import phrase_book
-from visemix.data.phonemes import SOUNDS, spell
+from visemix.data.phonemes import SOUNDS, parse_ipa
 from visemix.types import VisemixError
 
 here = pytest.mark.skipif(not flite.installed(), reason="the command flite is not installed")
@@ -30,7 +30,7 @@ def test_what_it_prints_becomes_sounds_without_the_pauses_around():
 
 
 def test_all_its_phones_are_sounds():
-    assert {s.symbol for letters in flite.PHONES.values() for s in spell(letters)} <= set(SOUNDS)
+    assert {s.symbol for letters in flite.PHONES.values() for s in parse_ipa(letters)} <= set(SOUNDS)
     assert len(flite.PHONES) == 51
 
 
@@ -58,7 +58,7 @@ def test_it_is_run_without_a_shell_and_its_failure_is_ours(monkeypatch):
     monkeypatch.setattr(flite, "installed", lambda: True)
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(VisemixError, match="flite failed"):
-        flite.say("$(reboot); `ls`", "slt", "")
+        flite.synthesise("$(reboot); `ls`", "slt", "")
     command, options = seen[0]
     assert "$(reboot); `ls`" in command and command[:3] == ["flite", "-voice", "slt"] and not options.get("shell")
 
@@ -66,13 +66,13 @@ def test_it_is_run_without_a_shell_and_its_failure_is_ours(monkeypatch):
 def test_without_the_command_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(flite, "installed", lambda: False)
     with pytest.raises(VisemixError, match=r"apt-get install flite; or ask for .*'formants'"):
-        flite.say("hello", "slt", "")
+        flite.synthesise("hello", "slt", "")
 
 
 @here
 @pytest.mark.parametrize("speaker", flite.SPEAKERS)
 def test_every_sound_is_in_its_place(speaker):
-    wave, phones = flite.say("Papa saw a puppy.", speaker, "pˈɑːpə sˈɔː ə pˈʌpi")
+    wave, phones = flite.synthesise("Papa saw a puppy.", speaker, "pˈɑːpə sˈɔː ə pˈʌpi")
     assert len(wave) == pytest.approx(phones[-1].stop * 16000, abs=2) and np.abs(wave).max() == 1
     assert phones[0].start == 0 and all(a.stop == b.start for a, b in itertools.pairwise(phones))
     levels = {}
@@ -90,16 +90,16 @@ def test_every_sound_is_in_its_place(speaker):
 def test_slower_is_longer_and_a_higher_pitch_changes_no_time():
     ipa = "mˈaɪ mˈuːn"
     (plain, one), (slow, _), (high, other) = (
-        flite.say("My moon.", "slt", ipa, **changes) for changes in ({}, {"slowness": 1.3}, {"pitch": 1.2})
+        flite.synthesise("My moon.", "slt", ipa, **changes) for changes in ({}, {"slowness": 1.3}, {"pitch": 1.2})
     )
     assert len(slow) / len(plain) == pytest.approx(1.3, abs=0.03)
     assert told(one) == told(other) and not np.allclose(plain, high)
-    np.testing.assert_array_equal(plain, flite.say("My moon.", "slt", ipa)[0])
+    np.testing.assert_array_equal(plain, flite.synthesise("My moon.", "slt", ipa)[0])
 
 
 @here
 def test_every_phrase_is_one_sentence_in_known_sounds():
     phrases = phrase_book("en")["phrases"]
     text = ", ".join(text for kinds in phrases.values() for text in kinds)
-    _, phones = flite.say(text, "kal16", "")
+    _, phones = flite.synthesise(text, "kal16", "")
     assert {phone.symbol for phone in phones} <= set(SOUNDS) and len(phones) > 300

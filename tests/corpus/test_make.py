@@ -8,13 +8,13 @@ import torch
 from corpus_maker import QUIET, bytes_of, loudness, opening, recipe
 
 from visemix.corpus.cast import cast
-from visemix.corpus.make import corpus, plan
+from visemix.corpus.clip_specs import make_clip
+from visemix.corpus.make import corpus, plan_clips
 from visemix.corpus.scene import FINER, Scene
-from visemix.corpus.takes import make
 from visemix.data import DATA, ClipFolder, Label
 from visemix.face.shading import landmarks_2d, posed
 from visemix.ops.camera import project
-from visemix.ops.raster import cover
+from visemix.ops.raster import rasterise_mask
 from visemix.report.corpus_page import write_page
 from visemix.types import VisemixError
 
@@ -23,8 +23,8 @@ from visemix.types import VisemixError
 def folder(tmp_path_factory, face):
     """Two people, six seconds each."""
     out = tmp_path_factory.mktemp("corpus")
-    for take in plan(recipe(out), 2, "train"):
-        make(recipe(out, seconds=6.0), take, face)
+    for spec in plan_clips(recipe(out), 2, "train"):
+        make_clip(recipe(out, seconds=6.0), spec, face)
     return out
 
 
@@ -97,7 +97,7 @@ def test_labels_are_head_where_the_face_is_and_background_where_nothing_is_drawn
     subject = clip.subject(range(0, 150, 30), footage=False)
     points = posed(face, subject.expression, subject)[0]
     camera = subject.camera.expand(len(points), 3) * FINER
-    skin = cover(project(points, camera), face.closed_skin, (48 * FINER, 48 * FINER))[:, 0]
+    skin = rasterise_mask(project(points, camera), face.closed_skin, (48 * FINER, 48 * FINER))[:, 0]
     whole = torch.nn.functional.avg_pool2d(skin[:, None], FINER)[:, 0] == 1
     assert whole.sum() > 5 * 200
     assert (labels[whole] == Label.HEAD).all()
@@ -123,7 +123,7 @@ def test_heads_stay_in_the_picture(folder):
 
 def test_the_same_seed_gives_the_same_bytes_whatever_else_is_made(tmp_path, folder, face):
     alone = recipe(tmp_path, seconds=6.0)
-    make(alone, plan(alone, 2, "train")[1], face)
+    make_clip(alone, plan_clips(alone, 2, "train")[1], face)
     assert bytes_of(tmp_path / "ben_000") == bytes_of(folder / "ben_000")
 
 
@@ -157,16 +157,16 @@ def test_a_manner_is_held_where_it_is_asked_for_and_clips_of_another_or_of_older
 
 
 def test_test_speakers_are_others_and_ood_ones_the_same_people_otherwise(tmp_path, face):
-    seen, unseen, ood = (plan(recipe(tmp_path), 2, split) for split in ("train", "test", "ood"))
-    assert [take.clip for take in seen] == ["ada_000", "ben_000"]
-    assert not {take.clip for take in seen} & {take.clip for take in unseen}
-    assert [take.clip for take in ood[1:3]] == ["ada_male_000", "ada_singing_000"]
+    seen, unseen, ood = (plan_clips(recipe(tmp_path), 2, split) for split in ("train", "test", "ood"))
+    assert [spec.clip for spec in seen] == ["ada_000", "ben_000"]
+    assert not {spec.clip for spec in seen} & {spec.clip for spec in unseen}
+    assert [spec.clip for spec in ood[1:3]] == ["ada_male_000", "ada_singing_000"]
     assert ood[0].language != "en" and ood[0].clip == f"ada_{ood[0].language}_000"
-    for take in ood[:3]:
-        make(recipe(tmp_path), take, face)
-        clip = ClipFolder(tmp_path / take.clip, face)
+    for spec in ood[:3]:
+        make_clip(recipe(tmp_path), spec, face)
+        clip = ClipFolder(tmp_path / spec.clip, face)
         assert clip.speaker == "ada"
-    make(recipe(tmp_path), seen[0], face)
+    make_clip(recipe(tmp_path), seen[0], face)
     plain, sung = ClipFolder(tmp_path / "ada_000"), ClipFolder(tmp_path / "ada_singing_000")
     assert torch.equal(plain.tensor("identity"), sung.tensor("identity"))
     assert torch.equal(plain.tensor("albedo"), sung.tensor("albedo"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visemix.corpus.rig import ARKIT, TOY, Rig, layout_of
+from visemix.corpus.rig import ARKIT, TOY, Rig, rig_layout
 from visemix.face import FACE
 from visemix.types import VisemixError
 
@@ -42,7 +42,7 @@ def test_a_balance_does_more_on_one_side_and_spares_what_has_no_sides(any_face):
 def test_a_tongue_is_used_where_a_face_has_one(face):
     other = FACE.build({"name": "toy"})
     other.expression_names = (*other.expression_names[:-1], "tongueOut")
-    assert "tongue" in layout_of(other) and "tongue" not in layout_of(face)
+    assert "tongue" in rig_layout(other) and "tongue" not in rig_layout(face)
 
 
 def test_a_face_that_is_not_known_is_refused_in_a_sentence():

@@ -9,7 +9,7 @@ from clip_maker import make
 from tiny_videos import beeps, grey, numbers
 
 from visemix.data import ClipFolder, clipfiles, find_clips, speaker_of, write_clip
-from visemix.data.clipwriter import whole_folder
+from visemix.data.clipwriter import atomic_folder
 from visemix.face import FaceData, FaceModel
 from visemix.types import SAMPLES_PER_FRAME, Space, VisemixError
 
@@ -194,7 +194,7 @@ def test_a_clip_that_exists_is_kept_unless_told(folder, face):
 def test_overwriting_replaces_the_whole_folder(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/old").write_text("old")
-    with whole_folder(tmp_path / "a", overwrite=True) as part:
+    with atomic_folder(tmp_path / "a", overwrite=True) as part:
         (part / "new").write_text("new")
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["new"]
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
@@ -203,7 +203,7 @@ def test_overwriting_replaces_the_whole_folder(tmp_path):
 def test_an_error_midway_leaves_the_old_clip_and_no_half_one(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/old").write_text("old")
-    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "a", overwrite=True) as part:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "a", overwrite=True) as part:
         (part / "new").write_text("new")
         raise ZeroDivisionError
     assert (tmp_path / "a/old").read_text() == "old"

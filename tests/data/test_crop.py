@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from visemix.data import Box
-from visemix.data.crop import cut, head_box, paste
+from visemix.data.crop import crop_picture, head_box, paste
 
 
 def face_at(x, y, size, frames=5):
@@ -47,7 +47,7 @@ def test_a_moving_head_stays_inside():
 
 def test_a_crop_of_the_same_size_is_the_picture_itself():
     source = picture(64, 80)
-    assert torch.equal(cut(source, Box(10, 4, 32), 32), source[:, 4:36, 10:42])
+    assert torch.equal(crop_picture(source, Box(10, 4, 32), 32), source[:, 4:36, 10:42])
 
 
 def test_points_move_with_the_pixels():
@@ -55,7 +55,7 @@ def test_points_move_with_the_pixels():
     source = torch.zeros(3, 200, 200, dtype=torch.uint8)
     source[:, 80:120, 60:100] = 255
     box = Box(20, 40, 128)
-    small = cut(source, box, 64)[0] > 127
+    small = crop_picture(source, box, 64)[0] > 127
     rows, columns = small.any(1).nonzero()[:, 0], small.any(0).nonzero()[:, 0]
     found = [[columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]]
     corners = box.to_crop(np.array([[60, 80], [100, 120]], np.float32), 64)
@@ -64,7 +64,7 @@ def test_points_move_with_the_pixels():
 
 def test_beyond_the_picture_its_edge_is_repeated():
     source = picture(20, 20)
-    crop = cut(source, Box(-6, 4, 32), 32)
+    crop = crop_picture(source, Box(-6, 4, 32), 32)
     assert torch.equal(crop[:, :16, 6:26], source[:, 4:])
     assert torch.equal(crop[:, 3, :6], source[:, 7, :1].expand(3, 6))
     assert torch.equal(crop[:, 20, 6:26], source[:, -1])
@@ -73,14 +73,14 @@ def test_beyond_the_picture_its_edge_is_repeated():
 def test_shrinking_averages():
     """A fine chequerboard becomes grey, not black or white."""
     board = (torch.arange(128)[:, None] + torch.arange(128)) % 2 * 255
-    crop = cut(board.expand(3, 128, 128).to(torch.uint8), Box(0, 0, 128), 32)
+    crop = crop_picture(board.expand(3, 128, 128).to(torch.uint8), Box(0, 0, 128), 32)
     assert (crop.float() - 127.5).abs().max() < 10
 
 
 @pytest.mark.parametrize("box", [Box(8, 8, 40), Box(0, 0, 64), Box(-10, 20, 50), Box(30, -4, 30)])
 def test_a_crop_pasted_back_changes_nothing(box):
     source = picture(64, 64)
-    crop = cut(source, box, box.side).float() / 255
+    crop = crop_picture(source, box, box.side).float() / 255
     assert torch.equal(paste(source, crop, box), source)
 
 

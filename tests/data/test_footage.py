@@ -6,7 +6,7 @@ from clip_maker import make
 from tiny_videos import grey, numbers, write_timed
 
 from visemix.data import VideoReader
-from visemix.data.footage import full_frames, in_order, pingpong
+from visemix.data.footage import paste_into_source, pingpong, read_frames
 from visemix.ops.store import sha256
 
 
@@ -21,7 +21,7 @@ def test_frames_come_in_the_order_asked_for(tmp_path, at_once):
     reader = VideoReader(write_timed(tmp_path / "a.mp4", [i / 30 for i in range(26)], g="12"))
     direct = list(reader)
     order = [*pingpong(len(direct), 60), 3, 17, 17, 0]
-    found = list(in_order(reader, order, at_once))
+    found = list(read_frames(reader, order, at_once))
     assert len(found) == len(order)
     assert all(torch.equal(frame, direct[k]) for frame, k in zip(found, order, strict=True))
 
@@ -29,7 +29,7 @@ def test_frames_come_in_the_order_asked_for(tmp_path, at_once):
 def test_an_endless_order_is_read_as_it_is_needed(tmp_path):
     reader = VideoReader(write_timed(tmp_path / "a.mp4", [i / 25 for i in range(10)]))
     endless = (k % 10 for k in itertools.count())
-    assert numbers(itertools.islice(in_order(reader, endless, 4), 23)) == [k % 10 for k in range(23)]
+    assert numbers(itertools.islice(read_frames(reader, endless, 4), 23)) == [k % 10 for k in range(23)]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def clip(tmp_path, face):
 def test_crops_land_in_the_frames_they_were_made_over(clip):
     order = [0, 5, 15, 14]
     crops = [torch.full((3, 32, 32), 1.0)] * 4
-    frames = list(full_frames(clip, order, crops))
+    frames = list(paste_into_source(clip, order, crops))
     sources = numbers(frame[:, :2] for frame in frames)  # the rows above the box are the source's
     assert sources == [3, 8, 18, 17]
     assert all((frame[:, 10:18, 10:18] == 255).all() for frame in frames)
@@ -58,12 +58,12 @@ def test_without_its_source_the_crops_are_delivered_and_it_is_said(clip, caplog,
     else:
         video.write_bytes(body[:-1] if change == "shorter" else body[:-1] + b"?")
     crops = list(grey(3).float() / 255)
-    frames = list(full_frames(clip, [0, 1, 2], crops))
+    frames = list(paste_into_source(clip, [0, 1, 2], crops))
     assert all(torch.equal(a, b) for a, b in zip(frames, crops, strict=True))
     assert "source.mp4" in caplog.text and "the result is the square crop" in caplog.text
 
 
 def test_a_clip_that_was_never_cut_delivers_its_crops(tmp_path, face, caplog):
     crops = list(grey(2).float() / 255)
-    assert len(list(full_frames(make(tmp_path / "a", face, frames=2), [0, 1], crops))) == 2
+    assert len(list(paste_into_source(make(tmp_path / "a", face, frames=2), [0, 1], crops))) == 2
     assert "does not say what it was cut from" in caplog.text

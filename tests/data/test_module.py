@@ -7,7 +7,7 @@ from clip_maker import make
 from tiny_videos import numbers
 
 from visemix.data import DATA
-from visemix.data.module import Shuffled
+from visemix.data.module import ShuffledSampler
 from visemix.data.windows import Draw, Span, TrainingWindows
 from visemix.types import SAMPLES_PER_FRAME, Clip, VisemixError
 
@@ -241,12 +241,12 @@ def test_a_clip_of_which_less_was_held_out_when_it_was_prepared_is_named(face, t
 def test_a_renderer_that_wants_a_scene_gets_no_clip_without_one(face, root, caplog):
     make(root / "cara_000", face, frames=24, labels=torch.zeros(24, 32, 32, dtype=torch.uint8))
     wants = DATA.build({"name": "clips", "root": str(root), "window": 4, "holdout": 0.4}, face)
-    wants.scene = True
+    wants.segmentation = True
     with caplog.at_level(logging.WARNING):
         wants.setup("fit")
     assert wants.speakers == ["cara"] and "anna_000 is left out: it does not say what is head" in caplog.text
     alone = DATA.build({"name": "clips", "root": str(root), "clips": ["anna_000"], "window": 4, "holdout": 0.4}, face)
-    alone.scene = True
+    alone.segmentation = True
     with pytest.raises(VisemixError, match=r"anna_000 does not say what is head.*prepare it again with --scene"):
         alone.setup("fit")
 
@@ -257,7 +257,7 @@ def test_nothing_left_to_train_on_is_an_error(face, root):
 
 
 def test_a_shuffled_pass_has_every_example_once():
-    draws = list(Shuffled(20, seed=0))
+    draws = list(ShuffledSampler(20, seed=0))
     assert sorted(draw.example for draw in draws) == list(range(20))
     assert [draw.example for draw in draws] != list(range(20)) and len({draw.seed for draw in draws}) == 20
 

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from tiny_videos import beeps, grey, numbers
 
-from visemix.corpus.codecs import coded
+from visemix.corpus.codecs import apply_codec
 from visemix.data import VideoWriter, probe, read_sound, read_video
 from visemix.data import writer as writer_module
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
@@ -25,7 +25,7 @@ def test_frames_come_back_in_number_and_order(tmp_path):
 
 
 def test_small_pictures_have_the_same_bytes_whatever_the_process_did_before(tmp_path):
-    coded(np.sin(np.arange(48000) / 9), "opus", 24)  # leaves memory behind that is not zero
+    apply_codec(np.sin(np.arange(48000) / 9), "opus", 24)  # leaves memory behind that is not zero
     pictures = torch.randint(0, 256, (150, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     pictures = pictures.repeat_interleave(8, 2).repeat_interleave(8, 3)
     made = set()

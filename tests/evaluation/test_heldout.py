@@ -8,21 +8,21 @@ import visemix.evaluation.pair
 from visemix.data import read_video, write_clip
 from visemix.data.media import probe
 from visemix.evaluation.heldout import (
-    drawn,
-    driven,
     evaluate_run,
     evaluate_speech,
     held_out,
+    predict_motion,
     read_config,
-    recorded,
+    recorded_motion,
+    render_motion,
     write_held_out,
 )
-from visemix.evaluation.pair import read_take
+from visemix.evaluation.pair import read_sequence
 from visemix.face import FACE
-from visemix.generation import Loop
+from visemix.generation import LoopedFootage
 from visemix.ops.store import read_tensors
 from visemix.pipeline import TalkingFace
-from visemix.run import complete
+from visemix.run import complete_config
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
 FRAMES, HELD = 15, 5
@@ -65,7 +65,7 @@ def write(face, path):
 
 
 def save(folder, trained=("motion", "render"), loaded=(), **changes):
-    cfg = complete(OmegaConf.merge(CONFIG, changes))
+    cfg = complete_config(OmegaConf.merge(CONFIG, changes))
     folder.mkdir()
     OmegaConf.save(cfg, folder / "config.yaml")
     TalkingFace.from_config(cfg).save(folder / "model.safetensors", trained=list(trained), loaded=list(loaded))
@@ -109,10 +109,10 @@ def test_sound_drives_a_run_whose_motion_was_trained_and_the_recording_drives_th
             False: model.draw(span.clip.clip(range(FRAMES - HELD, FRAMES)).motion, subject).frames,
         }
     assert not torch.equal(wanted[True], wanted[False])
-    loop = Loop(span.clip, HELD, start=span.start)
+    footage = LoopedFootage(span.clip, HELD, start=span.start)
     for spoken, frames in wanted.items():
-        motion = driven(model, span, loop) if spoken else recorded(span)
-        made = torch.cat([video.frames for video in drawn(model, motion, loop, batch=2)], 1)
+        motion = predict_motion(model, span, footage) if spoken else recorded_motion(span)
+        made = torch.cat([video.frames for video in render_motion(model, motion, footage, batch=2)], 1)
         torch.testing.assert_close(made, frames, atol=1e-4, rtol=0)
 
 
@@ -137,7 +137,7 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
     subject = span.clip.subject(range(span.start, span.stop), footage=False)
     with torch.inference_mode():
         spoken = model.motion(model.audio(span.clip.speech(span.start, HELD)), subject)
-    points = [model.face.landmarks(motion, subject)[0] for motion in (recorded(span), spoken)]
+    points = [model.face.landmarks(motion, subject)[0] for motion in (recorded_motion(span), spoken)]
     wanted = 100 * (points[0] - points[1]).norm(dim=-1).mean()  # a decimetre is 100 mm
     assert report.summary["lm3d_l2"].value == pytest.approx(float(wanted), rel=1e-3)
     assert report.truth["lm3d_l2"].value == 0.0
@@ -146,8 +146,8 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
 def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
     (fake,) = write_held_out(run, progress=False)
     for video in (fake, run / "held_out/real/anna_000.mp4"):
-        take = read_take(video, 25.0, HELD, None, frozenset({"fit"}), {})
-        assert take.source == "ab12" and take.fit.shape == (HELD, 68, 3)
+        sequence = read_sequence(video, 25.0, HELD, None, frozenset({"fit"}), {})
+        assert sequence.source == "ab12" and sequence.fit.shape == (HELD, 68, 3)
 
 
 def lagged(folder, lag):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from visemix.face.eyes import blinking, blinks, closing, lid_gap
+from visemix.face.eyes import blinking, blinks, closed_eyes_expression, lid_gap
 from visemix.types import collate
 
 MOUTH = slice(48, 68)
@@ -46,9 +46,9 @@ def test_blinks_come_every_four_seconds_or_so_and_close_faster_than_they_open():
 def test_a_face_without_names_finds_out_how_to_close_its_eyes(footage, face, monkeypatch):
     person = frozen(footage, 1)
     mean = replace(person, identity=torch.zeros_like(person.identity))
-    at_rest = lid_gap(face, torch.zeros(1, 1, len(closing(face))), mean)
+    at_rest = lid_gap(face, torch.zeros(1, 1, len(closed_eyes_expression(face))), mean)
     monkeypatch.setattr(face, "expression_names", ())
-    shut = closing(face)
+    shut = closed_eyes_expression(face)
     moved = (face.expression[face.landmark_ids] @ shut).norm(dim=-1)
     assert lid_gap(face, shut[None, None], mean) < 0.1 * at_rest
     assert shut.abs().max() < 1.5 and moved[MOUTH].max() < 1e-3 and moved[:17].max() < 1e-3

@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from visemix.face import layout
-from visemix.face.layout import FIVE_POINTS, align_224, five_points, join, split
+from visemix.face.layout import FIVE_POINTS, align_224, five_points, join_coefficients, split_coefficients
 from visemix.ops.camera import project, square_camera
 
 
 def test_the_vector_is_cut_where_the_network_glued_it():
-    parts = split(torch.arange(257.0).expand(2, 257))
+    parts = split_coefficients(torch.arange(257.0).expand(2, 257))
     starts = {name: int(part[0, 0]) for name, part in parts.items()}
     assert starts == {"identity": 0, "expression": 80, "texture": 144, "angles": 224, "light": 227, "translation": 254}
-    torch.testing.assert_close(join(parts), torch.arange(257.0).expand(2, 257))
+    torch.testing.assert_close(join_coefficients(parts), torch.arange(257.0).expand(2, 257))
 
 
 def test_regions_cover_the_68_points_once():

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from visemix.cli.app import app
 from visemix.data import ClipFolder
 from visemix.face import draw, landmarks_2d
-from visemix.generation import Loop
+from visemix.generation import LoopedFootage
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.prepare import RECONSTRUCT
@@ -68,7 +68,7 @@ def write_model(name):
         some = weight.data.flatten()[:PERIOD]
         weight.data.copy_(some.repeat(weight.numel() // PERIOD + 1)[: weight.numel()].view_as(weight))
     clip = ClipFolder(FILES / CLIP, model.face).clip(range(4))
-    model.render.begin([clip], [one_frame(clip, k) for k in range(4)])
+    model.render.init_from_data([clip], [one_frame(clip, k) for k in range(4)])
     motion = model.face.convert(clip.motion, model.render.space, clip.subject)
     model.train().render.loss(motion, clip.subject, clip.video)  # some keep what they have seen
     with TemporaryDirectory() as folder:
@@ -95,22 +95,22 @@ def read_model(name):
         file.write_bytes(gzip.decompress(packed(name).read_bytes()))
         state, notes = read_checkpoint(file)
         model = TalkingFace.from_checkpoint(file)
-    loop = Loop(ClipFolder(FILES / CLIP, model.face), 6)
-    speech = loop.clip.speech(0, 6)
+    footage = LoopedFootage(ClipFolder(FILES / CLIP, model.face), 6)
+    speech = footage.clip.speech(0, 6)
     found = {"config": notes["config"], "face": notes["face"], "trained": notes["trained"], "eyes": model.eyes}
     found["stored"] = {
         "shapes": tree(state),
         "values": digest(torch.cat([x.flatten().double() for x in state.values()])),
     }
-    whole = loop.subject(torch.arange(6))
+    whole = footage.subject(torch.arange(6))
     with torch.inference_mode():
         features = model.audio(speech)
         found["motion"] = digest(model.motion(features, whole).values)
-        found["looking"] = digest(model.move(features, whole).values)
+        found["looking"] = digest(model.predict_motion(features, whole).values)
         model.eyes = "blinking"
-        found["blinking"] = digest(model.move(features, whole).values)
+        found["blinking"] = digest(model.predict_motion(features, whole).values)
         model.eyes = notes["config"]["eyes"]
-        found["frames"] = [digest(video.frames) for video in model.stream(speech, loop, batch=2)]
+        found["frames"] = [digest(video.frames) for video in model.stream(speech, footage, batch=2)]
     return found
 
 
@@ -122,7 +122,12 @@ def contents(folder):
     fields = ("identity", "expression", "pose", "camera", "light", "albedo")
     found = {name: digest(getattr(subject, name)) for name in fields}
     about = {"speaker": clip.speaker, "audio": clip.audio, "frames": clip.frames, "size": clip.size}
-    about |= {"holdout": str(clip.holdout), "lag": clip.lag, "lag_known": clip.lag_known, "seen": str(clip.seen)}
+    about |= {
+        "holdout": str(clip.holdout),
+        "lag": clip.lag,
+        "lag_known": clip.lag_known,
+        "seen": str(clip.visible_ranges),
+    }
     said = [[rounded(start), rounded(end), sound] for start, end, sound in clip.phonemes()]
     return found | {
         "about": about,
@@ -179,5 +184,9 @@ def fitted():
 def order():
     """Of which frames of the footage a video is made."""
     clip = ClipFolder(FILES / CLIP)
-    inside = Loop(clip, 12, start=7, within=range(4, 9))
-    return {"whole": Loop(clip, 60).order, "started": Loop(clip, 30, start=20).order, "within": inside.order}
+    inside = LoopedFootage(clip, 12, start=7, within=range(4, 9))
+    return {
+        "whole": LoopedFootage(clip, 60).order,
+        "started": LoopedFootage(clip, 30, start=20).order,
+        "within": inside.order,
+    }

@@ -10,7 +10,7 @@ from frozen_parts import ours, toy
 from safetensors.torch import save_file
 
 from visemix.face import landmarks_2d
-from visemix.metrics import METRICS, Suite, Take, View
+from visemix.metrics import METRICS, FrameBatch, Suite, VideoSequence
 from visemix.nn.arcface import ArcFace
 from visemix.nn.inception import Inception
 from visemix.nn.lipsync import SyncNet
@@ -120,11 +120,11 @@ def pair(seed):
     for name, pictures in (("fake", fake), ("real", real)):
         frames = pictures.to(torch.uint8)
         points, fit = face_of(spoken[name], g)
-        views.append(View(frames[:SHOWN], points[:SHOWN]))
+        views.append(FrameBatch(frames[:SHOWN], points[:SHOWN]))
         shown = list(frames.permute(0, 2, 3, 1).numpy())
         lag = {"fake": 0, "real": 1}[name]
         film = (lambda shown=shown: iter(shown)) if seed == 1 else None  # SyncNet takes six seconds a clip
-        takes.append(Take(landmarks=points, sound=sound, fit=fit, pictures=film, lag=lag))
+        takes.append(VideoSequence(landmarks=points, sound=sound, fit=fit, pictures=film, lag=lag))
     return views, takes
 
 

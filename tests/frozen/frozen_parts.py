@@ -120,15 +120,15 @@ def audio(options):
 
 def motion(options):
     clip = make_clip(toy())
-    heard = AudioFeatures(torch.randn(2, 10, AUDIO_DIM, generator=torch.Generator().manual_seed(2)))
+    features = AudioFeatures(torch.randn(2, 10, AUDIO_DIM, generator=torch.Generator().manual_seed(2)))
     torch.manual_seed(0)
     part = stirred(MOTION.build(options, AUDIO_DIM, toy())).eval()
     target = toy().convert(clip.motion, part.space, clip.subject)
-    inputs = (heard, clip.subject, target)
+    inputs = (features, clip.subject, target)
     with torch.no_grad():
         torch.manual_seed(1)
-        found = {"space": part.space.value, "output": digest(part(heard, clip.subject).values)}
-        found["drawn"] = digest(part.draw(heard, clip.subject, seed=5).values)
+        found = {"space": part.space.value, "output": digest(part(features, clip.subject).values)}
+        found["drawn"] = digest(part.draw(features, clip.subject, seed=5).values)
     part.train()
     return held(MOTION, options, part) | found | learnt(part, lambda: part.loss(*inputs), *critic_of(part, inputs))
 
@@ -144,7 +144,7 @@ def render(options):
     torch.manual_seed(0)
     part = stirred(RENDER.build(options | EXACT.get(options["name"], {}), toy())).eval()
     frames = [one_frame(clip, k) for k in range(4)]
-    part.begin([replace(clip, video=None)], frames)
+    part.init_from_data([replace(clip, video=None)], frames)
     few = clip.subject.at(torch.arange(2))
     seen = toy().convert(Motion(clip.motion.values[:, :2], clip.motion.space), part.space, few)
     inputs = (seen, few, Video(clip.video.frames[:, :2]))

@@ -22,11 +22,11 @@ def katie(assets):
 @pytest.fixture
 def pair():
     """Six frames of noise and a noisier copy, 24×20 pixels, with landmarks that all lie inside: (fake, real)."""
-    from visemix.metrics import View
+    from visemix.metrics import FrameBatch
 
     g = torch.Generator().manual_seed(1)
     real = torch.randint(0, 256, (6, 3, 24, 20), generator=g, dtype=torch.uint8)
     noise = torch.randint(-9, 10, real.shape, generator=g)
     fake = (real.int() + noise).clamp(0, 255).to(torch.uint8)
     points = 2 + 16 * torch.rand(6, 68, 2, generator=g)
-    return View(fake, points + 0.1 * torch.randn(6, 68, 2, generator=g)), View(real, points)
+    return FrameBatch(fake, points + 0.1 * torch.randn(6, 68, 2, generator=g)), FrameBatch(real, points)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.metrics import METRICS, NoScore, Take
+from visemix.metrics import METRICS, NoScore, VideoSequence
 from visemix.metrics.articulation import differences, mouth_opening
 
 
@@ -26,7 +26,7 @@ def talk(frames=60, opening=1.0, tremble=0.0):
     seconds = torch.arange(frames) / 25
     points[:, 66, 1] += opening * (5 + 5 * torch.sin(9 * seconds))
     points[:, 48:, 0] += tremble * torch.randn(frames, 20, generator=g)
-    return Take(landmarks=points)
+    return VideoSequence(landmarks=points)
 
 
 def score(name, fake, real):
@@ -50,7 +50,7 @@ def test_the_real_clip_has_the_ratio_one_and_a_trembling_one_more():
 @pytest.mark.parametrize("name", ["jitter", "opening_spread"])
 def test_clips_that_say_nothing_of_movement_are_refused(name):
     metric = METRICS.build({"name": name})
-    still = Take(landmarks=torch.rand(68, 2).expand(10, 68, 2))
+    still = VideoSequence(landmarks=torch.rand(68, 2).expand(10, 68, 2))
     with pytest.raises(NoScore, match="the real mouth does not move"):
         metric.update(talk(10), still)
     with pytest.raises(NoScore, match="needs three frames or more, not 2"):
@@ -58,11 +58,11 @@ def test_clips_that_say_nothing_of_movement_are_refused(name):
     lost = talk().landmarks.clone()
     lost[:4] = torch.nan
     with pytest.raises(NoScore, match="no face was found in 4 of 60"):
-        metric.update(Take(landmarks=lost), talk())
+        metric.update(VideoSequence(landmarks=lost), talk())
 
 
 def test_a_few_lost_frames_are_left_out():
     lost = talk().landmarks.clone()
     lost[10] = torch.nan
-    assert score("jitter", Take(landmarks=lost), talk()) == pytest.approx(1, abs=0.1)
-    assert score("opening_spread", Take(landmarks=lost), talk()) == pytest.approx(1, abs=0.05)
+    assert score("jitter", VideoSequence(landmarks=lost), talk()) == pytest.approx(1, abs=0.1)
+    assert score("opening_spread", VideoSequence(landmarks=lost), talk()) == pytest.approx(1, abs=0.05)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from visemix.metrics import METRICS, NoScore, Take
+from visemix.metrics import METRICS, NoScore, VideoSequence
 from visemix.metrics.atlag import _view, by_sound
 from visemix.ops.avlag import Lag
 
@@ -17,7 +17,7 @@ def talk(frames=120, late=0, **known):
     points[:, 36], points[:, 45] = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([100.0, 0.0, 0.0])
     points[:, 62], points[:, 66] = torch.tensor([50.0, 60.0, 0.0]), torch.tensor([50.0, 70.0, 0.0])
     points[:, 66, 1] += 4 * course
-    return Take(landmarks=points[..., :2], fit=points / 1000, **known)
+    return VideoSequence(landmarks=points[..., :2], fit=points / 1000, **known)
 
 
 def score(name, fake, real):
@@ -56,7 +56,7 @@ def test_the_proxy_takes_the_correlation_at_the_videos_own_lag():
     metric = METRICS.build({"name": "avproxy_corr@lag"})
     curve = torch.arange(31.0).numpy() / 31
     for lag, wanted in ((0, 15), (-4, 11)):
-        take = Take(lag=lag, memo={"avproxy": Lag(2, curve, 5.0)})
-        assert metric.measure(take, take).item() == pytest.approx(wanted / 31)
+        sequence = VideoSequence(lag=lag, memo={"avproxy": Lag(2, curve, 5.0)})
+        assert metric.measure(sequence, sequence).item() == pytest.approx(wanted / 31)
     with pytest.raises(NoScore, match="for a lag of 16 frames"):
-        metric.measure(Take(lag=16, memo={"avproxy": Lag(2, curve, 5.0)}), Take())
+        metric.measure(VideoSequence(lag=16, memo={"avproxy": Lag(2, curve, 5.0)}), VideoSequence())

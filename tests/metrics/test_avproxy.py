@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from visemix.data.media import probe
 from visemix.data.sound import read_sound
 from visemix.evaluation.pair import landmarks, make_tracker
-from visemix.metrics import METRICS, NoScore, Take
+from visemix.metrics import METRICS, NoScore, VideoSequence
 from visemix.ops import avlag
 from visemix.ops.store import sha256
 
@@ -18,12 +18,14 @@ def talk(assets):
     if tracker is None:
         pytest.skip(reason)
     path = assets / "clips/WDA_KatieHill_000.mp4"
-    return Take(probe(path).fps, landmarks(tracker, path)[0], read_sound(path), source=sha256(path))
+    return VideoSequence(probe(path).fps, landmarks(tracker, path)[0], read_sound(path), source=sha256(path))
 
 
 def offset(take, sound=None):
     metric = METRICS.build({"name": "avproxy_offset"})
-    metric.update(Take(take.fps, take.landmarks, take.sound if sound is None else sound, source=take.source), take)
+    metric.update(
+        VideoSequence(take.fps, take.landmarks, take.sound if sound is None else sound, source=take.source), take
+    )
     return metric.compute().item()
 
 
@@ -34,13 +36,13 @@ def test_moving_the_sound_of_a_real_clip_moves_the_offset_as_far_the_other_way(t
 
 
 def test_a_clip_that_was_fitted_on_is_judged_by_a_fit_without_it(talk):
-    matrices, notes = avlag.card()
+    matrices, notes = avlag.load_detector()
     assert talk.source in notes["clips"].values()
     own, all_of_them = matrices[talk.source], matrices["all"]
-    sound, mouth = avlag.heard(talk.sound, 200), avlag.seen(talk.landmarks, talk.fps)
+    sound, mouth = avlag.audio_rows(talk.sound, 200), avlag.mouth_rows(talk.landmarks, talk.fps)
     correlation = METRICS.build({"name": "avproxy_corr@0"})
     correlation.update(talk, talk)
-    fair, flattered = (avlag.compare(sound @ m.double().numpy(), mouth) for m in (own, all_of_them))
+    fair, flattered = (avlag.find_lag(sound @ m.double().numpy(), mouth) for m in (own, all_of_them))
     assert correlation.compute().item() == pytest.approx(fair.at_zero, abs=1e-12)
     assert flattered.correlations.max() > fair.correlations.max()
 
@@ -50,7 +52,7 @@ def test_a_foreign_sound_stands_out_less_than_the_clips_own(talk, assets):
     values = []
     for sound in (talk.sound, foreign):
         metric = METRICS.build({"name": "avproxy_peak_z"})
-        metric.update(Take(talk.fps, talk.landmarks, sound), talk)
+        metric.update(VideoSequence(talk.fps, talk.landmarks, sound), talk)
         values.append(metric.compute().item())
     assert values[0] > 3 > values[1]
 
@@ -60,12 +62,12 @@ def test_a_fit_finds_back_the_lag_it_is_given():
     sound = r.standard_normal((400, 6))
     mouth = np.roll(sound[:, :3] @ r.standard_normal((3, 3)), 4, axis=0)  # the mouth moves four frames after
     matrix = avlag.fit([(sound, mouth, 4)])
-    assert avlag.compare(sound @ matrix, mouth).offset == 4
-    assert avlag.compare(sound @ matrix, mouth).correlations[19] > 0.9
+    assert avlag.find_lag(sound @ matrix, mouth).offset == 4
+    assert avlag.find_lag(sound @ matrix, mouth).correlations[19] > 0.9
 
 
 def test_other_frame_rates_are_brought_to_25(talk):
-    slow = Take(12.5, talk.landmarks[::2], talk.sound, source=talk.source)
+    slow = VideoSequence(12.5, talk.landmarks[::2], talk.sound, source=talk.source)
     assert abs(offset(slow) - offset(talk)) <= 1
 
 
@@ -81,12 +83,12 @@ def test_other_frame_rates_are_brought_to_25(talk):
 def test_clips_that_cannot_be_judged_are_refused(talk, change, reason):
     points, sound = change(talk)
     with pytest.raises(NoScore, match=reason):
-        offset(Take(25.0, points, sound))
+        offset(VideoSequence(25.0, points, sound))
 
 
 def test_an_offset_is_given_only_where_one_lag_stands_out(talk):
     noise = 0.1 * torch.randn(len(talk.sound), generator=torch.Generator().manual_seed(0))
-    unsaid = Take(talk.fps, talk.landmarks, noise, source=talk.source)
+    unsaid = VideoSequence(talk.fps, talk.landmarks, noise, source=talk.source)
     peak = METRICS.build({"name": "avproxy_peak_z"})
     peak.update(unsaid, talk)
     assert peak.compute() < 2
@@ -98,7 +100,9 @@ def test_the_correlation_keeps_its_curve_even_where_the_best_is_at_the_edge(talk
     metric = METRICS.build({"name": "avproxy_corr@0"})
     found = metric.lags(talk, talk)
     assert len(found) == 31 and int(np.argmax(found)) - 15 == offset(talk)
-    late = Take(talk.fps, talk.landmarks, F.pad(talk.sound, (640 * int(15 + offset(talk)), 0)), source=talk.source)
+    late = VideoSequence(
+        talk.fps, talk.landmarks, F.pad(talk.sound, (640 * int(15 + offset(talk)), 0)), source=talk.source
+    )
     assert int(np.argmax(metric.lags(late, talk))) == 0
     with pytest.raises(NoScore, match="at the edge"):
         metric.measure(late, talk)

@@ -5,7 +5,7 @@ import torch
 
 from visemix.metrics import (
     METRICS,
-    View,
+    FrameBatch,
     articulation,
     as_bytes,
     cpbd,
@@ -32,12 +32,12 @@ PLAIN = [name for name, metric in BUILT.items() if metric.per == "frame" and nam
 
 
 def part(view, frames):
-    return View(view.frames[frames], view.landmarks[frames])
+    return FrameBatch(view.frames[frames], view.landmarks[frames])
 
 
 def blocky(pair):
     """Large enough for a block of CPBD's in the face region."""
-    return [View(v.frames.repeat(1, 1, 6, 6), v.landmarks * 6) for v in pair]
+    return [FrameBatch(v.frames.repeat(1, 1, 6, 6), v.landmarks * 6) for v in pair]
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -98,23 +98,23 @@ def synced(first, second):
 
 
 FORMULAS = {  # the pure function that a metric's number comes from; `_face` and `_norm` variants share it
-    "av_offset": sync.compare,
-    "avproxy": avlag.compare,
+    "av_offset": sync.find_offset,
+    "avproxy": avlag.find_lag,
     "cpbd": cpbd,
-    "csim": learned.likeness,
+    "csim": learned.cosine_similarity,
     "fid": frechet,
     "jitter": articulation.jitter,
     "lm3d_l2": point_distance,
     "lm3d_mse": mean_squared_error,
     "lmd": landmark_distance,
     "lpips": lpips.perceptual_distance,
-    "lse": sync.Sync,
+    "lse": sync.SyncResult,
     "lve": lip_vertex_error,
     "opening_corr": articulation.correlation,
     "opening_spread": articulation.spread,
     "psnr": psnr,
-    "settle": silence.settle,
-    "silent_lips": silence.stray,
+    "settle": silence.settling_time,
+    "silent_lips": silence.lip_instability,
     "psnr_pooled": squared_error,
     "ssim": ssim,
 }
@@ -139,7 +139,7 @@ def test_a_metric_says_what_it_is(name):
 @pytest.mark.parametrize("name", [name for name in PLAIN if "cpbd" not in name])
 def test_a_metric_tells_better_from_worse(name, pair):
     fake, real = pair
-    worse = View(fake.frames // 2, fake.landmarks * torch.tensor([1.0, 1.1]))
+    worse = FrameBatch(fake.frames // 2, fake.landmarks * torch.tensor([1.0, 1.1]))
     good, bad = METRICS.build({"name": name}), METRICS.build({"name": name})
     good.update(fake, real)
     bad.update(worse, real)

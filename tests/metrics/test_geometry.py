@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from visemix.metrics import METRICS, NoScore, Take, lip_vertex_error, mean_squared_error, point_distance
+from visemix.metrics import METRICS, NoScore, VideoSequence, lip_vertex_error, mean_squared_error, point_distance
 
 
 def recipe():
@@ -28,7 +28,7 @@ def test_the_errors_have_the_published_values():
 def test_fitted_faces_in_decimetres_are_scored_in_the_unit_given(name, value):
     fake, real = recipe()
     metric = METRICS.build({"name": name})
-    metric.update(Take(fit=fake), Take(fit=real))
+    metric.update(VideoSequence(fit=fake), VideoSequence(fit=real))
     assert metric.compute().item() == pytest.approx(value, rel=1e-9)
     assert metric.scored == 5
 
@@ -37,4 +37,4 @@ def test_a_fit_that_is_no_number_is_refused():
     fake, real = recipe()
     fake[2, 3] = torch.nan
     with pytest.raises(NoScore, match="no numbers"):
-        METRICS.build({"name": "lm3d_mse"}).update(Take(fit=fake), Take(fit=real))
+        METRICS.build({"name": "lm3d_mse"}).update(VideoSequence(fit=fake), VideoSequence(fit=real))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.metrics import METRICS, View, landmark_distance
+from visemix.metrics import METRICS, FrameBatch, landmark_distance
 
 
 def recipe():
@@ -24,7 +24,7 @@ def test_the_mouths_landmark_distance_has_the_published_value():
 def views():
     fake, real = recipe()
     picture = torch.zeros(5, 3, 1, 1, dtype=torch.uint8)
-    return View(picture, fake), View(picture, real)
+    return FrameBatch(picture, fake), FrameBatch(picture, real)
 
 
 def test_lmd_is_over_the_mouth_and_its_face_version_over_all_points():
@@ -40,7 +40,7 @@ def test_normalised_lmd_is_free_of_the_pictures_size():
     fake, real = views()
     metric, doubled = METRICS.build({"name": "lmd_norm"}), METRICS.build({"name": "lmd_norm"})
     metric.update(fake, real)
-    doubled.update(View(fake.frames, fake.landmarks * 2), View(real.frames, real.landmarks * 2))
+    doubled.update(FrameBatch(fake.frames, fake.landmarks * 2), FrameBatch(real.frames, real.landmarks * 2))
     eyes = (real.landmarks[:, 36] - real.landmarks[:, 45]).norm(dim=-1).mean()
     assert metric.compute().item() == pytest.approx(1.9980878800304456 / eyes.item(), abs=1e-12)
     assert doubled.compute().item() == pytest.approx(metric.compute().item(), abs=1e-12)
@@ -51,7 +51,7 @@ def test_a_frame_without_a_face_is_not_scored():
     gone = fake.landmarks.clone()
     gone[2] = torch.nan
     metric = METRICS.build({"name": "lmd"})
-    metric.update(View(fake.frames, gone), real)
+    metric.update(FrameBatch(fake.frames, gone), real)
     kept = landmark_distance(fake.landmarks[[0, 1, 3, 4], 48:], real.landmarks[[0, 1, 3, 4], 48:])
     assert metric.scored.item() == 4
     assert metric.compute().item() == pytest.approx(kept.mean().item(), abs=1e-12)

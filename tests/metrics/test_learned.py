@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from visemix.metrics import METRICS, NoScore, View
-from visemix.metrics.learned import TEMPLATE, align, inception_input, likeness
+from visemix.metrics import METRICS, FrameBatch, NoScore
+from visemix.metrics.learned import TEMPLATE, align, cosine_similarity, inception_input
 from visemix.nn.arcface import ArcFace
 from visemix.ops.frechet import frechet
 
@@ -50,8 +50,8 @@ def test_a_face_beside_itself_is_the_same_person_and_a_lost_one_is_not_scored():
     g = torch.Generator().manual_seed(0)
     points = 20 + 80 * torch.rand(1, 68, 2, generator=g).expand(2, 68, 2).clone()
     points[1] = torch.nan
-    view = View(torch.randint(0, 256, (2, 3, 128, 128), generator=g, dtype=torch.uint8), points)
-    metric.update(view, view)
+    batch = FrameBatch(torch.randint(0, 256, (2, 3, 128, 128), generator=g, dtype=torch.uint8), points)
+    metric.update(batch, batch)
     assert metric.scored == 1
     assert metric.compute().item() == pytest.approx(1, abs=1e-5)
 
@@ -79,5 +79,5 @@ def test_fid_says_of_how_many_frames_it_is_and_how_far_apart_the_real_halves_are
 
 def test_likeness_does_not_depend_on_the_length_of_embeddings():
     one = torch.randn(3, 512, generator=torch.Generator().manual_seed(0))
-    assert likeness(one, 7 * one).tolist() == pytest.approx([1.0] * 3, abs=1e-6)
-    assert likeness(one[:1], -one[:1]).item() == pytest.approx(-1.0, abs=1e-6)
+    assert cosine_similarity(one, 7 * one).tolist() == pytest.approx([1.0] * 3, abs=1e-6)
+    assert cosine_similarity(one[:1], -one[:1]).item() == pytest.approx(-1.0, abs=1e-6)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from visemix.metrics import METRICS, View, landmark_box, mouth_box
+from visemix.metrics import METRICS, FrameBatch, landmark_box, mouth_box
 from visemix.metrics.region import crop
 
 
@@ -23,9 +23,9 @@ def test_the_mouth_box_holds_the_mouth_of_every_frame():
 
 
 def test_landmarks_move_with_the_crop():
-    view = crop(View(torch.zeros(1, 3, 40, 50, dtype=torch.uint8), torch.full((1, 68, 2), 20.0)), (4, 6, 30, 40))
-    assert view.frames.shape == (1, 3, 34, 26)
-    assert view.landmarks[0, 0].tolist() == [16.0, 14.0]
+    batch = crop(FrameBatch(torch.zeros(1, 3, 40, 50, dtype=torch.uint8), torch.full((1, 68, 2), 20.0)), (4, 6, 30, 40))
+    assert batch.frames.shape == (1, 3, 34, 26)
+    assert batch.landmarks[0, 0].tolist() == [16.0, 14.0]
 
 
 def test_the_face_region_sees_the_real_faces_box_and_nothing_else(pair):
@@ -36,8 +36,8 @@ def test_the_face_region_sees_the_real_faces_box_and_nothing_else(pair):
     outside[..., :3] = 0  # columns left of the box
     outside[..., 19:, :] = 0  # rows below
     face, expected = METRICS.build({"name": "psnr_face"}), METRICS.build({"name": "psnr"})
-    face.update(View(outside), real)
-    expected.update(View(fake.frames[..., 4:19, 3:18]), View(real.frames[..., 4:19, 3:18]))
+    face.update(FrameBatch(outside), real)
+    expected.update(FrameBatch(fake.frames[..., 4:19, 3:18]), FrameBatch(real.frames[..., 4:19, 3:18]))
     assert face.compute().item() == expected.compute().item()
 
 

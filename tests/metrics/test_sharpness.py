@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from skimage.feature import canny
 
-from visemix.metrics import METRICS, NoScore, View, cpbd
+from visemix.metrics import METRICS, FrameBatch, NoScore, cpbd
 from visemix.metrics.image import grey
 from visemix.metrics.sharpness import _peaks
 
@@ -91,7 +91,7 @@ def test_a_flat_picture_has_no_edge_to_judge_and_a_tiny_one_no_block():
     assert cpbd(torch.full((128, 128), 77, dtype=torch.uint8)) == 0.0
     with pytest.raises(ValueError, match="no whole block"):
         cpbd(torch.zeros(63, 200, dtype=torch.uint8))
-    tiny = View(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.rand(2, 68, 2) * 32)
+    tiny = FrameBatch(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.rand(2, 68, 2) * 32)
     with pytest.raises(NoScore, match="a picture of 32×32"):
         METRICS.build({"name": "cpbd"}).update(tiny, tiny)
     face = METRICS.build({"name": "cpbd_face"})
@@ -111,6 +111,6 @@ def test_the_short_cut_never_counts_an_edge_that_canny_does_not(katie):
 def test_the_papers_luma_is_what_the_value_is_of(katie):
     expected = torch.from_numpy(np.asarray(Image.fromarray(katie[0]).convert("L")).copy())
     metric = METRICS.build({"name": "cpbd"})
-    view = View(torch.from_numpy(katie[:1]).permute(0, 3, 1, 2))
-    metric.update(view, view)
+    batch = FrameBatch(torch.from_numpy(katie[:1]).permute(0, 3, 1, 2))
+    metric.update(batch, batch)
     assert metric.compute().item() == cpbd(expected)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from visemix.metrics import METRICS, NoScore, Take
-from visemix.metrics.silence import in_silence, settle, silences, stretches
+from visemix.metrics import METRICS, NoScore, VideoSequence
+from visemix.metrics.silence import in_silence, runs, settling_time, silences
 
 FRAME = 640
 SPEECH = torch.sin(torch.arange(20 * FRAME) / 5)
@@ -20,7 +20,7 @@ def talk(slow=0, restless=0.0, rest=0.02, lag=None):
     points[:, 36], points[:, 45] = torch.tensor([0.0, 0.0]), torch.tensor([100.0, 0.0])
     points[:, 62], points[:, 66, 0] = torch.tensor([50.0, 60.0]), 50.0
     points[:, 66, 1] = 60 + 100 * opening
-    return Take(landmarks=points, sound=SOUND, lag=lag)
+    return VideoSequence(landmarks=points, sound=SOUND, lag=lag)
 
 
 def score(name, fake, real):
@@ -30,10 +30,10 @@ def score(name, fake, real):
 
 
 def test_silence_is_what_stays_quiet_long_enough():
-    assert stretches(silences(SOUND, 25.0)) == [range(20, 35)]
-    assert stretches(silences(SOUND, 25.0, least=0.2)) == [range(20, 35), range(55, 60)]
-    assert stretches(silences(SOUND + 0.01 * torch.randn(len(SOUND)), 25.0)) == [range(20, 35)]
-    assert stretches(silences(SOUND, 50.0)) == [range(40, 70)]
+    assert runs(silences(SOUND, 25.0)) == [range(20, 35)]
+    assert runs(silences(SOUND, 25.0, least=0.2)) == [range(20, 35), range(55, 60)]
+    assert runs(silences(SOUND + 0.01 * torch.randn(len(SOUND)), 25.0)) == [range(20, 35)]
+    assert runs(silences(SOUND, 50.0)) == [range(40, 70)]
     assert not silences(torch.zeros(30 * FRAME), 25.0).any()
 
 
@@ -59,12 +59,12 @@ def test_a_recordings_silence_is_where_its_lips_are_silent():
 
 def test_a_stretch_without_a_face_is_not_rest():
     opening = torch.tensor([5.0, 1.0, torch.nan, 1.0, 1.0, 1.0])
-    assert settle(opening, torch.tensor([False, *5 * [True]]), torch.tensor(1.0), 0.5).tolist() == [2]
+    assert settling_time(opening, torch.tensor([False, *5 * [True]]), torch.tensor(1.0), 0.5).tolist() == [2]
 
 
 @pytest.mark.parametrize("name", ["silent_lips", "settle"])
 def test_without_silence_there_is_no_score(name):
     talking = talk()
-    never = Take(landmarks=talking.landmarks[:20], sound=SPEECH)
+    never = VideoSequence(landmarks=talking.landmarks[:20], sound=SPEECH)
     with pytest.raises(NoScore, match=r"there is no silence of 0\.3 s"):
         METRICS.build({"name": name}).update(never, talking)

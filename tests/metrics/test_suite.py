@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from visemix.metrics import Suite, View
+from visemix.metrics import FrameBatch, Suite
 from visemix.metrics.suite import Score, over_clips
 from visemix.types import VisemixError
 
@@ -12,7 +12,7 @@ def test_a_clips_score_is_the_mean_of_its_frames_and_the_tables_the_mean_of_clip
     clips = {}
     for name, levels in {"long": [10, 10, 10, 10], "short": [1]}.items():
         for level in levels:
-            suite.update(View(flat[:1] + level), View(flat[:1]))
+            suite.update(FrameBatch(flat[:1] + level), FrameBatch(flat[:1]))
         clips[name] = suite.finish_clip()["psnr_pooled"]
     long, short = 28.130804, 48.130804  # 10·log10(255² / 100), 10·log10(255²)
     assert clips["long"].value == pytest.approx(long, abs=1e-6)
@@ -23,8 +23,8 @@ def test_a_clips_score_is_the_mean_of_its_frames_and_the_tables_the_mean_of_clip
 
 def test_equal_pictures_have_no_psnr_but_a_status():
     suite = Suite(["psnr", "ssim"])
-    view = View(torch.zeros(2, 3, 12, 12, dtype=torch.uint8))
-    suite.update(view, view)
+    batch = FrameBatch(torch.zeros(2, 3, 12, 12, dtype=torch.uint8))
+    suite.update(batch, batch)
     scores = suite.finish_clip()
     assert (scores["psnr"].value, scores["psnr"].status) == (None, "inf")
     assert scores["psnr"].frames == (float("inf"),) * 2
@@ -35,11 +35,11 @@ def test_equal_pictures_have_no_psnr_but_a_status():
 @pytest.mark.parametrize(("missing", "status"), [(1, "ok"), (2, "invalid")])
 def test_up_to_five_frames_in_a_hundred_may_lack_a_face(missing, status):
     points = torch.rand(20, 68, 2)
-    real = View(torch.zeros(20, 3, 1, 1, dtype=torch.uint8), points)
+    real = FrameBatch(torch.zeros(20, 3, 1, 1, dtype=torch.uint8), points)
     seen = points.clone()
     seen[:missing] = torch.nan
     suite = Suite(["lmd"])
-    suite.update(View(real.frames, seen), real)
+    suite.update(FrameBatch(real.frames, seen), real)
     score = suite.finish_clip()["lmd"]
     assert score.status == status
     assert (score.value is None) == (status != "ok")
@@ -50,7 +50,7 @@ def test_up_to_five_frames_in_a_hundred_may_lack_a_face(missing, status):
 def test_metrics_that_want_landmarks_sit_out_without_them(pair):
     fake, real = pair
     suite = Suite(["psnr", "psnr_face", "lmd"])
-    suite.update(View(fake.frames), View(real.frames))
+    suite.update(FrameBatch(fake.frames), FrameBatch(real.frames))
     scores = suite.finish_clip(without={"landmarks": "no tracker"})
     assert {name: score.status for name, score in scores.items()} == {
         "psnr": "ok",

@@ -7,8 +7,8 @@ import pytest
 import torch
 from oracles import settle
 
-from visemix.metrics import METRICS, NoScore, Suite, Take
-from visemix.metrics.sync import compare, crop_face, face_boxes
+from visemix.metrics import METRICS, NoScore, Suite, VideoSequence
+from visemix.metrics.sync import crop_face, face_boxes, find_offset
 from visemix.nn.lipsync import SyncNet
 
 CASES = {-4: (0.13264524936676025, 2.4341959953308105), 3: (0.10227260738611221, 2.4915101528167725)}
@@ -23,7 +23,7 @@ def features():
 
 @pytest.mark.parametrize("early", CASES)
 def test_offset_distance_and_confidence_are_the_published_ones(early):
-    sync = compare(features()[10:70], features()[10 + early : 70 + early])
+    sync = find_offset(features()[10:70], features()[10 + early : 70 + early])
     distance, confidence = CASES[early]
     assert sync.offset == early
     assert sync.lse_d == pytest.approx(distance, rel=1e-4)
@@ -36,9 +36,9 @@ def test_the_whole_way_with_untrained_weights_has_the_published_answer():
     r = np.random.default_rng(300)
     frames = torch.from_numpy(r.integers(0, 256, (60, 224, 224, 3)).astype(np.float32)).permute(3, 0, 1, 2)
     rows = torch.from_numpy(r.standard_normal((13, 240)).astype(np.float32) * 10)
-    seen = torch.cat([net.see(frames[:, start : start + 15]) for start in range(0, 55, 11)])
-    heard = net.hear(rows.unfold(1, 20, 4).permute(1, 0, 2).unsqueeze(1)[:55])
-    sync = compare(seen, heard)
+    seen = torch.cat([net.embed_video(frames[:, start : start + 15]) for start in range(0, 55, 11)])
+    audio = net.embed_audio(rows.unfold(1, 20, 4).permute(1, 0, 2).unsqueeze(1)[:55])
+    sync = find_offset(seen, audio)
     offset, distance, confidence = ZEROS_WIN
     assert sync.offset == offset
     assert sync.lse_d == pytest.approx(distance, rel=1e-4)
@@ -74,7 +74,7 @@ def take(frames, fps=25.0, seconds=None):
     points = torch.stack([face(64, 64, 20)] * frames)
     points[:, 66, 1] += torch.arange(frames) % 7
     sound = torch.randn(round(16_000 * (frames / fps if seconds is None else seconds)))
-    return Take(fps, points, sound, pictures=lambda: iter([]))
+    return VideoSequence(fps, points, sound, pictures=lambda: iter([]))
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_clips_that_syncnet_cannot_judge_are_refused(bad, reason):
 
 def test_a_clip_without_sound_says_so():
     suite = Suite([{"name": "lse_c", "weights": "random"}])
-    silent = Take(landmarks=torch.rand(120, 68, 2), pictures=lambda: iter([]))
+    silent = VideoSequence(landmarks=torch.rand(120, 68, 2), pictures=lambda: iter([]))
     score = suite.finish_clip(silent, silent, {"sound": "x.mp4 has no sound track; give a file that has one"})["lse_c"]
     assert (score.status, score.reason) == ("unavailable", "x.mp4 has no sound track; give a file that has one")
 
 
 def test_a_fake_is_judged_though_its_recording_has_no_sound():
-    spoken = replace(take(120), memo={"sync": compare(features()[10:70], features()[13:73])})
+    spoken = replace(take(120), memo={"sync": find_offset(features()[10:70], features()[13:73])})
     mute = replace(spoken, sound=None, memo={})
     suite = Suite([{"name": "lse_c", "weights": "random"}])
     assert "random" in suite.finish_clip(spoken, mute)["lse_c"].reason  # judged, with weights that mean nothing
@@ -107,8 +107,8 @@ def test_a_fake_is_judged_though_its_recording_has_no_sound():
 
 
 def test_the_curve_behind_lse_is_in_the_order_of_offsets():
-    sync = compare(features()[10:70], features()[13:73])
-    judged = Take(memo={"sync": sync})
+    sync = find_offset(features()[10:70], features()[13:73])
+    judged = VideoSequence(memo={"sync": sync})
     lags = METRICS.build({"name": "lse_d"}).lags(judged, judged)
     assert len(lags) == 31 and min(range(31), key=lags.__getitem__) - 15 == sync.offset == 3
     assert lags[15] == sync.at_zero and METRICS.build({"name": "lse_c"}).lags(judged, judged) == ()

@@ -46,13 +46,13 @@ def theirs(clip, scale):
 @pytest.mark.parametrize("space", BASES)
 def test_it_finds_a_persons_amplitude_and_middle(face, space):
     """The person does what the base says, 1.4 times as far and about another middle."""
-    clip, heard = make_clip(face, batch=1, frames=40), AudioFeatures(SPEECH)
+    clip, features = make_clip(face, batch=1, frames=40), AudioFeatures(SPEECH)
     model = build(face, clip, space)
-    torch.testing.assert_close(model(heard, clip.subject).values, model.base(heard, clip.subject).values)
+    torch.testing.assert_close(model(features, clip.subject).values, model.base(features, clip.subject).values)
     target = face.convert(theirs(clip, 1.4), space, clip.subject)
-    adapt(model, heard, clip, target)
+    adapt(model, features, clip, target)
     assert model.calibration["scale"].item() == pytest.approx(1.4, abs=0.02)
-    made = model(heard, clip.subject).values
+    made = model(features, clip.subject).values
     torch.testing.assert_close(made.mean(1), target.values.mean(1), atol=0.002, rtol=0)
     torch.testing.assert_close(made, target.values, atol=0.02, rtol=0.05)
 
@@ -61,14 +61,14 @@ def test_it_finds_a_persons_amplitude_and_middle(face, space):
 def test_it_finds_a_persons_rest(face, space):
     """Half of the time the person says nothing, and stays at one place."""
     clip = make_clip(face, batch=1, frames=40)
-    heard = AudioFeatures(torch.cat([SPEECH[:, :20], PAUSE[:, :20]], 1))
+    features = AudioFeatures(torch.cat([SPEECH[:, :20], PAUSE[:, :20]], 1))
     moved = theirs(clip, 1.0).values.clone()
     moved[:, 20:] = 0.3 * torch.rand(moved.shape[-1], generator=torch.Generator().manual_seed(3))
     target = face.convert(Motion(moved, Space.EXPRESSION), space, clip.subject)
-    model = adapt(build(face, clip, space), heard, clip, target)
-    made = model(heard, clip.subject).values
+    model = adapt(build(face, clip, space), features, clip, target)
+    made = model(features, clip.subject).values
     model.calibration["rest"].zero_()
-    without = model(heard, clip.subject).values
+    without = model(features, clip.subject).values
     off, was = ((rows - target.values)[:, 24:].mean(1).norm() for rows in (made, without))
     assert off < 0.15 * was
     torch.testing.assert_close(made[:, :16].mean(1), target.values[:, :16].mean(1), atol=0.03, rtol=0)
@@ -78,8 +78,8 @@ def test_it_finds_a_persons_rest(face, space):
 def test_a_rest_that_was_not_seen_is_not_made_up(face, seen):
     clip = make_clip(face, batch=1, frames=40)
     model = build(face, clip, Space.EXPRESSION)
-    heard = AudioFeatures(SPEECH if seen == "nobody pauses" else torch.cat([SPEECH[:, :20], PAUSE[:, :20]], 1))
-    adapt(model, heard, clip, theirs(clip, 1.0))
+    features = AudioFeatures(SPEECH if seen == "nobody pauses" else torch.cat([SPEECH[:, :20], PAUSE[:, :20]], 1))
+    adapt(model, features, clip, theirs(clip, 1.0))
     assert model.calibration["rest"].abs().max() < 0.002 < 0.02 < model.calibration["offset"].abs().max()
 
 
@@ -92,14 +92,14 @@ def test_it_learns_when_mouths_rest(face):
     target = Motion(expression, Space.EXPRESSION)
     still = model._still(model._opening(target, clip.subject))
     assert still[:, 24:37].all() and not still[:, :16].any() and not still[:, 43:].any()
-    heard = AudioFeatures(still.float().unsqueeze(-1) + 0.1 * torch.randn(2, 60, 6))
+    features = AudioFeatures(still.float().unsqueeze(-1) + 0.1 * torch.randn(2, 60, 6))
     optim = torch.optim.Adam(model.pause.parameters(), 0.01)
     for _ in range(80):
         optim.zero_grad()
-        model.loss(heard, clip.subject, target)["pause"].backward()
+        model.loss(features, clip.subject, target)["pause"].backward()
         optim.step()
     model.eval()
-    assert torch.equal(model.pause.share(heard.values)[..., 0] > 0.5, still)
+    assert torch.equal(model.pause.share(features.values)[..., 0] > 0.5, still)
 
 
 def test_the_scale_has_bounds(face):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from standins import Acted
 
-from visemix.corpus.acting import Style, act
+from visemix.corpus.acting import Style, animate
 from visemix.data.phonemes import Phone
 from visemix.face import FACE
 from visemix.face.layout import lip_distance
@@ -66,15 +66,15 @@ def test_it_learns_when_true_lips_touch(face, clip):
     target = Motion(expression, Space.EXPRESSION)
     touching = model._touching(target, clip.subject)
     assert touching[:, 4:7].all() and not touching.all()
-    heard = AudioFeatures(touching.float().unsqueeze(-1).expand(-1, -1, 6) + 0.1 * sound().values)
+    features = AudioFeatures(touching.float().unsqueeze(-1).expand(-1, -1, 6) + 0.1 * sound().values)
     optim = torch.optim.Adam(model.touch.parameters(), 0.01)
     for _ in range(60):
         optim.zero_grad()
-        loss = model.loss(heard, clip.subject, target)["closure"]
+        loss = model.loss(features, clip.subject, target)["closure"]
         loss.backward()
         optim.step()
     model.eval()
-    assert torch.equal(model.touch.share(heard.values)[..., 0] > 0.5, touching)
+    assert torch.equal(model.touch.share(features.values)[..., 0] > 0.5, touching)
 
 
 @pytest.mark.parametrize("name", ["toy", "ict"])
@@ -88,7 +88,7 @@ def test_what_touches_is_told_from_f_and_v_on_every_face(name, request):
             np.random.default_rng(seed).standard_normal((1, any_face.identity.shape[-1]))
         ).float()
         phones = [Phone(s, 0.12 * k, 0.12 * k + 0.12, 1.0) for k, s in enumerate("ɑmɑfɑbɑvɑpɑ")]
-        acted = act(phones, 33, Style(), any_face, 0)
+        acted = animate(phones, 33, Style(), any_face, 0)
         still = torch.zeros
         subject = Subject(("anna",), identity, acted.expression[None], still(1, 33, 6), still(1, 3), still(1, 33, 27),
                           any_face.albedo[None])  # fmt: skip

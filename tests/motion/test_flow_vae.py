@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from visemix.motion import MOTION, FlowVAE, stream
-from visemix.motion.guide import Trigger
+from visemix.motion.guide import DelayedWeight
 from visemix.types import AudioFeatures, Motion, Space, VisemixError
 
 SMALL = {"channels": 12, "encoder_layers": 2, "decoder_layers": 2, "sync_dim": 16, "sync_windows": 64}
@@ -54,11 +54,11 @@ def test_any_length_in_one_pass(face, clip, frames):
     "options", [*({"compat": name} for name in ("corrected", "paper", "official")), {"ahead": 9}, {"ahead": 6}], ids=str
 )
 def test_streaming_equals_one_pass(face, clip, options):
-    model, heard = build(face, **options), sound(1203)
+    model, features = build(face, **options), sound(1203)
     with torch.no_grad():
-        pieces = [AudioFeatures(v) for v in heard.values.split([1, 500, 3, 699], 1)]
+        pieces = [AudioFeatures(v) for v in features.values.split([1, 500, 3, 699], 1)]
         joined = [m.values for m in stream(model, pieces, clip.subject)]
-        whole = model(heard, clip.subject).values
+        whole = model(features, clip.subject).values
     assert len(joined) > 2
     torch.testing.assert_close(torch.cat(joined, 1), whole, atol=1e-5, rtol=1e-4)
 
@@ -67,11 +67,11 @@ def test_streaming_equals_one_pass(face, clip, options):
     "options", [{}, {"ahead": 9}, {"ahead": 6}, {"ahead": 3, "sigma": 0.0, "mouth_sigma": 0.0}], ids=str
 )
 def test_a_frame_hears_as_far_as_is_said(face, clip, options):
-    model, heard = build(face, **options), sound(301, batch=1).values.requires_grad_()
+    model, features = build(face, **options), sound(301, batch=1).values.requires_grad_()
     past, ahead = model.context
     furthest = 0
     for frame in range(145, 149):
-        (gradient,) = torch.autograd.grad(model(AudioFeatures(heard), clip.subject).values[0, frame].sum(), heard)
+        (gradient,) = torch.autograd.grad(model(AudioFeatures(features), clip.subject).values[0, frame].sum(), features)
         told = gradient[0].abs().sum(-1).nonzero().flatten()
         assert frame - past <= int(told.min())
         furthest = max(furthest, int(told.max()) - frame)
@@ -84,33 +84,33 @@ def test_less_ahead_than_a_latent_and_its_smoothing_is_refused(face):
 
 
 def test_a_seed_is_a_motion(face, clip):
-    model, heard = build(face), sound(40)
-    assert torch.equal(model(heard, clip.subject).values, model(heard, clip.subject).values)
-    assert torch.equal(model.draw(heard, clip.subject, 5).values, model.draw(heard, clip.subject, 5).values)
-    assert not torch.equal(model.draw(heard, clip.subject, 5).values, model.draw(heard, clip.subject, 6).values)
-    one = AudioFeatures(heard.values[:1])
+    model, features = build(face), sound(40)
+    assert torch.equal(model(features, clip.subject).values, model(features, clip.subject).values)
+    assert torch.equal(model.draw(features, clip.subject, 5).values, model.draw(features, clip.subject, 5).values)
+    assert not torch.equal(model.draw(features, clip.subject, 5).values, model.draw(features, clip.subject, 6).values)
+    one = AudioFeatures(features.values[:1])
     alone = model(one, clip.subject.map(lambda t: t[:1])).values
-    torch.testing.assert_close(alone, model(heard, clip.subject).values[:1])
+    torch.testing.assert_close(alone, model(features, clip.subject).values[:1])
     unseeded = build(face, seed=0)
     unseeded.seed = None
-    assert not torch.equal(unseeded(heard, clip.subject).values, unseeded(heard, clip.subject).values)
+    assert not torch.equal(unseeded(features, clip.subject).values, unseeded(features, clip.subject).values)
 
 
 def test_temperature_is_the_spread_of_the_draws(face, clip):
-    heard = sound(40)
+    features = sound(40)
 
     def spread(temperature):
         model = build(face, temperature=temperature)
-        return torch.stack([model.draw(heard, clip.subject, k).values for k in range(8)]).std(0).mean().item()
+        return torch.stack([model.draw(features, clip.subject, k).values for k in range(8)]).std(0).mean().item()
 
     assert spread(0.0) == 0.0
     assert spread(1.0) > 1.5 * spread(0.5) > 0
 
 
 def test_the_filter_runs_over_time_and_never_across_points(face, clip):
-    heard = sound(60)
+    features = sound(60)
     sharp, soft = build(face, sigma=0.0, mouth_sigma=0.0), build(face, sigma=2.0, mouth_sigma=0.0)
-    raw, smooth = (m(heard, clip.subject).values.unflatten(-1, (68, 3)) for m in (sharp, soft))
+    raw, smooth = (m(features, clip.subject).values.unflatten(-1, (68, 3)) for m in (sharp, soft))
     torch.testing.assert_close(smooth[:, :, 48:], raw[:, :, 48:])
     weights = torch.exp(-0.5 * (torch.arange(-6.0, 7.0) / 2).square())
     expected = (raw[0, 24:37, 5, 1] * weights).sum() / weights.sum()
@@ -119,14 +119,14 @@ def test_the_filter_runs_over_time_and_never_across_points(face, clip):
 
 def test_the_losses_are_those_of_the_sheet(face, clip):
     model = build(face, kl_weight=0.4, continuity_weight=3.0, sync=False)
-    heard, target = sound(10), truth(face, clip)
+    features, target = sound(10), truth(face, clip)
     torch.manual_seed(3)
-    losses = model.loss(heard, clip.subject, target)
+    losses = model.loss(features, clip.subject, target)
     torch.manual_seed(3)
     shape = face.shape(clip.subject.identity).unsqueeze(1)
     x = 10 * (target.values - shape)
     padded = torch.cat([x, x[:, -1:], x[:, -1:]], 1)
-    values = torch.cat([heard.values, heard.values[:, -1:], heard.values[:, -1:]], 1)
+    values = torch.cat([features.values, features.values[:, -1:], features.values[:, -1:]], 1)
     g = model.condition(values.mT)
     slow = model.slow(g)
     z, log_q = model.posterior(padded, slow)
@@ -146,34 +146,34 @@ def test_the_losses_are_those_of_the_sheet(face, clip):
 def test_without_flow_it_is_the_vanilla_autoencoder(face, clip):
     model = build(face, flow=False, sync=False)
     assert not [name for name, _ in model.named_parameters() if name.startswith("flow")]
-    heard, target = sound(12), truth(face, clip)
+    features, target = sound(12), truth(face, clip)
     twelve = Motion(torch.cat([target.values, target.values[:, :2]], 1), Space.LANDMARKS)
     torch.manual_seed(0)
-    kl = model.loss(heard, clip.subject, twelve)["kl"]
+    kl = model.loss(features, clip.subject, twelve)["kl"]
     torch.manual_seed(0)
-    slow = model.slow(model.condition(heard.values.mT))
+    slow = model.slow(model.condition(features.values.mT))
     z, log_q = model.posterior(model.lm3d.pack(twelve, clip.subject), slow)
     torch.testing.assert_close(kl, 0.4 * (log_q - torch.distributions.Normal(0, 1).log_prob(z)).mean())
 
 
 def test_the_shape_is_the_subjects_or_guessed_from_the_voice(face, clip):
-    heard = sound(20)
+    features = sound(20)
     other = clip.subject.map(lambda t: t * 0)
     corrected, official = build(face), build(face, compat="official")
-    moved = corrected(heard, clip.subject).values - corrected(heard, other).values
+    moved = corrected(features, clip.subject).values - corrected(features, other).values
     torch.testing.assert_close(
         moved, face.shape(clip.subject.identity).unsqueeze(1).expand(-1, 20, -1), atol=1e-5, rtol=1e-4
     )
-    assert torch.equal(official(heard, clip.subject).values, official(heard, other).values)
+    assert torch.equal(official(features, clip.subject).values, official(features, other).values)
 
 
 def test_it_learns_one_motion_by_heart(face, clip):
     model = build(face, kl_weight=0.01, sync=False, channels=32).train()
-    heard, target = sound(10), truth(face, clip)
+    features, target = sound(10), truth(face, clip)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     errors = []
     for _ in range(60):
-        losses = model.loss(heard, clip.subject, target)
+        losses = model.loss(features, clip.subject, target)
         optimiser.zero_grad()
         sum(losses.values()).backward()
         optimiser.step()
@@ -194,19 +194,19 @@ def test_the_expert_is_frozen_and_its_statistics_stay_put(face, clip):
 
 
 def test_guidance_starts_when_the_running_mean_is_low_and_a_copy_remembers_it():
-    trigger = Trigger(0.01, "average", 0.75).train()
+    trigger = DelayedWeight(0.01, "average", 0.75).train()
     assert trigger(torch.tensor(2.0)) == 0  # mean 2.0
     values = [trigger(torch.tensor(0.5)).item() for _ in range(100)]
     started = next(k for k, value in enumerate(values) if value)
     assert started == 88  # the 89th of them: 0.98^89 is the first below (0.75 − 0.5) / (2 − 0.5)
     assert values[started:] == pytest.approx([0.005] * (100 - started))
-    resumed = Trigger(0.01, "average", 0.75).train()
+    resumed = DelayedWeight(0.01, "average", 0.75).train()
     resumed.load_state_dict(trigger.state_dict())
     assert resumed.running and resumed(torch.tensor(9.0)).item() == pytest.approx(0.09)
 
 
 def test_the_official_guidance_starts_at_any_good_validation_batch_and_is_forgotten():
-    trigger = Trigger(0.01, "validation", 0.75).train()
+    trigger = DelayedWeight(0.01, "validation", 0.75).train()
     assert trigger(torch.tensor(0.1)) == 0
     assert trigger.eval()(torch.tensor(0.7)).item() == pytest.approx(0.007)
     assert trigger.train()(torch.tensor(3.0)).item() == pytest.approx(0.03)

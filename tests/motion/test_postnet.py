@@ -25,7 +25,7 @@ def sound(frames=10, batch=2, seed=1):
     return AudioFeatures(torch.randn(batch, frames, 6, generator=torch.Generator().manual_seed(seed)))
 
 
-def heard(clip, seed=1):
+def example(clip, seed=1):
     return sound(seed=seed), clip.subject, clip.motion
 
 
@@ -48,7 +48,7 @@ def test_streaming_equals_one_pass(face, clip, compat):
 
 def test_its_losses_are_the_weighted_three(face, clip):
     model = build(face)
-    losses, rows = model.adapt(heard(clip), heard(clip, 2))
+    losses, rows = model.adapt(example(clip), example(clip, 2))
     made = model.lm3d.pack(model(sound(), clip.subject), clip.subject)
     torch.testing.assert_close(rows, made.detach())
     assert not rows.requires_grad
@@ -63,25 +63,25 @@ def test_its_losses_are_the_weighted_three(face, clip):
 def test_the_critic_learns_the_persons_frames_from_made_ones(face, clip):
     model = build(face)
     made = torch.randn_like(model.lm3d.pack(clip.motion, clip.subject))
-    real, fake = model.judged(made, clip.motion, clip.subject)
+    real, fake = model.critic_scores(made, clip.motion, clip.subject)
     torch.testing.assert_close(fake, model.postnet_critic(made))
     torch.testing.assert_close(real, model.postnet_critic(model.lm3d.pack(clip.motion, clip.subject)))
     loss = model.critic_loss(real, fake)["critic"]
     torch.testing.assert_close(loss, (real - 1).square().mean() + fake.square().mean())
     model.postnet_critic.requires_grad_(True)
-    made = model.adapt(heard(clip), heard(clip, 2))[1]
-    model.critic_loss(*model.judged(made, clip.motion, clip.subject))["critic"].backward()
+    made = model.adapt(example(clip), example(clip, 2))[1]
+    model.critic_loss(*model.critic_scores(made, clip.motion, clip.subject))["critic"].backward()
     assert all(p.grad is None for p in model.postnet.parameters())
 
 
 def test_training_hears_another_draw_each_time_and_judging_the_same(face, clip):
     model = build(face)
     assert torch.equal(
-        model.measure(heard(clip), heard(clip))["before"], model.measure(heard(clip), heard(clip))["before"]
+        model.measure(example(clip), example(clip))["before"], model.measure(example(clip), example(clip))["before"]
     )
     model.training = True
     assert not torch.equal(
-        model.measure(heard(clip), heard(clip))["before"], model.measure(heard(clip), heard(clip))["before"]
+        model.measure(example(clip), example(clip))["before"], model.measure(example(clip), example(clip))["before"]
     )
 
 

@@ -25,11 +25,11 @@ def net():
 def test_both_towers_answer_as_the_released_code_does(net):
     sound = torch.from_numpy((np.random.default_rng(100).standard_normal((2, 1, 13, 20)) * 10).astype(np.float32))
     lips = torch.from_numpy(np.random.default_rng(101).integers(0, 256, (2, 3, 5, 224, 224)).astype(np.float32))
-    heard, seen = net.hear(sound), net.see(lips[0])
-    torch.testing.assert_close(heard[:, :3], torch.tensor(HEARD), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(heard.norm(dim=1), torch.tensor(HEARD_LENGTH), rtol=1e-4, atol=0)
-    torch.testing.assert_close(seen[0, :3], torch.tensor(SEEN), rtol=1e-4, atol=1e-4)
-    assert seen[0].norm().item() == pytest.approx(SEEN_LENGTH, rel=1e-4)
+    audio, video = net.embed_audio(sound), net.embed_video(lips[0])
+    torch.testing.assert_close(audio[:, :3], torch.tensor(HEARD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(audio.norm(dim=1), torch.tensor(HEARD_LENGTH), rtol=1e-4, atol=0)
+    torch.testing.assert_close(video[0, :3], torch.tensor(SEEN), rtol=1e-4, atol=1e-4)
+    assert video[0].norm().item() == pytest.approx(SEEN_LENGTH, rel=1e-4)
 
 
 def test_its_weights_have_the_released_names_and_number(net):
@@ -41,5 +41,5 @@ def test_its_weights_have_the_released_names_and_number(net):
 @torch.inference_mode()
 def test_one_pass_over_time_gives_every_windows_embedding(net):
     frames = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (3, 7, 224, 224)).astype(np.float32))
-    apart = torch.cat([net.see(frames[:, start : start + 5]) for start in range(3)])
-    torch.testing.assert_close(net.see(frames), apart, rtol=1e-5, atol=1e-2)
+    apart = torch.cat([net.embed_video(frames[:, start : start + 5]) for start in range(3)])
+    torch.testing.assert_close(net.embed_video(frames), apart, rtol=1e-5, atol=1e-2)

@@ -27,16 +27,16 @@ def test_a_causal_one_looks_back_only_and_as_far():
     net = WaveNet(8, 64, 4, 5, causal=True)
     x = torch.randn(1, 8, 60, requires_grad=True)
     net(x, torch.randn(1, 64, 60))[0, :, 40].sum().backward()
-    heard = x.grad[0].abs().sum(0).nonzero().flatten().tolist()
-    assert heard == list(range(40 - 16, 41)) and net.context == (16, 0)
+    reached = x.grad[0].abs().sum(0).nonzero().flatten().tolist()
+    assert reached == list(range(40 - 16, 41)) and net.context == (16, 0)
 
 
 def test_a_layer_gates_its_signal_by_what_is_heard():
     torch.manual_seed(0)
     net = WaveNet(2, 3, 1, 3)
     x, sound = torch.randn(1, 2, 5), torch.randn(1, 3, 5)
-    heard = net.gates[0](x) + net.condition(sound)
-    expected = net.outs[0](heard[:, :2].tanh() * heard[:, 2:].sigmoid())
+    reached = net.gates[0](x) + net.condition(sound)
+    expected = net.outs[0](reached[:, :2].tanh() * reached[:, 2:].sigmoid())
     torch.testing.assert_close(net(x, sound), expected)
 
 

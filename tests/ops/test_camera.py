@@ -2,7 +2,15 @@ import math
 
 import torch
 
-from visemix.ops.camera import DISTANCE, FOCAL, in_picture, project, project_jacobian, square_camera, unproject
+from visemix.ops.camera import (
+    DISTANCE,
+    FOCAL,
+    project,
+    project_jacobian,
+    similarity_transform,
+    square_camera,
+    unproject,
+)
 
 # Deep3DFaceRecon's five standard points (similarity_Lm3D_all.mat), decimetres
 FIVE = torch.tensor(
@@ -73,7 +81,7 @@ def test_the_jacobian_of_the_projection_is_its_derivative():
 def test_a_similarity_of_the_picture_moves_everything_in_it_whatever_its_distance():
     g = torch.Generator().manual_seed(0)
     points, camera = torch.randn(50, 3, generator=g), square_camera(224)
-    turn, shift = in_picture(torch.tensor([0.1, 0.2, 0.03, -0.02]))
+    turn, shift = similarity_transform(torch.tensor([0.1, 0.2, 0.03, -0.02]))
     before, after = project(points, camera), project(points @ turn.T + shift.T, camera)
     x, y = (before[:, 0] - 112) / camera[0], (112 - before[:, 1]) / camera[0]
     grown = torch.tensor(0.1).exp()

@@ -53,11 +53,11 @@ def test_cores_are_shared_for_as_long_as_it_takes():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        with pytest.raises(KeyError), device.sharing_cores(2):
+        with pytest.raises(KeyError), device.limit_threads(2):
             assert torch.get_num_threads() == 2
             raise KeyError
         assert torch.get_num_threads() == 4
-        with device.sharing_cores(8):
+        with device.limit_threads(8):
             assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

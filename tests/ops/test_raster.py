@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from visemix.ops import raster_pytorch3d, raster_torch
-from visemix.ops.backends import available, pick
+from visemix.ops.backends import available, choose_backend
 from visemix.ops.camera import project, square_camera
-from visemix.ops.raster import cover, rasterise
+from visemix.ops.raster import rasterise, rasterise_mask
 from visemix.types import VisemixError
 
 
@@ -70,7 +70,7 @@ def test_pixel_centres_lie_at_halves_and_y_points_down():
     expected = torch.zeros(1, 1, 6, 7)
     expected[..., 2:4, 1:4] = 1
     torch.testing.assert_close(rasterise(square, triangles, square, (6, 7)).coverage, expected)
-    torch.testing.assert_close(cover(square, triangles, (6, 7)), expected)
+    torch.testing.assert_close(rasterise_mask(square, triangles, (6, 7)), expected)
 
 
 def test_the_position_as_attribute_comes_back_as_the_pixels_own_place():
@@ -87,7 +87,9 @@ def test_the_position_as_attribute_comes_back_as_the_pixels_own_place():
 
 def test_cover_is_the_coverage_of_rasterise():
     points, triangles, attributes = soup(items=3, dtype=torch.float32)
-    assert torch.equal(cover(points, triangles, (20, 30)), rasterise(points, triangles, attributes, (20, 30)).coverage)
+    assert torch.equal(
+        rasterise_mask(points, triangles, (20, 30)), rasterise(points, triangles, attributes, (20, 30)).coverage
+    )
 
 
 def test_a_batch_is_its_items_one_by_one(monkeypatch):
@@ -98,7 +100,7 @@ def test_a_batch_is_its_items_one_by_one(monkeypatch):
         whole = rasterise(points, triangles, attributes, (18, 30), backend="torch")
         for field in ("attributes", "coverage", "depth", "triangle"):
             assert torch.equal(getattr(whole, field), torch.cat([getattr(one, field) for one in apart]))
-        assert torch.equal(cover(points, triangles, (18, 30)), whole.coverage)
+        assert torch.equal(rasterise_mask(points, triangles, (18, 30)), whole.coverage)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_a_triangle_that_cannot_be_seen_leaves_the_rest_alone(bad):
     raster = rasterise(points, torch.tensor([[0, 1, 2], [3, 4, 5]]), torch.ones(1, 6, 1), (10, 10))
     alone = rasterise(good[None], torch.tensor([[0, 1, 2]]), torch.ones(1, 3, 1), (10, 10))
     assert torch.equal(raster.coverage, alone.coverage)
-    assert torch.equal(cover(points, torch.tensor([[0, 1, 2], [3, 4, 5]]), (10, 10)), alone.coverage)
+    assert torch.equal(rasterise_mask(points, torch.tensor([[0, 1, 2], [3, 4, 5]]), (10, 10)), alone.coverage)
     torch.testing.assert_close(raster.depth, alone.depth)
     raster.depth.sum().backward()
     assert points.grad.isfinite().all()
@@ -154,7 +156,7 @@ def test_a_closed_surface_has_no_pinholes():
         triangles = torch.stack([torch.zeros(97).long(), around + 1, (around + 1) % 97 + 1], -1)
         y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
         well_inside = (x - 32).square() + (y - 32).square() < 28.5**2
-        assert (cover(points, triangles, (64, 64))[0, 0][well_inside] == 1).all()
+        assert (rasterise_mask(points, triangles, (64, 64))[0, 0][well_inside] == 1).all()
 
 
 def test_gradients_agree_with_finite_differences():
@@ -164,7 +166,7 @@ def test_gradients_agree_with_finite_differences():
         raster = rasterise(points, triangles, attributes, (6, 8), backend="torch")
         return raster.attributes, raster.depth
 
-    assert (cover(points, triangles, (6, 8)) > 0).sum() > 20
+    assert (rasterise_mask(points, triangles, (6, 8)) > 0).sum() > 20
     points.requires_grad_()
     attributes.requires_grad_()
     # the step is small enough that no pixel changes its triangle
@@ -183,12 +185,12 @@ def test_a_named_backend_is_never_replaced():
         pytest.skip("PyTorch3D is installed")
     with pytest.raises(VisemixError, match=r"INSTALL\.md"):
         rasterise(points, triangles, attributes, (8, 8), backend="pytorch3d")
-    assert pick("auto", "pytorch3d", "cuda") == "torch"
+    assert choose_backend("auto", "pytorch3d", "cuda") == "torch"
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones():
     with pytest.raises(VisemixError, match=r"nvdiffrast.*auto, torch, pytorch3d"):
-        pick("nvdiffrast", "pytorch3d", "cpu")
+        choose_backend("nvdiffrast", "pytorch3d", "cpu")
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40), (40, 24)])

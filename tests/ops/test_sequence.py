@@ -6,12 +6,12 @@ from visemix.ops.sequence import (
     alibi,
     alibi_slopes,
     average_pairs,
-    blocks,
-    history,
+    causal_mask,
+    local_attention_mask,
+    rechunk,
     resample_rows,
     sinusoid,
     smooth,
-    window,
 )
 
 
@@ -42,13 +42,13 @@ def test_alibi_forgets_in_steps_of_its_period():
 
 
 def test_history_ends_at_the_context():
-    assert history(4, None).int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
-    assert history(4, 2).int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+    assert causal_mask(4, None).int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    assert causal_mask(4, 2).int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
 
 
 def test_no_window_is_empty_and_every_window_is_equation_4():
     for past, ahead in [(0, 1), (2, 1), (0, 3), (1, 2)]:
-        allowed = window(5, past, ahead)
+        allowed = local_attention_mask(5, past, ahead)
         expected = [[max(i - past, 0) <= j < min(i + ahead, 5) for j in range(5)] for i in range(5)]
         assert allowed.tolist() == expected
         assert allowed.any(1).all()
@@ -58,7 +58,7 @@ def test_blocks_bring_every_row_once_with_its_surroundings():
     rows = torch.arange(23.0).view(1, 23, 1)
     for cuts in ([23], [1] * 23, [5, 1, 10, 7]):
         seen = []
-        for held, first, last in blocks(rows.split(cuts, 1), size=4, past=3, ahead=2):
+        for held, first, last in rechunk(rows.split(cuts, 1), size=4, past=3, ahead=2):
             assert last - first <= 4
             seen += held[0, first:last, 0].tolist()
             here = int(held[0, first, 0])
@@ -75,7 +75,7 @@ def test_blocks_wait_for_no_more_than_they_need():
             asked.append(i)
             yield torch.full((1, 1, 1), float(i))
 
-    stream = blocks(pieces(), size=4, past=0, ahead=2)
+    stream = rechunk(pieces(), size=4, past=0, ahead=2)
     next(stream)
     assert asked == [0, 1, 2]
 

@@ -8,7 +8,7 @@ import torch
 from splat_scenes import leaves, naive, scene
 
 from visemix.ops import backends, splat_gsplat
-from visemix.ops.backends import available, pick
+from visemix.ops.backends import available, choose_backend
 from visemix.ops.splat import splat
 from visemix.types import VisemixError
 
@@ -28,12 +28,12 @@ def test_without_numba_auto_says_once_what_it_costs_and_draws_the_same(monkeypat
     with pytest.raises(VisemixError, match="'gsplat' is not installed: pip install gsplat"):
         splat(*given, (37, 53), backend="gsplat")
     with pytest.raises(VisemixError, match=r"no backend named 'warp' here .have: auto, torch, numba, gsplat"):
-        pick("warp", "gsplat", "cpu", processor="numba")
+        choose_backend("warp", "gsplat", "cpu", processor="numba")
 
 
 def test_auto_is_numba_on_a_processor_and_gsplat_on_a_gpu(monkeypatch):
     monkeypatch.setattr(backends, "available", lambda name: True)
-    assert [pick("auto", "gsplat", kind, processor="numba") for kind in ("cpu", "cuda", "mps")] == [
+    assert [choose_backend("auto", "gsplat", kind, processor="numba") for kind in ("cpu", "cuda", "mps")] == [
         "numba",
         "gsplat",
         "torch",

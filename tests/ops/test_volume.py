@@ -6,7 +6,7 @@ import torch
 from visemix.ops.backends import available
 from visemix.ops.camera import DISTANCE, project, square_camera
 from visemix.ops.rotation import pose_points
-from visemix.ops.volume import box_range, camera_rays, entropy, render_weights, stretches
+from visemix.ops.volume import camera_rays, entropy, importance_sampling, ray_box_intersection, render_weights
 from visemix.types import VisemixError
 
 
@@ -34,7 +34,7 @@ def test_a_ray_enters_and_leaves_a_box_where_it_should_and_a_miss_is_empty():
     low, high = torch.tensor([-1.0, -1.0, -1.0]), torch.tensor([1.0, 1.0, 1.0])
     origins = torch.tensor([[0.0, 0.0, 5.0], [0.0, 3.0, 5.0], [0.0, 0.0, 0.0]])
     directions = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
-    near, far = box_range(origins, directions, low, high)
+    near, far = ray_box_intersection(origins, directions, low, high)
     torch.testing.assert_close(near[[0, 2]], torch.tensor([4.0, 0.0]))
     torch.testing.assert_close(far[[0, 2]], torch.tensor([6.0, 1.0]))
     assert near[1] == far[1]
@@ -79,7 +79,7 @@ def test_gradients_of_the_weights_are_right():
 
 def test_stretches_lie_where_the_mass_is_and_leave_no_gap():
     mass = torch.tensor([[0.0, 0.0, 1.0, 3.0, 0.0, 0.0]])
-    places, length = stretches(mass, torch.tensor([0.0]), torch.tensor([6.0]), 4)
+    places, length = importance_sampling(mass, torch.tensor([0.0]), torch.tensor([6.0]), 4)
     torch.testing.assert_close(places, torch.tensor([[2.5, 3 + 1 / 6, 3.5, 3 + 5 / 6]]))
     torch.testing.assert_close(length, torch.tensor([[1.0, 1 / 3, 1 / 3, 1 / 3]]), atol=1e-4, rtol=1e-4)
 
@@ -87,9 +87,11 @@ def test_stretches_lie_where_the_mass_is_and_leave_no_gap():
 def test_jittered_places_stay_in_their_stretches_and_follow_the_generator():
     mass = torch.ones(4, 8)
     near, far = torch.zeros(4), torch.full((4,), 8.0)
-    one, other = (stretches(mass, near, far, 4, torch.Generator().manual_seed(1), jitter=True)[0] for _ in range(2))
+    one, other = (
+        importance_sampling(mass, near, far, 4, torch.Generator().manual_seed(1), jitter=True)[0] for _ in range(2)
+    )
     assert torch.equal(one, other)
-    assert not torch.equal(one, stretches(mass, near, far, 4)[0])
+    assert not torch.equal(one, importance_sampling(mass, near, far, 4)[0])
     assert (one.div(2).floor() == torch.arange(4)).all()
 
 

@@ -6,8 +6,8 @@ import torch
 from visemix.face import FACE
 from visemix.ops.camera import project, square_camera
 from visemix.ops.rotation import pose_points
-from visemix.prepare.contours import LIDS, MIRROR, marks
-from visemix.prepare.evidence import Weights, evidence
+from visemix.prepare.contours import LIDS, MIRROR, contour_points
+from visemix.prepare.evidence import LandmarkSigmas, landmark_observations
 from visemix.prepare.fit import landmarks_of
 from visemix.prepare.geometry import Geometry, fit_geometry
 
@@ -22,7 +22,7 @@ def ict(assets):
 
 def tracked(face, geometry, size=SIZE):
     """The tracker's mesh as it would be of such a face, where it is known; 0 elsewhere."""
-    found = marks(face)
+    found = contour_points(face)
     shape = face.mean + face.identity @ geometry.identity
     moved = shape[found.vertices] + torch.einsum("pce,te->tpc", face.expression[found.vertices], geometry.expression)
     mesh = torch.zeros(len(moved), 478, 2)
@@ -53,7 +53,7 @@ def everyone():
 
 
 def test_the_points_between_the_68_lie_between_them_on_the_rims(face):
-    found = marks(face)
+    found = contour_points(face)
     assert len(found.tracked) == len(found.tracked.unique()) == 108
     assert torch.equal(found.vertices[:68], face.landmark_ids)
     along = [float(face.mean[found.vertices[found[k]], 0]) for k in (33, 246, 161, 160, 159, 158, 157, 173, 133)]
@@ -70,7 +70,7 @@ def test_the_points_between_the_68_lie_between_them_on_the_rims(face):
 def test_without_a_mesh_that_is_known_the_68_points_are_all_the_evidence(face):
     landmarks = landmarks_of(face, performance(face), SIZE)
     for mesh in (None, torch.zeros(FRAMES, 98, 2)):  # none, or of a tracker that nobody knows
-        seen = evidence(face, landmarks, mesh, SIZE, Weights())
+        seen = landmark_observations(face, landmarks, mesh, SIZE, LandmarkSigmas())
         assert torch.equal(seen.mix, torch.eye(68, dtype=torch.double))
         assert torch.equal(seen.vertices, face.landmark_ids)
 
@@ -80,8 +80,8 @@ def test_a_mesh_without_a_way_from_lid_to_lid_gives_the_68_alone(face):
     landmarks, mesh = landmarks_of(face, shape, SIZE), tracked(face, shape)
     torn = copy.copy(face)
     torn._buffers = face._buffers | {"triangles": face.triangles[:1]}
-    assert len(marks(torn).tracked) == 68
-    seen = evidence(torn, landmarks, mesh, SIZE, Weights())
+    assert len(contour_points(torn).tracked) == 68
+    seen = landmark_observations(torn, landmarks, mesh, SIZE, LandmarkSigmas())
     assert seen.target.shape == (FRAMES, 68, 2) and len(seen.mix) == 68 + 4  # two pairs of either eye's lids
 
 
@@ -92,7 +92,7 @@ def test_closed_lids_close(face):
     mesh = tracked(face, true)
     wrong = 2.5 * torch.sin(torch.arange(68.0)[:, None] * torch.tensor([1.0, 2.0]))  # a face the model does not know
     shifted, off = landmarks + wrong, torch.zeros(1, 478, 2)
-    found = marks(face)
+    found = contour_points(face)
     for upper, lower in LIDS:  # in both lids alike
         off[:, [upper, lower, MIRROR[upper], MIRROR[lower]]] = 2.5
     off[:, found.tracked[:68]] = wrong
@@ -110,9 +110,9 @@ def test_closed_lids_close(face):
 def test_an_iris_counts_the_less_the_more_an_eye_is_closed(ict):
     shut = torch.linspace(0, 1, FRAMES)
     true = performance(ict, eyeBlink_R=shut, eyeBlink_L=shut)
-    seen = evidence(ict, landmarks_of(ict, true, SIZE), tracked(ict, true), SIZE, Weights())
+    seen = landmark_observations(ict, landmarks_of(ict, true, SIZE), tracked(ict, true), SIZE, LandmarkSigmas())
     trust = seen.metric[:, -2:, 0, 0]  # of both irises
-    assert (trust[:2] == 1 / (Weights().iris * SIZE / 512)).all()
+    assert (trust[:2] == 1 / (LandmarkSigmas().iris * SIZE / 512)).all()
     assert (trust.diff(dim=0) <= 0).all() and (trust[-1] == 0).all()
 
 

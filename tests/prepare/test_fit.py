@@ -7,9 +7,9 @@ from visemix.data.media import VideoReader
 from visemix.face import FACE, draw
 from visemix.face.layout import INNER_MOUTH, NO_JAW
 from visemix.ops.camera import square_camera
-from visemix.prepare.appearance import fill, fit_appearance
+from visemix.prepare.appearance import fill_unseen, fit_appearance
 from visemix.prepare.fit import RECONSTRUCT, correlation, fit_clip, landmarks_of, opening
-from visemix.prepare.geometry import Geometry, Weights, fit_geometry, spread
+from visemix.prepare.geometry import Geometry, LandmarkSigmas, farthest_points, fit_geometry
 from visemix.prepare.track import TRACKER
 from visemix.types import Subject, VisemixError
 
@@ -55,7 +55,7 @@ def test_impossible_landmarks_do_not_break_the_bounds(face):
     landmarks = landmarks_of(face, talking(face), SIZE)
     landmarks[:, INNER_MOUTH, 1] += torch.linspace(-60, 60, 8)
     landmarks[:, 36:48, 0] = landmarks[:, 36:48, 0] * 2 - SIZE / 2
-    fitted = fit_geometry(face, landmarks, everyone(), SIZE, Weights(identity=10.0))
+    fitted = fit_geometry(face, landmarks, everyone(), SIZE, LandmarkSigmas(identity=10.0))
     low, high = face.expression_range.T
     assert (fitted.expression >= low - 1e-6).all() and (fitted.expression <= high + 1e-6).all()
     assert fitted.identity.abs().max() <= 3 + 1e-6
@@ -108,7 +108,7 @@ def test_windows_leave_no_seam(face):
 
 def test_spread_takes_the_outermost_points():
     line = torch.tensor([[0.0], [1.0], [2.0], [3.0], [10.0]])
-    assert spread(line, 3).tolist() == [0, 3, 4]
+    assert farthest_points(line, 3).tolist() == [0, 3, 4]
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_few_teeth_in_the_light_do_not_make_all_of_them_shine(face):
     seen = face.albedo * torch.where(inside[:, None], 0.7, 1.0)
     lit = (inside & white).nonzero()[:, 0][::8]
     seen[lit] = face.albedo[lit]
-    filled = fill(face, seen, torch.ones(len(skin)), skin)
+    filled = fill_unseen(face, seen, torch.ones(len(skin)), skin)
     shade = (filled / face.albedo)[inside & white].mean(-1).median()
     assert shade == pytest.approx(0.7, abs=0.03)
 

@@ -7,7 +7,7 @@ import torch
 from tiny_videos import beeps, grey
 
 from visemix.data import VideoWriter, read_sound, read_video
-from visemix.prepare.importers import cut_out
+from visemix.prepare.importers import export_clips
 from visemix.report import png
 from visemix.types import VisemixError
 
@@ -39,7 +39,7 @@ def hdtf(tmp_path):
 
 
 def test_hdtf_is_cut_by_its_lists_at_the_resolution_they_were_made_for(hdtf, tmp_path):
-    made, _ = cut_out("hdtf", hdtf, tmp_path / "out")
+    made, _ = export_clips("hdtf", hdtf, tmp_path / "out")
     assert [path.name for path in made] == ["WDA_KatieHill_000.mp4"]
     video = read_video(made[0])
     assert video.shape == (25, 3, 24, 24)  # 48 of 96 lines, of a picture with 48
@@ -49,7 +49,7 @@ def test_hdtf_is_cut_by_its_lists_at_the_resolution_they_were_made_for(hdtf, tmp
 
 
 def test_entries_of_hdtf_that_are_broken_are_named_and_skipped(hdtf, tmp_path):
-    _, broken = cut_out("hdtf", hdtf, tmp_path / "out")
+    _, broken = export_clips("hdtf", hdtf, tmp_path / "out")
     assert set(broken) == {"WDA_KatieHill_001", "WDA_Nobody_000"}
     assert "crop_wh" in broken["WDA_KatieHill_001"] and "no Nobody.mp4" in broken["WDA_Nobody_000"]
 
@@ -68,7 +68,7 @@ def test_voxceleb_is_cut_around_all_boxes_of_a_clip(tmp_path):
     lost = root / "txt/id00018/gone"
     lost.mkdir(parents=True)
     (lost / "00001.txt").write_text(HEAD + "000001 \t0.1 \t0.1 \t0.5 \t0.5\n")
-    made, broken = cut_out("voxceleb", root, tmp_path / "out")
+    made, broken = export_clips("voxceleb", root, tmp_path / "out")
     assert [path.stem for path in made] == ["id00017_00000"]
     assert numbers(made[0]) == list(range(10, 20))
     # boxes reach from (0.65 … 0.895) · 64 and (0.2 … 0.6) · 48; a tenth more on each side is 18.8 by 23.04
@@ -83,7 +83,7 @@ def test_boxes_of_voxceleb_in_pixels_are_taken_as_such(tmp_path):
     folder = root / "txt/id10270/video1"
     folder.mkdir(parents=True)
     (folder / "0000001.txt").write_text(HEAD + "000000 \t36 \t10 \t20 \t20\n000001 \t36 \t10 \t20 \t20\n")
-    (made,), broken = cut_out("voxceleb", root, tmp_path / "out")
+    (made,), broken = export_clips("voxceleb", root, tmp_path / "out")
     assert read_video(made).shape == (2, 3, 24, 24) and not broken
 
 
@@ -94,7 +94,7 @@ def test_lrs3_clips_are_taken_as_they_are_and_numbered_by_person(tmp_path):
         (root / part / "Ab12" / f"{number}.txt").write_text("Text:  HELLO\nConf:  4\n")
     (root / "pretrain/Ab12/00007.txt").write_text("Text:  GONE\n")
     (root / "test/Ab12/00009.txt").write_text("\x00\x01")
-    made, broken = cut_out("lrs3", root, tmp_path / "out")
+    made, broken = export_clips("lrs3", root, tmp_path / "out")
     assert len(made) == 3 and all(path.stem.startswith("Ab12_") for path in made)
     assert all(numbers(path) == list(range(8)) for path in made)
     assert len(broken) == 2 and any("00007.mp4" in reason for reason in broken.values())
@@ -115,7 +115,7 @@ def person(tmp_path):
 
 
 def test_a_person_of_adnerf_becomes_a_video_of_all_frames(person, tmp_path):
-    (made,), broken = cut_out("adnerf", person, tmp_path / "out")
+    (made,), broken = export_clips("adnerf", person, tmp_path / "out")
     assert made.stem == "May_000" and not broken
     assert [round((float(frame.float().mean()) - 16) / 8) for frame in read_video(made)] == list(range(12))
 
@@ -132,7 +132,7 @@ def test_a_person_of_adnerf_becomes_a_video_of_all_frames(person, tmp_path):
 )
 def test_a_person_that_is_broken_is_named(person, tmp_path, harm, reason):
     harm(person)
-    made, broken = cut_out("adnerf", person, tmp_path / "out")
+    made, broken = export_clips("adnerf", person, tmp_path / "out")
     assert made == [] and list(broken) == ["May_000"] and re.search(reason, broken["May_000"])
     assert not list((tmp_path / "out").glob("*.mp4"))
 
@@ -142,20 +142,20 @@ def _shift(folder):
 
 
 def test_what_was_cut_out_is_kept(person, tmp_path):
-    (made,), _ = cut_out("adnerf", person, tmp_path / "out")
+    (made,), _ = export_clips("adnerf", person, tmp_path / "out")
     before = made.stat().st_mtime_ns
-    cut_out("adnerf", person, tmp_path / "out")
+    export_clips("adnerf", person, tmp_path / "out")
     assert made.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("layout", ["hdtf", "voxceleb", "lrs3", "adnerf"])
 def test_a_folder_of_another_layout_is_refused(layout, tmp_path):
     with pytest.raises(VisemixError, match="holds no"):
-        cut_out(layout, tmp_path, tmp_path / "out")
+        export_clips(layout, tmp_path, tmp_path / "out")
 
 
 def test_unknown_layouts_and_folders_are_refused(tmp_path):
     with pytest.raises(VisemixError, match="choose hdtf, voxceleb, lrs3, adnerf"):
-        cut_out("mead", tmp_path, tmp_path / "out")
+        export_clips("mead", tmp_path, tmp_path / "out")
     with pytest.raises(VisemixError, match="no folder"):
-        cut_out("lrs3", tmp_path / "none", tmp_path / "out")
+        export_clips("lrs3", tmp_path / "none", tmp_path / "out")

@@ -22,7 +22,7 @@ def babble(seed=0):
 
 def mouth(sound, late=0):
     """Landmarks whose lips open as `sound` foretells, `late` frames after it."""
-    foretold = avlag.heard(sound, FRAMES) @ avlag.card()[0]["all"].double().numpy()
+    foretold = avlag.audio_rows(sound, FRAMES) @ avlag.load_detector()[0]["all"].double().numpy()
     shape = np.roll(foretold[:, :3] / foretold[:, :3].std(0), late, axis=0)
     points = torch.zeros(FRAMES, 68, 2)
     points[:, 45, 0] = 100.0  # the eyes' corners, 100 px apart

@@ -10,7 +10,7 @@ from visemix.face import draw
 from visemix.ops.camera import square_camera
 from visemix.ops.rotation import pose_points
 from visemix.prepare.fit import RECONSTRUCT, correlation, landmarks_of, opening
-from visemix.prepare.geometry import Geometry, Weights, refit_geometry
+from visemix.prepare.geometry import Geometry, LandmarkSigmas, refit_geometry
 from visemix.prepare.refine import anchors, refine
 from visemix.types import Subject, VisemixError
 
@@ -60,7 +60,7 @@ def guess(face, true, seed=3):
 def refined(face, start, pictures, landmarks, present=None, cut=CUT, **more):
     present = torch.ones(len(landmarks), dtype=torch.bool) if present is None else present
     known = {"landmarks": landmarks, "present": present, "size": SIZE, "cut": cut}
-    again = partial(refit_geometry, face, weights=anchors(Weights()), **known)
+    again = partial(refit_geometry, face, weights=anchors(LandmarkSigmas()), **known)
     return refine(face, start, present, SIZE, lambda chosen: pictures[chosen], again, cut=cut, **more)
 
 

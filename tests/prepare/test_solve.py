@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear
 
-from visemix.prepare.solve import Arrow, Chain, bounded_step, minimise
+from visemix.prepare.solve import ArrowheadSystem, ChainSystem, bounded_step, minimise
 
 D = torch.double
 
@@ -35,14 +35,14 @@ def make_arrow(g, frames=4, width=5, shared=3):
     roots = torch.randn(frames, 2 * width, width + shared, generator=g, dtype=D)
     whole = roots.mT @ roots
     blocks, cross = whole[:, :width, :width], whole[:, :width, width:]
-    return Arrow(
+    return ArrowheadSystem(
         blocks, cross, whole[:, width:, width:].sum(0), torch.randn(frames * width + shared, generator=g, dtype=D)
     )
 
 
 def make_chain(g, frames=7, width=4):
     smooth = torch.tensor([0.0, 0.5, 2.0, 10.0], dtype=D)
-    return Chain(random_blocks(frames, width, g), smooth, torch.randn(frames * width, generator=g, dtype=D))
+    return ChainSystem(random_blocks(frames, width, g), smooth, torch.randn(frames * width, generator=g, dtype=D))
 
 
 def test_a_chain_multiplies_and_solves_as_its_dense_matrix():
@@ -82,7 +82,7 @@ def test_a_quadratic_in_a_box_is_minimised_as_scipy_does_it():
     def linearise(x):
         eye = torch.eye(5, dtype=D)
         moved = arrow.gradient + dense @ x
-        return lambda damping: Arrow(arrow.blocks + damping * eye, arrow.cross, arrow.shared, moved)
+        return lambda damping: ArrowheadSystem(arrow.blocks + damping * eye, arrow.cross, arrow.shared, moved)
 
     one = bounded_step(start, linearise(start)(0.0), low, high)
     assert (one >= low).all() and (one <= high).all()
@@ -102,7 +102,7 @@ def test_a_curved_valley_is_followed_to_its_end():
         j = torch.tensor([[-20 * x[0].item(), 10.0], [-1.0, 0.0]], dtype=D)
         h = (j.T @ j)[None]
         gradient = j.T @ residual(x)
-        return lambda damping: Chain(
+        return lambda damping: ChainSystem(
             h + damping * torch.diag_embed(h.diagonal(dim1=1, dim2=2)), torch.zeros(2, dtype=D), gradient
         )
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from visemix.ops.camera import in_picture, project, square_camera, unproject
+from visemix.ops.camera import project, similarity_transform, square_camera, unproject
 from visemix.prepare.torso import torso_motion
 from visemix.types import Label
 
@@ -27,7 +27,7 @@ def film(motion, plain=False):
     pattern, y = cloth(plain), np.mgrid[:SIZE, :SIZE][0]
     pictures, labels = [], []
     for row in motion:
-        bend, slid = in_picture(row)
+        bend, slid = similarity_transform(row)
         back = torch.linalg.inv(bend)
         spots = torch.stack(torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")[::-1], -1) + 0.5
         space = unproject(torch.cat([spots.view(-1, 2), torch.full((SIZE**2, 1), 11.0)], 1), CAMERA)
@@ -62,7 +62,7 @@ def test_a_torso_is_followed_to_half_a_pixel():
     for ours, theirs in zip(found, true, strict=True):
         a, b = (
             project(unproject(corners, CAMERA) @ bend.T + slid.T, CAMERA)
-            for bend, slid in map(in_picture, (ours, theirs))
+            for bend, slid in map(similarity_transform, (ours, theirs))
         )
         assert (a - b)[:, :2].norm(dim=1).max() < 0.5
     assert true[FRAMES // 2].abs().min() > 0.01  # which is pixels

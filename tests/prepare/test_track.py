@@ -6,8 +6,8 @@ import pytest
 from visemix.data.media import VideoReader
 from visemix.evaluation.pair import TRACKING
 from visemix.prepare import detect
-from visemix.prepare.detect import distinct
-from visemix.prepare.track import TRACKER, Threads
+from visemix.prepare.detect import suppress_duplicates
+from visemix.prepare.track import TRACKER, TrackAssociation
 from visemix.types import VisemixError
 
 SHAPE = np.random.default_rng(0).random((478, 2)).astype(np.float32)  # a face of about one pixel
@@ -18,7 +18,7 @@ def face_at(x, y, size=100.0):
 
 
 def tracks(*frames, bridge=10):
-    threads = Threads(bridge)
+    threads = TrackAssociation(bridge)
     for faces in frames:
         threads.add(list(faces))
     return threads.tracks()
@@ -85,7 +85,7 @@ def test_one_face_that_the_mesh_reports_twice_is_one_face(katie, monkeypatch):
 
 def test_two_faces_side_by_side_are_two():
     left, right = face_at(0, 0), face_at(60, 0)
-    assert len(distinct([left, right, left + 3])) == 2
+    assert len(suppress_duplicates([left, right, left + 3])) == 2
 
 
 @pytest.mark.parametrize("slid", [(0, 170), (150, 60)])
@@ -112,10 +112,10 @@ def seen_at(x, y, size=100.0):
 
 def test_a_face_is_believed_unless_another_is_seen_beside_it_that_has_no_landmarks():
     face, neck, far = face_at(0, 0), face_at(0, 80), face_at(400, 0)
-    assert len(detect.believed([face, far], [])) == 2  # a profile that the detector does not know
-    assert len(detect.believed([face, far], [seen_at(5, 5)])) == 2
-    assert detect.believed([neck], [seen_at(5, 5)]) == []
-    (kept,) = detect.believed([neck, far], [seen_at(0, 0)])
+    assert len(detect.reject_false_detections([face, far], [])) == 2  # a profile that the detector does not know
+    assert len(detect.reject_false_detections([face, far], [seen_at(5, 5)])) == 2
+    assert detect.reject_false_detections([neck], [seen_at(5, 5)]) == []
+    (kept,) = detect.reject_false_detections([neck, far], [seen_at(0, 0)])
     assert kept is far
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import make_clip
 
-from visemix.face.eyes import closing
+from visemix.face.eyes import closed_eyes_expression
 from visemix.face.shading import draw, landmarks_2d
 from visemix.render.blend import FaceBlend, footprint, soften
 
@@ -99,11 +99,11 @@ def test_training_draws_each_operation_about_equally_often_and_from_the_given_ge
     along = torch.arange(224) - 112
     disc = (along[:, None] ** 2 + along**2 < 60**2).float()
     many = disc.expand(1, 140, 1, 224, 224)
-    areas = blend._vary(many, torch.Generator().manual_seed(0)).sum((0, 2, 3, 4))
+    areas = blend._random_morphology(many, torch.Generator().manual_seed(0)).sum((0, 2, 3, 4))
     kinds, counts = areas.unique(return_counts=True)
     assert len(kinds) == 7  # none, four dilations, two erosions
     assert counts.min() >= 10
-    again = blend._vary(many, torch.Generator().manual_seed(0)).sum((0, 2, 3, 4))
+    again = blend._random_morphology(many, torch.Generator().manual_seed(0)).sum((0, 2, 3, 4))
     assert torch.equal(areas, again)
     draws = [blend(wide, subject, subject.footage).mask for _ in range(2)]
     assert not torch.equal(*draws)
@@ -130,8 +130,8 @@ def test_keeping_the_eyes_leaves_everything_above_the_nose_as_it_was(face, talk)
 def test_lids_that_are_not_the_footages_are_drawn_and_nothing_else_above_the_nose(face, talk):
     subject, wide = talk
     closed = wide.clone()
-    closed[:, 1] += closing(face)
-    closed[:, 2] += 0.05 * closing(face)  # by half a millimetre
+    closed[:, 1] += closed_eyes_expression(face)
+    closed[:, 2] += 0.05 * closed_eyes_expression(face)  # by half a millimetre
     blend = FaceBlend(face, keep_eyes=True, morphology="none").eval()(closed, subject, subject.footage)
     points = landmarks_2d(face, closed, subject)[0]
     lids = at_points(blend.mask[0], points[:, [37, 38, 43, 44]])

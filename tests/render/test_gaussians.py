@@ -8,7 +8,7 @@ from gaussians_maker import begun, build, one_person, psnr, single, trained
 from visemix.face.shading import draw
 from visemix.ops.camera import project, square_camera
 from visemix.render.bindings import Bindings
-from visemix.render.drive import Drive
+from visemix.render.motion_pca import MotionPCA
 from visemix.types import Video, VisemixError
 
 
@@ -88,7 +88,7 @@ def test_it_begins_once_and_a_checkpoint_has_begun(face):
     render, other = begun(face, clip), build(face)
     other.load_state_dict(render.state_dict())
     kept = other.places.clone()
-    other.begin([clip], [single(clip, 5)] * 6)
+    other.init_from_data([clip], [single(clip, 5)] * 6)
     assert bool(other.begun) and torch.equal(other.places, kept)
 
 
@@ -127,8 +127,8 @@ def test_places_lie_on_their_triangles_and_go_with_them(face):
 def test_what_drives_it_has_a_spread_of_one_and_stays_where_training_was():
     torch.manual_seed(0)
     expression, pose = torch.randn(80, 5) @ torch.randn(5, 5), torch.randn(80, 6) * 0.1
-    drive = Drive(5, 3)
-    drive.begin(expression, pose)
+    drive = MotionPCA(5, 3)
+    drive.fit(expression, pose)
     rows = torch.stack([torch.cat(drive(e, p)) for e, p in zip(expression, pose, strict=True)])
     torch.testing.assert_close(rows.std(0, correction=0), torch.ones(9), atol=1e-3, rtol=0)
     far, turn = drive(100 * expression[0], 100 * pose[0])
@@ -137,8 +137,8 @@ def test_what_drives_it_has_a_spread_of_one_and_stays_where_training_was():
 
 
 def test_a_still_face_of_one_frame_drives_nothing():
-    drive = Drive(5, 3)
-    drive.begin(torch.ones(1, 5), torch.zeros(1, 6))
+    drive = MotionPCA(5, 3)
+    drive.fit(torch.ones(1, 5), torch.zeros(1, 6))
     assert not any(part.any() for part in drive(torch.randn(5), torch.randn(6)))
 
 

@@ -3,7 +3,7 @@ from gaussians_maker import begun, build, one_person, single
 
 from visemix.face import layout
 from visemix.face.shading import landmarks_2d
-from visemix.render.bindings import Bindings, inside
+from visemix.render.bindings import Bindings, inner_triangles
 from visemix.render.mouth import FREEDOM
 from visemix.types import Video
 
@@ -17,7 +17,7 @@ def test_a_mouth_has_more_places_than_a_cheek_of_its_size(face):
 
 
 def test_a_face_model_without_a_mouth_inside_gets_a_membrane(face, monkeypatch):
-    monkeypatch.setattr("visemix.render.bindings.inside", lambda f: inside(f) & False)
+    monkeypatch.setattr("visemix.render.bindings.inner_triangles", lambda f: inner_triangles(f) & False)
     closed = Bindings(face, 2000)
     open_ = ~closed.on_skin & closed.lower
     spots = closed(face.mean[closed.vertices], torch.zeros(6))[0][:, open_]
@@ -95,5 +95,5 @@ def test_what_training_shows_of_a_mouth_is_known_to_a_head_that_is_trained_on(fa
     render, other = begun(face, clip), build(face)
     other.load_state_dict(render.state_dict())
     assert (other.mouth.unseen == 1).all()
-    other.begin([clip], [single(clip, t) for t in range(6)])
+    other.init_from_data([clip], [single(clip, t) for t in range(6)])
     torch.testing.assert_close(other.mouth.unseen, render.mouth.unseen)

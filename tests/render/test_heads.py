@@ -6,24 +6,24 @@ from nerf_maker import driven, nerf
 
 from visemix.ops.camera import square_camera
 from visemix.ops.volume import camera_rays, render_weights
-from visemix.render.heads import Occupancy, Seen, over
+from visemix.render.heads import OccupancyGrid, RenderOutput, composite_over
 
 
 def test_what_stands_behind_shows_through():
-    half = Seen(torch.full((1, 1, 3), 0.25), torch.tensor([[0.5]]))
-    torch.testing.assert_close(over(half, torch.ones(1, 1, 3)), torch.full((1, 1, 3), 0.75))
+    half = RenderOutput(torch.full((1, 1, 3), 0.25), torch.tensor([[0.5]]))
+    torch.testing.assert_close(composite_over(half, torch.ones(1, 1, 3)), torch.full((1, 1, 3), 0.75))
 
 
 def test_an_occupied_cell_is_found_along_a_ray(face):
     head = nerf(face).head
-    occupancy = Occupancy(8)
+    occupancy = OccupancyGrid(8)
     occupancy.density.zero_()
     occupancy.density[(4 * 8 + 4) * 8 + 6] = 100.0  # counts as 12: a cell is 0.34 dm deep
     middle = (head.box.low + head.box.high) / 2 + (head.box.high - head.box.low) / 16
     origin = torch.tensor([[middle[0], middle[1], 10.0]])
     direction = torch.tensor([[0.0, 0.0, -1.0]])
     near, far = 10 - head.box.high[2:], 10 - head.box.low[2:]
-    mass = occupancy.along(head.box, origin, direction, near, far, 16)[0]
+    mass = occupancy.ray_weights(head.box, origin, direction, near, far, 16)[0]
     torch.testing.assert_close(mass[2:4].sum(), torch.tensor(1 - math.exp(-12 * 2.7 / 8)))
     assert mass.argmax() == 2 and mass[:2].sum() == mass[4:].sum() == 0
 
@@ -34,11 +34,11 @@ def test_rays_past_the_head_are_skipped_and_the_others_are_those_of_a_walk_in_sm
     head.occupancy.density.view(16, 16, 16)[5:9, 6:10, 7:9] = 3.0
     pixels = torch.rand(1, 400, 2) * 64
     origins, directions = camera_rays(pixels, torch.zeros(1, 6), square_camera(64)[None])
-    near, far = head.box.crossed(origins, directions)
-    mass = head.occupancy.along(head.box, origins.expand(400, 3), directions[0], near[0], far[0], 32)
+    near, far = head.box.intersect(origins, directions)
+    mass = head.occupancy.ray_weights(head.box, origins.expand(400, 3), directions[0], near[0], far[0], 32)
     size = (far - near)[0] / 32
     at = near[0, :, None] + size[:, None] * (torch.arange(32) + 0.5)
-    cell = ((head.box.inside(origins + directions[0, :, None] * at[..., None]) + 1) * 8).long().clamp(0, 15)
+    cell = ((head.box.normalise(origins + directions[0, :, None] * at[..., None]) + 1) * 8).long().clamp(0, 15)
     density = head.occupancy.density.view(16, 16, 16)[cell.unbind(-1)]
     torch.testing.assert_close(mass, render_weights(density, size[:, None].expand(400, 32)), atol=1e-5, rtol=1e-5)
     assert 0.02 < (mass.sum(-1) > 0).float().mean() < 0.9
@@ -47,10 +47,10 @@ def test_rays_past_the_head_are_skipped_and_the_others_are_those_of_a_walk_in_sm
 @pytest.mark.parametrize("untold", [False, True])
 def test_a_look_at_the_cells_is_seen_at_the_next_walk(untold):
     with torch.inference_mode(untold):
-        occupancy = Occupancy(4)
-        before = occupancy._cells()[0].clone()
+        occupancy = OccupancyGrid(4)
+        before = occupancy._cached_cells()[0].clone()
         occupancy.density[5] = 3.0
-        cells, wide = occupancy._cells()
+        cells, wide = occupancy._cached_cells()
     assert before.flatten()[5] == 1.0 and cells.flatten()[5] == 3.0 and wide.max() == 3.0
 
 
@@ -61,16 +61,16 @@ def test_a_ray_that_is_stopped_on_its_way_is_seen_as_by_all_of_its_samples(face)
         head.field.body[-1].bias[0] = 4.0
         head.field.encoding.tables.tables[0].normal_(std=2.0)
         code = torch.randn(1, 64)
-        head.occupancy.refresh(head.field, code, 50.0, 0.0)
+        head.occupancy.update(head.field, code, 50.0, 0.0)
         pixels = torch.rand(1, 300, 2) * 64
         origins, directions = camera_rays(pixels, torch.zeros(1, 6), square_camera(64)[None])
-        near, far = head.box.crossed(origins, directions)
-        mass = head._mass(origins, directions, near, far)
-        heard = head.field.hear(code)
-        whole = head._at(origins, directions, *head._cut(near, far, mass), heard)
+        near, far = head.box.intersect(origins, directions)
+        mass = head._sampling_weights(origins, directions, near, far)
+        condition = head.field.encode_condition(code)
+        whole = head._render_samples(origins, directions, *head._place_samples(near, far, mass), condition)
         asked, field = [], head.field.forward
         head.field.forward = lambda points, *rest: asked.append(points.shape[1:3]) or field(points, *rest)
-        colour, opacity = head._glance(origins, directions, near, far, mass, heard)
+        colour, opacity = head._render_frame(origins, directions, near, far, mass, condition)
     going_on = [int((whole.weights[..., :k].sum(-1) < 1 - 1e-3).sum()) for k in (3, 5)]
     assert 30 < going_on[0] < 270 and 20 < going_on[1] < going_on[0]
     assert asked == [(300, 3), (going_on[0], 2), (going_on[1], 1)]
@@ -87,7 +87,9 @@ def test_a_torso_behind_an_opaque_head_is_not_asked(face, clip):
     def opaque(origins, directions, codes):
         (seen,) = look(origins, directions, codes)
         left = directions[..., 0] < 0
-        return [Seen(torch.where(left[..., None], 0.5, seen.colour), torch.where(left, 1.0, seen.opacity * 0.5))]
+        return [
+            RenderOutput(torch.where(left[..., None], 0.5, seen.colour), torch.where(left, 1.0, seen.opacity * 0.5))
+        ]
 
     def torso(pixels, *rest):
         asked.append(pixels)

@@ -49,7 +49,7 @@ def test_too_little_memory_is_tried_once_more_and_then_said():
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     with pytest.raises(VisemixError, match="not enough memory on cpu for 8 rays"):
-        device.in_pieces(greedy, 100, 64, torch.device("cpu"))
+        device.batched_map(greedy, 100, 64, torch.device("cpu"))
     assert sizes == [64, 8]
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_want_of_memory_is_not_hidden():
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        device.in_pieces(broken, 4, 4, torch.device("cpu"))
+        device.batched_map(broken, 4, 4, torch.device("cpu"))
 
 
 def test_a_few_steps_bring_it_nearer_to_the_picture(face, clip):
@@ -127,7 +127,7 @@ def test_a_head_turns_a_little_further_than_was_seen_and_its_torso_does_not(face
 @pytest.mark.parametrize("warp", [True, False])
 def test_a_jaw_beyond_what_was_seen_takes_its_chin_along(face, clip, warp):
     render = nerf(face, warp=warp).eval()
-    render.driver.moments.see(driven(face, clip, 3)[0].values)
+    render.driver.moments.update(driven(face, clip, 3)[0].values)
     middle = render.driver.moments.mean.view(68, 3)
     open_ = middle.clone()
     open_[6:11, 1] -= 0.5
@@ -135,9 +135,11 @@ def test_a_jaw_beyond_what_was_seen_takes_its_chin_along(face, clip, warp):
     asked, encode = [], render.head.field.encoding.forward
     render.head.field.encoding.forward = lambda points: asked.append(points) or encode(points)
     with torch.inference_mode():
-        codes = render._codes(Motion(open_.view(1, 1, -1).expand(1, 3, -1), Space.LANDMARKS), 1)
-        render.head.field.inside(render.head.box.inside(chin).view(1, 1, 3), render.head.field.hear(codes))
-    was = render.head.box.inside(chin + torch.tensor([0.0, 0.5, 0.0]) if warp else chin)
+        codes = render._conditions(Motion(open_.view(1, 1, -1).expand(1, 3, -1), Space.LANDMARKS), 1)
+        render.head.field.get_density(
+            render.head.box.normalise(chin).view(1, 1, 3), render.head.field.encode_condition(codes)
+        )
+    was = render.head.box.normalise(chin + torch.tensor([0.0, 0.5, 0.0]) if warp else chin)
     torch.testing.assert_close(asked[0], was[None], atol=0.04, rtol=0)
 
 
@@ -159,7 +161,7 @@ def test_the_torso_looks_at_the_head_only_if_it_is_aware(face):
 @pytest.mark.parametrize(("learn", "still"), [("head", "torso"), ("torso", "head")])
 def test_one_part_learns_while_the_other_rests(learn, still, face, clip):
     render = nerf(face, learn=learn).train()
-    render.poses.see(torch.randn(3, 6))
+    render.poses.update(torch.randn(3, 6))
     sum(render.loss(*driven(face, clip, 1)).values()).backward()
     moved = {name.split(".")[0] for name, p in render.named_parameters() if p.grad is not None}
     assert learn in moved and still not in moved
@@ -184,7 +186,7 @@ def test_a_torso_without_a_head_is_refused_and_leaves_a_heads_memory_alone(face,
     motion, subject, video = driven(face, clip, 1)
     with pytest.raises(VisemixError, match=r"builds on a head: name the run that trained it in load\.render"):
         render.loss(motion, subject, video)
-    render.poses.see(torch.zeros(3, 6))
+    render.poses.update(torch.zeros(3, 6))
     before = {name: value.clone() for name, value in render.named_buffers()}
     render.loss(motion, subject, video)
     assert all(torch.equal(value, before[name]) for name, value in render.named_buffers())
@@ -194,7 +196,7 @@ def test_it_streams_with_the_neighbours_that_one_pass_sees(face, clip):
     torch.manual_seed(0)
     cfg = {"face": {"name": "toy"}, "audio": {"name": "mel"}, "motion": {"name": "regression", "hidden": 8}}
     model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf"} | TINY}).eval()
-    model.render.driver.moments.see(torch.randn(50, 204) * 0.1)
+    model.render.driver.moments.update(torch.randn(50, 204) * 0.1)
 
     class Loop:
         def subject(self, frames, footage=True):
@@ -213,7 +215,7 @@ def test_it_listens_to_features_with_no_motion_between(face, clip):
     model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf", "condition": "audio"} | TINY}).eval()
     assert model.render.driver.moments.mean.shape == (AUDIO.build({"name": "mel"}).dim,)
     features = model.audio(clip.speech)
-    moved = model.move(AudioFeatures(features.values[:, :2]), clip.subject)
+    moved = model.predict_motion(AudioFeatures(features.values[:, :2]), clip.subject)
     assert moved.space is Space.FEATURES and torch.equal(moved.values, features.values[:, :2])
     with torch.inference_mode():
         assert model.draw(moved, clip.subject.at(torch.arange(2))).frames.shape == (2, 2, 3, 64, 64)
@@ -224,10 +226,10 @@ def test_head_poses_are_calmed_over_time_and_each_number_by_itself(face, clip):
     model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf", "steady": 1.0} | TINY})
     pose = torch.zeros(2, 10, 6)
     pose[0, 5, 2] = 1.0
-    calm = model.steadied(replace(clip.subject, pose=pose)).pose
+    calm = model.smooth_poses(replace(clip.subject, pose=pose)).pose
     expected = torch.tensor([0.0, 0.0, 0.0044, 0.0540, 0.2420, 0.3991, 0.2420, 0.0540, 0.0044, 0.0])
     torch.testing.assert_close(calm[0, :, 2], expected, atol=4e-4, rtol=0)  # 3 σ beyond the ends
     calm[0, :, 2] = 0
     assert not calm.any()
-    model.render.steady = 0.0
-    assert model.steadied(clip.subject) is clip.subject
+    model.render.pose_smoothing = 0.0
+    assert model.smooth_poses(clip.subject) is clip.subject

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from visemix.face import layout
-from visemix.render.bindings import Bindings, inside
-from visemix.render.mouth import Mouth
+from visemix.render.bindings import Bindings, inner_triangles
+from visemix.render.mouth import MouthInterior
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def bindings(face):
 
 @pytest.fixture
 def mouth(face, bindings):
-    return Mouth(face, bindings, drives=4)
+    return MouthInterior(face, bindings, drives=4)
 
 
 def at(face, bindings, values):
@@ -63,7 +63,7 @@ def test_only_a_place_that_was_not_seen_is_drawn_to_its_neighbours(mouth):
     still, seen = torch.zeros(3, len(mouth.paler)), torch.zeros(len(mouth.paler))
     often = torch.rand(len(mouth.ids)) < 0.6
     seen[mouth.ids[often]] = 1000.0
-    mouth.saw(seen)
+    mouth.set_visibility(seen)
     mouth.losses(colour, still, still, still[0])["alike"].backward()
     pull = colour.grad[:, mouth.ids].abs().mean(0)
     assert pull[often].mean() < 0.02 * pull[~often].mean()
@@ -100,10 +100,10 @@ def test_no_drive_brightens_a_mouth_more_than_twofold(mouth):
 
 
 def test_a_face_model_without_a_mouth_inside_leaves_its_membrane_free(face, monkeypatch):
-    for name in ("visemix.render.bindings.inside", "visemix.render.mouth.inside"):
-        monkeypatch.setattr(name, lambda f: inside(f) & False)
+    for name in ("visemix.render.bindings.inner_triangles", "visemix.render.mouth.inner_triangles"):
+        monkeypatch.setattr(name, lambda f: inner_triangles(f) & False)
     closed = Bindings(face, 1000)
-    mouth = Mouth(face, closed, drives=2)
+    mouth = MouthInterior(face, closed, drives=2)
     colour = torch.rand(3, 1000)
     assert len(mouth.ids) == 0 and (mouth.free == 1).all()
     assert all(loss.isfinite() for loss in mouth.losses(colour, 0 * colour, 0 * colour, colour[0]).values())

@@ -6,9 +6,9 @@ from nerf_maker import driven, nerf
 
 from visemix.face.layout import MOUTH
 from visemix.face.shading import landmarks_2d
-from visemix.render.heads import Seen
-from visemix.render.losses import astray
-from visemix.render.rays import Regions, draw_pixels, mouth_patch
+from visemix.render.heads import RenderOutput
+from visemix.render.losses import depth_deviation
+from visemix.render.rays import Regions, mouth_patch, sample_pixels
 from visemix.types import Video
 
 
@@ -16,8 +16,8 @@ from visemix.types import Video
 def test_every_frame_of_a_step_is_looked_at_by_as_many_rays(face, clip, frames, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "visemix.render.losses.draw_pixels",
-        lambda regions, count: asked.append((len(regions.head), count)) or draw_pixels(regions, count),
+        "visemix.render.losses.sample_pixels",
+        lambda regions, count: asked.append((len(regions.head), count)) or sample_pixels(regions, count),
     )
     nerf(face, rays=96).loss(*driven(face, clip, frames))
     assert asked == [(2 * frames, 96)]  # two people, so many frames of each
@@ -28,9 +28,9 @@ def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip
     labels = torch.zeros_like(subject.labels)
     labels[..., 16:48, 20:44] = 2
     labels[..., 52:, :] = 1
-    regions = Regions.of(face, subject, labels)
+    regions = Regions.from_subject(face, subject, labels)
     assert (regions.mouth & ~regions.face).sum() == 0 and regions.mouth.any()
-    pixels, index = draw_pixels(regions, 2000)
+    pixels, index = sample_pixels(regions, 2000)
     on = {
         name: getattr(regions, name).flatten(1).gather(1, index).float().mean() for name in ("head", "mouth", "torso")
     }
@@ -40,7 +40,7 @@ def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip
 
 def test_the_boxes_hold_every_landmark_of_face_and_mouth(face, clip):
     _, subject, _ = driven(face, clip)
-    regions = Regions.of(face, subject, subject.labels)
+    regions = Regions.from_subject(face, subject, subject.labels)
     spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1).long()
     frames = torch.arange(len(spots))[:, None]
     assert regions.face[frames, spots[..., 1], spots[..., 0]].all()
@@ -53,8 +53,8 @@ def test_motion_of_points_costs_outside_the_face_only(face, clip, monkeypatch):
     motion, subject, video = driven(face, clip, 1)
     inside = torch.ones(2, 64, 64, dtype=torch.bool)
     for box, costs in ((inside, False), (~inside, True)):
-        regions = replace(Regions.of(face, subject, subject.labels), face=box)
-        monkeypatch.setattr(Regions, "of", lambda *_, regions=regions: regions)
+        regions = replace(Regions.from_subject(face, subject, subject.labels), face=box)
+        monkeypatch.setattr(Regions, "from_subject", lambda *_, regions=regions: regions)
         assert bool(render.loss(motion, subject, video)["ambient"] > 0) is costs
 
 
@@ -64,7 +64,7 @@ def test_fog_costs_and_what_is_solid_or_empty_does_not(face, clip, monkeypatch):
 
     def seeing(opacity):
         def look(origins, directions, codes):
-            return [Seen(torch.zeros_like(directions), torch.full(directions.shape[:2], opacity))]
+            return [RenderOutput(torch.zeros_like(directions), torch.full(directions.shape[:2], opacity))]
 
         monkeypatch.setattr(render.head, "forward", look)
         return render.loss(motion, subject, video)["entropy"].item()
@@ -81,7 +81,7 @@ def test_the_perceptual_loss_looks_at_the_heads_pixels_around_the_mouth(face, cl
     assert moved == {"head", "driver"}
     background = subject.background[:, None].clone()
     nobody = replace(subject, labels=torch.zeros_like(subject.labels))
-    render.head.forward = lambda o, d, c: [Seen(torch.zeros_like(d), torch.zeros(d.shape[:2]))]
+    render.head.forward = lambda o, d, c: [RenderOutput(torch.zeros_like(d), torch.zeros(d.shape[:2]))]
     assert render.loss(motion, nobody, video)["patch"] < 1e-4  # the plate is what is wanted where no head is
     assert render.loss(motion, subject, Video(background))["patch"] < 1e-4
     assert render.loss(motion, subject, video)["patch"] > 0.1
@@ -104,14 +104,14 @@ def test_bfloat16_where_it_is_safe_trains_like_float32(face, clip):
 
 def test_the_patch_has_the_mouth_in_its_middle(face, clip):
     _, subject, _ = driven(face, clip)
-    regions = Regions.of(face, subject, subject.labels)
+    regions = Regions.from_subject(face, subject, subject.labels)
     pixels, _ = mouth_patch(face, subject, 16, (64, 64))
     mouth = regions.mouth[0].nonzero().flip(1).float().mean(0) + 0.5
     assert (pixels.mean(1)[0] - mouth).abs().max() < 2
 
 
 def test_what_is_seen_off_the_surface_costs_its_distance():
-    seen = Seen(
+    seen = RenderOutput(
         torch.zeros(1, 1, 3), torch.ones(1, 1), None, torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[2.0, 4.0]]])
     )
-    torch.testing.assert_close(astray(seen, torch.tensor([[3.0]]), 0.5), torch.tensor([[0.5]]))
+    torch.testing.assert_close(depth_deviation(seen, torch.tensor([[3.0]]), 0.5), torch.tensor([[0.5]]))

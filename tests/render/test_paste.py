@@ -4,7 +4,7 @@ import pytest
 import torch
 from gaussians_maker import begun, build, one_person, single
 
-from visemix.face.eyes import closing
+from visemix.face.eyes import closed_eyes_expression
 from visemix.face.shading import draw, landmarks_2d
 from visemix.types import Motion, Space
 
@@ -23,7 +23,7 @@ def test_what_is_pasted_ends_within_six_cells_of_the_face_and_the_rest_is_the_fo
 def test_eyes_stay_as_they_were_filmed_until_motion_moves_them(face):
     clip = one_person(face, frames=1, size=128)
     render = begun(face, clip, count=6000, paste="face").eval()
-    blink = clip.motion.values + closing(face) * 0.8
+    blink = clip.motion.values + closed_eyes_expression(face) * 0.8
     eyes = landmarks_2d(face, clip.motion.values, clip.subject)[0, 0, 36:48]
     (left, top), (right, bottom) = (edge(eyes, 0).values.round().long().tolist() for edge in (torch.min, torch.max))
     with torch.no_grad():
@@ -39,13 +39,13 @@ def test_a_face_of_few_gaussians_is_pasted_too(face, clip):
 
 
 def test_the_seam_takes_the_light_of_the_footage_and_the_middle_keeps_its_picture():
-    from visemix.render.paste import over_footage
+    from visemix.render.paste import composite_over_footage
 
     footage, made = torch.full((3, 128, 128), 0.6), torch.full((3, 128, 128), 0.4)
     made[:, 60:68, 60:68] += 0.2
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    out = over_footage(made, footage, mask, 2)
+    out = composite_over_footage(made, footage, mask, 2)
     assert torch.equal(out[:, :20], footage[:, :20])
     torch.testing.assert_close(out[:, 34], footage[:, 34], atol=0.06, rtol=0)  # no step at the seam
     assert float(out[0, 64, 64] - out[0, 64, 50]) == pytest.approx(0.2, abs=1e-3)
@@ -59,7 +59,7 @@ def test_a_pasted_face_is_drawn_no_further_than_it_is_seen_and_looks_the_same(fa
     render, motion = begun(face, clip), Motion(0.5 * clip.subject.expression, Space.EXPRESSION)
     part = render(motion, subject).frames
     everything = tuple(slice(0, 1000) for _ in size)
-    monkeypatch.setattr("visemix.render.paste.seen_part", lambda mask: everything)
+    monkeypatch.setattr("visemix.render.paste.mask_bounds", lambda mask: everything)
     torch.testing.assert_close(part, render(motion, subject).frames, atol=2e-3, rtol=0)
 
 
@@ -74,13 +74,13 @@ def test_of_a_face_outside_the_picture_nothing_is_pasted(face):
 
 def test_what_is_another_thing_beside_the_seam_lights_nothing():
     """The footage shows dark hair on one side of a face whose painted skin is a little too dark everywhere."""
-    from visemix.render.paste import over_footage
+    from visemix.render.paste import composite_over_footage
 
     footage, made = torch.full((3, 128, 128), 0.7), torch.full((3, 128, 128), 0.65)
     footage[..., :32] = 0.1
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    out = over_footage(made, footage, mask, 2)[0, 64]
+    out = composite_over_footage(made, footage, mask, 2)[0, 64]
     assert out[40:].min() > 0.64 and out[90] == pytest.approx(0.69, abs=0.015)
 
 

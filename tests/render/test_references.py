@@ -6,7 +6,7 @@ from conftest import make_clip
 
 from visemix.face.shading import landmarks_2d
 from visemix.render import RENDER
-from visemix.render.references import choose, nearest
+from visemix.render.references import choose_reference, nearest_reference
 from visemix.types import Gallery, Motion, Space
 
 MOUTH = slice(48, 68)
@@ -21,9 +21,9 @@ def person(face):
 
 
 def test_a_face_finds_the_picture_of_itself_and_nothing_moves(face, person):
-    index = choose(face, person.expression, person.pose, person.gallery)
+    index = choose_reference(face, person.expression, person.pose, person.gallery)
     assert index.tolist() == [list(range(10))]
-    found = nearest(face, person.expression, person, person.gallery)
+    found = nearest_reference(face, person.expression, person, person.gallery)
     torch.testing.assert_close(found, person.gallery.pictures / 255, atol=0.01, rtol=0)
 
 
@@ -31,13 +31,13 @@ def test_it_is_the_mouth_that_counts_and_not_the_eyes(face, person):
     other = person.expression.clone()
     for name in ("blink_left", "blink_right", "brow_left", "brows_together"):
         other[..., face.expression_names.index(name)] = 1.0
-    assert choose(face, other, person.pose, person.gallery).tolist() == [list(range(10))]
+    assert choose_reference(face, other, person.pose, person.gallery).tolist() == [list(range(10))]
 
 
 def test_a_head_that_is_turned_alike_is_preferred(face, person):
     still = person.expression[:, :1].expand_as(person.expression)
     gallery = Gallery(person.gallery.pictures, still, person.pose)
-    assert choose(face, still, person.pose, gallery).tolist() == [list(range(10))]
+    assert choose_reference(face, still, person.pose, gallery).tolist() == [list(range(10))]
 
 
 def test_what_is_chosen_is_moved_to_the_driven_mouth(face, person):
@@ -48,7 +48,7 @@ def test_what_is_chosen_is_moved_to_the_driven_mouth(face, person):
     gallery = Gallery(places[None, None], one.expression, one.pose)
     wide = one.expression.clone()
     wide[..., face.expression_names.index("jaw_drop")] = 1.0
-    found = nearest(face, wide, one, gallery)[0, 0] * 255 / 2
+    found = nearest_reference(face, wide, one, gallery)[0, 0] * 255 / 2
     before, after = (landmarks_2d(face, e, one)[0, 0, MOUTH] for e in (one.expression, wide))
     assert (after - before).norm(dim=-1).max() > 3
     x, y = after.floor().long().unbind(-1)

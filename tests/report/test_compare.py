@@ -10,7 +10,7 @@ from visemix.config import compose
 from visemix.data import VideoWriter
 from visemix.report.compare import compare
 from visemix.report.quoted import LAYOUTS
-from visemix.run import complete
+from visemix.run import complete_config
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[2]
@@ -95,5 +95,5 @@ def test_what_the_committed_agent_runs_is_an_experiment_with_those_options():
     program, command, experiment, *overrides, rest = agent["command"]
     assert (program, command, rest) == ("visemix", "fit", "${args_no_hyphens}")
     point = [f"{key}={about.get('values', [about.get('min')])[0]}" for key, about in agent["parameters"].items()]
-    cfg = complete(compose(ROOT / "experiments" / experiment, [*overrides, *point]))
+    cfg = complete_config(compose(ROOT / "experiments" / experiment, [*overrides, *point]))
     assert cfg.log.name == "wandb" and list(cfg.fit) == ["motion"] and cfg.train.motion.lr == 1e-4

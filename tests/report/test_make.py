@@ -9,7 +9,7 @@ import visemix.report.make
 from visemix.evaluation.videos import evaluate
 from visemix.prepare.track import Track, Tracker
 from visemix.report.make import report
-from visemix.report.sources import named
+from visemix.report.sources import named_sources
 from visemix.types import VisemixError
 
 
@@ -115,6 +115,6 @@ def test_what_cannot_be_reported_is_said_before_any_work(scored, page, tmp_path)
 
 def test_things_have_names_of_their_own():
     with pytest.raises(VisemixError, match="'a' names two things; give each a name of its own, as in mine=x/a"):
-        named(["x/a", "y/a"])
+        named_sources(["x/a", "y/a"])
     with pytest.raises(VisemixError, match="'recorded' names two things"):
-        named(["recorded=x"])
+        named_sources(["recorded=x"])

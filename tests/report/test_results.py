@@ -6,7 +6,7 @@ from visemix.evaluation.result import ClipScores, Details, Mean, Result
 from visemix.metrics.suite import Score
 from visemix.report.formats import markdown
 from visemix.report.results import check_together, comparison, variants, write_comparison
-from visemix.report.tables import lay
+from visemix.report.tables import format_table
 from visemix.types import VisemixError
 
 
@@ -45,7 +45,7 @@ def test_the_recording_ours_and_the_papers_rows_stand_in_this_order(tmp_path):
     assert "| recorded | inf | n/a¹ |" in markdown(table)
     assert "| ours | **31.000** [30.000, 32.000] | n/a¹ |" in markdown(table)
     assert "| theirs | 28.000 | n/a¹ |" in markdown(table)  # both clips alike: nothing to put in brackets
-    assert lay(table).footnotes == ["unavailable: no weights"]
+    assert format_table(table).footnotes == ["unavailable: no weights"]
     assert table.groups[0].title == "measured here, 2 clips"
 
 
@@ -54,7 +54,7 @@ def test_a_clip_alone_is_named_in_the_reason_and_brackets_need_two(tmp_path):
     one.summary["psnr"] = row(None, "invalid")
     one.clips["b"].metrics["psnr"] = Score(None, "invalid", "no face was found in 3 of 3 frames")
     table = comparison({"ours": one})
-    assert "invalid: b: no face was found in 3 of 3 frames" in lay(table).footnotes
+    assert "invalid: b: no face was found in 3 of 3 frames" in format_table(table).footnotes
     assert "| ours | 30.000 |" in markdown(comparison({"ours": result(tmp_path, [30.0])}))
 
 
@@ -99,4 +99,4 @@ def test_a_number_of_all_frames_together_brings_its_caution(tmp_path):
     ours.details["fid"] = replace(ours.details["fid"], reason="", caution="of 6 frames; few")
     table = comparison({"ours": ours}, quoted=())
     assert "| ours | 30.500 [30.000, 31.000] | 12.50" in markdown(table)
-    assert "fid of 6 frames; few" in lay(table).footnotes
+    assert "fid of 6 frames; few" in format_table(table).footnotes

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from visemix.report.formats import as_json, check_files, comma_separated, html, latex, markdown, write_tables
-from visemix.report.tables import Cell, Column, Group, Row, Table, lay
+from visemix.report.tables import Cell, Column, Group, Row, Table, format_table
 from visemix.types import VisemixError
 
 COLUMNS = [
@@ -29,11 +29,11 @@ def table():
 
 
 def words(table):
-    return {name: [text.words for text in texts] for _, rows in lay(table).groups for name, texts in rows}
+    return {name: [text.words for text in texts] for _, rows in format_table(table).groups for name, texts in rows}
 
 
 def best(table):
-    return {name: [text.best for text in texts] for _, rows in lay(table).groups for name, texts in rows}
+    return {name: [text.best for text in texts] for _, rows in format_table(table).groups for name, texts in rows}
 
 
 def test_best_is_by_direction_within_a_group_and_never_the_recording(table):
@@ -55,21 +55,24 @@ def test_missing_infinite_and_unquoted_each_have_a_word_of_their_own(table):
     assert words(table)["recorded"] == ["inf", "0.00", "1.00"]
     assert words(table)["theirs"] == ["29.0", "n/a", "1.30"]
     assert words(table)["C"] == ["40.0", "–", "–"]
-    assert lay(table).footnotes == [WHY]
+    assert format_table(table).footnotes == [WHY]
 
 
 def test_a_number_may_have_a_footnote_too():
     rows = [Row("a", {"psnr": Cell(-1e-9, reason="of few frames")}), Row("b", {"psnr": Cell(-2.0)})]
-    laid = lay(Table("", COLUMNS[:1], [Group("", rows)]))
-    assert [(text.words, text.mark) for _, texts in laid.groups[0][1] for text in texts] == [("0.0", 1), ("-2.0", None)]
-    assert laid.footnotes == ["of few frames"]
+    formatted = format_table(Table("", COLUMNS[:1], [Group("", rows)]))
+    assert [(text.words, text.mark) for _, texts in formatted.groups[0][1] for text in texts] == [
+        ("0.0", 1),
+        ("-2.0", None),
+    ]
+    assert formatted.footnotes == ["of few frames"]
 
 
 def test_equal_reasons_share_a_footnote():
     cells = {"psnr": Cell(None, reason="x"), "lmd": Cell(None, reason="y"), "jitter": Cell(None, reason="x")}
-    laid = lay(Table("", COLUMNS, [Group("", [Row("a", cells)])]))
-    assert [text.mark for text in laid.groups[0][1][0][1]] == [1, 2, 1]
-    assert laid.footnotes == ["x", "y"]
+    formatted = format_table(Table("", COLUMNS, [Group("", [Row("a", cells)])]))
+    assert [text.mark for text in formatted.groups[0][1][0][1]] == [1, 2, 1]
+    assert formatted.footnotes == ["x", "y"]
 
 
 def test_markdown(table):

@@ -13,9 +13,9 @@ from standins import die_of_one
 
 from visemix.config import plain
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.sweep.engines import ENGINES, _threads
-from visemix.sweep.runner import DIED, _claim, _joined, _told, _work_off, plan, score, sweep, write_sweep
+from visemix.sweep.runner import DIED, _claim, _joined, _run_logged, _run_tasks, plan, score, sweep, write_sweep
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[2]
@@ -44,17 +44,17 @@ def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_
     full.mkdir()
     (full / "log.txt").symlink_to("/dev/full")
     said = "the disk is full; make room, and the same command goes on from there"
-    assert _told(full, lambda: os.write(1, b"")) == ""  # nothing to say, nothing lost
+    assert _run_logged(full, lambda: os.write(1, b"")) == ""  # nothing to say, nothing lost
 
     def write(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    assert _told(full, write) == said
+    assert _run_logged(full, write) == said
 
     def save():
         raise VisemixError("model.safetensors could not be written (I/O error: No space left on device (os error 28))")
 
-    assert _told(full, save) == said
+    assert _run_logged(full, save) == said
     monkeypatch.setattr("visemix.sweep.runner.fit", write)
     assert [score({"config": plain(_joined(cell)), "speech": None}) for cell in plan(experiment)[:2]] == [said, said]
 
@@ -86,7 +86,7 @@ def test_a_run_that_was_edited_by_hand_is_refused(tmp_path):
     config = {part: {"name": name} for part, name in parts.items()}
     config |= {"train": {"name": "cpu", "motion": short}, "fit": ["motion"], "out": str(tmp_path)}
     folder = fit(config)
-    assert folder == folder_of(complete(config)) == fit(config)
+    assert folder == folder_of(complete_config(config)) == fit(config)
     text = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(text.replace("seed: 0", "seed: 1"))
     with pytest.raises(VisemixError, match=r"config.yaml was changed after the run was named.*delete .* and fit again"):
@@ -168,7 +168,7 @@ def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_ha
     }
     tasks = {name: {"at": name, "load": {k: k for k in found}} for name, found in sources.items()}
     with ThreadPoolExecutor(2) as threads, Progress(disable=True) as shown:
-        failed = _work_off(work, tasks, threads.submit, shown, "training")
+        failed = _run_tasks(work, tasks, threads.submit, shown, "training")
     assert failed == dict.fromkeys(["broken", "lost", "lost too"], "broke") | {"dead": DIED}
 
 

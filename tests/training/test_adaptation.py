@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from visemix.training.adaptation import Choice
+from visemix.training.adaptation import CheckpointChoice
 from visemix.training.pictures import domain_map, offset_curves
 
 
 def settled(**changes):
-    choice = Choice(real=0.5, fake=0.48, lowest_sync=0.4, last_error=0.2)
+    choice = CheckpointChoice(real=0.5, fake=0.48, lowest_sync=0.4, last_error=0.2)
     for name, value in changes.items():
         setattr(choice, name, value)
     return choice
@@ -40,9 +40,9 @@ def test_the_lowest_sync_loss_is_remembered():
 
 
 def test_the_critics_scores_are_running_means():
-    choice = Choice()
-    choice.judged(1.0, 0.0)
-    choice.judged(0.0, 1.0)
+    choice = CheckpointChoice()
+    choice.add_scores(1.0, 0.0)
+    choice.add_scores(0.0, 1.0)
     assert (choice.real, choice.fake) == (pytest.approx(0.98), pytest.approx(0.02))
 
 

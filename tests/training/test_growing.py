@@ -6,7 +6,7 @@ import standins
 import torch
 
 from visemix.pipeline import TalkingFace
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.training.callbacks import Average, Best
 from visemix.training.modules import RenderModule
 from visemix.types import VisemixError
@@ -43,7 +43,7 @@ def test_a_run_goes_on_from_the_sizes_at_which_it_was_stopped(tmp_path, monkeypa
         patch.setattr(standins.Windows, "__getitem__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fit(config(tmp_path / "stopped", ema=0.5))
-    folder = folder_of(complete(config(tmp_path / "stopped", ema=0.5)))
+    folder = folder_of(complete_config(config(tmp_path / "stopped", ema=0.5)))
     assert (folder / "resume/render.safetensors").is_file()
     fit(config(tmp_path / "stopped", ema=0.5))
     assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -8,7 +8,7 @@ from clip_maker import make
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import fit
-from visemix.training.stage import present
+from visemix.training.stage import applicable_stages
 from visemix.types import AudioFeatures, VisemixError
 
 SHORT = {"steps": 2, "batch": 2, "window": 10, "val_every": 2, "log_every": 1}
@@ -106,7 +106,7 @@ def test_options_of_a_plug_in_say_what_it_hears_unless_it_says_otherwise(root, t
     first = run(root, tmp_path, {"name": "deep", "layer": 4}, fit=["sync"])
     with pytest.raises(VisemixError, match=r"sync stage in \S+ hears 'deep' \(layer=4\), this run 'deep' \(layer=24\)"):
         run(root, tmp_path, {"name": "deep", "layer": 24}, load={"sync": str(first)})
-    monkeypatch.setattr(Deep, "meaning", classmethod(lambda cls, options: {"name": "deep"}))
+    monkeypatch.setattr(Deep, "feature_options", classmethod(lambda cls, options: {"name": "deep"}))
     assert run(root, tmp_path, {"name": "deep", "layer": 24}, load={"sync": str(first)})
 
 
@@ -120,4 +120,4 @@ def test_a_recogniser_beside_another_encoder_is_trained_too():
             "render": {"name": "still"},
         }
     )
-    assert present(model) == ["recogniser", "motion", "finetune", "joint"]
+    assert applicable_stages(model) == ["recogniser", "motion", "finetune", "joint"]

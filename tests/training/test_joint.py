@@ -3,10 +3,10 @@ import torch
 from standins import GRUMotion
 
 from visemix.pipeline import TalkingFace
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.training.joint import PAINTED, JointModule
 from visemix.training.optim import StageOptions
-from visemix.training.stage import present
+from visemix.training.stage import applicable_stages
 from visemix.types import Motion, Space, VisemixError
 
 CFG = {
@@ -48,13 +48,13 @@ def test_pixels_reach_the_sound_through_every_differentiable_pair(pair, clip):
     module = JointModule(model)
     torch.manual_seed(0)
     losses = module.losses(clip)
-    pixels = [losses[name] for name in losses if name not in model.motion.loss(*heard(model, clip))]
+    pixels = [losses[name] for name in losses if name not in model.motion.loss(*example(model, clip))]
     sum(pixels).backward()
     assert model.audio.project.weight.grad.abs().max() > 0
     assert any(p.grad is not None and p.grad.any() for p in model.motion.parameters())
 
 
-def heard(model, clip):
+def example(model, clip):
     target = model.face.convert(clip.motion, model.motion.space, clip.subject)
     return model.audio(clip.speech), clip.subject, target
 
@@ -139,9 +139,9 @@ def run(out, **changes):
 
 
 def test_it_runs_only_where_it_is_asked_for_and_after_its_pair(tmp_path):
-    assert "joint" in present(TalkingFace.from_config(CFG))
-    assert list(complete(run(tmp_path)).fit) == ["sync", "motion", "postnet", "render"]
-    assert "joint" not in complete(run(tmp_path)).train
+    assert "joint" in applicable_stages(TalkingFace.from_config(CFG))
+    assert list(complete_config(run(tmp_path)).fit) == ["sync", "motion", "postnet", "render"]
+    assert "joint" not in complete_config(run(tmp_path)).train
     with pytest.raises(VisemixError, match="the joint stage builds on the motion stage, which nobody trained"):
         fit(run(tmp_path, fit=["joint"]))
     both = fit(run(tmp_path))
@@ -153,4 +153,4 @@ def test_it_runs_only_where_it_is_asked_for_and_after_its_pair(tmp_path):
     assert not torch.equal(before.render.radius, after.render.radius)
     again = fit(run(tmp_path, fit=[], load=pair | {"joint": str(joint)}))
     assert torch.equal(TalkingFace.from_checkpoint(again).motion.head.weight, after.motion.head.weight)
-    assert folder_of(complete(run(tmp_path))) == both and isinstance(after.motion, GRUMotion)
+    assert folder_of(complete_config(run(tmp_path))) == both and isinstance(after.motion, GRUMotion)

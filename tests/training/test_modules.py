@@ -44,8 +44,8 @@ def test_one_step_moves_only_the_parts_its_stage_owns(module_type, clip, tmp_pat
     module = module_type(TalkingFace.from_config(CFG), QUICK)
     before = copied(module.model)
     one_step(module, clip, tmp_path)
-    assert {name.split(".")[0] for name in moved(module.model, before)} == set(module.owns)
-    assert {name for name, part in module.model.stages().items() if part.training} == set(module.owns)
+    assert {name.split(".")[0] for name in moved(module.model, before)} == set(module.parts)
+    assert {name for name, part in module.model.stages().items() if part.training} == set(module.parts)
 
 
 def test_a_frozen_base_inside_the_trained_stage_stays_put_and_in_eval(clip, tmp_path):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from visemix.training.optim import StageOptions, optimiser, parameter_groups, rate, schedule, stage_options
+from visemix.training.optim import StageOptions, lr_factor, optimiser, parameter_groups, schedule, stage_options
 from visemix.types import VisemixError
 
 
@@ -59,7 +59,7 @@ def test_no_patience_at_all_is_refused():
 
 def test_steps_and_warm_up_multiply():
     options = StageOptions(schedule="step", decay=0.5, decay_every=10, warmup=20)
-    assert [rate(step, options) for step in (0, 9, 10, 19, 20)] == [0.05, 0.5, 0.275, 0.5, 0.25]
+    assert [lr_factor(step, options) for step in (0, 9, 10, 19, 20)] == [0.05, 0.5, 0.275, 0.5, 0.25]
 
 
 def test_a_schedule_moves_every_group_from_its_own_rate():

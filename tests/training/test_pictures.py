@@ -2,7 +2,7 @@ import standins  # noqa: F401 – registers its parts
 import torch
 
 from visemix.pipeline import TalkingFace
-from visemix.training.pictures import GREY, RED, first, mouth_curves, mouth_opening, repainted
+from visemix.training.pictures import GREY, RED, first_clips, mouth_curves, mouth_opening, render_comparison
 from visemix.types import Motion, Space
 
 CFG = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name": "gru"}, "render": {"name": "dots"}}
@@ -10,7 +10,7 @@ CFG = {"face": {"name": "toy"}, "audio": {"name": "spectrum"}, "motion": {"name"
 
 def test_originals_lie_above_what_is_made_of_them(clip):
     model = TalkingFace.from_config(CFG).eval()
-    picture = repainted(model, clip)
+    picture = render_comparison(model, clip)
     assert picture.shape == (3, 128, 128)  # two clips of 64 pixels side by side, two rows
     torch.testing.assert_close(picture[:, :64, 64:], clip.video.frames[1, 5])
     torch.testing.assert_close(picture[:, 64:, :64], model.draw(clip.motion, clip.subject).frames[0, 5])
@@ -33,5 +33,5 @@ def test_both_curves_are_in_the_picture(clip):
 
 
 def test_the_first_clips_of_a_batch_keep_their_names(clip):
-    one = first(clip, 1)
+    one = first_clips(clip, 1)
     assert one.subject.speaker == ("speaker0",) and one.speech.wave.shape[0] == 1

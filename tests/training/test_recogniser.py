@@ -11,9 +11,9 @@ from clip_maker import make
 from visemix import audio
 from visemix.audio import AUDIO
 from visemix.data import DATA
-from visemix.data.phonemes import NUMBERED, Phone, write_phonemes
+from visemix.data.phonemes import VOCABULARY, Phone, write_phonemes
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.run import complete, fit, folder_of
+from visemix.run import complete_config, fit, folder_of
 from visemix.training.modules import RecogniserModule
 from visemix.types import Speech, VisemixError
 
@@ -68,9 +68,11 @@ def test_a_windows_sounds_are_those_whose_middle_lies_in_it(root, face):
         for start, row in zip(batch.subject.pose[:, 0, 0].tolist(), batch.sounds.tolist(), strict=True):
             middles = {15: "a", 18.75: "m", 22.5: "a", 35: "s"}  # in frames
             said = [symbol for middle, symbol in middles.items() if start <= middle < start + 10]
-            assert row == [NUMBERED.index(symbol) for symbol in said] + [0] * (20 - len(said))
+            assert row == [VOCABULARY.index(symbol) for symbol in said] + [0] * (20 - len(said))
     clip = data.val_spans[0].clip
-    assert clip.sounds(15, 10).tolist() == [[NUMBERED.index("a"), NUMBERED.index("m"), NUMBERED.index("a")] + [0] * 17]
+    assert clip.sounds(15, 10).tolist() == [
+        [VOCABULARY.index("a"), VOCABULARY.index("m"), VOCABULARY.index("a")] + [0] * 17
+    ]
     assert clip.sounds(0, 15).tolist() == [[0] * 30]  # a pause is no sound
 
 
@@ -83,7 +85,7 @@ def test_a_net_learns_to_name_two_tones():
     optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-2)
     losses = []
     for _ in range(120):
-        loss = encoder.learn(*tones(8))["ctc"]
+        loss = encoder.training_loss(*tones(8))["ctc"]
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
@@ -91,8 +93,8 @@ def test_a_net_learns_to_name_two_tones():
         losses.append(loss.item())
     assert sum(losses[-10:]) < 0.1 * sum(losses[:10])
     speech, said = tones(16)
-    heard = encoder.eval().recognise(speech)
-    assert sum(one == other for one, other in zip(heard, said.tolist(), strict=True)) >= 12  # by chance: 2 of 16
+    recognised = encoder.eval().recognise(speech)
+    assert sum(one == other for one, other in zip(recognised, said.tolist(), strict=True)) >= 12  # by chance: 2 of 16
 
 
 def tones(batch):
@@ -107,16 +109,16 @@ def test_the_loss_is_that_of_the_sounds_before_the_padding():
     encoder = AUDIO.build(CTC).eval()
     speech = Speech(torch.randn(2, 10 * 640, generator=torch.Generator().manual_seed(0)))
     said = torch.tensor([[3, 4, 4, 0, 0], [7, 0, 0, 0, 0]])
-    rows = encoder.rows(speech)
+    rows = encoder.log_probs(speech)
     assert rows.shape == (2, 20, 58)
     alone = [torch.nn.functional.ctc_loss(rows[k], said[k, :n], (20,), (n,)) for k, n in enumerate((3, 1))]
-    torch.testing.assert_close(encoder.learn(speech, said)["ctc"], sum(alone) / 2)
+    torch.testing.assert_close(encoder.training_loss(speech, said)["ctc"], sum(alone) / 2)
 
 
 def test_what_is_recognised_has_no_repetitions_and_no_blanks(monkeypatch):
     encoder = AUDIO.build(CTC | {"characters": 4})
     best = torch.tensor([[0, 2, 2, 0, 2, 3, 3, 0], [0, 0, 0, 0, 0, 0, 0, 1]])
-    monkeypatch.setattr(encoder, "rows", lambda speech: torch.nn.functional.one_hot(best, 4).float())
+    monkeypatch.setattr(encoder, "log_probs", lambda speech: torch.nn.functional.one_hot(best, 4).float())
     assert encoder.recognise(Speech(torch.zeros(2, 4 * 640))) == [[2, 2, 3], [1]]
 
 
@@ -135,23 +137,23 @@ def test_the_stage_runs_where_it_is_asked_for_and_reports_its_errors(trained):
         measured = {(row["stage"], row["name"]): float(row["value"]) for row in csv.DictReader(file)}
     assert measured["recogniser", "val/phoneme_error_rate"] > 0 and ("recogniser", "train/ctc") in measured
     assert {p.name for p in (trained / "samples").iterdir()} >= {"recogniser_000003.png", "recogniser_000006.png"}
-    assert "recogniser" not in complete({k: v for k, v in config("a", "b").items() if k != "fit"}).fit
+    assert "recogniser" not in complete_config({k: v for k, v in config("a", "b").items() if k != "fit"}).fit
 
 
 def test_the_encoder_is_frozen_but_for_its_own_stage(trained, root, tmp_path):
     alone = fit(config(root, tmp_path, fit=["recogniser"]))
-    heard = weights(alone, "audio.")
-    assert same(heard, weights(trained, "audio."))  # the motion stage after it has moved nothing
+    recognised = weights(alone, "audio.")
+    assert same(recognised, weights(trained, "audio."))  # the motion stage after it has moved nothing
     torch.manual_seed(0)
     fresh = TalkingFace.from_config(PARTS)
     assert not any(parameter.requires_grad for parameter in fresh.audio.parameters())
     module = RecogniserModule(fresh)
-    assert {name for name, p in fresh.named_parameters() if p.requires_grad} == {*heard}
+    assert {name for name, p in fresh.named_parameters() if p.requires_grad} == {*recognised}
     assert module.stage.recogniser.training
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(trained, root, tmp_path, monkeypatch):
-    cfg, learn, calls = config(root, tmp_path), audio.CTC.learn, []
+    cfg, learn, calls = config(root, tmp_path), audio.CTC.training_loss, []
 
     def killed(self, *inputs):
         calls.append(1)
@@ -159,11 +161,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(trained, root, tmp_path
             raise KeyboardInterrupt
         return learn(self, *inputs)
 
-    monkeypatch.setattr(audio.CTC, "learn", killed)
+    monkeypatch.setattr(audio.CTC, "training_loss", killed)
     with pytest.raises(KeyboardInterrupt):
         fit(cfg)
     monkeypatch.undo()
-    folder = folder_of(complete(cfg))
+    folder = folder_of(complete_config(cfg))
     assert (folder / "resume" / "recogniser.safetensors").is_file()
     assert fit(cfg) == folder and same(weights(folder, ""), weights(trained, ""))
 

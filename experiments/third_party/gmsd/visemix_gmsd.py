@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.metrics import METRICS, VideoMetric, View
+from visemix.metrics import METRICS, FrameBatch, VideoMetric
 from visemix.metrics.image import grey_of
 
 STEADY = 170.0  # the paper's T, for 8 bits
@@ -22,7 +22,7 @@ class Gmsd(VideoMetric):
     higher_is_better = False
     variant = "grey (BT.601), halved by 2×2 means, Prewitt, T 170"
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T 1"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T 1"]:
         made, true = gradient(grey_of(fake)), gradient(grey_of(real))
         alike = (2 * made * true + STEADY) / (made.square() + true.square() + STEADY)
         return alike.flatten(1).std(1, correction=0, keepdim=True)

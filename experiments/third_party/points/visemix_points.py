@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from visemix.data import Label
 from visemix.face import FaceModel
-from visemix.ops.grow import regrow
+from visemix.ops.resize import resize_parameter
 from visemix.ops.rotation import pose_points
 from visemix.ops.splat import splat
 from visemix.render import RENDER, Renderer
@@ -28,7 +28,7 @@ class Points(Renderer):
     """
 
     space = Space.EXPRESSION
-    scene = personal = grows = True
+    needs_segmentation = person_specific = grows = True
     vertex: Tensor  # (N,) that each point goes with
     pull: Tensor  # (N,) how hard the loss has pulled at its place since it last grew
 
@@ -88,6 +88,6 @@ class Points(Renderer):
             "size": self.size[twins] - 0.3,
         }
         for name, parameter in self.named_parameters():
-            regrow(optimiser, parameter, kept, born.get(name, parameter[twins]))
+            resize_parameter(optimiser, parameter, kept, born.get(name, parameter[twins]))
         self.vertex = self.vertex[torch.cat([kept, twins])]
         self.pull = torch.zeros_like(self.opacity[:, 0])

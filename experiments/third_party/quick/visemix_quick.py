@@ -16,10 +16,10 @@ from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.ops.camera import DISTANCE, square_camera
-from visemix.ops.rotation import angles
+from visemix.ops.rotation import matrix_to_euler
 from visemix.prepare import RECONSTRUCT, TRACKER, Fit, Reconstructor, Track, Tracker
 from visemix.prepare.appearance import Frames, Labels
-from visemix.prepare.fit import Progress, require_face, summarise
+from visemix.prepare.fit import ProgressCallback, require_face, summarise
 from visemix.prepare.geometry import Geometry
 from visemix.prepare.track import Picture
 
@@ -67,7 +67,7 @@ class Closed(Reconstructor):
         present: Bool[Tensor, " T"],
         size: int,
         frames: Frames,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         cut: int | None = None,
         points: Float[Tensor, "T Q 2"] | None = None,
@@ -89,7 +89,7 @@ class Closed(Reconstructor):
         basis = torch.einsum("tac,pce->tpae", scale * across, face.expression[face.landmark_ids]).flatten(1, 2)
         gram = basis.mT @ basis + self.ridge * (size / 100) ** 2 * torch.eye(basis.shape[-1])
         expression = torch.linalg.solve(gram, (basis.mT @ left.flatten(1).unsqueeze(-1))).squeeze(-1)
-        pose = torch.cat([angles(turn), shift], 1)
+        pose = torch.cat([matrix_to_euler(turn), shift], 1)
         geometry = Geometry(torch.zeros(face.identity.shape[-1]), expression, pose)
         light = torch.zeros(len(landmarks), 27)
         return summarise(face, geometry, light, face.albedo, landmarks, present, size)

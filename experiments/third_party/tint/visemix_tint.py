@@ -10,7 +10,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics import METRICS, Shown, VideoMetric, View
+from visemix.metrics import METRICS, FrameBatch, Presentation, VideoMetric
 
 
 @METRICS.register("tint")
@@ -20,8 +20,8 @@ class Tint(VideoMetric):
     unit = "levels"
     variant = "RGB, 8 bits, distance of the frames' mean colours"
     higher_is_better = False
-    shown = Shown(headline=True, digits=1, over_time="tint (levels)")
+    shown = Presentation(headline=True, digits=1, over_time="tint (levels)")
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        there, here = (view.frames.double().mean((-2, -1)) for view in (fake, real))
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        there, here = (batch.frames.double().mean((-2, -1)) for batch in (fake, real))
         return (there - here).norm(dim=-1, keepdim=True)

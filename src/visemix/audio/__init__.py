@@ -1,4 +1,4 @@
-from visemix.audio.base import AUDIO, AudioEncoder, listen
+from visemix.audio.base import AUDIO, AudioEncoder, stream_features
 from visemix.audio.cached import Cached
 from visemix.audio.concat import Concat
 from visemix.audio.ctc import CTC
@@ -20,5 +20,5 @@ __all__ = [
     "Phonemes",
     "Pretrained",
     "Wav2Vec2",
-    "listen",
+    "stream_features",
 ]

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from visemix.audio.base import AUDIO, AudioEncoder, bytes_of, meaning
-from visemix.ops.store import replacing
+from visemix.audio.base import AUDIO, AudioEncoder, bytes_of, feature_config
+from visemix.ops.store import atomic_write
 from visemix.parts import Wrapper, config_of
 from visemix.types import AudioFeatures, Speech, VisemixError
 
@@ -48,15 +48,15 @@ class Cached(AudioEncoder, Wrapper):
         self._config = json.dumps(config_of(self.base), sort_keys=True)
         self._base_digest: bytes | None = None
         self._size: int | None = None
-        self._told = False
+        self._warned = False
 
     @classmethod
-    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        return meaning(options["base"])
+    def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return feature_config(options["base"])
 
-    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """That of the base: keeping features on disk is for training."""
-        return self.base.carry(config["base"])
+        return self.base.checkpoint_config(config["base"])
 
     def train(self, mode: bool = True) -> Cached:
         super().train(mode)
@@ -65,9 +65,9 @@ class Cached(AudioEncoder, Wrapper):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
-        return AudioFeatures(torch.cat([self._one(one) for one in _single(speech)]))
+        return AudioFeatures(torch.cat([self._encode_one(one) for one in _unbatch(speech)]))
 
-    def _one(self, speech: Speech) -> Tensor:
+    def _encode_one(self, speech: Speech) -> Tensor:
         around = speech if self.context is None else speech.part(0, speech.frames, *self.context)
         path = self.folder / f"{self._key(around)}.safetensors"
         try:
@@ -92,23 +92,23 @@ class Cached(AudioEncoder, Wrapper):
     def _write(self, path: Path, values: Tensor) -> None:
         """Whole or not at all: other workers may be reading and writing the same entry."""
         try:
-            with replacing(path) as part:
+            with atomic_write(path) as part:
                 save_file({"values": values.detach().cpu().contiguous()}, part)
         except (OSError, SafetensorError) as error:
-            if not self._told:
+            if not self._warned:
                 log.warning("features are not kept: %s (set the folder of audio 'cached')", error)
-            self._told = True
+            self._warned = True
             return
-        self._size = self._total() if self._size is None else self._size + path.stat().st_size
+        self._size = self._cache_size() if self._size is None else self._size + path.stat().st_size
         if self._size > self.limit * 1e9:
-            self._shrink()
+            self._evict()
 
-    def _total(self) -> int:
+    def _cache_size(self) -> int:
         return sum(p.stat().st_size for p in self.folder.glob("*.safetensors"))
 
-    def _shrink(self) -> None:
+    def _evict(self) -> None:
         """Delete the oldest until a tenth of the limit is free, so that this is seldom done."""
-        size = self._total()
+        size = self._cache_size()
         for path in sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime):
             if size <= self.limit * 0.9e9:
                 break
@@ -117,7 +117,7 @@ class Cached(AudioEncoder, Wrapper):
         self._size = size
 
 
-def _single(speech: Speech) -> Iterator[Speech]:
+def _unbatch(speech: Speech) -> Iterator[Speech]:
     around = [[None] * len(speech.wave) if sound is None else sound.split(1) for sound in (speech.before, speech.after)]
     for wave, before, after in zip(speech.wave.split(1), *around, strict=True):
         yield Speech(wave, before, after)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from visemix.audio.base import AUDIO, HEARD, AudioEncoder, hear, listen, meaning
-from visemix.ops.sequence import blocks
+from visemix.audio.base import AUDIO, BLOCK_FRAMES, AudioEncoder, encode_in_context, feature_config, stream_features
+from visemix.ops.sequence import rechunk
 from visemix.types import AudioFeatures, Speech, VisemixError
 
 
@@ -25,7 +25,7 @@ class Concat(AudioEncoder):
 
     def __init__(self, *, parts: dict[str, Any]) -> None:
         super().__init__()
-        chosen = chosen_of(parts)
+        chosen = enabled_encoders(parts)
         if not chosen:
             raise VisemixError("audio 'concat' has nothing to put side by side; name encoders under audio.parts")
         self.parts = nn.ModuleDict({key: AUDIO.build(options) for key, options in chosen.items()})
@@ -37,42 +37,46 @@ class Concat(AudioEncoder):
             self.context = max(past for past, _ in asked), max(ahead for _, ahead in asked)
 
     @classmethod
-    def inside(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        return {f"parts.{key}": config for key, config in chosen_of(options["parts"]).items()}
+    def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        return {f"parts.{key}": config for key, config in enabled_encoders(options["parts"]).items()}
 
     @classmethod
-    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {"name": options["name"]} | {k: meaning(config) for k, config in chosen_of(options["parts"]).items()}
+    def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"name": options["name"]} | {
+            k: feature_config(config) for k, config in enabled_encoders(options["parts"]).items()
+        }
 
-    def carry(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         given = config["parts"]
-        parts = {key: part.carry(given[key]) for key, part in zip(self.parts, self._encoders, strict=True)}
-        return super().carry(config) | {"parts": given | parts}
+        parts = {key: part.checkpoint_config(given[key]) for key, part in zip(self.parts, self._encoders, strict=True)}
+        return super().checkpoint_config(config) | {"parts": given | parts}
 
     @property
     def _encoders(self) -> list[AudioEncoder]:
         return list(self.parts.values())  # type: ignore[arg-type]
 
     def forward(self, speech: Speech) -> AudioFeatures:
-        return AudioFeatures(torch.cat([hear(part, speech).values for part in self._encoders], -1))
+        return AudioFeatures(torch.cat([encode_in_context(part, speech).values for part in self._encoders], -1))
 
     def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
         """The features piece by piece, each encoder's as it streams them itself."""
-        streams = [_pieces(part, speech) for part in self._encoders]
+        streams = [_stream_aligned(part, speech) for part in self._encoders]
         for rows in zip(*streams, strict=True):
             yield AudioFeatures(torch.cat(rows, -1))
 
 
-def chosen_of(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def enabled_encoders(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The encoders that are not left out, in the order of their features, each with its name.
 
-    >>> chosen_of({"mel": {}, "hubert": None, "low": {"name": "mel", "bands": 20}})
+    >>> enabled_encoders({"mel": {}, "hubert": None, "low": {"name": "mel", "bands": 20}})
     {'low': {'name': 'mel', 'bands': 20}, 'mel': {'name': 'mel'}}
     """
     return {key: {"name": key, **options} for key, options in sorted(parts.items()) if options is not None}
 
 
-def _pieces(part: AudioEncoder, speech: Speech) -> Iterator[torch.Tensor]:
+def _stream_aligned(part: AudioEncoder, speech: Speech) -> Iterator[torch.Tensor]:
     """What an encoder streams, cut at the same places for all."""
-    for rows, first, last in blocks((piece.values for piece in listen(part, speech)), HEARD, 0, 0, whole=HEARD):
+    for rows, first, last in rechunk(
+        (piece.values for piece in stream_features(part, speech)), BLOCK_FRAMES, 0, 0, whole=BLOCK_FRAMES
+    ):
         yield rows[:, first:last]

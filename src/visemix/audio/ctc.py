@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare, unshaped
+from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs
-from visemix.parts import Apart
+from visemix.parts import SeparateWeights
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Losses, Speech
 
 T = TypeVar("T", bound="CTC")
@@ -29,7 +29,7 @@ class CTC(AudioEncoder):
 
     Whatever trains a motion model or a renderer leaves it alone. Where no weights are at hand, a stage of its own,
     `recogniser`, trains all of it, "random" weights on, to name the sounds in clips of `visemix corpus`: its characters
-    are then those of `data.phonemes.NUMBERED`, 58 with the blank.
+    are then those of `data.phonemes.VOCABULARY`, 58 with the blank.
 
     Args:
         weights: a hub name, a folder in `transformers`' layout, or "random".
@@ -38,7 +38,7 @@ class CTC(AudioEncoder):
         architecture: of "checkpoint" weights, which wait to be filled from one of Visemix's own files; written there.
     """
 
-    apart = MappingProxyType({"recogniser": Apart(("recogniser",))})
+    separate_weights = MappingProxyType({"recogniser": SeparateWeights(("recogniser",))})
 
     def __init__(
         self,
@@ -53,20 +53,20 @@ class CTC(AudioEncoder):
         architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        refuse_bare(weights, architecture)
+        check_architecture(weights, architecture)
         sizes = {
             "vocab_size": characters, "hidden_size": dim, "num_hidden_layers": layers, "num_attention_heads": heads,
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7, "num_conv_pos_embedding_groups": heads,
             "layerdrop": 0.0, "mask_time_prob": 0.0,
         }  # fmt: skip
         self.recogniser = load(f"{family}ForCTC", weights, architecture or sizes, {})
-        self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.recogniser)}
+        self.checkpoint_options = {"weights": "checkpoint", "architecture": architecture_of(self.recogniser)}
         self.dim = self.recogniser.config.vocab_size
         self.recogniser.requires_grad_(False)
         self.train(self.training)
 
     @classmethod
-    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """All that is not in its weights."""
         return {key: options[key] for key in ("name", "family")} | unshaped(options)
 
@@ -77,23 +77,25 @@ class CTC(AudioEncoder):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
-        return AudioFeatures(average_pairs(self.rows(speech)))
+        return AudioFeatures(average_pairs(self.log_probs(speech)))
 
-    def rows(self, speech: Speech) -> Float[Tensor, "B R C"]:
+    def log_probs(self, speech: Speech) -> Float[Tensor, "B R C"]:
         """Log-probabilities at 50 Hz."""
         wave = normalise(speech.wave[:, : speech.frames * SAMPLES_PER_FRAME])
-        logits: Tensor = self.recogniser(F.pad(wave, (0, FIELD - HOP))).logits
+        logits: Tensor = self.recogniser(F.pad(wave, (0, RECEPTIVE_FIELD - HOP))).logits
         return logits.log_softmax(-1)
 
-    def learn(self, speech: Speech, said: Int[Tensor, "B P"]) -> Losses:
+    def training_loss(self, speech: Speech, targets: Int[Tensor, "B P"]) -> Losses:
         """Its own training loss (Graves et al. 2006, eq. 14), by what is said: numbers of characters, then blanks."""
-        rows = self.rows(speech)
-        heard = torch.full((len(rows),), rows.shape[1])
-        loss = F.ctc_loss(rows.transpose(0, 1), said, heard, (said != BLANK).sum(1), BLANK, zero_infinity=True)
+        rows = self.log_probs(speech)
+        input_lengths = torch.full((len(rows),), rows.shape[1])
+        loss = F.ctc_loss(
+            rows.transpose(0, 1), targets, input_lengths, (targets != BLANK).sum(1), BLANK, zero_infinity=True
+        )
         return {"ctc": loss}
 
     @torch.no_grad()
     def recognise(self, speech: Speech) -> list[list[int]]:
         """The most probable character of each row, without repetitions and blanks."""
-        best = self.rows(speech).argmax(-1)
+        best = self.log_probs(speech).argmax(-1)
         return [[n for n in row.unique_consecutive().tolist() if n != BLANK] for row in best]

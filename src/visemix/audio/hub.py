@@ -14,7 +14,7 @@ from visemix.types import VisemixError
 log = logging.getLogger(__name__)
 
 HOP = 320  # samples between two rows of the convolutions: 50 Hz
-FIELD = 400  # samples that one such row sees
+RECEPTIVE_FIELD = 400  # samples that one such row sees
 UNSHAPED = ("num_attention_heads", "conv_stride", "do_stable_layer_norm", "hidden_act")  # in no weight's shape
 
 
@@ -49,7 +49,7 @@ def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapp
     return model
 
 
-def refuse_bare(weights: str | None, architecture: Mapping[str, Any] | None) -> None:
+def check_architecture(weights: str | None, architecture: Mapping[str, Any] | None) -> None:
     if weights == "checkpoint" and architecture is None:
         raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
 

@@ -8,7 +8,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.ops.audio import ROWS_PER_FRAME, log_mel
 from visemix.types import AudioFeatures, Speech
 
-MEAN, SPREAD = (
+MEAN, STD = (
     -4.0,
     3.0,
 )  # of log-mel values over ordinary speech: fixed, so that a window is not its own scale
@@ -40,6 +40,6 @@ class Mel(AudioEncoder):
         self.layers = nn.Sequential(*(layers if learned else ()))
 
     def forward(self, speech: Speech) -> AudioFeatures:
-        mel = (log_mel(speech.wave, self.bands) - MEAN) / SPREAD
+        mel = (log_mel(speech.wave, self.bands) - MEAN) / STD
         frames = mel.unflatten(1, (-1, ROWS_PER_FRAME)).flatten(2)  # (B, T, 4 × bands)
         return AudioFeatures(self.layers(frames.mT).mT)

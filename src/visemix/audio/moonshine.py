@@ -10,18 +10,18 @@ import numpy as np
 from jaxtyping import Float
 
 from visemix.audio.base import AUDIO
-from visemix.audio.windows import Windowed
+from visemix.audio.windows import WindowedEncoder
 from visemix.ops.extras import folder_of
 from visemix.ops.store import sha256
 from visemix.types import VisemixError
 
 KERNELS, STRIDES = (127, 7, 3), (64, 3, 2)  # of the three convolutions before the transformer
 HOP = 384  # samples, their product: 41.7 rows a second
-FIELD = 895  # samples that one row of the convolutions sees
+RECEPTIVE_FIELD = 895  # samples that one row of the convolutions sees
 
 
 @AUDIO.register("moonshine")
-class Moonshine(Windowed):
+class Moonshine(WindowedEncoder):
     """The encoder of Moonshine tiny-en (Jeffries et al. 2024), frozen: raw wave → 288 numbers.
 
     Trained on about 200 000 hours of English speech with transcripts; MIT licence; other languages are heard as if they
@@ -36,17 +36,17 @@ class Moonshine(Windowed):
         look_ahead: frames after them that are heard.
     """
 
-    hop, centre = float(HOP), FIELD / 2
+    hop, centre = float(HOP), RECEPTIVE_FIELD / 2
 
     def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
         self.file = _file()
         super().__init__(chunk, look_back, look_ahead, 288, sha256(self.file))
 
     def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R 288"]:
-        if len(wave) < FIELD:
-            wave = np.pad(wave, (0, FIELD - len(wave)))
-        heard = {"input_values": wave[None], "attention_mask": np.ones((1, len(wave)), np.int64)}
-        rows: np.ndarray = _session(self.file).run(None, heard)[0][0]
+        if len(wave) < RECEPTIVE_FIELD:
+            wave = np.pad(wave, (0, RECEPTIVE_FIELD - len(wave)))
+        inputs = {"input_values": wave[None], "attention_mask": np.ones((1, len(wave)), np.int64)}
+        rows: np.ndarray = _session(self.file).run(None, inputs)[0][0]
         return rows
 
 

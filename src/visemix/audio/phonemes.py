@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from visemix.audio.base import AUDIO
-from visemix.audio.windows import Windowed
+from visemix.audio.windows import WindowedEncoder
 from visemix.ops.extras import folder_of
 from visemix.ops.store import sha256
 from visemix.types import FPS, VisemixError
@@ -19,7 +19,7 @@ TEMPERATURE = 2.0
 
 
 @AUDIO.register("phonemes")
-class Phonemes(Windowed):
+class Phonemes(WindowedEncoder):
     """Which speech sound is heard, by the recogniser in the package `hama` (extra `speech`), frozen: probabilities of
     190 phonetic letters, 50 rows a second.
 
@@ -49,15 +49,15 @@ class Phonemes(Windowed):
 
     def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R 190"]:
         model = _model()
-        heard = {"waveform": wave[None], "waveform_lengths": np.array([len(wave)], np.int64)}
-        rows = model.session.run(["log_probs"], heard)[0][0]
-        return softened(np.delete(rows, model.blank_id, 1))
+        inputs = {"waveform": wave[None], "waveform_lengths": np.array([len(wave)], np.int64)}
+        rows = model.session.run(["log_probs"], inputs)[0][0]
+        return apply_temperature(np.delete(rows, model.blank_id, 1))
 
 
-def softened(rows: Float[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
+def apply_temperature(rows: Float[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
     """Log-probabilities, some of them left out, as probabilities at temperature 2.
 
-    >>> softened(np.log([[0.1, 0.4]]))
+    >>> apply_temperature(np.log([[0.1, 0.4]]))
     array([[0.33333333, 0.66666667]])
     """
     odds = np.exp((rows - rows.max(1, keepdims=True)) / TEMPERATURE)

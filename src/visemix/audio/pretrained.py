@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import FIELD, HOP, architecture_of, refuse_bare
+from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
@@ -82,7 +82,7 @@ class Pretrained(AudioEncoder):
                 "audio 'ssl' is whatever speech model it is told: say audio.weights=microsoft/wavlm-base-plus, a "
                 "folder, or random"
             )
-        refuse_bare(weights, architecture)
+        check_architecture(weights, architecture)
         if weights in ("random", "checkpoint"):
             if weights == "random":
                 log.warning("%s starts from random weights: it has never heard speech (audio.weights=random)", family)
@@ -91,7 +91,7 @@ class Pretrained(AudioEncoder):
         else:
             self.model, self.prepare = _loaded(weights)
         self.samples = self.prepare.model_input_names[0] == "input_values"
-        self.carried = {
+        self.checkpoint_options = {
             "weights": "checkpoint",
             "architecture": architecture_of(self.model),
             "preprocessing": _plain(self.prepare.to_dict()),
@@ -134,7 +134,8 @@ class Pretrained(AudioEncoder):
 
     def _rows(self, wave: Float[Tensor, "B S"], first: int, last: int) -> Float[Tensor, "B T C"]:
         """Features of these frames, as if there were nothing else."""
-        reach = last * SAMPLES_PER_FRAME + (FIELD - HOP if self.samples else 0)  # the last row sees a little beyond
+        # the last row sees a little beyond
+        reach = last * SAMPLES_PER_FRAME + (RECEPTIVE_FIELD - HOP if self.samples else 0)
         sound, wanted = wave[:, first * SAMPLES_PER_FRAME : reach], 2 * (last - first)
         inputs = {"input_values": sound} if self.samples else self._prepared(sound)
         rows = self.model(**inputs).last_hidden_state

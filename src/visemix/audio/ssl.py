@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import FIELD, HOP, architecture_of, load, refuse_bare, unshaped
+from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
@@ -77,9 +77,9 @@ class _SpeechModel(AudioEncoder, ABC):
             "intermediate_size": 4 * dim, "conv_dim": [conv_dim] * 7,
             "num_conv_pos_embedding_groups": math.gcd(dim, 16),
         }  # fmt: skip
-        refuse_bare(weights, architecture)
+        check_architecture(weights, architecture)
         self.model = load(f"{self.family}Model", weights or self.checkpoint, architecture or sizes, options)
-        self.carried = {"weights": "checkpoint", "architecture": architecture_of(self.model)}
+        self.checkpoint_options = {"weights": "checkpoint", "architecture": architecture_of(self.model)}
         self.align = align or self.alignment
         self.dim = self.model.config.hidden_size * (2 if self.align == "both" else 1)
         self.trainable, self.lr_scale, self.spec_augment = trainable, lr_scale, spec_augment
@@ -90,7 +90,7 @@ class _SpeechModel(AudioEncoder, ABC):
         self.train(self.training)
 
     @classmethod
-    def meaning(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """All that is not for training, or in its weights."""
         said = {key: options[key] for key in ("name", "align", "chunk", "overlap")}
         return said | {"align": options["align"] or cls.alignment} | unshaped(options)
@@ -109,7 +109,7 @@ class _SpeechModel(AudioEncoder, ABC):
         frames = speech.frames
         wave = normalise(speech.wave[:, : frames * SAMPLES_PER_FRAME])
         step = self.chunk or frames
-        moments = self._moments(wave, step) if frames > step else None
+        moments = self._norm_statistics(wave, step) if frames > step else None
         for first in range(0, frames, step):
             last = min(first + step, frames)
             before, after = max(first - self.overlap, 0), min(last + self.overlap, frames)
@@ -120,13 +120,14 @@ class _SpeechModel(AudioEncoder, ABC):
     def _rows(self, wave: Tensor, first: int, last: int, moments: tuple[Tensor, Tensor] | None) -> Tensor:
         """Features of these frames, as if nothing lay around them but for `moments`: (B, last − first, C)."""
         frames = last - first
-        reach = last * SAMPLES_PER_FRAME + FIELD - HOP  # the last frame's second row sees a little of the next frame
+        # the last frame's second row sees a little of the next frame
+        reach = last * SAMPLES_PER_FRAME + RECEPTIVE_FIELD - HOP
         conv = self._convolve(wave[:, first * SAMPLES_PER_FRAME : reach], moments)
         conv = resample_rows(conv[:, : 2 * frames - 1], frames) if self.align == "conv" else conv
         projected = self.model.feature_projection(conv)
         hidden = projected[0] if isinstance(projected, tuple) else projected
         if self.spec_augment and self.training:
-            hidden = torch.where(_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
+            hidden = torch.where(_time_masks(hidden).unsqueeze(-1), self.model.masked_spec_embed.to(hidden), hidden)
         rows = self.model.encoder(hidden).last_hidden_state
         if self.align in ("mean", "both"):
             return average_pairs(rows) if self.align == "mean" else join_pairs(rows)
@@ -149,7 +150,7 @@ class _SpeechModel(AudioEncoder, ABC):
         return x.mT
 
     @torch.no_grad()
-    def _moments(self, wave: Tensor, step: int) -> tuple[Tensor, Tensor] | None:
+    def _norm_statistics(self, wave: Tensor, step: int) -> tuple[Tensor, Tensor] | None:
         """Mean and variance over the whole sound of what the first layer's group norm sees; None if it has none."""
         first = self.model.feature_extractor.conv_layers[0]
         if self.model.config.feat_extract_norm != "group":
@@ -176,7 +177,7 @@ class HuBERT(_SpeechModel):
     family, checkpoint, alignment = "Hubert", "facebook/hubert-large-ls960-ft", "mean"
 
 
-def _masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:
+def _time_masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:
     """Rows that SpecAugment hides: at least two stretches, five percent of the rows' number in all."""
     batch, rows, _ = hidden.shape
     length = min(MASK, rows)

@@ -14,7 +14,7 @@ from visemix.audio.base import AudioEncoder
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
 
 
-class Windowed(AudioEncoder):
+class WindowedEncoder(AudioEncoder):
     """A frozen model of somebody else's runtime, heard in windows: `look_back` frames, `chunk` frames that the features
     are of, `look_ahead` frames. In training, in one pass and in a stream a feature row hears the same window.
 
@@ -38,7 +38,7 @@ class Windowed(AudioEncoder):
         self.chunk, self.dim, self.step = chunk, dim, chunk
         self.look_back, self.look_ahead = look_back, look_ahead
         self.context = look_back, look_ahead + chunk - 1
-        self._ours = digest
+        self._expected_digest = digest
         self.register_buffer("digest", torch.tensor(list(bytes.fromhex(digest)), dtype=torch.uint8))
 
     @abstractmethod
@@ -47,7 +47,7 @@ class Windowed(AudioEncoder):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
-        if bytes(self.digest.tolist()).hex() != self._ours:
+        if bytes(self.digest.tolist()).hex() != self._expected_digest:
             raise VisemixError(
                 f"this was trained with another version of the '{type(self).__name__.lower()}' model than is "
                 "installed; install the version that visemix[speech] names, or train it again"

@@ -181,12 +181,12 @@ def sweep(
     """Train and score every point of a sweep that is missing. The last line printed is the table, a page beside it."""
     from rich.console import Console
 
-    from visemix.registry import load_file
+    from visemix.registry import load_plugin_file
     from visemix.sweep.plan import listing, plan
     from visemix.sweep.runner import sweep, write_sweep
 
     for path in plugin or []:
-        load_file(path)
+        load_plugin_file(path)
     if only_plan:
         typer.echo(listing(plan(experiment, overrides or [], progress=True)))
         return
@@ -222,10 +222,10 @@ def parts(
     import json
 
     from visemix.cli.catalogue import catalogue, pages
-    from visemix.registry import load_file
+    from visemix.registry import load_plugin_file
 
     for path in plugin or []:
-        load_file(path)
+        load_plugin_file(path)
     typer.echo(json.dumps(catalogue(), indent=1) if as_json else pages(catalogue()))
 
 

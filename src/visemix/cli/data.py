@@ -34,7 +34,7 @@ def prepare(
     plugin: Plugins = None,
 ) -> None:
     """Turn videos into clips: 25 frames and 16 000 samples a second, a square crop, a fitted face in every frame."""
-    from visemix.prepare.importers import cut_out
+    from visemix.prepare.importers import export_clips
     from visemix.prepare.videos import prepare
 
     parts = {"face": face, "tracker": tracker, "fit": fit} | ({} if scene == "none" else {"scene": scene})
@@ -43,7 +43,7 @@ def prepare(
         configs["fit"]["refine"] = refine
     broken: dict[str, str] = {}
     if layout:
-        cuts = [cut_out(layout, root, out / "cuts") for root in videos]
+        cuts = [export_clips(layout, root, out / "cuts") for root in videos]
         videos = [video for made, _ in cuts for video in made]
         broken = {name: reason for _, each in cuts for name, reason in each.items()}
     made = prepare(
@@ -61,18 +61,18 @@ def prepare(
 
 def _configs(parts: Mapping[str, str], option: Sequence[str]) -> dict[str, Any]:
     """Each part's file under the options given."""
-    from visemix.config import part
+    from visemix.config import load_part
     from visemix.evaluation.videos import options_of
-    from visemix.registry import nearest
+    from visemix.registry import did_you_mean
     from visemix.types import VisemixError
 
     given = options_of(option, "part", "fit.weights=epoch_20.pth")
     for group in given:
         if group not in parts:
             raise VisemixError(
-                f"--option {group}.…: no part '{group}'{nearest(group, parts)} (has: {', '.join(parts)})"
+                f"--option {group}.…: no part '{group}'{did_you_mean(group, parts)} (has: {', '.join(parts)})"
             )
-    return {group: dict(part(group, name)) | given.get(group, {}) for group, name in parts.items()}
+    return {group: dict(load_part(group, name)) | given.get(group, {}) for group, name in parts.items()}
 
 
 def corpus(
@@ -94,7 +94,7 @@ def corpus(
     overwrite: Overwrite = False,
 ) -> None:
     """Make talking heads whose truth is known, to train and test on. The last line printed is a page about them."""
-    from visemix.config import part
+    from visemix.config import load_part
     from visemix.corpus.make import corpus
     from visemix.report.corpus_page import write_page
 
@@ -106,7 +106,7 @@ def corpus(
         language=language,
         voice=voice,
         split=split,  # type: ignore[arg-type]
-        face=part("face", face),
+        face=load_part("face", face),
         seed=seed,
         jobs=jobs,
         synthesiser=synthesiser,  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import fftconvolve
 
-from visemix.corpus.codecs import RATES, coded
+from visemix.corpus.codecs import RATES, apply_codec
 from visemix.types import SAMPLE_RATE, VisemixError
 
 SPOKEN = ("speed", "hesitation")  # kinds of condition that change what is said, sound and truth
@@ -43,10 +43,10 @@ class Recording:
     seed: int = 0  # of echoes and noise
 
 
-def kinds_of(text: str) -> tuple[str, ...]:
+def parse_conditions(text: str) -> tuple[str, ...]:
     """Kinds of condition as they are asked for: "clean", "all", or some of `KINDS` with commas between.
 
-    >>> kinds_of("noise,room")
+    >>> parse_conditions("noise,room")
     ('room', 'noise')
     """
     asked = {"clean": (), "all": KINDS}.get(text, tuple(word.strip() for word in text.split(",")))
@@ -56,7 +56,7 @@ def kinds_of(text: str) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in asked)
 
 
-def recording_for(kinds: tuple[str, ...], rng: np.random.Generator) -> Recording:
+def sample_recording(kinds: tuple[str, ...], rng: np.random.Generator) -> Recording:
     """A recording by chance, with some of these kinds of condition."""
     clean = rng.random() < CLEAN
     here = {kind for kind in RECORDED if rng.random() < PART[kind] and kind in kinds and not clean}
@@ -78,35 +78,36 @@ def recording_for(kinds: tuple[str, ...], rng: np.random.Generator) -> Recording
     return Recording(seed=seed, **chosen)
 
 
-def record(wave: Wave, how: Recording, babble: Babble | None = None) -> Wave:
-    """The wave as it is recorded, as long as before, every sound where it was; nothing clips unless `how` says so.
+def apply_recording(wave: Wave, recording: Recording, babble: Babble | None = None) -> Wave:
+    """The wave as it is recorded, as long as before, every sound where it was; nothing clips unless `recording` says
+    so.
 
     Args:
         wave: 16 kHz, in [-1, 1].
         babble: other people; needed for that noise.
     """
-    rng = np.random.default_rng([how.seed, 7])
+    rng = np.random.default_rng([recording.seed, 7])
     sound = wave.astype(np.float64)
-    level = how.peak / PEAK * float(np.abs(sound).max())
-    if not level or replace(how, seed=0) == Recording():
+    level = recording.peak / PEAK * float(np.abs(sound).max())
+    if not level or replace(recording, seed=0) == Recording():
         return sound
-    if how.room:
-        sound = fftconvolve(sound, echoes(how.room, how.direct, rng))[: len(sound)]
-    if how.noise:
-        other = babble(len(sound) / SAMPLE_RATE, how.seed) if how.noise == "babble" and babble else None
+    if recording.room:
+        sound = fftconvolve(sound, room_impulse_response(recording.room, recording.direct, rng))[: len(sound)]
+    if recording.noise:
+        other = babble(len(sound) / SAMPLE_RATE, recording.seed) if recording.noise == "babble" and babble else None
         noise = pink(len(sound), rng) if other is None else other[: len(sound)]
-        sound = sound + noise * _level(sound) / max(_level(noise), 1e-9) * 10 ** (-how.snr / 20)
-    if how.low or how.tilt or how.high < SAMPLE_RATE / 2:
-        sound = heard_by(sound, how.low, how.high, how.tilt)
+        sound = sound + noise * _level(sound) / max(_level(noise), 1e-9) * 10 ** (-recording.snr / 20)
+    if recording.low or recording.tilt or recording.high < SAMPLE_RATE / 2:
+        sound = apply_microphone(sound, recording.low, recording.high, recording.tilt)
     sound /= np.abs(sound).max()
-    if how.clipping:
-        sound = (sound * 10 ** (how.clipping / 20)).clip(-1, 1)
-    if how.codec:
-        sound = coded(FULL * sound, how.codec, how.kilobits)
+    if recording.clipping:
+        sound = (sound * 10 ** (recording.clipping / 20)).clip(-1, 1)
+    if recording.codec:
+        sound = apply_codec(FULL * sound, recording.codec, recording.kilobits)
     return level * sound / float(np.abs(sound).max())
 
 
-def echoes(seconds: float, direct: float, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
+def room_impulse_response(seconds: float, direct: float, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
     """A room's answer to a click: the click, and from 2 to 8 ms later on noise that falls by 60 dB in so many seconds.
 
     Args:
@@ -120,7 +121,7 @@ def echoes(seconds: float, direct: float, rng: np.random.Generator) -> Float[np.
     return tail
 
 
-def heard_by(wave: Wave, low: float, high: float, tilt: float) -> Wave:
+def apply_microphone(wave: Wave, low: float, high: float, tilt: float) -> Wave:
     """Through a microphone that hears from `low` to `high` Hz (12 dB an octave beyond), all without delay."""
     hertz = np.fft.rfftfreq(2 * len(wave), 1 / SAMPLE_RATE).clip(20.0)
     gain = (hertz / 1000.0) ** (tilt / 20 / np.log10(2)) / np.sqrt((1 + (low / hertz) ** 4) * (1 + (hertz / high) ** 4))

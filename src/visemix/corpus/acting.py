@@ -18,9 +18,10 @@ from visemix.types import FPS
 
 REACH = 0.03  # seconds by which a sound's pull goes beyond its own time
 LIPS_REACH = 0.06  # the same of rounding and spreading, which come early (Perkell & Matthies 1992) and outlast it
-STRETCH = 500  # frames that are acted at a time
-FORGOTTEN = 10.0  # half lengths from its middle at which a sound pulls no more: e^−60
-SHAPES = ("kind", "open", "round", "spread", "lips", "tongue", "narrow", "bare")  # of a `Sound`, that move the mouth
+BLOCK = 500  # frames that are acted at a time
+MAX_DISTANCE = 10.0  # half lengths from its middle at which a sound pulls no more: e^−60
+# of a `Articulation`, that move the mouth
+SHAPES = ("kind", "open", "round", "spread", "lips", "tongue", "narrow", "bare")
 Curves = dict[str, Float[np.ndarray, " T"]]
 # Strength, rounding, spread and smile, in units of their drift's spread.
 MANNERS = {
@@ -48,7 +49,7 @@ class Style:
     breath: float = 4.0  # seconds a breath takes
 
 
-def style_for(rng: np.random.Generator) -> Style:
+def sample_style(rng: np.random.Generator) -> Style:
     """A speaker's style by chance."""
     return Style(
         amplitude=float(np.exp(np.clip(0.1 * rng.standard_normal(), -0.25, 0.25))),
@@ -64,14 +65,14 @@ def style_for(rng: np.random.Generator) -> Style:
 
 
 @dataclass(frozen=True)
-class Acted:
+class Performance:
     """A performance, frame by frame."""
 
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]  # Euler XYZ in radians, then translation in decimetres
 
 
-def act(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, seed: int) -> Acted:
+def animate(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, seed: int) -> Performance:
     """Mouth shapes of the phones at each frame's middle, with blinks, brows, head motion and breath of their own.
 
     The seed draws everything that the sound does not decide. With the style's `freedom` that includes the manner of
@@ -91,7 +92,7 @@ def act(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, see
     curves["blink"] = _blinks(seconds, rng)
     curves["brow"] = style.brows * (stress + 0.6 * _drift(frames, 0.6, rng).clip(-0.5, 1.5))
     expression = rig.seal(rig.perform(curves, style.asymmetry), np.maximum(shapes["seal"], shapes["narrow"]))
-    return Acted(torch.from_numpy(expression).float(), _head(seconds, stress, style, rng))
+    return Performance(torch.from_numpy(expression).float(), _head(seconds, stress, style, rng))
 
 
 def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
@@ -101,11 +102,11 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
     weighted by the pull. So sounds colour their neighbours, and short weak ones hardly show.
     """
     (middle, half), parts = _places(phones), []
-    for part in np.split(seconds, range(STRETCH, len(seconds), STRETCH)):
+    for part in np.split(seconds, range(BLOCK, len(seconds), BLOCK)):
         # an hour's sounds are too many to be weighed at every frame
-        away = np.maximum(part[0] - middle, middle - part[-1]) / (half + max(REACH, LIPS_REACH))
-        near = [phones[k] for k in np.flatnonzero(away <= FORGOTTEN)]
-        parts.append(_stretch(near or phones, part))
+        distance = np.maximum(part[0] - middle, middle - part[-1]) / (half + max(REACH, LIPS_REACH))
+        near = [phones[k] for k in np.flatnonzero(distance <= MAX_DISTANCE)]
+        parts.append(_blend_shapes(near or phones, part))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -115,11 +116,11 @@ def _places(phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " P"], Float[np.
     return (start + stop) / 2, (stop - start) / 2
 
 
-def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
+def _blend_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curves:
     sounds = [SOUNDS[phone.symbol] for phone in phones]
     made = {name: np.array([getattr(sound, name) for sound in sounds]) for name in SHAPES}
     sealed, bitten = made["lips"] == "seal", made["lips"] == "bite"
-    pull, slow = (_pull(phones, seconds, reach) for reach in (REACH, LIPS_REACH))
+    pull, slow = (_dominance(phones, seconds, reach) for reach in (REACH, LIPS_REACH))
     firm = np.where(sealed | bitten, 1.0, 0.45 + 0.55 * np.array([phone.stress for phone in phones]))
     said = np.array([float(phone.symbol != PAUSE) for phone in phones])
     targets = {
@@ -134,15 +135,15 @@ def _stretch(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> Curve
     curves["round"] = slow @ (made["round"] * (0.4 + 0.6 * firm))
     curves["spread"] = slow @ (made["spread"] * firm)
     for name, touching in (("seal", sealed), ("bite", bitten)):
-        curves[name] = _rise((pull[:, touching].sum(1) - 0.3) / 0.4)  # lips meet, or they do not
+        curves[name] = _smoothstep((pull[:, touching].sum(1) - 0.3) / 0.4)  # lips meet, or they do not
     return curves
 
 
-def _pull(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach: float) -> Float[np.ndarray, "T P"]:
+def _dominance(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach: float) -> Float[np.ndarray, "T P"]:
     """How strongly each sound shapes the mouth at each time; shares, of about 1 in all."""
     middle, half = _places(phones)
-    away = np.abs(seconds[:, None] - middle) / (half + reach)
-    pull = np.array([SOUNDS[p.symbol].hold for p in phones]) * np.exp(-1.5 * away**1.6)
+    distance = np.abs(seconds[:, None] - middle) / (half + reach)
+    pull = np.array([SOUNDS[p.symbol].hold for p in phones]) * np.exp(-1.5 * distance**1.6)
     return pull / (pull.sum(1, keepdims=True) + 1e-6)  # type: ignore[no-any-return]
 
 
@@ -221,7 +222,7 @@ def _head(seconds: np.ndarray, stress: np.ndarray, style: Style, rng: np.random.
     return torch.from_numpy(np.concatenate([style.head * turn, shift], 1)).float()
 
 
-def _rise(t: np.ndarray) -> np.ndarray:
+def _smoothstep(t: np.ndarray) -> np.ndarray:
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.corpus.acting import Style, style_for
+from visemix.corpus.acting import Style, sample_style
 from visemix.corpus.patterns import BACKDROPS
-from visemix.corpus.voices import Asked, Voice, voice_for
+from visemix.corpus.voices import SynthesiserChoice, Voice, sample_voice
 from visemix.corpus.wardrobe import Garment, Hairdo
 from visemix.face import FaceModel, layout
 from visemix.face.shading import soft_light
@@ -92,7 +92,7 @@ def cast(
     face: FaceModel,
     language: str = "en",
     voice: str | None = None,
-    synthesiser: Asked = "auto",
+    synthesiser: SynthesiserChoice = "auto",
     *,
     unseen: bool = False,
 ) -> Person:
@@ -102,7 +102,7 @@ def cast(
     """
     rng = np.random.default_rng([seed, 11, int(unseen), number])
     wanted = voice or ("female", "male")[number % 2]
-    speaks = voice_for(int(rng.integers(2**31)), language, wanted, synthesiser)
+    speaks = sample_voice(int(rng.integers(2**31)), language, wanted, synthesiser)
     names = (UNSEEN if unseen else SEEN)[speaks.sex]
     turn = number // 2 if voice is None else number
     name = names[turn % len(names)] + (str(turn // len(names) + 1) if turn >= len(names) else "")
@@ -122,7 +122,7 @@ def cast(
     return Person(
         name,
         speaks,
-        style_for(rng),
+        sample_style(rng),
         identity,
         albedo,
         scalp,

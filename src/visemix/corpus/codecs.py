@@ -19,7 +19,7 @@ MU = 255.0  # of G.711
 REACH = 4000  # samples by which a codec may be late or early: a quarter of a second
 
 
-def coded(wave: Float[np.ndarray, " S"], codec: str, kilobits: int) -> Float[np.ndarray, " S"]:
+def apply_codec(wave: Float[np.ndarray, " S"], codec: str, kilobits: int) -> Float[np.ndarray, " S"]:
     """A wave in [-1, 1] at 16 kHz, encoded and decoded; what a codec is late by is taken out.
 
     Args:
@@ -28,20 +28,20 @@ def coded(wave: Float[np.ndarray, " S"], codec: str, kilobits: int) -> Float[np.
     """
     if codec == "telephone":
         return _telephone(wave)
-    back = _there_and_back(wave, codec, kilobits)
-    late = delay(codec, kilobits)
+    back = _round_trip(wave, codec, kilobits)
+    late = codec_delay(codec, kilobits)
     back = back[late:] if late >= 0 else np.pad(back, (-late, 0))
     return np.pad(back, (0, max(0, len(wave) - len(back))))[: len(wave)]
 
 
 @cache
-def delay(codec: str, kilobits: int) -> int:
+def codec_delay(codec: str, kilobits: int) -> int:
     """Samples at 16 kHz by which the codec, as it is built here, is late."""
     rng = np.random.default_rng(0)
     probe = np.zeros(2 * SAMPLE_RATE)
     loud = rng.standard_normal(SAMPLE_RATE)
     probe[8000:24000] = 0.2 * np.convolve(loud, np.hanning(24), "same") / 3  # low sounds, which every codec keeps
-    back = np.pad(_there_and_back(probe, codec, kilobits), (0, REACH))[: len(probe) + REACH]
+    back = np.pad(_round_trip(probe, codec, kilobits), (0, REACH))[: len(probe) + REACH]
     similar = correlate(back, probe, "full")[len(probe) - 1 - REACH : len(probe) + REACH]
     return int(similar.argmax()) - REACH
 
@@ -53,7 +53,7 @@ def _telephone(wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, " S"]:
     return np.pad(back, (0, max(0, len(wave) - len(back))))[: len(wave)]
 
 
-def _there_and_back(wave: Float[np.ndarray, " S"], codec: str, kilobits: int) -> Float[np.ndarray, " R"]:
+def _round_trip(wave: Float[np.ndarray, " S"], codec: str, kilobits: int) -> Float[np.ndarray, " R"]:
     form, encoder = FILES[codec]
     file = BytesIO()
     with av.open(file, "w", format=form) as container:

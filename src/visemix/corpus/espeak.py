@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int16
 
-from visemix.corpus.transcript import cut_out, joined, share_out
-from visemix.data.phonemes import PAUSE, Phone, spell
+from visemix.corpus.transcript import merge_phones, split_durations, trim_speech
+from visemix.data.phonemes import PAUSE, Phone, parse_ipa
 from visemix.types import VisemixError
 
 RATE, PITCH, RANGE = 1, 3, 4  # espeak's numbers of its parameters
@@ -30,7 +30,7 @@ _alone = threading.Lock()  # the library has one voice and one text at a time
 
 
 @dataclass(frozen=True)
-class Mark:
+class EspeakEvent:
     """One of espeak's events: its number, its sample and its phoneme."""
 
     kind: int
@@ -72,7 +72,7 @@ def require() -> None:
         )
 
 
-def say(
+def synthesise(
     text: str, voice: str, *, speed: int = 165, pitch: int = 50, range: int = 50
 ) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
     """A text as a waveform at 16 kHz of peak 1, from its first sound to its last, and the place of each sound.
@@ -93,17 +93,19 @@ def say(
     phones = transcribe(marks, wave, rate)
     if not phones:
         raise VisemixError(f"espeak found nothing to say in '{text}'")
-    return cut_out(wave, rate, phones)
+    return trim_speech(wave, rate, phones)
 
 
-def _synthesise(text: str, voice: str, parameters: dict[int, int]) -> tuple[Int16[np.ndarray, " S"], int, list[Mark]]:
+def _synthesise(
+    text: str, voice: str, parameters: dict[int, int]
+) -> tuple[Int16[np.ndarray, " S"], int, list[EspeakEvent]]:
     require()
     import espeakng_loader
 
     pieces: list[bytes] = []
-    marks: list[Mark] = []
+    marks: list[EspeakEvent] = []
 
-    def hear(samples: int | None, count: int, events: ctypes._Pointer[_Event]) -> int:
+    def on_event(samples: int | None, count: int, events: ctypes._Pointer[_Event]) -> int:
         if samples and count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         k = 0
@@ -111,14 +113,14 @@ def _synthesise(text: str, voice: str, parameters: dict[int, int]) -> tuple[Int1
             event = events[k]
             name = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0")[0]
             marks.append(
-                Mark(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else "")
+                EspeakEvent(event.type, event.sample, name.decode("utf-8", "ignore") if event.type == PHONEME else "")
             )
             k += 1
         return 0
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
-        callback = _Callback(hear)
+        callback = _Callback(on_event)
         data = str(espeakng_loader.get_data_path()).encode()
         rate = library.espeak_Initialize(SYNCHRONOUS, 0, data, PHONEME_EVENTS | IPA | STAY)
         library.espeak_SetSynthCallback(callback)
@@ -146,7 +148,7 @@ def _unload(library: ctypes.CDLL) -> None:
         _ctypes.dlclose(library._handle)
 
 
-def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> list[Phone]:
+def transcribe(marks: list[EspeakEvent], wave: Int16[np.ndarray, " S"], rate: int) -> list[Phone]:
     """Espeak's events as phones without gaps between the first and the last.
 
     Its diphthongs and affricates come apart, marks of language go, short nothings join the sound before them, and the
@@ -156,7 +158,7 @@ def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> l
     phones: list[Phone] = []
     word: list[tuple[str, int, int]] = []  # letters, first sample, last sample
     opened: int | None = None
-    for mark, following in zip(marks, [*marks[1:], Mark(END, len(wave))], strict=True):
+    for mark, following in zip(marks, [*marks[1:], EspeakEvent(END, len(wave))], strict=True):
         if mark.kind in (WORD, END):
             phones += _word(word, rate)
             word = []
@@ -172,7 +174,7 @@ def transcribe(marks: list[Mark], wave: Int16[np.ndarray, " S"], rate: int) -> l
             word[-1] = (*word[-1][:2], start)
         word.append((letters, start, following.sample))
     phones += _word(word, rate)
-    return joined(phones)
+    return merge_phones(phones)
 
 
 def _letters(name: str) -> str:
@@ -190,13 +192,13 @@ def _closure_before(wave: Int16[np.ndarray, " S"], earlier: int, sample: int) ->
 
 def _word(parts: list[tuple[str, int, int]], rate: int) -> list[Phone]:
     """The sounds of one word; what espeak writes as one sound is shared out by how long its parts usually last."""
-    spelt = spell("".join(letters for letters, _, _ in parts))
+    spelt = parse_ipa("".join(letters for letters, _, _ in parts))
     phones: list[Phone] = []
     for letters, start, stop in parts:
-        count = len(spell(letters))
+        count = len(parse_ipa(letters))
         if not count:
             phones.append(Phone(PAUSE, start / rate, stop / rate, 0.0))
             continue
         sounds, spelt = spelt[:count], spelt[count:]
-        phones += share_out(sounds, start / rate, stop / rate)
+        phones += split_durations(sounds, start / rate, stop / rate)
     return phones

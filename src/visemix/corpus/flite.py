@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from visemix.corpus.transcript import cut_out, joined, share_out, stressed
-from visemix.data.phonemes import PAUSE, Phone, spell
+from visemix.corpus.transcript import merge_phones, split_durations, trim_speech, with_stress
+from visemix.data.phonemes import PAUSE, Phone, parse_ipa
 from visemix.types import VisemixError
 
 SPEAKERS: dict[str, Literal["female", "male"]] = {"slt": "female", "rms": "male", "awb": "male", "kal16": "male"}
@@ -45,7 +45,7 @@ def require() -> None:
         )
 
 
-def say(
+def synthesise(
     text: str, speaker: str, ipa: str, *, slowness: float = 1.0, pitch: float = 1.0
 ) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
     """A sentence as a waveform at 16 kHz of peak 1, from its first sound to its last, and the place of each sound.
@@ -67,7 +67,7 @@ def say(
         told = _run(["flite", *options, "-psdur", "-t", text, "-o", str(file)])
         phones = transcribe(told, text)
         wave, rate = soundfile.read(file, dtype="float64", always_2d=True)
-    return cut_out(wave[:, 0], rate, stressed(phones, ipa))
+    return trim_speech(wave[:, 0], rate, with_stress(phones, ipa))
 
 
 def _run(command: list[str]) -> str:
@@ -91,7 +91,7 @@ def transcribe(told: str, text: str = "") -> list[Phone]:
     lines = [line.split() for line in told.splitlines() if ":" in line]
     if len(lines) != 1:
         raise VisemixError(f"flite is given one sentence at a time, and made {len(lines)} of '{text}'")
-    phones = joined(list(_phones(lines[0])))
+    phones = merge_phones(list(_phones(lines[0])))
     if not phones:
         raise VisemixError(f"flite found nothing to say in '{text}'")
     return phones
@@ -107,5 +107,5 @@ def _phones(parts: Iterable[str]) -> Iterable[Phone]:
         if letters == PAUSE:
             yield Phone(PAUSE, start, stop, 0.0)
         else:
-            yield from share_out(spell(letters), start, stop)
+            yield from split_durations(parse_ipa(letters), start, stop)
         start = stop

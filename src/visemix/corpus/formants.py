@@ -50,7 +50,7 @@ BURST = {
 }
 
 
-def speak(
+def synthesise_formants(
     phones: Sequence[Phone], pitch: Float[np.ndarray, " P"], throat: float, rng: np.random.Generator
 ) -> Float[np.ndarray, " S"]:
     """The phones as a waveform at 16 kHz, of peak 1.
@@ -74,7 +74,7 @@ def speak(
     wave = _shape(_pulses(fine(track(pitch, 0.04)), rng) * voiced, _resonance(tuned))
     loud = fine(track([HISS[p.symbol][0] * p.stress if p.symbol in HISS else 0.0 for p in phones], GLIDE))
     colour = gaussian_filter1d(np.stack([_band(phone.symbol) for phone in phones])[at], 0.5, axis=0)
-    hiss = _shape((loud + _puffs(phones, samples)) * rng.standard_normal(samples), colour)
+    hiss = _shape((loud + _bursts(phones, samples)) * rng.standard_normal(samples), colour)
     wave = wave / max(float(np.abs(wave).max()), 1e-9) + hiss
     return wave / max(float(np.abs(wave).max()), 1e-9)
 
@@ -140,7 +140,7 @@ def _band(symbol: str) -> np.ndarray:
     return band / np.sqrt((band**2).mean())
 
 
-def _puffs(phones: Sequence[Phone], samples: int) -> np.ndarray:
+def _bursts(phones: Sequence[Phone], samples: int) -> np.ndarray:
     """Loudness of the bursts that end the closures of stops."""
     out = np.zeros(samples)
     length = round(0.03 * SAMPLE_RATE)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from visemix.corpus.transcript import cut_out, joined, share_out
-from visemix.data.phonemes import PAUSE, Phone, Spelt, spell
+from visemix.corpus.transcript import merge_phones, split_durations, trim_speech
+from visemix.data.phonemes import PAUSE, Phone, PhoneSpec, parse_ipa
 from visemix.ops.extras import folder_of
 from visemix.types import VisemixError
 
@@ -39,7 +39,7 @@ MARKS = ",."
 PIECES = re.compile("|".join([*LIGATURES, "."]))
 QUIET = 0.04  # of the loudest in a sound: what follows its last louder sample, before a pause, is that pause
 
-Piece = tuple[str, list[Spelt]]  # tokens, and the sounds that they make
+Piece = tuple[str, list[PhoneSpec]]  # tokens, and the sounds that they make
 
 
 def installed() -> bool:
@@ -58,7 +58,9 @@ def require() -> None:
         )
 
 
-def say(parts: tuple[str, ...], speaker: str, *, slowness: float = 1.0) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
+def synthesise(
+    parts: tuple[str, ...], speaker: str, *, slowness: float = 1.0
+) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
     """A sentence as a waveform at 16 kHz of peak 1, from its first sound to its last, and the place of each sound.
 
     The places are those by which the model itself made the sound (to 25 ms): its own durations, read out of its graph,
@@ -74,7 +76,7 @@ def say(parts: tuple[str, ...], speaker: str, *, slowness: float = 1.0) -> tuple
     """
     require()
     model, vocabulary, styles = _load()
-    pieces = [piece for part in parts for piece in [*spelt_out(part), (",", [])]]
+    pieces = [piece for part in parts for piece in [*to_pieces(part), (",", [])]]
     pieces[-1] = (".", [])
     tokens = [vocabulary[letter] for letters, _ in pieces for letter in letters]
     given = {
@@ -84,21 +86,21 @@ def say(parts: tuple[str, ...], speaker: str, *, slowness: float = 1.0) -> tuple
     }
     wave, steps = model.run(["audio", DURATIONS.decode()], given)
     wave = np.asarray(wave, np.float64).ravel()
-    return cut_out(wave, RATE, place(pieces, steps.ravel(), wave))
+    return trim_speech(wave, RATE, align_pieces(pieces, steps.ravel(), wave))
 
 
-def spelt_out(ipa: str) -> list[Piece]:
+def to_pieces(ipa: str) -> list[Piece]:
     """A part of a sentence as Kokoro writes it, with the sounds that each piece stands for; blanks stand for none.
 
-    >>> [letters for letters, _ in spelt_out("ðə bˈɔɪ")]
+    >>> [letters for letters, _ in to_pieces("ðə bˈɔɪ")]
     ['ð', 'ə', ' ', 'b', 'ˈY']
     """
     pieces: list[Piece] = []
     for word in ipa.split():
-        spelt, mark = spell(word), ""
+        spelt, mark = parse_ipa(word), ""
         pieces += [(" ", [])] if pieces else []
         for letters in PIECES.findall(word.replace("ː", "")):
-            count = len(spell(letters))
+            count = len(parse_ipa(letters))
             if not count:
                 mark += letters
                 continue
@@ -107,7 +109,7 @@ def spelt_out(ipa: str) -> list[Piece]:
     return pieces
 
 
-def place(pieces: list[Piece], steps: Float[np.ndarray, " N"], wave: Float[np.ndarray, " S"]) -> list[Phone]:
+def align_pieces(pieces: list[Piece], steps: Float[np.ndarray, " N"], wave: Float[np.ndarray, " S"]) -> list[Phone]:
     """Where each piece's sounds are, given the steps of every token (and of silence before and after).
 
     A blank belongs to the sound before it. A mark is a pause, with the quiet end of the sound before it.
@@ -119,10 +121,10 @@ def place(pieces: list[Piece], steps: Float[np.ndarray, " N"], wave: Float[np.nd
         start, stop = edges[k], edges[k := k + len(letters)]
         if sounds:
             end = _loud_until(wave, start, stop) if following in MARKS else stop
-            phones += [*share_out(sounds, start, end), Phone(PAUSE, end, stop, 0.0)]
+            phones += [*split_durations(sounds, start, end), Phone(PAUSE, end, stop, 0.0)]
         elif letters in MARKS:
             phones.append(Phone(PAUSE, start, stop, 0.0))
-    return joined(phones)
+    return merge_phones(phones)
 
 
 def _loud_until(wave: Float[np.ndarray, " S"], start: float, stop: float) -> float:

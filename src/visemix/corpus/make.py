@@ -11,22 +11,22 @@ from typing import Any, Literal, get_args
 import torch
 from rich.console import Console
 
-from visemix.corpus.acoustics import kinds_of
+from visemix.corpus.acoustics import parse_conditions
+from visemix.corpus.clip_specs import ClipSpec, CorpusConfig, cast_speaker, make_clip
 from visemix.corpus.sentences import languages
-from visemix.corpus.takes import Recipe, Take, make, person_of
-from visemix.corpus.voices import Asked, voice_for
+from visemix.corpus.voices import SynthesiserChoice, sample_voice
 from visemix.face import FACE, FaceModel
-from visemix.ops.progress import Bars, listening, show_bars
+from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
 from visemix.ops.workers import Workers
 from visemix.types import VisemixError
 
-SPLITS, SYNTHESISERS = ("train", "test", "ood"), get_args(Asked)
+SPLITS, SYNTHESISERS = ("train", "test", "ood"), get_args(SynthesiserChoice)
 MANNERS = ("drifting", "held")
 OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "female"}
 
 
 @dataclass(frozen=True)
-class Made:
+class CorpusResult:
     """Names of clips."""
 
     done: list[str] = field(default_factory=list)
@@ -45,14 +45,14 @@ def corpus(
     face: Mapping[str, Any] | str = "toy",
     seed: int = 0,
     jobs: int = 1,
-    synthesiser: Asked = "auto",
+    synthesiser: SynthesiserChoice = "auto",
     conditions: str = "clean",
     noise: bool = False,
     manner: Literal["drifting", "held"] = "drifting",
     pictures: bool = True,
     overwrite: bool = False,
     console: Console | None = None,
-) -> Made:
+) -> CorpusResult:
     """Make a clip folder of every speaker; the same seed gives the same bytes, whatever the number of `jobs`, on one
     installation: which voices "auto" finds depends on it.
 
@@ -81,92 +81,99 @@ def corpus(
         VisemixError: a wish that cannot be met, or a clip that is there and was made otherwise.
     """
     part = {"name": face} if isinstance(face, str) else dict(face)
-    recipe = Recipe(Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, manner, overwrite)
-    recipe = replace(recipe, conditions=kinds_of(conditions), pictures=pictures)
-    _check(recipe, speakers, split, jobs)
-    todo = plan(recipe, speakers, split)
+    config = CorpusConfig(
+        Path(out), 60 * minutes, size, language, voice, synthesiser, part, seed, noise, manner, overwrite
+    )
+    config = replace(config, conditions=parse_conditions(conditions), pictures=pictures)
+    _check(config, speakers, split, jobs)
+    todo = plan_clips(config, speakers, split)
     console = console or Console(stderr=True)
-    made = Made()
-    with show_bars(console, len(todo), "clips") as bars:
-        answers = _here(recipe, todo, bars) if jobs == 1 else _elsewhere(recipe, todo, jobs, bars)
-        for take, fresh in answers:
-            (made.done if fresh else made.kept).append(take.clip)
-            bars.finish(take.clip)
+    made = CorpusResult()
+    with batch_progress(console, len(todo), "clips") as bars:
+        answers = _in_process(config, todo, bars) if jobs == 1 else _in_workers(config, todo, jobs, bars)
+        for spec, fresh in answers:
+            (made.done if fresh else made.kept).append(spec.clip)
+            bars.finish(spec.clip)
     return made
 
 
-def _check(recipe: Recipe, speakers: int, split: str, jobs: int) -> None:
+def _check(config: CorpusConfig, speakers: int, split: str, jobs: int) -> None:
     if speakers < 1 or jobs < 1:
         raise VisemixError(f"--speakers {speakers} and --jobs {jobs} must be 1 at least")
-    if recipe.size < 32 or recipe.size % 16:
-        raise VisemixError(f"--size {recipe.size} must be a multiple of 16, 32 at least")
-    if recipe.seconds < 1:
-        raise VisemixError(f"--minutes {recipe.seconds / 60:g} is less than a second; ask for 0.02 or more")
+    if config.size < 32 or config.size % 16:
+        raise VisemixError(f"--size {config.size} must be a multiple of 16, 32 at least")
+    if config.seconds < 1:
+        raise VisemixError(f"--minutes {config.seconds / 60:g} is less than a second; ask for 0.02 or more")
     if split not in SPLITS:
         raise VisemixError(f"no split '{split}'; choose {', '.join(SPLITS)}")
-    if recipe.synthesiser not in SYNTHESISERS:
-        raise VisemixError(f"no synthesiser '{recipe.synthesiser}'; choose {', '.join(SYNTHESISERS)}")
-    if recipe.manner not in MANNERS:
-        raise VisemixError(f"no manner '{recipe.manner}'; choose {', '.join(MANNERS)}")
-    voice_for(0, recipe.language, recipe.voice, recipe.synthesiser)
+    if config.synthesiser not in SYNTHESISERS:
+        raise VisemixError(f"no synthesiser '{config.synthesiser}'; choose {', '.join(SYNTHESISERS)}")
+    if config.manner not in MANNERS:
+        raise VisemixError(f"no manner '{config.manner}'; choose {', '.join(MANNERS)}")
+    sample_voice(0, config.language, config.voice, config.synthesiser)
     try:
-        recipe.out.mkdir(parents=True, exist_ok=True)
+        config.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise VisemixError(f"cannot write to {recipe.out}: {error.strerror}") from error
-    if not os.access(recipe.out, os.W_OK):
-        raise VisemixError(f"cannot write to {recipe.out}: no permission; choose another --out")
+        raise VisemixError(f"cannot write to {config.out}: {error.strerror}") from error
+    if not os.access(config.out, os.W_OK):
+        raise VisemixError(f"cannot write to {config.out}: no permission; choose another --out")
 
 
-def plan(recipe: Recipe, speakers: int, split: str) -> list[Take]:
+def plan_clips(config: CorpusConfig, speakers: int, split: str) -> list[ClipSpec]:
     """The clips of a split. Each can be made without the others."""
-    takes = []
-    face = FACE.build(recipe.face)
+    specs = []
+    face = FACE.build(config.face)
     for number in range(speakers):
         unseen = split == "test"
-        person = person_of(recipe, Take("", number, unseen, recipe.language), face)
-        plain = Take(f"{person.name}_000", number, unseen, recipe.language)
+        person = cast_speaker(config, ClipSpec("", number, unseen, config.language), face)
+        plain = ClipSpec(f"{person.name}_000", number, unseen, config.language)
         if split != "ood":
-            takes.append(plain)
+            specs.append(plain)
             continue
-        foreign = [each for each in languages() if each != recipe.language]
+        foreign = [each for each in languages() if each != config.language]
         abroad = foreign[number % len(foreign)]
-        takes.append(Take(f"{person.name}_{abroad}_000", number, language=abroad))
+        specs.append(ClipSpec(f"{person.name}_{abroad}_000", number, language=abroad))
         other = OTHER_SEX[person.voice.sex]
-        takes.append(Take(f"{person.name}_{other}_000", number, language=recipe.language, voice=other))
-        takes.append(Take(f"{person.name}_singing_000", number, language=recipe.language, singing=True))
-    return takes
+        specs.append(ClipSpec(f"{person.name}_{other}_000", number, language=config.language, voice=other))
+        specs.append(ClipSpec(f"{person.name}_singing_000", number, language=config.language, singing=True))
+    return specs
 
 
-def _here(recipe: Recipe, takes: list[Take], bars: Bars) -> Iterator[tuple[Take, bool]]:
-    face = FACE.build(recipe.face)
-    for take in takes:
-        yield take, make(recipe, take, face, lambda *step, name=take.clip: bars.tell(name, *step))
+def _in_process(config: CorpusConfig, specs: list[ClipSpec], bars: BatchProgress) -> Iterator[tuple[ClipSpec, bool]]:
+    face = FACE.build(config.face)
+    for spec in specs:
+        yield spec, make_clip(config, spec, face, lambda *step, name=spec.clip: bars.update(name, *step))
 
 
-_recipe: Recipe
+_config: CorpusConfig
 _face: FaceModel
-_reports: Any
+_progress_queue: Any
 
 
-def _begin(recipe: Recipe, reports: Any) -> None:
-    global _recipe, _face, _reports
+def _init_worker(config: CorpusConfig, reports: Any) -> None:
+    global _config, _face, _progress_queue
     torch.set_num_threads(1)
-    _recipe, _face, _reports = recipe, FACE.build(recipe.face), reports
+    _config, _face, _progress_queue = config, FACE.build(config.face), reports
 
 
-def _work(take: Take) -> bool | str:
+def _make_in_worker(spec: ClipSpec) -> bool | str:
     try:
-        return make(_recipe, take, _face, lambda *step: _reports.put((take.clip, *step)))
+        return make_clip(_config, spec, _face, lambda *step: _progress_queue.put((spec.clip, *step)))
     except VisemixError as error:
         return str(error)
 
 
-def _elsewhere(recipe: Recipe, takes: list[Take], jobs: int, bars: Bars) -> Iterator[tuple[Take, bool]]:
-    count = min(jobs, len(takes))
-    with listening(bars) as reports, Workers[Take, bool | str](count, _begin, (recipe, reports)) as workers:
-        for take, answer in workers.map(_work, takes):
+def _in_workers(
+    config: CorpusConfig, specs: list[ClipSpec], jobs: int, bars: BatchProgress
+) -> Iterator[tuple[ClipSpec, bool]]:
+    count = min(jobs, len(specs))
+    with (
+        progress_queue(bars) as reports,
+        Workers[ClipSpec, bool | str](count, _init_worker, (config, reports)) as workers,
+    ):
+        for spec, answer in workers.map(_make_in_worker, specs):
             if answer is None:
-                raise VisemixError(f"the process that made {take.clip} died; try fewer --jobs")
+                raise VisemixError(f"the process that made {spec.clip} died; try fewer --jobs")
             if isinstance(answer, str):
                 raise VisemixError(answer)
-            yield take, answer
+            yield spec, answer

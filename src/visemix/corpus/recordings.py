@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from visemix.corpus.acoustics import Babble, Recording, record, recording_for
-from visemix.corpus.utterance import Utterance, utter
-from visemix.corpus.voices import Asked, voice_for
+from visemix.corpus.acoustics import Babble, Recording, apply_recording, sample_recording
+from visemix.corpus.utterance import Utterance, compose_utterance
+from visemix.corpus.voices import SynthesiserChoice, sample_voice
 from visemix.data.phonemes import PAUSE, Phone
 from visemix.types import SAMPLE_RATE
 
 STRETCH = 20.0  # seconds; after so many the recording may change, where nothing is said
 PEOPLE = 3  # who babble
-USUAL = Recording()
+DEFAULT_RECORDING = Recording()
 
 
-def recorded(
-    said: Utterance, kinds: tuple[str, ...], seed: int, babble: Babble | None = None
+def record_utterance(
+    utterance: Utterance, kinds: tuple[str, ...], seed: int, babble: Babble | None = None
 ) -> tuple[Utterance, list[dict[str, Any]]]:
     """The utterance under conditions by chance, its phones untouched, and how each stretch was recorded.
 
@@ -29,17 +29,17 @@ def recorded(
         The utterance, and for each stretch `start` (seconds) and what of `Recording` is not the default.
     """
     rng = np.random.default_rng([seed, 9])
-    edges = [0, *(round(second * SAMPLE_RATE) for second in cuts(said.phones)), len(said.wave)]
-    wave, told = said.wave.astype(np.float64), []
+    edges = [0, *(round(second * SAMPLE_RATE) for second in segment_boundaries(utterance.phones)), len(utterance.wave)]
+    wave, told = utterance.wave.astype(np.float64), []
     for first, last in pairwise(edges):
-        how = recording_for(kinds, rng)
-        wave[first:last] = record(wave[first:last], how, babble)
-        changed = {key: value for key, value in asdict(how).items() if value != getattr(USUAL, key)}
+        how = sample_recording(kinds, rng)
+        wave[first:last] = apply_recording(wave[first:last], how, babble)
+        changed = {key: value for key, value in asdict(how).items() if value != getattr(DEFAULT_RECORDING, key)}
         told.append({"start": first / SAMPLE_RATE, **changed})
-    return replace(said, wave=wave.astype(np.float32)), told
+    return replace(utterance, wave=wave.astype(np.float32)), told
 
 
-def cuts(phones: Sequence[Phone]) -> list[float]:
+def segment_boundaries(phones: Sequence[Phone]) -> list[float]:
     """Where one stretch ends and the next begins, seconds: in the middle of pauses, `STRETCH` or more apart."""
     found: list[float] = []
     end = phones[-1].stop
@@ -51,12 +51,12 @@ def cuts(phones: Sequence[Phone]) -> list[float]:
     return found
 
 
-def babble_of(language: str, synthesiser: Asked) -> Babble:
+def babble_source(language: str, synthesiser: SynthesiserChoice) -> Babble:
     """Other people, all speaking at once, as they are asked for: seconds, and a seed."""
 
     def babble(seconds: float, seed: int) -> np.ndarray:
         people = [
-            utter(seconds + 1.0, voice_for(seed + k, language, synthesiser=synthesiser), seed + k)
+            compose_utterance(seconds + 1.0, sample_voice(seed + k, language, synthesiser=synthesiser), seed + k)
             for k in range(PEOPLE)
         ]
         return sum(person.wave[SAMPLE_RATE // 2 :] for person in people)  # type: ignore[return-value]

@@ -55,7 +55,7 @@ class Rig:
     def __init__(self, face: FaceModel) -> None:
         self.width = face.expression.shape[-1]
         self.moves: dict[str, Float[np.ndarray, "2 E"]] = {}
-        for action, weights in layout_of(face).items():
+        for action, weights in rig_layout(face).items():
             move = np.zeros((2, self.width))
             for pattern, weight in weights.items():
                 for column, name in enumerate(face.expression_names):
@@ -88,7 +88,7 @@ class Rig:
         return np.clip(expression + (share * needed)[:, None] * move, self.low, self.high)
 
 
-def layout_of(face: FaceModel) -> Layout:
+def rig_layout(face: FaceModel) -> Layout:
     """The expressions by which this face acts: those of the toy face, or ARKit's as ICT-FaceKit writes them."""
     names = {name for full in face.expression_names for name in (full, *_sideless(full))}
     lacking = {}

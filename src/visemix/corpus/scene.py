@@ -29,7 +29,7 @@ WHITE = 2  # pixels of the pattern that leave a colour as it is
 
 
 @dataclass(frozen=True)
-class Parts:
+class SceneMesh:
     """Everything that does not move by itself, joined: vertices of the face first, then hair, then clothes."""
 
     still: Float[Tensor, "M 3"]  # hair and clothes; the face's vertices are not among them
@@ -69,11 +69,11 @@ class Scene:
     ) -> Iterator[tuple[UInt8[Tensor, "3 H W"], UInt8[Tensor, "H W"]]]:
         """A picture and its labels for every frame; a pixel's label is that of most of its samples."""
         for expressions, poses in zip(expression.split(CHUNK), pose.split(CHUNK), strict=True):
-            points, colours = self._shaped(expressions, poses)
+            points, colours = self._project(expressions, poses)
             for vertices, colour in zip(points, colours, strict=True):
                 yield self._picture(vertices, colour)
 
-    def _shaped(self, expression: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, expression: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Projected points and lit colours of every vertex, (T, N, 3) each."""
         p = self.parts
         shape = self.face.vertices(self.person.identity[None], expression[None])
@@ -109,14 +109,14 @@ class Scene:
         lit *= torch.where((p.hair & ~facing).index_select(0, triangle), INSIDE, 1.0)
         samples = torch.zeros(3, side * side).index_copy_(1, hit, lit)
         label = torch.zeros(side * side, dtype=torch.uint8).index_copy_(0, hit, p.label.index_select(0, triangle))
-        votes = _summed(VOTE.index_select(0, label.int()).view(side, side))
+        votes = _sum_samples(VOTE.index_select(0, label.int()).view(side, side))
         background = EMPTY.index_select(0, votes.flatten()).view(votes.shape)
-        picture = _summed(samples.view(3, side, side)) / FINER**2 + self.backdrop * background
+        picture = _sum_samples(samples.view(3, side, side)) / FINER**2 + self.backdrop * background
         winner = WINNER.index_select(0, votes.flatten()).view(votes.shape)
         return picture.mul_(255).round_().to(torch.uint8), winner
 
 
-def _summed(samples: Tensor) -> Tensor:
+def _sum_samples(samples: Tensor) -> Tensor:
     """Over the FINER² samples of each pixel."""
     rows = samples.unflatten(-2, (-1, FINER)).sum(-2, dtype=samples.dtype)
     return rows.unflatten(-1, (-1, FINER)).sum(-1, dtype=samples.dtype)
@@ -132,7 +132,7 @@ WINNER = torch.tensor(  # a draw goes to what is in front
 )
 
 
-def _join(face: FaceModel, person: Person, side: int) -> Parts:
+def _join(face: FaceModel, person: Person, side: int) -> SceneMesh:
     rest = face.vertices(person.identity[None], torch.zeros(1, 1, face.expression.shape[-1]))[0, 0]
     marks = rest[face.landmark_ids]
     chin = float(marks[8, 1])
@@ -163,7 +163,7 @@ def _join(face: FaceModel, person: Person, side: int) -> Parts:
     ahead = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     seen = both_sides | (ahead[:, 2] > -0.5 * ahead.norm(dim=1))  # heads do not turn so far that the rest is seen
     apart = [normals(_floats(each.points), torch.from_numpy(each.triangles)) for each in (hair, bust)]
-    return Parts(
+    return SceneMesh(
         still=still,
         triangles=whole[seen],
         corners=whole[seen].T.contiguous(),

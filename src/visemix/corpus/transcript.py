@@ -10,17 +10,17 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from visemix.data.phonemes import FULL, PAUSE, SOUNDS, WEAK, Phone, Spelt, spell, stress_at
+from visemix.data.phonemes import FULL, PAUSE, SOUNDS, WEAK, Phone, PhoneSpec, parse_ipa, stress_at
 from visemix.types import SAMPLE_RATE
 
 SHORTEST_PAUSE = 0.06  # seconds; less of nothing belongs to the sound before
 REDUCED = frozenset("əɚɨɐ")  # vowels that are never stressed
 
 
-def share_out(sounds: Sequence[Spelt], start: float, stop: float) -> list[Phone]:
+def split_durations(sounds: Sequence[PhoneSpec], start: float, stop: float) -> list[Phone]:
     """What a synthesiser takes for one sound, come apart: each part lasts as long as it usually does among the others.
 
-    >>> [(p.symbol, round(p.stop, 2)) for p in share_out(spell("aʊ"), 0.0, 0.21)]
+    >>> [(p.symbol, round(p.stop, 2)) for p in split_durations(parse_ipa("aʊ"), 0.0, 0.21)]
     [('a', 0.13), ('ʊ', 0.21)]
     """
     usual = np.cumsum([0.0] + [SOUNDS[sound.symbol].seconds for sound in sounds])
@@ -28,7 +28,7 @@ def share_out(sounds: Sequence[Spelt], start: float, stop: float) -> list[Phone]
     return [Phone(s.symbol, float(edges[k]), float(edges[k + 1]), s.stress) for k, s in enumerate(sounds)]
 
 
-def joined(phones: Sequence[Phone]) -> list[Phone]:
+def merge_phones(phones: Sequence[Phone]) -> list[Phone]:
     """Without empty phones, short pauses and gaps; from the first sound to the last."""
     kept: list[Phone] = []
     for phone in phones:
@@ -42,14 +42,14 @@ def joined(phones: Sequence[Phone]) -> list[Phone]:
     return kept[:-1] if kept and kept[-1].symbol == PAUSE else kept
 
 
-def cut_out(wave: np.ndarray, rate: int, phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
+def trim_speech(wave: np.ndarray, rate: int, phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " S"], list[Phone]]:
     """A synthesiser's sound (any scale, `rate` Hz) from the first phone to the last, at 16 kHz, of peak 1."""
     first, last = round(phones[0].start * rate), round(phones[-1].stop * rate)
     sound = soxr.resample(wave[first:last].astype(np.float64), rate, SAMPLE_RATE)
-    return sound / max(float(np.abs(sound).max()), 1e-9), [p.later(-first / rate) for p in phones]
+    return sound / max(float(np.abs(sound).max()), 1e-9), [p.shifted(-first / rate) for p in phones]
 
 
-def scaled(
+def change_speed(
     wave: Float[np.ndarray, " S"], phones: Sequence[Phone], factor: float
 ) -> tuple[Float[np.ndarray, " R"], list[Phone]]:
     """As if played slower: `factor` times as long, all frequencies that much lower, sounds where they then are."""
@@ -57,14 +57,14 @@ def scaled(
     return slow, [replace(p, start=p.start * factor, stop=p.stop * factor) for p in phones]
 
 
-def stressed(phones: Sequence[Phone], ipa: str) -> list[Phone]:
+def with_stress(phones: Sequence[Phone], ipa: str) -> list[Phone]:
     """With the stress of a transcription, for synthesisers that do not tell: sounds are matched in order.
 
     Those that the transcription spells otherwise are stressed if their vowel can be; a consonant is like the vowel
     it leads to, or else like the one before.
     """
     said = [k for k, phone in enumerate(phones) if phone.symbol != PAUSE]
-    known = _matched(phones, said, spell(ipa))
+    known = _matched(phones, said, parse_ipa(ipa))
     vowels = {
         k: known.get(k, WEAK if phones[k].symbol in REDUCED else FULL)
         for k in said
@@ -76,7 +76,7 @@ def stressed(phones: Sequence[Phone], ipa: str) -> list[Phone]:
     return [replace(phone, stress=stress[k]) for k, phone in enumerate(phones)]
 
 
-def _matched(phones: Sequence[Phone], said: Sequence[int], spelt: Sequence[Spelt]) -> dict[int, float]:
+def _matched(phones: Sequence[Phone], said: Sequence[int], spelt: Sequence[PhoneSpec]) -> dict[int, float]:
     """The stress of those phones, by number, that a transcription spells as they are `said`."""
     match = SequenceMatcher(None, [phones[k].symbol for k in said], [s.symbol for s in spelt], autojunk=False)
     return {

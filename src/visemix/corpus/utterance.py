@@ -11,8 +11,8 @@ from jaxtyping import Float
 from visemix.corpus.acoustics import PEAK
 from visemix.corpus.halting import hesitate
 from visemix.corpus.sentences import SIZES, compose_sentence
-from visemix.corpus.transcript import scaled
-from visemix.corpus.voices import Voice, say
+from visemix.corpus.transcript import change_speed
+from visemix.corpus.voices import Voice, synthesise
 from visemix.data.phonemes import PAUSE, Phone
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
@@ -28,7 +28,7 @@ class Utterance:
     text: str
 
 
-def utter(
+def compose_utterance(
     seconds: float, voice: Voice, seed: int, *, singing: bool = False, halting: bool = False, speed: float = 1.0
 ) -> Utterance:
     """Sentences with pauses between, `round(25 · seconds)` frames of 640 samples in all.
@@ -51,18 +51,18 @@ def utter(
     size: str | None = str(rng.choice(SIZES[:3]))
     while size:
         sentence = compose_sentence(voice.language, rng, size)
-        text, (said, sounds) = sentence.text, say(sentence, voice, rng, singing)
+        text, (said, sounds) = sentence.text, synthesise(sentence, voice, rng, singing)
         if halting:
             before, (said, sounds) = hesitate((said, sounds), voice, rng)
             text = before + text
         if speed != 1:
-            said, sounds = scaled(said, sounds, 1 / speed)
+            said, sounds = change_speed(said, sounds, 1 / speed)
         start = round(time * SAMPLE_RATE)
         if start + len(said) + 0.15 * SAMPLE_RATE > samples:
             size = next(iter(SIZES[SIZES.index(size) + 1 :]), None)  # a shorter one may fit
             continue
         wave[start : start + len(said)] += PEAK * said
-        phones += [p.later(time) for p in sounds]
+        phones += [p.shifted(time) for p in sounds]
         texts.append(text)
         time = start / SAMPLE_RATE + len(said) / SAMPLE_RATE + rng.uniform(0.3, 0.9)
         size = str(rng.choice(SIZES, p=(0.3, 0.35, 0.25, 0.1)))

@@ -11,17 +11,17 @@ import numpy as np
 from jaxtyping import Float
 
 from visemix.corpus import espeak, flite, kokoro
-from visemix.corpus.formants import speak
+from visemix.corpus.formants import synthesise_formants
 from visemix.corpus.sentences import Sentence, phrase_book
-from visemix.corpus.stretch import stretch
-from visemix.corpus.transcript import scaled
-from visemix.data.phonemes import PAUSE, SOUNDS, Phone, Spelt, lay_out, spell
+from visemix.corpus.time_stretch import time_stretch
+from visemix.corpus.transcript import change_speed
+from visemix.data.phonemes import PAUSE, SOUNDS, Phone, PhoneSpec, parse_ipa, time_phones
 from visemix.types import VisemixError
 
 Synthesiser = Literal["espeak", "flite", "formants", "kokoro"]
-Asked = Literal["auto", "all", "espeak", "flite", "formants", "kokoro"]
+SynthesiserChoice = Literal["auto", "all", "espeak", "flite", "formants", "kokoro"]
 Sex = Literal["female", "male"]
-Said = tuple[Float[np.ndarray, " _"], list[Phone]]  # 16 kHz, peak 1; from the first sound to the last
+SynthesisedSpeech = tuple[Float[np.ndarray, " _"], list[Phone]]  # 16 kHz, peak 1; from the first sound to the last
 
 SCALE = (1.0, 9 / 8, 5 / 4, 3 / 2, 5 / 3)  # what is sung: the steps of a pentatonic scale
 HELD = 3.0  # how many times as long as spoken a sung vowel lasts
@@ -38,11 +38,12 @@ VOICES = {
     "m4": (0.96, 138.0),
 }
 SEXES: dict[str, Sex] = {"f": "female", "m": "male"}
-RULED: dict[str, Sex] = {name: SEXES[name[0]] for name in VOICES}  # voices made by rules: any language, and they sing
+# voices made by rules: any language, and they sing
+RULE_BASED: dict[str, Sex] = {name: SEXES[name[0]] for name in VOICES}
 NAMES: Mapping[Synthesiser, Mapping[str, Sex]] = {
-    "espeak": RULED,
+    "espeak": RULE_BASED,
     "flite": flite.SPEAKERS,
-    "formants": RULED,
+    "formants": RULE_BASED,
     "kokoro": kokoro.SPEAKERS,
 }
 RECORDED: tuple[Synthesiser, ...] = ("flite", "kokoro")  # few speakers, who speak English and do not sing
@@ -63,11 +64,11 @@ class Voice:
     size: float = 1.0  # of a recorded speaker: resonances lower; tempo kept, and pitch where it can be set
 
 
-def voice_for(
+def sample_voice(
     seed: int,
     language: str = "en",
     voice: str | None = None,
-    synthesiser: Asked = "auto",
+    synthesiser: SynthesiserChoice = "auto",
 ) -> Voice:
     """A voice by chance, or the one that is named.
 
@@ -75,8 +76,8 @@ def voice_for(
         seed: draws what is not named, and the speaker's own pitch, rate and (recorded voices) size.
         language: "en" or another of `languages()`.
         voice: "female", "male", or one of `NAMES`.
-        synthesiser: "auto" and "all" draw from those that are installed (see `able`), or take the one that has the
-            voice.
+        synthesiser: "auto" and "all" draw from those that are installed (see `usable_synthesisers`), or take the one
+            that has the voice.
 
     Raises:
         VisemixError: an unknown language or voice (the message offers those there are), or a synthesiser that is not
@@ -87,7 +88,7 @@ def voice_for(
     if voice not in (None, *SEXES.values(), *names):
         raise VisemixError(f"no voice '{voice}'; choose female, male, {', '.join(dict.fromkeys(names))}")
     if synthesiser == "auto" or synthesiser == "all":
-        families = able(language, voice, slow=synthesiser == "all")
+        families = usable_synthesisers(language, voice, slow=synthesiser == "all")
     else:
         families = [_required(synthesiser, language)]
     family = families[np.random.default_rng([seed, 6]).integers(len(families))]
@@ -101,7 +102,7 @@ def voice_for(
     return Voice(name, language, NAMES[family][name], family, float(pitch), float(rate), float(size))
 
 
-def able(language: str, voice: str | None = None, *, slow: bool = False) -> list[Synthesiser]:
+def usable_synthesisers(language: str, voice: str | None = None, *, slow: bool = False) -> list[Synthesiser]:
     """The synthesisers that "auto" draws from: flite where it is installed and can say it, and espeak, or formants
     without; Kokoro, which is slow, only if the voice is one of its own. "all" draws from the `slow` one, too."""
     for family in RECORDED:
@@ -109,10 +110,10 @@ def able(language: str, voice: str | None = None, *, slow: bool = False) -> list
             return [_required(family, language)]
     here = {"flite": flite.installed(), "kokoro": slow and kokoro.installed()}
     recorded = [family for family in RECORDED if here[family] and language == ENGLISH]
-    return [family for family in (*recorded, ruled()) if _offered(family, voice)]
+    return [family for family in (*recorded, rule_based_synthesiser()) if _offered(family, voice)]
 
 
-def ruled() -> Synthesiser:
+def rule_based_synthesiser() -> Synthesiser:
     """The better of the synthesisers here that speak every language and sing."""
     return "espeak" if espeak.installed() else "formants"
 
@@ -129,7 +130,7 @@ def _required(family: Synthesiser, language: str) -> Synthesiser:
     return family
 
 
-def say(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool = False) -> Said:
+def synthesise(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool = False) -> SynthesisedSpeech:
     """A sentence from its first sound to its last, and the place of each sound.
 
     Raises:
@@ -137,54 +138,54 @@ def say(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: boo
     """
     if singing and voice.synthesiser in RECORDED:
         raise VisemixError(f"the voices of {voice.synthesiser} do not sing; ask for the synthesiser espeak or formants")
-    said = HOW[voice.synthesiser](sentence, voice, rng, singing)
-    return said if voice.size == 1 else scaled(*said, voice.size)
+    said = SYNTHESISE[voice.synthesiser](sentence, voice, rng, singing)
+    return said if voice.size == 1 else change_speed(*said, voice.size)
 
 
-def _flite(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> Said:
+def _flite(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> SynthesisedSpeech:
     slowness = 1 / (voice.rate * voice.size)
     ipa = " ".join(sentence.parts)
-    return flite.say(sentence.text, voice.name, ipa, slowness=slowness, pitch=voice.pitch * voice.size)
+    return flite.synthesise(sentence.text, voice.name, ipa, slowness=slowness, pitch=voice.pitch * voice.size)
 
 
-def _kokoro(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> Said:
-    return kokoro.say(sentence.parts, voice.name, slowness=1 / (voice.rate * voice.size))
+def _kokoro(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> SynthesisedSpeech:
+    return kokoro.synthesise(sentence.parts, voice.name, slowness=1 / (voice.rate * voice.size))
 
 
-def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> Said:
+def _espeak(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> SynthesisedSpeech:
     name = f"{phrase_book(voice.language)['espeak']}+{voice.name}"
     speed, height = round(165 * voice.rate), 100 * np.log2(voice.pitch)
     if not singing:
-        return espeak.say(sentence.text, name, speed=speed, pitch=round(50 + height))
+        return espeak.synthesise(sentence.text, name, speed=speed, pitch=round(50 + height))
     waves: list[np.ndarray] = []
     phones: list[Phone] = []
     note = 0
     for word in re.findall(WORDS, sentence.text):
         note = _step(note, rng)
         flat = round(min(45 + height + 64 * np.log2(SCALE[note]), 99))
-        wave, sounds = espeak.say(word, name, speed=speed, pitch=flat, range=0)
-        wave, sounds = stretch(wave, sounds, [HELD if _is_vowel(p) else 1.2 for p in sounds])
+        wave, sounds = espeak.synthesise(word, name, speed=speed, pitch=flat, range=0)
+        wave, sounds = time_stretch(wave, sounds, [HELD if _is_vowel(p) else 1.2 for p in sounds])
         start = phones[-1].stop if phones else 0.0
-        phones += [p.later(start) for p in sounds]
+        phones += [p.shifted(start) for p in sounds]
         waves.append(wave)
     return np.concatenate(waves), phones
 
 
-def _formants(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> Said:
+def _formants(sentence: Sentence, voice: Voice, rng: np.random.Generator, singing: bool) -> SynthesisedSpeech:
     throat, pitch = VOICES[voice.name]
     phones: list[Phone] = []
     for part in sentence.parts:
-        spelt = spell(part)
+        spelt = parse_ipa(part)
         if singing:
             spelt = [replace(s, length=s.length * (HELD if _is_vowel(s) else 1.2), stress=1.0) for s in spelt]
         if phones:
             phones.append(Phone(PAUSE, phones[-1].stop, phones[-1].stop + rng.uniform(0.12, 0.28), 0.0))
-        phones += lay_out(spelt, phones[-1].stop if phones else 0.0, 1 / voice.rate)
+        phones += time_phones(spelt, phones[-1].stop if phones else 0.0, 1 / voice.rate)
     heights = _notes(phones, rng) if singing else _melody(phones, rng)
-    return speak(phones, pitch * voice.pitch * heights, throat, rng), phones
+    return synthesise_formants(phones, pitch * voice.pitch * heights, throat, rng), phones
 
 
-def _is_vowel(sound: Spelt | Phone) -> bool:
+def _is_vowel(sound: PhoneSpec | Phone) -> bool:
     return SOUNDS[sound.symbol].kind == "vowel"
 
 
@@ -209,5 +210,5 @@ def _step(note: int, rng: np.random.Generator) -> int:
     return int(np.clip(note + rng.integers(-2, 3), 0, len(SCALE) - 1))
 
 
-HOW: dict[Synthesiser, Callable[[Sentence, Voice, np.random.Generator, bool], Said]]
-HOW = {"espeak": _espeak, "flite": _flite, "formants": _formants, "kokoro": _kokoro}
+SYNTHESISE: dict[Synthesiser, Callable[[Sentence, Voice, np.random.Generator, bool], SynthesisedSpeech]]
+SYNTHESISE = {"espeak": _espeak, "flite": _flite, "formants": _formants, "kokoro": _kokoro}

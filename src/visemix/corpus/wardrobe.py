@@ -99,7 +99,7 @@ def comb(head: Float[Array, "N 3"], scalp: Bool[np.ndarray, " N"], eyes: float, 
     ends -= style.fringe * np.exp(-((turn / np.radians(42)) ** 4)) * (1 - 0.35 * np.sin(turn * np.sign(style.sweep)))
     ragged = gaussian_filter1d(rng.standard_normal(COLUMNS), 0.9, mode="wrap")
     ends += 0.045 * np.append(ragged, ragged[0])
-    hangs = _rise((np.abs(turn) - np.radians(62)) / np.radians(18)) if style.length else np.zeros_like(turn)
+    hangs = _smoothstep((np.abs(turn) - np.radians(62)) / np.radians(18)) if style.length else np.zeros_like(turn)
     ends = ends + hangs * (np.maximum(ends, 0.0) - ends)
     t = np.linspace(0, 1, ROWS) ** 0.9
     drop = style.length * hangs * (1 + 0.05 * np.append(ragged, ragged[0]))
@@ -111,19 +111,19 @@ def comb(head: Float[Array, "N 3"], scalp: Bool[np.ndarray, " N"], eyes: float, 
     waves = np.concatenate([waves, waves[:, :1]], 1) / waves.std()
     side = np.clip(np.cos(elevation), 0, 1)
     thick = style.volume * (1 - side) + style.sides * side
-    fade = 1 - (1 - hangs) * _rise((t[:, None] - 0.8) / 0.2)
-    lock = style.curl * waves * _rise(t[:, None] / 0.15) * (0.35 + 0.65 * fade)
+    fade = 1 - (1 - hangs) * _smoothstep((t[:, None] - 0.8) / 0.2)
+    lock = style.curl * waves * _smoothstep(t[:, None] / 0.15) * (0.35 + 0.65 * fade)
     away = _look_up(radius, turn, elevation) + 0.012 + thick * fade + lock
     level = np.cos(elevation) * away
     level = level + below * (0.06 + 0.1 * np.sin(3.5 * below + 2 * np.abs(turn)) * style.curl / 0.03 * 0.3)
-    tuck = np.where(np.cos(turn) < 0, 0.25 * _rise(below / 0.8), 0.0)  # behind, it lies on the neck
+    tuck = np.where(np.cos(turn) < 0, 0.25 * _smoothstep(below / 0.8), 0.0)  # behind, it lies on the neck
     x, z = np.sin(turn) * level, np.cos(turn) * level * (1 - tuck)
     y = np.sin(elevation) * away - below
     points = np.stack([x, y, z], -1).reshape(-1, 3) + centre
     lean = style.sweep * np.cos(turn) * t[:, None] ** 1.5
     uv = np.stack([(turn / (2 * np.pi) + 0.5 + lean) % 1.0, np.broadcast_to(t[:, None], x.shape)], -1)
     uv[..., 0] = np.where(np.abs(np.diff(uv[..., 0], axis=1, append=uv[:, -1:, 0])) > 0.5, 0.999, uv[..., 0])
-    follows = 1 - 0.7 * _rise((below - 0.3) / 1.2)
+    follows = 1 - 0.7 * _smoothstep((below - 0.3) / 1.2)
     return Mesh(points, _grid(*x.shape), np.clip(uv.reshape(-1, 2), 0, 0.999), follows.ravel())
 
 
@@ -168,6 +168,6 @@ def _grid(rows: int, columns: int) -> NDArray[np.int64]:
     return np.stack([k, down, down + 1, k, down + 1, k + 1], -1).reshape(-1, 3)
 
 
-def _rise(t: Array) -> Array:
+def _smoothstep(t: Array) -> Array:
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)

@@ -4,7 +4,7 @@ from visemix.data.clipfiles import find_clips, speaker_of
 from visemix.data.clips import ClipFolder
 from visemix.data.clipwriter import write_clip
 from visemix.data.crop import Box
-from visemix.data.footage import full_frames, in_order, pingpong
+from visemix.data.footage import paste_into_source, pingpong, read_frames
 from visemix.data.framefile import FrameFile
 from visemix.data.media import Probe, VideoReader, in_chunks, probe, read_video
 from visemix.data.sound import is_silent, read_sound, whole_frames
@@ -28,12 +28,12 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "find_clips",
-    "full_frames",
     "in_chunks",
-    "in_order",
     "is_silent",
+    "paste_into_source",
     "pingpong",
     "probe",
+    "read_frames",
     "read_sound",
     "read_video",
     "speaker_of",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DataRequest:
     """What a stage wants of clips, and how much of them at once."""
 
     window: int  # frames in an example
@@ -24,10 +24,10 @@ class Wanted:
     workers: int = 0  # processes that load
     frames: bool = False  # whether pictures are loaded
     gallery: int = 0  # pictures of a subject to choose among, beside those of the example
-    scene: bool = False  # whether every clip must say what is head, torso and background in it
+    segmentation: bool = False  # whether every clip must say what is head, torso and background in it
     sounds: bool = False  # whether it is told which sounds are spoken
     lips: bool = False  # whether clips are left out whose lips do not follow their sound
-    hears: bool = True  # whether the sound is heard at all; where it is not, silent clips do
+    uses_sound: bool = True  # whether the sound is heard at all; where it is not, silent clips do
     context: tuple[int, int] | None = None  # frames of sound before and after an example that are heard too
     paired: bool = False  # whether every batch has a second half, of the one person that it adapts to (`Domains`)
 
@@ -35,10 +35,10 @@ class Wanted:
 class DataModule(LightningDataModule, Part):
     """Loaders of `types.Clip`: `train_dataloader` and `val_dataloader`. A stage tells it first what it `wants`.
 
-    The attributes are those of `Wanted`. `train_spans` and `val_spans` are the stretches of clips that it loads from,
-    known after `setup`; one that has no clips on disk leaves them empty, and a renderer then looks at nothing before
-    its first step (`Renderer.begin`). Its training loader has a dataset with a length, of examples that are batches
-    of one, and `types.collate` joins them; `fit` draws their order, and seeds what is random in them. What its
+    The attributes are those of `DataRequest`. `train_spans` and `val_spans` are the stretches of clips that it loads
+    from, known after `setup`; one that has no clips on disk leaves them empty, and a renderer then looks at nothing
+    before its first step (`Renderer.begin`). Its training loader has a dataset with a length, of examples that are
+    batches of one, and `types.collate` joins them; `fit` draws their order, and seeds what is random in them. What its
     validation loader gives is what a run is scored on: each example is one clip, of any length.
     """
 
@@ -47,19 +47,19 @@ class DataModule(LightningDataModule, Part):
     workers: int = 0
     frames: bool = False
     gallery: int = 0
-    scene: bool = False
+    segmentation: bool = False
     sounds: bool = False
     lips: bool = False
-    hears: bool = True
+    uses_sound: bool = True
     context: tuple[int, int] | None = None
     paired: bool = False
     train_spans: Sequence[Span] = ()
     val_spans: Sequence[Span] = ()
 
-    def ask(self, wanted: Wanted) -> None:
+    def request(self, request: DataRequest) -> None:
         """Take note of what a stage wants, before `setup`."""
-        for wish in fields(wanted):
-            setattr(self, wish.name, getattr(wanted, wish.name))
+        for wish in fields(request):
+            setattr(self, wish.name, getattr(request, wish.name))
 
     @property
     def speakers(self) -> list[str]:
@@ -67,12 +67,12 @@ class DataModule(LightningDataModule, Part):
         return []
 
     @classmethod
-    def of_person(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def person_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Its config for a stage that learns from the one person who is shown, where these options name one."""
         return dict(options)
 
     @classmethod
-    def of_all(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def shared_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """Its config for a stage to which it makes no difference who is shown."""
         return dict(options)
 

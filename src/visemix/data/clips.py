@@ -41,7 +41,7 @@ from visemix.data.clipfiles import (
 )
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
-from visemix.data.phonemes import read_phonemes, spoken
+from visemix.data.phonemes import phones_between, read_phonemes
 from visemix.data.plate import read_plate
 from visemix.face import FaceModel
 from visemix.types import FPS, SAMPLES_PER_FRAME, Clip, Gallery, Motion, Space, Speech, Subject, Video, VisemixError
@@ -86,7 +86,8 @@ class ClipFolder:
         self.lag_known = not sounds or "lip_sync" in self.meta
         self.aligned = False  # whether `clip` moves the sound by the lag
         self.around: tuple[int, int] | None = None  # frames of sound before and after a window that `clip` adds to it
-        self.seen = _between(self.meta.get("away", []), self.frames)  # stretches in which the face was found
+        # stretches in which the face was found
+        self.visible_ranges = _complement(self.meta.get("away", []), self.frames)
         self.pictures = FrameFile(self.path / FRAMES)
         self.has_labels = (self.path / LABELS).is_file()
         self.has_background = (self.path / BACKGROUND).is_file()
@@ -224,11 +225,11 @@ class ClipFolder:
         return self._phonemes
 
     def sounds(self, start: int, frames: int) -> Int[Tensor, "1 P"]:
-        """The sounds whose middle lies in these frames, by their numbers in `phonemes.NUMBERED`, then 0.
+        """The sounds whose middle lies in these frames, by their numbers in `phonemes.VOCABULARY`, then 0.
 
         There is room for two in a frame.
         """
-        said = spoken(self.phonemes(), start / FPS, (start + frames) / FPS)[: 2 * frames]
+        said = phones_between(self.phonemes(), start / FPS, (start + frames) / FPS)[: 2 * frames]
         return torch.tensor([said + [0] * (2 * frames - len(said))])
 
     def tensor(self, name: str) -> Tensor:
@@ -271,10 +272,10 @@ class ClipFolder:
             )
 
 
-def _between(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
+def _complement(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
     """What lies between the gaps.
 
-    >>> _between([[3, 5]], 9)
+    >>> _complement([[3, 5]], 9)
     [range(0, 3), range(5, 9)]
     """
     edges = [0, *(edge for gap in gaps for edge in gap), frames]

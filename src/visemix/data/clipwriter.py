@@ -42,7 +42,7 @@ BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
 
 
 @contextmanager
-def whole_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A folder to write into that takes its place at `path` when everything went well, and vanishes when not.
 
     Raises:
@@ -91,7 +91,7 @@ def write_clip(
         labels: T pictures of `types.Label`, of the size of `pictures`, where it is known what every pixel shows.
     """
     path = Path(path)
-    with whole_folder(path, overwrite) as part:
+    with atomic_folder(path, overwrite) as part:
         write_pictures(part, pictures)
         if labels is not None:
             write_labels(part, labels)
@@ -176,15 +176,15 @@ def _background(part: Path, learned: int) -> UInt8[Tensor, "3 H W"]:
     return clean_plate((pictures.frames([k])[0] for k in some), LabelFile(part / LABELS).frames(some))
 
 
-def remove_left(out: Path) -> None:
+def remove_stale(out: Path) -> None:
     """Remove what a killed process left of this clip."""
     for left in out.parent.glob(f".{out.name}.*.part"):
         pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _runs(int(pid)):
+        if pid.isdigit() and not _is_alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _runs(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

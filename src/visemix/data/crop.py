@@ -54,7 +54,7 @@ def _within(start: float, centred: float, side: int, room: int) -> int:
     return round(min(max(start, 0), room - side) if side <= room else centred)
 
 
-def cut(picture: UInt8[Tensor, "3 H W"], box: Box, size: int) -> UInt8[Tensor, "3 size size"]:
+def crop_picture(picture: UInt8[Tensor, "3 H W"], box: Box, size: int) -> UInt8[Tensor, "3 size size"]:
     """The box out of a picture, at `size`. Beyond the picture its edge is repeated."""
     rows = torch.arange(box.y, box.y + box.side).clamp(0, picture.shape[1] - 1)
     columns = torch.arange(box.x, box.x + box.side).clamp(0, picture.shape[2] - 1)

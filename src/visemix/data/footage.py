@@ -33,7 +33,7 @@ def pingpong(frames: int, count: int, start: int = 0) -> list[int]:
     return [min(place, period - place) for place in places]
 
 
-def in_order(reader: VideoReader, order: Iterable[int], at_once: int = AT_ONCE) -> Iterator[UInt8[Tensor, "3 H W"]]:
+def read_frames(reader: VideoReader, order: Iterable[int], at_once: int = AT_ONCE) -> Iterator[UInt8[Tensor, "3 H W"]]:
     """Frames of a video in any order, at most about `at_once` in memory. Going forward decodes once; going back
     decodes anew from key frame to key frame."""
     wanted = iter(order)
@@ -48,7 +48,7 @@ def in_order(reader: VideoReader, order: Iterable[int], at_once: int = AT_ONCE) 
         yield from (kept[k] for k in block)
 
 
-def full_frames(
+def paste_into_source(
     clip: ClipFolder, order: Iterable[int], crops: Iterable[Float[Tensor, "3 size size"]]
 ) -> Iterator[UInt8[Tensor, "3 H W"] | Float[Tensor, "3 size size"]]:
     """Each crop pasted into the source's full picture, frame by frame, in bounded memory.
@@ -67,7 +67,7 @@ def full_frames(
         return
     box = Box(**clip.meta["crop"])
     first = int(clip.meta["source"]["first"])
-    pictures = in_order(VideoReader(source), (first + k for k in order))
+    pictures = read_frames(VideoReader(source), (first + k for k in order))
     for crop, picture in zip(crops, pictures, strict=False):
         yield paste(picture, crop, box)
 

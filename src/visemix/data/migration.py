@@ -15,9 +15,9 @@ from safetensors.torch import load, save
 
 from visemix.data.clipfiles import FORMAT, LANDMARK_UNITS, META, SOUND, TENSORS, read_meta
 from visemix.data.clips import ClipFolder
-from visemix.data.clipwriter import whole_folder
+from visemix.data.clipwriter import atomic_folder
 from visemix.ops.checkpoint import SHIPPED, WEIGHTS
-from visemix.ops.formats import CHECKPOINT, format_of, upgraded
+from visemix.ops.formats import CHECKPOINT, format_of, upgrade
 from visemix.ops.store import read_tensors, write_tensors
 from visemix.types import SAMPLE_RATE, VisemixError
 
@@ -78,7 +78,7 @@ def _checkpoint(file: Path) -> tuple[int, int]:
     held = format_of(notes)
     if held == CHECKPOINT:
         return held, held
-    content = upgraded((weights, notes), file)
+    content = upgrade((weights, notes), file)
     if file.resolve().parent == SHIPPED.resolve():
         raise VisemixError(f"{file} comes with the library, which reads it as it is")
     date = file.stat()
@@ -96,7 +96,7 @@ def _clip(folder: Path) -> tuple[int, int]:
     if any(step not in STEPS for step in range(held, FORMAT)):
         raise VisemixError(f"{folder / META} has format {held}, from which no way leads; prepare the clip again")
     folder = folder.resolve()  # a link to a clip stays one
-    with whole_folder(folder, overwrite=True) as part:
+    with atomic_folder(folder, overwrite=True) as part:
         shutil.copytree(folder, part, dirs_exist_ok=True)
         for step in range(held, FORMAT):
             STEPS[step](part, meta)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from visemix.data.base import DATA, DataModule, Wanted
+from visemix.data.base import DATA, DataModule, DataRequest
 from visemix.data.clips import NO_PICTURES, PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
@@ -26,7 +26,7 @@ SEEN_BEFORE = (
 )
 
 
-class Shuffled(Sampler[Draw]):
+class ShuffledSampler(Sampler[Draw]):
     """Every example once a pass, in an order, and with seeds, that follow from `seed` and the number of the pass."""
 
     def __init__(self, examples: int, seed: int) -> None:
@@ -107,7 +107,7 @@ class ClipsModule(DataModule):
         self.watched, self.most = round(watch * FPS), None if seconds is None else round(seconds * FPS)
         self.frames, self.speech, self.gap, self.seed = frames, speech, reference_gap, seed
         self.target, self.grid, self.paired = None if target is None else Path(target), grid, False
-        self.scene = self.sounds = self.lips = False
+        self.segmentation = self.sounds = self.lips = False
         self.align = align
         self.context: tuple[int, int] | None = None
         self.gallery = 0
@@ -116,19 +116,19 @@ class ClipsModule(DataModule):
         self.watch_spans: list[Span] = []
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
 
-    def ask(self, wanted: Wanted) -> None:
-        super().ask(wanted)
-        if not wanted.hears:
+    def request(self, request: DataRequest) -> None:
+        super().request(request)
+        if not request.uses_sound:
             self.speech, self.grid = False, 1  # a grid spares hearing, and would hide most frames
 
     @classmethod
-    def of_person(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def person_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         """The target's clips, where a target is named."""
         person: dict[str, Any] = {"root": options.get("target"), "target": None, "clips": [], "val_speakers": []}
         return {**options, **person} if options.get("target") else dict(options)
 
     @classmethod
-    def of_all(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+    def shared_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         return {**options, "target": None} if "target" in options else dict(options)
 
     @property
@@ -162,7 +162,7 @@ class ClipsModule(DataModule):
         train: list[Span] = []
         val: list[Span] = []
         for clip in clips:
-            reason = self._unfit(clip)
+            reason = self._refusal(clip)
             if reason and named:
                 raise VisemixError(f"{clip.path} {reason}")
             if reason:
@@ -173,7 +173,7 @@ class ClipsModule(DataModule):
                 cut = clip.frames - self.held - self.watched
                 if self.held > round(min(clip.holdout * FPS, clip.frames)):
                     log.warning(SEEN_BEFORE, clip.path, self.held / FPS, clip.holdout)
-                train += [span for span in self._known(clip, cut) if len(span) >= self.window]
+                train += [span for span in self._visible_ranges(clip, cut) if len(span) >= self.window]
                 if self.held:
                     val.append(Span(clip, clip.frames - self.held, clip.frames))
                 if self.watched:
@@ -183,7 +183,7 @@ class ClipsModule(DataModule):
             raise VisemixError(f"no clip in {root} can be trained on: {clips[-1].name} {why}")
         return train, val
 
-    def _unfit(self, clip: ClipFolder) -> str:
+    def _refusal(self, clip: ClipFolder) -> str:
         """Why a clip cannot be used, or nothing."""
         needs_speech = not self.frames if self.speech is None else self.speech
         if needs_speech and clip.audio != "speech":
@@ -194,7 +194,7 @@ class ClipsModule(DataModule):
             return f"has no lip sync: {sync['reason']}; motion is not learned from it (data.speech=false takes it)"
         if self.frames and not clip.has_pictures:
             return NO_PICTURES
-        if self.scene and not (clip.has_labels and clip.has_background):
+        if self.segmentation and not (clip.has_labels and clip.has_background):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:
             return UNKNOWN_WORDS
@@ -205,15 +205,15 @@ class ClipsModule(DataModule):
                 f"{held} of them kept from training (data.holdout, data.watch)" if held else "all of them to train on"
             )
             return f"is too short: {clip.frames} frames, {said}, {window}"
-        longest = max(map(len, self._known(clip, clip.frames - held)), default=0)
+        longest = max(map(len, self._visible_ranges(clip, clip.frames - held)), default=0)
         if longest < self.window:
             return f"never shows the face for longer than {longest} frames, {window}"
         return ""
 
-    def _known(self, clip: ClipFolder, cut: int) -> list[Span]:
+    def _visible_ranges(self, clip: ClipFolder, cut: int) -> list[Span]:
         """The stretches before frame `cut` in which the face was seen; between them its motion is made up."""
         first = 0 if self.most is None else max(0, cut - self.most)
-        parts = (range(max(part.start, first), min(part.stop, cut)) for part in clip.seen)
+        parts = (range(max(part.start, first), min(part.stop, cut)) for part in clip.visible_ranges)
         return [Span(clip, part.start, part.stop) for part in parts if part]
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -223,7 +223,7 @@ class ClipsModule(DataModule):
         if self.paired:
             person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
             windows = TrainingDomains(windows, person)
-        sampler = Shuffled(len(windows), self.seed)
+        sampler = ShuffledSampler(len(windows), self.seed)
         return self._loader(windows, batch_size=self.batch, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -234,7 +234,9 @@ class ClipsModule(DataModule):
             windows = ValidationDomains(windows, ValidationWindows(self.person_spans[1], window, self.frames))
         return self._loader(windows, batch_size=1)
 
-    def _loader(self, windows: Dataset[Any], batch_size: int, sampler: Shuffled | None = None) -> DataLoader[Any]:
+    def _loader(
+        self, windows: Dataset[Any], batch_size: int, sampler: ShuffledSampler | None = None
+    ) -> DataLoader[Any]:
         return DataLoader(
             windows,
             batch_size=batch_size,

@@ -26,12 +26,12 @@ class Phone:
     stop: float
     stress: float
 
-    def later(self, seconds: float) -> Phone:
+    def shifted(self, seconds: float) -> Phone:
         return replace(self, start=self.start + seconds, stop=self.stop + seconds)
 
 
 @dataclass(frozen=True)
-class Sound:
+class Articulation:
     """How a sound is made. The same numbers move the face and tune the formant voice."""
 
     kind: Literal["vowel", "stop", "nasal", "fricative", "glide", "pause"]
@@ -47,8 +47,8 @@ class Sound:
     bare: float = 0.0  # how far the lips draw off the teeth, wherever the jaw is
 
 
-def _vowel(open: float, front: float, round: float = 0.0, *, seconds: float = 0.11, **lips: float) -> Sound:
-    return Sound("vowel", seconds, open, front, round, **lips)  # type: ignore[arg-type]
+def _vowel(open: float, front: float, round: float = 0.0, *, seconds: float = 0.11, **lips: float) -> Articulation:
+    return Articulation("vowel", seconds, open, front, round, **lips)  # type: ignore[arg-type]
 
 
 # Lips after Fromkin (1964) and Abry & Boë (1986): rounding narrows the opening, whatever the jaw does; so does an
@@ -79,47 +79,47 @@ SOUNDS = {
     "u": _vowel(0.18, 0.05, round=1.0, narrow=0.6, hold=1.5),
     "ʊ": _vowel(0.28, 0.15, round=0.75, narrow=0.6, seconds=0.08, hold=1.5),
     "ɯ": _vowel(0.18, 0.15, spread=0.2),
-    "p": Sound("stop", 0.085, 0.06, 0.3, round=0.4, lips="seal", hold=4.0),
-    "b": Sound("stop", 0.07, 0.06, 0.3, round=0.4, lips="seal", hold=4.0),
-    "m": Sound("nasal", 0.075, 0.08, 0.3, round=0.4, lips="seal", hold=4.0),
-    "f": Sound("fricative", 0.1, 0.12, 0.4, round=0.4, lips="bite", hold=4.0, narrow=0.5),
-    "v": Sound("fricative", 0.065, 0.14, 0.4, round=0.4, lips="bite", hold=4.0, narrow=0.5),
-    "w": Sound("glide", 0.07, 0.12, 0.05, round=0.8, hold=2.0, narrow=0.6),
-    "ɥ": Sound("glide", 0.06, 0.12, 0.9, round=0.9, hold=2.0, narrow=0.6),
-    "θ": Sound("fricative", 0.1, 0.2, 0.65, tongue=0.8, hold=1.6, narrow=0.2),
-    "ð": Sound("fricative", 0.05, 0.2, 0.65, tongue=0.7, hold=1.4, narrow=0.2),
-    "t": Sound("stop", 0.08, 0.14, 0.7, spread=0.1, bare=0.2),
-    "d": Sound("stop", 0.06, 0.15, 0.7, spread=0.1, bare=0.2),
-    "n": Sound("nasal", 0.065, 0.16, 0.7, spread=0.05, hold=0.8, bare=0.2),
-    "ɲ": Sound("nasal", 0.075, 0.16, 0.95, spread=0.15),
-    "ŋ": Sound("nasal", 0.075, 0.26, 0.1, hold=0.6),
-    "s": Sound("fricative", 0.105, 0.07, 0.75, spread=0.2, hold=1.5, bare=0.6),
-    "z": Sound("fricative", 0.075, 0.08, 0.75, spread=0.2, hold=1.4, bare=0.6),
-    "ʃ": Sound("fricative", 0.11, 0.1, 0.75, round=0.5, hold=1.8, bare=0.8),
-    "ʒ": Sound("fricative", 0.075, 0.1, 0.75, round=0.5, hold=1.7, bare=0.8),
-    "ʂ": Sound("fricative", 0.11, 0.1, 0.6, round=0.4, hold=1.6, bare=0.6),
-    "ʐ": Sound("fricative", 0.075, 0.12, 0.6, round=0.4, hold=1.4, bare=0.6),
-    "ɕ": Sound("fricative", 0.11, 0.08, 0.95, spread=0.3, hold=1.4, bare=0.5),
-    "ç": Sound("fricative", 0.09, 0.14, 0.95, spread=0.25),
-    "x": Sound("fricative", 0.09, 0.3, 0.1, hold=0.6),
-    "χ": Sound("fricative", 0.09, 0.34, 0.05, hold=0.6),
-    "ʁ": Sound("fricative", 0.06, 0.34, 0.1, hold=0.6),
-    "h": Sound("fricative", 0.06, 0.4, 0.5, hold=0.3),
-    "k": Sound("stop", 0.085, 0.24, 0.3, hold=0.6, bare=0.2),
-    "ɡ": Sound("stop", 0.065, 0.24, 0.3, hold=0.6, bare=0.2),
-    "ʔ": Sound("stop", 0.03, 0.3, 0.5, hold=0.3),
-    "l": Sound("glide", 0.06, 0.26, 0.6, tongue=0.2, hold=0.8),
-    "ɹ": Sound("glide", 0.065, 0.18, 0.4, round=0.8, hold=1.5, narrow=0.5),
-    "ɾ": Sound("glide", 0.03, 0.22, 0.65, hold=0.6),
-    "r": Sound("glide", 0.07, 0.24, 0.6, hold=0.7),
-    "j": Sound("glide", 0.055, 0.14, 1.0, spread=0.2),
-    PAUSE: Sound("pause", 0.25, 0.0, hold=0.9),
+    "p": Articulation("stop", 0.085, 0.06, 0.3, round=0.4, lips="seal", hold=4.0),
+    "b": Articulation("stop", 0.07, 0.06, 0.3, round=0.4, lips="seal", hold=4.0),
+    "m": Articulation("nasal", 0.075, 0.08, 0.3, round=0.4, lips="seal", hold=4.0),
+    "f": Articulation("fricative", 0.1, 0.12, 0.4, round=0.4, lips="bite", hold=4.0, narrow=0.5),
+    "v": Articulation("fricative", 0.065, 0.14, 0.4, round=0.4, lips="bite", hold=4.0, narrow=0.5),
+    "w": Articulation("glide", 0.07, 0.12, 0.05, round=0.8, hold=2.0, narrow=0.6),
+    "ɥ": Articulation("glide", 0.06, 0.12, 0.9, round=0.9, hold=2.0, narrow=0.6),
+    "θ": Articulation("fricative", 0.1, 0.2, 0.65, tongue=0.8, hold=1.6, narrow=0.2),
+    "ð": Articulation("fricative", 0.05, 0.2, 0.65, tongue=0.7, hold=1.4, narrow=0.2),
+    "t": Articulation("stop", 0.08, 0.14, 0.7, spread=0.1, bare=0.2),
+    "d": Articulation("stop", 0.06, 0.15, 0.7, spread=0.1, bare=0.2),
+    "n": Articulation("nasal", 0.065, 0.16, 0.7, spread=0.05, hold=0.8, bare=0.2),
+    "ɲ": Articulation("nasal", 0.075, 0.16, 0.95, spread=0.15),
+    "ŋ": Articulation("nasal", 0.075, 0.26, 0.1, hold=0.6),
+    "s": Articulation("fricative", 0.105, 0.07, 0.75, spread=0.2, hold=1.5, bare=0.6),
+    "z": Articulation("fricative", 0.075, 0.08, 0.75, spread=0.2, hold=1.4, bare=0.6),
+    "ʃ": Articulation("fricative", 0.11, 0.1, 0.75, round=0.5, hold=1.8, bare=0.8),
+    "ʒ": Articulation("fricative", 0.075, 0.1, 0.75, round=0.5, hold=1.7, bare=0.8),
+    "ʂ": Articulation("fricative", 0.11, 0.1, 0.6, round=0.4, hold=1.6, bare=0.6),
+    "ʐ": Articulation("fricative", 0.075, 0.12, 0.6, round=0.4, hold=1.4, bare=0.6),
+    "ɕ": Articulation("fricative", 0.11, 0.08, 0.95, spread=0.3, hold=1.4, bare=0.5),
+    "ç": Articulation("fricative", 0.09, 0.14, 0.95, spread=0.25),
+    "x": Articulation("fricative", 0.09, 0.3, 0.1, hold=0.6),
+    "χ": Articulation("fricative", 0.09, 0.34, 0.05, hold=0.6),
+    "ʁ": Articulation("fricative", 0.06, 0.34, 0.1, hold=0.6),
+    "h": Articulation("fricative", 0.06, 0.4, 0.5, hold=0.3),
+    "k": Articulation("stop", 0.085, 0.24, 0.3, hold=0.6, bare=0.2),
+    "ɡ": Articulation("stop", 0.065, 0.24, 0.3, hold=0.6, bare=0.2),
+    "ʔ": Articulation("stop", 0.03, 0.3, 0.5, hold=0.3),
+    "l": Articulation("glide", 0.06, 0.26, 0.6, tongue=0.2, hold=0.8),
+    "ɹ": Articulation("glide", 0.065, 0.18, 0.4, round=0.8, hold=1.5, narrow=0.5),
+    "ɾ": Articulation("glide", 0.03, 0.22, 0.65, hold=0.6),
+    "r": Articulation("glide", 0.07, 0.24, 0.6, hold=0.7),
+    "j": Articulation("glide", 0.055, 0.14, 1.0, spread=0.2),
+    PAUSE: Articulation("pause", 0.25, 0.0, hold=0.9),
 }
-NUMBERED = (PAUSE, *(symbol for symbol in SOUNDS if symbol != PAUSE))  # a trained recogniser answers in this order
+VOCABULARY = (PAUSE, *(symbol for symbol in SOUNDS if symbol != PAUSE))  # a trained recogniser answers in this order
 
 
 @dataclass(frozen=True)
-class Spelt:
+class PhoneSpec:
     """A sound to be said: its letter, its stress, and how much longer than usual it lasts."""
 
     symbol: str
@@ -127,7 +127,7 @@ class Spelt:
     length: float = 1.0
 
 
-def spell(ipa: str) -> list[Spelt]:
+def parse_ipa(ipa: str) -> list[PhoneSpec]:
     """The sounds of an IPA transcription: words with blanks between, ˈ and ˌ before what is stressed, ː after long.
 
     Diphthongs and affricates come apart into two sounds; nasality, aspiration, tone and syllable marks are left out. A
@@ -136,13 +136,13 @@ def spell(ipa: str) -> list[Spelt]:
     Raises:
         VisemixError: a letter that is not in `SOUNDS`.
     """
-    spelt: list[Spelt] = []
+    spelt: list[PhoneSpec] = []
     for word in ipa.split():
         spelt += _spell_word(word)
     return spelt
 
 
-def _spell_word(word: str) -> list[Spelt]:
+def _spell_word(word: str) -> list[PhoneSpec]:
     symbols, lengths, marks = _letters(word)
     vowels = [k for k, symbol in enumerate(symbols) if SOUNDS[symbol].kind == "vowel"]
     stress = dict.fromkeys(vowels, WEAK)
@@ -154,7 +154,7 @@ def _spell_word(word: str) -> list[Spelt]:
             stress[k] = max(stress[k], stress[k - 1])
             lengths[k - 1], lengths[k] = 0.8 * lengths[k - 1], 0.6 * lengths[k]
     return [
-        Spelt(symbol, stress_at(k, stress), length)
+        PhoneSpec(symbol, stress_at(k, stress), length)
         for k, (symbol, length) in enumerate(zip(symbols, lengths, strict=True))
     ]
 
@@ -188,7 +188,7 @@ def stress_at(k: int, vowels: dict[int, float]) -> float:
     return (following or list(vowels.values())[-1:] or [WEAK])[0]
 
 
-def lay_out(spelt: Sequence[Spelt], start: float = 0.0, slowness: float = 1.0) -> list[Phone]:
+def time_phones(spelt: Sequence[PhoneSpec], start: float = 0.0, slowness: float = 1.0) -> list[Phone]:
     """One sound after the other from `start` on, weak ones shorter, the last syllable longer as speakers do."""
     phones, time = [], start
     last = max((k for k, s in enumerate(spelt) if SOUNDS[s.symbol].kind == "vowel"), default=0)
@@ -225,11 +225,11 @@ def read_phonemes(path: Path) -> list[tuple[float, float, str]]:
     return rows
 
 
-def spoken(phones: Sequence[tuple[float, float, str]], start: float, stop: float) -> list[int]:
-    """Numbers in `NUMBERED` of the sounds whose middle lies between two times, in order, without pauses.
+def phones_between(phones: Sequence[tuple[float, float, str]], start: float, stop: float) -> list[int]:
+    """Numbers in `VOCABULARY` of the sounds whose middle lies between two times, in order, without pauses.
 
-    >>> spoken([(0.0, 0.4, "_"), (0.4, 0.5, "i"), (0.5, 0.7, "y"), (0.7, 0.8, "i")], 0.46, 0.76)
+    >>> phones_between([(0.0, 0.4, "_"), (0.4, 0.5, "i"), (0.5, 0.7, "y"), (0.7, 0.8, "i")], 0.46, 0.76)
     [2, 1]
     """
     inside = (symbol for first, last, symbol in phones if start <= (first + last) / 2 < stop)
-    return [NUMBERED.index(symbol) for symbol in inside if symbol != PAUSE]
+    return [VOCABULARY.index(symbol) for symbol in inside if symbol != PAUSE]

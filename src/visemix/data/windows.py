@@ -32,13 +32,13 @@ class Span:
         return self.stop - self.start
 
 
-def spread(stretches: Sequence[range], count: int) -> list[int]:
+def evenly_spaced(ranges: Sequence[range], count: int) -> list[int]:
     """`count` frames, evenly over stretches; each more than once where there are not so many.
 
-    >>> spread([range(0, 4), range(10, 14)], 4), spread([range(2)], 4)
+    >>> evenly_spaced([range(0, 4), range(10, 14)], 4), evenly_spaced([range(2)], 4)
     ([0, 2, 10, 12], [0, 0, 1, 1])
     """
-    frames = [k for stretch in stretches for k in stretch]
+    frames = [k for part in ranges for k in part]
     return [frames[k * len(frames) // count] for k in range(count)]
 
 
@@ -86,7 +86,7 @@ class TrainingWindows(Dataset[Clip]):
         """All that is far enough from the window, some of it repeated, so that there are as many for every window."""
         if not self.gallery:
             return None
-        shown = spread([range(span.start, span.stop)], self.gallery)
+        shown = evenly_spaced([range(span.start, span.stop)], self.gallery)
         away = [max(start - k, k - (start + self.window - 1)) for k in shown]
         far = [k for k in range(len(shown)) if away[k] >= min(self.gap, max(away))]
         index = torch.tensor([far[k % len(far)] for k in range(len(shown))])
@@ -124,7 +124,7 @@ class ValidationWindows(Dataset[Clip]):
 
 def gallery_of(clip: ClipFolder, count: int) -> Gallery | None:
     """`count` of a clip's pictures, spread over what shows the face; None where nobody wants any."""
-    return clip.gallery(spread(clip.seen, count)) if count else None
+    return clip.gallery(evenly_spaced(clip.visible_ranges, count)) if count else None
 
 
 def gallery_before(span: Span, count: int) -> Gallery | None:
@@ -132,8 +132,10 @@ def gallery_before(span: Span, count: int) -> Gallery | None:
     all of it."""
     if not count:
         return None
-    known = [range(part.start, min(part.stop, span.start)) for part in span.clip.seen if part.start < span.start]
-    return span.clip.gallery(spread(known or [range(1)], count))
+    known = [
+        range(part.start, min(part.stop, span.start)) for part in span.clip.visible_ranges if part.start < span.start
+    ]
+    return span.clip.gallery(evenly_spaced(known or [range(1)], count))
 
 
 def _starts(span: Span, window: int) -> list[int]:

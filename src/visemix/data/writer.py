@@ -76,13 +76,13 @@ class VideoWriter:
         self._size: tuple[int, int] | None = None
         self._video: Any = None
         self._audio: Any = None
-        self._samples: _Samples | None = None
+        self._samples: _SoundReader | None = None
         self._sound = sound
         self._part = beside(self.path)
 
     def __enter__(self) -> VideoWriter:
         if self._sound is not None:
-            self._samples = _Samples(self._sound)  # what is wrong with the sound is said before anything is written
+            self._samples = _SoundReader(self._sound)  # what is wrong with the sound is said before anything is written
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Writing through Python's file tells of a full disk at once; FFmpeg's own would only at the end.
@@ -159,9 +159,9 @@ class VideoWriter:
             self._audio = self._container.add_stream("aac", rate=self._samples.rate)
             self._audio.layout = "mono" if self._samples.channels == 1 else "stereo"
 
-    def _add_sound(self, samples: _Samples) -> None:
+    def _add_sound(self, samples: _SoundReader) -> None:
         start = samples.given
-        block = av.AudioFrame.from_ndarray(samples.take(samples.rate // FPS), "fltp", self._audio.layout.name)
+        block = av.AudioFrame.from_ndarray(samples.read(samples.rate // FPS), "fltp", self._audio.layout.name)
         block.sample_rate, block.pts, block.time_base = samples.rate, start, Fraction(1, samples.rate)
         self._container.mux(self._audio.encode(block))
 
@@ -187,7 +187,7 @@ class VideoWriter:
         return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")
 
 
-class _Samples:
+class _SoundReader:
     """A sound that is asked for in exact amounts; silence after its end."""
 
     def __init__(self, sound: Tensor | str | Path) -> None:
@@ -203,7 +203,7 @@ class _Samples:
             self._blocks = _resampled(blocks, rate, self.rate, channels)
         self._rest = np.zeros((self.channels, 0), np.float32)
 
-    def take(self, n: int) -> np.ndarray:
+    def read(self, n: int) -> np.ndarray:
         parts, have = [self._rest], self._rest.shape[1]
         while have < n and (block := next(self._blocks, None)) is not None:
             parts.append(block)

@@ -20,10 +20,10 @@ from rich.console import Console
 from visemix.config import compose, config_root
 from visemix.corpus.make import corpus
 from visemix.data import ClipFolder, VideoWriter, find_clips, read_sound
-from visemix.demo.page import Told, write_page
+from visemix.demo.page import DemoResults, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
-from visemix.generation import Loop, bar, generate
+from visemix.generation import LoopedFootage, generate, progress_bar
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
 from visemix.types import FPS, SAMPLE_RATE, Motion, Space, VisemixError
@@ -108,7 +108,7 @@ def demo(
             name: scores(videos["recorded"], videos[name], points) for name in ("gaussians", "taft", "still")
         }
         curves = {clip.speaker: openings(spoken, clip, held) for clip in clips}
-    told = Told(
+    results = DemoResults(
         videos=videos,
         names=(hero.speaker, other.speaker),
         landmarks=points,
@@ -118,7 +118,7 @@ def demo(
         seconds=phase.seconds,
         resumed=resumed,
     )
-    return write_page(out / PAGE, told)
+    return write_page(out / PAGE, results)
 
 
 def config(work: Path, scale: Scale, seed: int, experiment: str = TAFT, changes: Sequence[str] = ()) -> DictConfig:
@@ -174,11 +174,11 @@ def hold_still(run: Path, clip: ClipFolder, start: int, sound: Path, path: Path,
     """The same painter over the same footage, with the face of the clip's first frame held all along."""
     model = TalkingFace.from_checkpoint(run)
     frames = len(read_sound(sound)) * FPS // SAMPLE_RATE
-    loop, rest = Loop(clip, frames, start=start), clip.subject([0], footage=False).expression
-    with VideoWriter(path, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+    footage, rest = LoopedFootage(clip, frames, start=start), clip.subject([0], footage=False).expression
+    with VideoWriter(path, sound=sound, overwrite=True) as writer, progress_bar(progress) as shown:
         for at in shown.track(list(torch.arange(frames).split(4)), description="holding still"):
             motion = Motion(rest.expand(1, len(at), -1), Space.EXPRESSION)
-            writer.write(model.draw(motion, loop.subject(at)).frames[0])
+            writer.write(model.draw(motion, footage.subject(at)).frames[0])
     return path
 
 

@@ -29,7 +29,7 @@ GOAL = 0.8
 
 
 @dataclass(frozen=True)
-class Told:
+class DemoResults:
     """Everything the page is about."""
 
     videos: Mapping[str, Path]  # recorded, gaussians, taft, still, other
@@ -42,14 +42,14 @@ class Told:
     resumed: bool  # whether some of it was there already, so that the seconds are not those of all
 
 
-def write_page(path: Path, told: Told) -> Path:
+def write_page(path: Path, results: DemoResults) -> Path:
     """Write it as one file that needs no other."""
-    hero, other = told.names
-    took = "" if told.resumed else f", in {sum(told.seconds.values()) / 60:.1f} minutes"
+    hero, other = results.names
+    took = "" if results.resumed else f", in {sum(results.seconds.values()) / 60:.1f} minutes"
     blocks = [
         paragraph(
             f"A face was taught to speak, from nothing{took}. "
-            f"A2EP learned from {len(told.openings)} speakers to move it by sound. Gaussians on the triangles of "
+            f"A2EP learned from {len(results.openings)} speakers to move it by sound. Gaussians on the triangles of "
             f"{hero}'s face learned to paint {hero}, and TAFT to paint any of the speakers. Then {hero} said something "
             "that was held out of all training, painted by both over the pictures that were recorded with it."
         ),
@@ -61,36 +61,36 @@ def write_page(path: Path, told: Told) -> Path:
         ),
         row(
             [
-                video(told.videos["gaussians"], f"Gaussians: {hero}, from sound (demo.mp4)"),
-                video(told.videos["recorded"], f"Recorded: {hero}, the truth"),
-                video(told.videos["taft"], f"TAFT: {hero}, from sound"),
-                video(told.videos["other"], f"TAFT: {other} with {hero}'s words"),
+                video(results.videos["gaussians"], f"Gaussians: {hero}, from sound (demo.mp4)"),
+                video(results.videos["recorded"], f"Recorded: {hero}, the truth"),
+                video(results.videos["taft"], f"TAFT: {hero}, from sound"),
+                video(results.videos["other"], f"TAFT: {other} with {hero}'s words"),
             ]
         ),
         heading("Numbers"),
-        numbers(told),
+        numbers(results),
         heading("Frames"),
-        *strips(told),
+        *strips(results),
         heading(f"How far {hero}'s mouth opens"),
-        chart(curves(told.openings[hero]), "seconds", "between the inner lips (mm)"),
+        chart(curves(results.openings[hero]), "seconds", "between the inner lips (mm)"),
         table(
             ["speaker, held-out speech", "correlation r", "mean error (mm)"],
-            [[name, o.correlation, o.error] for name, o in told.openings.items()],
+            [[name, o.correlation, o.error] for name, o in results.openings.items()],
         ),
         heading("Training"),
-        *losses(told.runs),
+        *losses(results.runs),
         heading("What took how long"),
-        *([paragraph("Some of it was there already and took no time.", note=True)] if told.resumed else []),
-        table(["phase", "seconds"], [(n, round(s, 1)) for n, s in [*told.seconds.items(), ("all", total(told))]]),
+        *([paragraph("Some of it was there already and took no time.", note=True)] if results.resumed else []),
+        table(["phase", "seconds"], [(n, round(s, 1)) for n, s in [*results.seconds.items(), ("all", total(results))]]),
         heading("What was trained, and where"),
-        table(["", ""], facts(told)),
+        table(["", ""], facts(results)),
     ]
     return write_text(path, page("Visemix demo", blocks))
 
 
-def numbers(told: Told) -> str:
+def numbers(results: DemoResults) -> str:
     """The table of scores, beside those of a mouth that does not move."""
-    opening = told.openings[told.names[0]]
+    opening = results.openings[results.names[0]]
     rest = float(np.abs(opening.true - opening.true[0]).mean())
     rows: list[tuple[str | float | None, ...]] = [
         ("mouth opening, correlation with the truth", opening.correlation, opening.correlation, None, "1", "higher"),
@@ -102,13 +102,13 @@ def numbers(told: Told) -> str:
         ("psnr", "PSNR, frame", "dB"),
         ("ssim", "SSIM, frame", "1"),
     ):
-        rows.append((name, *(told.scores[video][key] for video in ("gaussians", "taft", "still")), unit, "higher"))
+        rows.append((name, *(results.scores[video][key] for video in ("gaussians", "taft", "still")), unit, "higher"))
     return table(["metric", "Gaussians", "TAFT", "still mouth", "unit", "better"], rows)
 
 
-def strips(told: Told) -> list[str]:
+def strips(results: DemoResults) -> list[str]:
     """Frames of all five videos, then mouths of the first three, at the same moments."""
-    hero, other = told.names
+    hero, other = results.names
     captions = {
         "recorded": f"Recorded: {hero}",
         "gaussians": f"Gaussians, from the sound: {hero}",
@@ -116,9 +116,9 @@ def strips(told: Told) -> list[str]:
         "still": "The baseline: the Gaussians again, the mouth of the clip's first frame",
         "other": f"TAFT: {other} with {hero}'s words",
     }
-    shown = [picture(strip(pictures(told.videos[name])), caption) for name, caption in captions.items()]
+    shown = [picture(strip(pictures(results.videos[name])), caption) for name, caption in captions.items()]
     for name, caption in (("recorded", "Recorded"), ("gaussians", "The Gaussians'"), ("taft", "TAFT's")):
-        cut = mouths(told.videos[name], told.landmarks)
+        cut = mouths(results.videos[name], results.landmarks)
         large = F.interpolate(cut.float(), scale_factor=ZOOM, mode="bicubic", antialias=True)
         shown.append(picture(strip(large.clamp(0, 255).to(torch.uint8)), f"{caption} mouths"))
     return shown
@@ -155,9 +155,9 @@ def losses(runs: Mapping[str, Path]) -> list[str]:
     return charts
 
 
-def facts(told: Told) -> list[list[str]]:
+def facts(results: DemoResults) -> list[list[str]]:
     trained = []
-    for name, run in told.runs.items():
+    for name, run in results.runs.items():
         cfg, model = OmegaConf.load(run / "config.yaml"), TalkingFace.from_checkpoint(run)
         (stage,) = cfg.fit
         trained.append([stage, f"{name}, {weights(model.stages()[stage])}, {cfg.train[stage].steps} steps"])
@@ -168,7 +168,7 @@ def facts(told: Told) -> list[list[str]]:
         ["audio", f"{cfg.audio.name}, {weights(model.audio)}"],
         *trained,
         ["seed", str(cfg.seed)],
-        ["runs", ", ".join(str(run) for run in told.runs.values())],
+        ["runs", ", ".join(str(run) for run in results.runs.values())],
         ["machine", machine],
         ["versions", ", ".join(f"{name} {number}" for name, number in versions.items())],
     ]
@@ -178,5 +178,5 @@ def weights(part: nn.Module) -> str:
     return f"{sum(weight.numel() for weight in part.parameters()):,} weights"
 
 
-def total(told: Told) -> float:
-    return round(sum(told.seconds.values()), 1)
+def total(results: DemoResults) -> float:
+    return round(sum(results.seconds.values()), 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from visemix.data import ClipFolder
 from visemix.evaluation.pairing import rgb_frames
 from visemix.evaluation.videos import evaluate
-from visemix.metrics import View
+from visemix.metrics import FrameBatch
 from visemix.metrics.region import crop, mouth_box
 from visemix.metrics.suite import Suite
 from visemix.pipeline import TalkingFace
@@ -59,14 +59,14 @@ def scores(recorded: Path, fake: Path, landmarks: Float[Tensor, "T 68 2"]) -> Sc
     full = {name: found[name].value for name in METRICS}
     suite = Suite(METRICS)
     for real, made in zip(mouths(recorded, landmarks), mouths(fake, landmarks), strict=True):
-        suite.update(View(made.unsqueeze(0)), View(real.unsqueeze(0)))
+        suite.update(FrameBatch(made.unsqueeze(0)), FrameBatch(real.unsqueeze(0)))
     return full | {f"{name}_mouth": score.value for name, score in suite.finish_clip().items()}
 
 
 def mouths(path: Path, landmarks: Float[Tensor, "T 68 2"]) -> UInt8[Tensor, "T 3 h w"]:
     """A video's pictures, cut to the box that holds the mouth in every frame."""
     frames = pictures(path)
-    return crop(View(frames), mouth_box(landmarks, MARGIN, *frames.shape[-2:])).frames
+    return crop(FrameBatch(frames), mouth_box(landmarks, MARGIN, *frames.shape[-2:])).frames
 
 
 def pictures(path: Path) -> UInt8[Tensor, "T 3 H W"]:

@@ -18,15 +18,15 @@ from visemix.data.windows import Span, gallery_before
 from visemix.evaluation.pair import FIT
 from visemix.evaluation.result import Result, write_result
 from visemix.evaluation.videos import evaluate, refuse_existing
-from visemix.generation import Loop, bar, pick_device
+from visemix.generation import LoopedFootage, pick_device, progress_bar
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.ops.store import write_tensors, younger
+from visemix.ops.store import is_newer, write_tensors
 from visemix.pipeline import TalkingFace
-from visemix.registry import load_file
-from visemix.run import refuse_edited
-from visemix.training.fitting import of_person
-from visemix.training.stage import learnt
+from visemix.registry import load_plugin_file
+from visemix.run import check_unedited
+from visemix.training.fitting import target_data
+from visemix.training.stage import trained_stages
 from visemix.types import Motion, Space, Speech, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ PAINTED = {
 }
 FOLDER, SCORES = "held_out", "scores.json"  # in a run's folder: real/ and fake/ with a video a clip, and the scores
 CLIPS = "clips"  # in `FOLDER`, where the data module is not made of clips on disk
-FOREIGN = "foreign"  # the same, of the person saying what others say
+OOD_FOLDER = "foreign"  # the same, of the person saying what others say
 
 
 def is_run(path: Path) -> bool:
@@ -84,10 +84,15 @@ def evaluate_run(
             f"{run} is no run folder (it has no config.yaml); give a run, or what is real and what is not"
         )
     refuse_existing(out, overwrite)
-    cfg, model = _opened(run, device, plugins)
+    cfg, model = _load_run(run, device, plugins)
     _write(run, cfg, model, clips, overwrite, batch, progress)
     folder = run / FOLDER
-    options |= {"overwrite": True, "progress": progress, "said": [painted(model)], "plugins": [*cfg.plugins, *plugins]}
+    options |= {
+        "overwrite": True,
+        "progress": progress,
+        "said": [painted_region(model)],
+        "plugins": [*cfg.plugins, *plugins],
+    }
     result = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
     if out is not None:
         write_result(Path(out), result)
@@ -104,7 +109,7 @@ def write_held_out(
     progress: bool = True,
 ) -> list[Path]:
     """The generated videos, one for each held-out stretch; the recorded ones lie in `real/` under the same names."""
-    return _write(run, *_opened(run, device), clips, overwrite, batch, progress)
+    return _write(run, *_load_run(run, device), clips, overwrite, batch, progress)
 
 
 def _write(
@@ -116,13 +121,13 @@ def _write(
     batch: int,
     progress: bool,
 ) -> list[Path]:
-    spoken = "motion" in learnt(model.notes)
+    spoken = "motion" in trained_stages(model.notes)
     made = []
     for span in held_out(cfg, model, spoken, clips, run / FOLDER / CLIPS):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
         files = [real, fake, real.with_suffix(FIT)]
-        if overwrite or not all(younger(path, run / WEIGHTS) for path in files):
+        if overwrite or not all(is_newer(path, run / WEIGHTS) for path in files):
             _write_span(model, span, spoken, real, fake, batch, progress)
     return made
 
@@ -131,39 +136,42 @@ def _write_span(
     model: TalkingFace, span: Span, spoken: bool, real: Path, fake: Path, batch: int, progress: bool
 ) -> None:
     """One stretch as recorded and as the run makes it, with the landmarks of both motions beside."""
-    sound = _heard(span, len(span))
+    sound = _recorded_sound(span, len(span))
     _record(real, span, len(span), sound)
-    loop = _loop(model, span, len(span))
-    true = recorded(span).to(loop.device)
-    heard = model.listening or (spoken and span.clip.audio == "speech")
-    if spoken and not heard:
+    footage = _looped_footage(model, span, len(span))
+    true = recorded_motion(span).to(footage.device)
+    from_speech = model.audio_driven or (spoken and span.clip.audio == "speech")
+    if spoken and not from_speech:
         log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
-    motion = _spoken(model, _speech(model, span), loop) if heard else true
+    motion = _speech_motion(model, _speech(model, span), footage) if from_speech else true
     lag = span.clip.lag if span.clip.lag_known else None
-    _write_points(model, span, loop, real, true, lag)
-    _write_points(model, span, loop, fake, motion, 0 if heard else lag)  # the motion model's eyes, not the footage's
-    with VideoWriter(fake, sound=sound, overwrite=True) as writer, bar(progress) as shown:
+    _write_points(model, span, footage, real, true, lag)
+    # the motion model's eyes, not the footage's
+    _write_points(model, span, footage, fake, motion, 0 if from_speech else lag)
+    with VideoWriter(fake, sound=sound, overwrite=True) as writer, progress_bar(progress) as shown:
         task = shown.add_task(span.clip.name, total=len(span))
-        for video in drawn(model, looking(model, motion, loop) if heard else motion, loop, batch):
+        for video in render_motion(model, with_eyes(model, motion, footage) if from_speech else motion, footage, batch):
             writer.write(video.frames[0])
             shown.advance(task, video.frames.shape[1])
 
 
-def _write_points(model: TalkingFace, span: Span, loop: Loop, video: Path, motion: Motion, lag: int | None) -> None:
+def _write_points(
+    model: TalkingFace, span: Span, footage: LoopedFootage, video: Path, motion: Motion, lag: int | None
+) -> None:
     """A motion's 68 points beside its video, with what is known of its sound's clock."""
     if motion.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
         return
-    person = loop.subject(torch.tensor([0]), footage=False)
+    person = footage.subject(torch.tensor([0]), footage=False)
     offsets = model.face.convert(motion, Space.LANDMARKS, person).values[0]
     notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": lag}
     write_tensors(video.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
 
 
-def _loop(model: TalkingFace, span: Span, frames: int) -> Loop:
+def _looped_footage(model: TalkingFace, span: Span, frames: int) -> LoopedFootage:
     """The footage of a stretch, on the model's device."""
-    loop = Loop(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
-    loop.device = next(model.face.buffers()).device
-    return loop
+    footage = LoopedFootage(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
+    footage.device = next(model.face.buffers()).device
+    return footage
 
 
 def evaluate_speech(
@@ -191,28 +199,35 @@ def evaluate_speech(
         VisemixError: as `evaluate_run`; or a run that was not taught to speak.
     """
     run = Path(run)
-    cfg, model = _opened(run, device, plugins)
-    if "motion" not in learnt(model.notes) and not model.listening:
+    cfg, model = _load_run(run, device, plugins)
+    if "motion" not in trained_stages(model.notes) and not model.audio_driven:
         raise VisemixError(f"the motion stage of {run} was never trained, so it cannot say what it hears; fit it too")
     span = held_out(cfg, model, True, clips, run / FOLDER / CLIPS)[0]
     for path in find_clips(Path(speech)):
         said = ClipFolder(path)
         frames = min(len(span), said.frames)
-        real, fake = (run / FOREIGN / side / f"{said.name}.mp4" for side in ("real", "fake"))
-        if all(younger(file, run / WEIGHTS) for file in (real, fake)):
+        real, fake = (run / OOD_FOLDER / side / f"{said.name}.mp4" for side in ("real", "fake"))
+        if all(is_newer(file, run / WEIGHTS) for file in (real, fake)):
             continue
-        _record(real, span, frames, _heard(span, frames))
-        loop = _loop(model, span, frames)
-        heard = said.speech(0, frames)
-        with VideoWriter(fake, sound=heard.wave[0], overwrite=True) as writer:
-            for video in drawn(model, looking(model, _spoken(model, heard, loop), loop), loop, batch):
+        _record(real, span, frames, _recorded_sound(span, frames))
+        footage = _looped_footage(model, span, frames)
+        foreign_speech = said.speech(0, frames)
+        with VideoWriter(fake, sound=foreign_speech.wave[0], overwrite=True) as writer:
+            for video in render_motion(
+                model, with_eyes(model, _speech_motion(model, foreign_speech, footage), footage), footage, batch
+            ):
                 writer.write(video.frames[0])
-    folder = run / FOREIGN
-    options |= {"overwrite": True, "progress": progress, "said": [painted(model)], "plugins": [*cfg.plugins, *plugins]}
+    folder = run / OOD_FOLDER
+    options |= {
+        "overwrite": True,
+        "progress": progress,
+        "said": [painted_region(model)],
+        "plugins": [*cfg.plugins, *plugins],
+    }
     return evaluate(folder / "real", folder / "fake", METRICS.without_truth(), folder / SCORES, **options)
 
 
-def painted(model: TalkingFace) -> str:
+def painted_region(model: TalkingFace) -> str:
     """What of each picture is painted, in words: a face over real footage scores better than a whole picture."""
     return PAINTED[model.render.paste]
 
@@ -222,10 +237,10 @@ def held_out(
 ) -> list[Span]:
     """The stretches that the run's data keeps for validation. A data module that is not made of clips on disk gives
     examples, which are written to `kept`."""
-    about = of_person(cfg.data) | ({} if clips is None else {"root": str(clips)})
+    about = target_data(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
-    data.window, data.frames, data.scene = 1, True, model.render.scene
-    data.speech = model.listening or (spoken and "motion" in model.notes.get("trained", ["motion"]))
+    data.window, data.frames, data.segmentation = 1, True, model.render.needs_segmentation
+    data.speech = model.audio_driven or (spoken and "motion" in model.notes.get("trained", ["motion"]))
     data.prepare_data()
     data.setup("fit")
     spans = held_out_spans(data, model.face, kept)
@@ -234,35 +249,35 @@ def held_out(
     return spans
 
 
-def recorded(span: Span) -> Motion:
+def recorded_motion(span: Span) -> Motion:
     """The motion that was fitted to a stretch."""
     return span.clip.clip(range(span.start, span.stop), footage=False).motion
 
 
 @torch.inference_mode()
-def driven(model: TalkingFace, span: Span, loop: Loop) -> Motion:
+def predict_motion(model: TalkingFace, span: Span, footage: LoopedFootage) -> Motion:
     """What drives the renderer at a stretch's sound: the whole motion, which is small."""
-    return looking(model, _spoken(model, _speech(model, span), loop), loop)
+    return with_eyes(model, _speech_motion(model, _speech(model, span), footage), footage)
 
 
 @torch.inference_mode()
-def looking(model: TalkingFace, motion: Motion, loop: Loop) -> Motion:
+def with_eyes(model: TalkingFace, motion: Motion, footage: LoopedFootage) -> Motion:
     """What a motion model made of sound, with the eyes that the run's `eyes` gives it."""
-    return model.look(motion, loop.subject(torch.arange(motion.values.shape[1]), footage=False))
+    return model.apply_eyes(motion, footage.subject(torch.arange(motion.values.shape[1]), footage=False))
 
 
 @torch.inference_mode()
-def _spoken(model: TalkingFace, speech: Speech, loop: Loop) -> Motion:
-    still = loop.subject(torch.arange(speech.frames), footage=False)
-    pieces, space = model.spoken(speech.to(loop.device), still)
+def _speech_motion(model: TalkingFace, speech: Speech, footage: LoopedFootage) -> Motion:
+    still = footage.subject(torch.arange(speech.frames), footage=False)
+    pieces, space = model.stream_speech_motion(speech.to(footage.device), still)
     return Motion(torch.cat(list(pieces), 1), space)
 
 
 @torch.inference_mode()
-def drawn(model: TalkingFace, motion: Motion, loop: Loop, batch: int) -> Iterator[Video]:
+def render_motion(model: TalkingFace, motion: Motion, footage: LoopedFootage, batch: int) -> Iterator[Video]:
     """Pictures of a motion over the footage, `batch` frames at a time."""
-    still = loop.subject(torch.arange(motion.values.shape[1]), footage=False)
-    yield from model.paint([motion.values], motion.space, still, loop, batch=batch)
+    still = footage.subject(torch.arange(motion.values.shape[1]), footage=False)
+    yield from model.stream_video([motion.values], motion.space, still, footage, batch=batch)
 
 
 def _speech(model: TalkingFace, span: Span) -> Speech:
@@ -270,7 +285,7 @@ def _speech(model: TalkingFace, span: Span) -> Speech:
     return span.clip.speech(span.start, len(span), around=model.audio.context)
 
 
-def _heard(span: Span, frames: int) -> Float[Tensor, " S"] | None:
+def _recorded_sound(span: Span, frames: int) -> Float[Tensor, " S"] | None:
     """What is said in the recording; None where nobody speaks."""
     return span.clip.speech(span.start, frames).wave[0] if span.clip.audio == "speech" else None
 
@@ -282,14 +297,14 @@ def _record(path: Path, span: Span, frames: int, sound: Float[Tensor, " S"] | No
             writer.write(span.clip.footage([k]))
 
 
-def _opened(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tuple[DictConfig, TalkingFace]:
+def _load_run(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tuple[DictConfig, TalkingFace]:
     """A run's config and its model, which must be able to draw."""
     cfg = read_config(run)
     for plugin in [*cfg.plugins, *plugins]:
-        load_file(plugin)
+        load_plugin_file(plugin)
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
     learns = next(iter(model.render.parameters()), None) is not None
-    if learns and not model.render.ready and "render" not in learnt(model.notes):
+    if learns and not model.render.works_untrained and "render" not in trained_stages(model.notes):
         raise VisemixError(f"the render stage of {run} was never trained, so it draws nothing to score; fit it too")
     return cfg, model
 
@@ -300,5 +315,5 @@ def read_config(run: Path) -> DictConfig:
         raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")
     cfg = OmegaConf.load(path)
     assert isinstance(cfg, DictConfig)
-    refuse_edited(run)
+    check_unedited(run)
     return cfg

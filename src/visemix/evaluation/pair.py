@@ -19,9 +19,9 @@ from visemix.data.clips import ClipFolder
 from visemix.data.sound import read_sound
 from visemix.evaluation.pairing import PREPARED, Pair, rgb_frames
 from visemix.face import FACE
-from visemix.metrics import Suite, Take, View
+from visemix.metrics import FrameBatch, Suite, VideoSequence
 from visemix.metrics.suite import Score
-from visemix.ops.device import sharing_cores
+from visemix.ops.device import limit_threads
 from visemix.ops.store import read_tensors, sha256
 from visemix.prepare.lipsync import frames as words
 from visemix.prepare.track import TRACKER, Tracker
@@ -29,7 +29,8 @@ from visemix.types import SAMPLE_RATE, Space, VisemixError
 
 # Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
 TRACKING: dict[str, Any] = {"name": "mediapipe", "mode": "static", "bridge": 1_000_000}
-FIT = ".fit.safetensors"  # beside a video that a run made: the 68 points of its motion; `source`, `lag` as in `Take`
+# beside a video that a run made: the 68 points of its motion; `source`, `lag` as in `VideoSequence`
+FIT = ".fit.safetensors"
 UNTIMED = "the recording's lag is not known; give the clip that `visemix prepare` writes"
 UNFITTED = "3D landmarks need a face fitted in both videos by one model; give the clips that `visemix prepare` writes"
 
@@ -59,7 +60,7 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
                 points[path], said = landmarks(tracker, path, tick)
                 notes += [f"{side}: {note}" for note in said]
     counts = {"real": 0, "fake": 0}
-    with sharing_cores(2), ThreadPoolExecutor(1) as other_core:
+    with limit_threads(2), ThreadPoolExecutor(1) as other_core:
         for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
             counts["real"] += one is not None
             counts["fake"] += other is not None
@@ -75,21 +76,21 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
         raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
     if counts["real"] != counts["fake"]:
         notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
-    takes = {path: read_take(path, pair.fps, frames, points[path], made.needs, without) for path in points}
-    recorded, fake_take = takes[pair.real], takes[pair.fake]
+    sequences = {path: read_sequence(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    recorded, fake_take = sequences[pair.real], sequences[pair.fake]
     if recorded.lag and "lag" in made.needs:
         notes.append(f"the real one's sound is {words(recorded.lag)}; scores that end in @lag take that out")
     return Outcome(
         pair,
         frames,
         notes,
-        made.finish_clip(in_step(fake_take, recorded), recorded, without),
+        made.finish_clip(with_known_lag(fake_take, recorded), recorded, without),
         truth.finish_clip(recorded, recorded, without),
         {name: metric.metric_state for name, metric in made.metrics.items()},
     )
 
 
-def in_step(fake: Take, real: Take) -> Take:
+def with_known_lag(fake: VideoSequence, real: VideoSequence) -> VideoSequence:
     """A fake with its lag: none, for it was made from its sound, unless it is the recording itself, or its motion."""
     return replace(fake, lag=fake.lag if fake.lag is not None and fake.source == real.source else 0)
 
@@ -104,9 +105,9 @@ def make_tracker() -> tuple[Tracker | None, str]:
     return tracker, ""
 
 
-def _view(picture: np.ndarray, points: Tensor | None, t: int) -> View:
+def _view(picture: np.ndarray, points: Tensor | None, t: int) -> FrameBatch:
     frames = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0)
-    return View(frames, None if points is None else points[t : t + 1])
+    return FrameBatch(frames, None if points is None else points[t : t + 1])
 
 
 def landmarks(
@@ -134,9 +135,9 @@ def landmarks(
     return points, said + ([f"no face in {lost} of {count} frames"] if lost else [])
 
 
-def read_take(
+def read_sequence(
     path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
-) -> Take:
+) -> VideoSequence:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
     sound = None
@@ -148,7 +149,9 @@ def read_take(
     seen = None if points is None else points[:frames]
     if clip is None:
         fit, source, lag = _beside(path, frames)
-        return Take(fps, seen, sound, fit if "fit" in needs else None, partial(_first, path, frames), source, lag)
+        return VideoSequence(
+            fps, seen, sound, fit if "fit" in needs else None, partial(_first, path, frames), source, lag
+        )
     fit = None
     if "fit" in needs:
         try:
@@ -157,7 +160,7 @@ def read_take(
             without["fit"] = str(error)
     source = str((clip.meta.get("source") or {}).get("sha256", ""))
     lag = clip.lag if clip.lag_known else None
-    return Take(fps, seen, sound, fit, partial(_first, path, frames), source, lag)
+    return VideoSequence(fps, seen, sound, fit, partial(_first, path, frames), source, lag)
 
 
 def _beside(path: Path, frames: int) -> tuple[Float[Tensor, "T 68 3"] | None, str, int | None]:

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from visemix.config import part
+from visemix.config import load_part
 from visemix.evaluation.pair import TRACKING, Outcome, score_pair
 from visemix.evaluation.pairing import Pair, find_pairs
 from visemix.evaluation.result import ClipScores, Details, Mean, Result, write_result
@@ -20,7 +20,7 @@ from visemix.metrics.suite import Score, over_clips
 from visemix.ops.backends import version_of
 from visemix.ops.intervals import bootstrap
 from visemix.ops.workers import Workers
-from visemix.registry import load_file
+from visemix.registry import load_plugin_file
 from visemix.types import VisemixError
 
 PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
@@ -68,7 +68,7 @@ def evaluate(
     """
     refuse_existing(out, overwrite)
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
     configs = _configs(metrics, weights, options or {})
     suite = Suite(configs)
     pairs, notes = find_pairs(real, fake)
@@ -114,7 +114,7 @@ def _configs(
             raise VisemixError(f"options are given for '{name}', which is not measured (measured: {', '.join(names)})")
     configs = []
     for name in names:
-        given = {str(key): value for key, value in part("metrics", name).items()} | dict(options.get(name, {}))
+        given = {str(key): value for key, value in load_part("metrics", name).items()} | dict(options.get(name, {}))
         full = METRICS.check(given)
         if weights is not None and full.get("weights", "") is None:
             full["weights"] = str(weights)
@@ -153,7 +153,7 @@ def _begin(threads: int, jobs: int, plugins: tuple[str | Path, ...]) -> None:
     """A worker's share of the cores, and what it must know."""
     torch.set_num_threads(max(1, threads // jobs))
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
 
 
 def _result(suite: Suite, truth: Suite, outcomes: list[Outcome], notes: list[str]) -> Result:

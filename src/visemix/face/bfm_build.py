@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visemix.ops.store import replacing
+from visemix.ops.store import atomic_write
 from visemix.types import VisemixError
 
 FRONT = "BFM_model_front.mat"
@@ -32,7 +32,7 @@ def build_front(folder: Path) -> Path:
     from scipy.io import savemat
 
     arrays = front_arrays(folder)
-    with replacing(folder / FRONT) as part, part.open("wb") as file:
+    with atomic_write(folder / FRONT) as part, part.open("wb") as file:
         savemat(file, arrays)
     return folder / FRONT
 

@@ -17,7 +17,7 @@ CLOSING, OPENING = 3, 5  # frames that lids take
 LIDS, CALM = 1e3, 1e-2  # a face without a name for it closes its eyes: weights of the lids' points, and of ease
 
 
-def look(face: FaceModel, motion: Motion, own: Motion) -> Motion:
+def transfer_eyes(face: FaceModel, motion: Motion, own: Motion) -> Motion:
     """The motion with the eyes and brows of `own`, which is in the same space; the mouth stays as it is.
 
     Landmarks change places point by point; expressions are merged (`FaceModel.merge`).
@@ -31,7 +31,7 @@ def look(face: FaceModel, motion: Motion, own: Motion) -> Motion:
 
 def blinking(face: FaceModel, subject: Subject, seed: int = 0) -> Float[Tensor, "B T E"]:
     """The footage's expression; with blinks made, by `blinks`, for whoever never closes their eyes in it."""
-    shut = closing(face)
+    shut = closed_eyes_expression(face)
     gap = lid_gap(face, subject.expression, subject)
     lowest = lid_gap(face, shut[None, None], subject)
     amount = (gap - lowest).clamp(min=0) / -(shut @ _gaps(face))  # of `shut`, until the lids meet
@@ -52,7 +52,7 @@ def lid_gap(face: FaceModel, expression: Float[Tensor, "#B T E"], subject: Subje
     return rest[:, None] + expression @ _gaps(face)
 
 
-def closing(face: FaceModel) -> Float[Tensor, " E"]:
+def closed_eyes_expression(face: FaceModel) -> Float[Tensor, " E"]:
     """The expression that closes both eyes: the model's own named blinks, else that which brings the lids' points
     together and moves as little else as it can, by coefficients that stay small (least squares over all vertices)."""
     named = ["blink" in name.lower() for name in face.expression_names]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visemix.ops.store import replacing
+from visemix.ops.store import atomic_write
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def build_facekit(model: Path) -> Path:
     """Gather the Wavefront files of `model` in one file beside them, whole or not at all."""
     log.warning("reading %s, once: this takes about ten seconds", model)
     arrays = facekit_arrays(model)
-    with replacing(model / FILE) as part, part.open("wb") as file:
+    with atomic_write(model / FILE) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
     return model / FILE
 

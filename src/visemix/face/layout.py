@@ -37,16 +37,16 @@ FIVE_POINTS = torch.tensor(  # left eye, right eye, nose tip, mouth corners of t
 PIXELS_PER_DECIMETRE = 102.0  # of the aligned face
 
 
-def split(vector: Float[Tensor, "*b 257"]) -> dict[str, Tensor]:
+def split_coefficients(vector: Float[Tensor, "*b 257"]) -> dict[str, Tensor]:
     """The reconstruction network's vector by name: angles in radians, translation in decimetres, light RGB-major.
 
-    >>> {name: part.shape[-1] for name, part in split(torch.zeros(257)).items()}["light"]
+    >>> {name: part.shape[-1] for name, part in split_coefficients(torch.zeros(257)).items()}["light"]
     27
     """
     return dict(zip(COEFFICIENTS, vector.split(list(COEFFICIENTS.values()), -1), strict=True))
 
 
-def join(parts: dict[str, Tensor]) -> Float[Tensor, "*b 257"]:
+def join_coefficients(parts: dict[str, Tensor]) -> Float[Tensor, "*b 257"]:
     """The vector again; every part must be there."""
     return torch.cat([parts[name] for name in COEFFICIENTS], -1)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project
-from visemix.ops.raster import cover, rasterise
+from visemix.ops.raster import rasterise, rasterise_mask
 from visemix.ops.rotation import matrix, pose_points
 from visemix.types import Motion, Space, Subject, TensorStruct
 
@@ -53,7 +53,7 @@ def draw(
     colour = shade(subject.albedo, turned, subject.light)
     points = _pixels(pose_points(shape, subject.pose), subject).flatten(0, 1)
     seen = rasterise(points, face.triangles, colour.flatten(0, 1), size)
-    closed = cover(points, face.closed_skin, size)
+    closed = rasterise_mask(points, face.closed_skin, size)
     grid = (batch, frames)
     lit = seen.attributes
     return FacePicture(

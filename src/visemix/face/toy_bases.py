@@ -47,7 +47,7 @@ EXPRESSIONS = {
 }
 
 
-def smooth(t: Array) -> Array:
+def smoothstep(t: Array) -> Array:
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
 
@@ -120,10 +120,10 @@ def expressions(h: Head) -> Array:
 
 def _jaw_weight(h: Head, arc: Array, sided: Array) -> Array:
     """1 on what hangs on the lower jaw, 0 above, with a ramp beside the mouth and none across its slit."""
-    past = smooth((h.row - 8.6) / 2.8)
+    past = smoothstep((h.row - 8.6) / 2.8)
     split = np.where(sided < 0, 1.0, np.where(sided > 0, 0.0, 0.5))
     weight = arc * split + (1 - arc) * past
-    weight = weight * smooth((1.62 - np.abs(h.turn)) / 0.8) * (1 - smooth((h.row - 14.2) / 2.6))
+    weight = weight * smoothstep((1.62 - np.abs(h.turn)) / 0.8) * (1 - smoothstep((h.row - 14.2) / 2.6))
     weight = np.where(h.part == "skin", weight, 0.0)
     return np.where(np.isin(h.part, ["teeth_lo", "tongue"]), 1.0, weight)
 
@@ -144,8 +144,8 @@ def identities(h: Head) -> Array:
     at[hung] = at[h.follows[hung]]
     x, y, z = at.T
     zero = 0 * x
-    front = smooth((z + 0.55) / 0.5)
-    below = smooth((-0.05 - y) / 0.75)
+    front = smoothstep((z + 0.55) / 0.5)
+    below = smoothstep((-0.05 - y) / 0.75)
     mouth = front * bump(x, y, (0.0, MOUTH_Y), (0.36, 0.2))
 
     def vector(dx: Array, dy: Array, dz: Array) -> Array:
@@ -170,7 +170,7 @@ def identities(h: Head) -> Array:
         vector(zero, 0.025 * lips * front, 0.02 * np.abs(lips) * front),  # full lips
         vector(zero, 0.035 * mouth, zero),  # mouth high
         vector(0.05 * np.tanh(x / 0.1) * front * both(x, y, (0.45, -0.25), (0.2, 0.25)), zero, zero),  # full cheeks
-        vector(zero, zero, 0.05 * smooth((y - 0.35) / 0.4) * front),  # steep forehead
+        vector(zero, zero, 0.05 * smoothstep((y - 0.35) / 0.4) * front),  # steep forehead
         vector(
             zero,
             0.03 * front * both(x, y, (0.3, 0.46), (0.28, 0.1)),

@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from visemix.face.layout import lips_apart
-from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, TakeMetric
+from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, SequenceMetric, VideoSequence
 from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH
-from visemix.metrics.shown import Shown
+from visemix.metrics.shown import Presentation
 
 STILL = 1e-9  # px, below which nothing moves
 DRIFT = 25.0  # frames; slower changes (of mood, of the tracker) are taken out
@@ -53,17 +53,17 @@ def spread(opening: Float[Tensor, " T"]) -> Float[Tensor, ""]:
     return opening[~opening.isnan()].std(unbiased=False)
 
 
-def mouths(take: Take) -> Float[Tensor, "T 68 2"]:
+def mouth_landmarks(sequence: VideoSequence) -> Float[Tensor, "T 68 2"]:
     """The landmarks, float64; refused where too few frames show a face."""
-    if take.landmarks is None:
+    if sequence.landmarks is None:
         raise ValueError("how a mouth moves needs landmarks")
-    gone = int(take.landmarks.isnan().flatten(1).any(1).sum())
-    if gone > MISSING_LIMIT * len(take.landmarks):
-        reason = f"no face was found in {gone} of {len(take.landmarks)} frames"
+    gone = int(sequence.landmarks.isnan().flatten(1).any(1).sum())
+    if gone > MISSING_LIMIT * len(sequence.landmarks):
+        reason = f"no face was found in {gone} of {len(sequence.landmarks)} frames"
         raise NoScore(f"{reason}; at most {MISSING_LIMIT:.0%} may be missing")
-    if len(take.landmarks) < 3:
-        raise NoScore(f"a movement needs three frames or more, not {len(take.landmarks)}")
-    return take.landmarks.double()
+    if len(sequence.landmarks) < 3:
+        raise NoScore(f"a movement needs three frames or more, not {len(sequence.landmarks)}")
+    return sequence.landmarks.double()
 
 
 def mouth_opening(landmarks: Float[Tensor, "T 68 2"]) -> Float[Tensor, " T"]:
@@ -84,19 +84,19 @@ def correlation(a: Float[Tensor, " T"], b: Float[Tensor, " T"]) -> Float[Tensor,
     >>> round(float(correlation(wave, 3 * wave + 0.1 * torch.arange(100.0))), 2)  # at the ends some drift is left
     0.98
     """
-    one, other = (_steady(opening) for opening in (a, b))
+    one, other = (_detrend(opening) for opening in (a, b))
     return (one @ other) / (one.norm() * other.norm()).clamp(min=STILL)
 
 
-def _steady(opening: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
+def _detrend(opening: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
     rows = opening.double().numpy()
     seen = np.flatnonzero(~np.isnan(rows))
     rows = np.interp(np.arange(len(rows)), seen, rows[seen])
-    steady = torch.from_numpy(rows - gaussian_filter1d(rows, DRIFT, mode="nearest"))
-    return steady - steady.mean()
+    detrended = torch.from_numpy(rows - gaussian_filter1d(rows, DRIFT, mode="nearest"))
+    return detrended - detrended.mean()
 
 
-class Ratio(TakeMetric):
+class Ratio(SequenceMetric):
     """What `amount` says of the fake over what it says of the real one."""
 
     unit = "× real"
@@ -109,9 +109,9 @@ class Ratio(TakeMetric):
         super().__init__(statistics=2)
 
     @abstractmethod
-    def amount(self, take: Take) -> Float[Tensor, ""]: ...
+    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]: ...
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         row = torch.stack([self.amount(fake), self.amount(real)]).unsqueeze(0)
         if not row[0, 1] > STILL:
             raise NoScore("the real mouth does not move")
@@ -127,10 +127,10 @@ class Jitter(Ratio):
 
     variant = "mean |x(t+1) − 2 x(t) + x(t−1)| of landmarks 48 to 67 less their centroid"
     without_truth = True
-    shown = Shown(40, headline=True)
+    shown = Presentation(40, headline=True)
 
-    def amount(self, take: Take) -> Float[Tensor, ""]:
-        return jitter(mouths(take)[:, MOUTH])
+    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        return jitter(mouth_landmarks(sequence)[:, MOUTH])
 
 
 @METRICS.register("opening_spread")
@@ -138,14 +138,14 @@ class OpeningSpread(Ratio):
     """Spread of the fake's mouth opening over the real one's: below 1 it mumbles, which LMD rewards."""
 
     variant = "standard deviation over the clip of the inner lips' distance over the outer eye distance"
-    shown = Shown(41, headline=True)
+    shown = Presentation(41, headline=True)
 
-    def amount(self, take: Take) -> Float[Tensor, ""]:
-        return spread(mouth_opening(mouths(take)))
+    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        return spread(mouth_opening(mouth_landmarks(sequence)))
 
 
 @METRICS.register("opening_corr@0")
-class OpeningCorrelation(TakeMetric):
+class OpeningCorrelation(SequenceMetric):
     """Correlation of the fake's mouth opening with the real one's, frame by frame as recorded."""
 
     unit = "1"
@@ -153,10 +153,10 @@ class OpeningCorrelation(TakeMetric):
     region = "mouth"
     higher_is_better = True
     needs = frozenset({"landmarks"})
-    shown = Shown(13, headline=True)
+    shown = Presentation(13, headline=True)
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
-        there, here = (mouth_opening(mouths(take)) for take in (fake, real))
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        there, here = (mouth_opening(mouth_landmarks(sequence)) for sequence in (fake, real))
         if not spread(here) > STILL:
             raise NoScore("the real mouth does not move")
         return correlation(there, here).reshape(1, 1)

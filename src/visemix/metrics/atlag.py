@@ -15,17 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.metrics.articulation import OpeningCorrelation
-from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric, VideoMetric, View
+from visemix.metrics.base import METRICS, FrameBatch, NoScore, SequenceMetric, VideoMetric, VideoSequence
 from visemix.metrics.geometry import LandmarkL2, LandmarkMse, LipVertexError
 from visemix.metrics.landmarks import lmd, lmd_norm
-from visemix.metrics.shown import UNSHOWN, Shown
+from visemix.metrics.shown import UNSHOWN, Presentation
 from visemix.ops.avlag import overlap
 
 
-class AtLag(TakeMetric):
+class AtLag(SequenceMetric):
     """What another metric says of the frames that belong to the same sound."""
 
-    def __init__(self, metric: VideoMetric, shown: Shown = UNSHOWN) -> None:
+    def __init__(self, metric: VideoMetric, shown: Presentation = UNSHOWN) -> None:
         super().__init__(statistics=len(metric.total))
         self.metric, self.shown = metric, shown
         self.unit, self.region, self.ideal = metric.unit, metric.region, metric.ideal
@@ -36,7 +36,7 @@ class AtLag(TakeMetric):
     def higher_is_better(self) -> bool | None:  # type: ignore[override]  # torchmetrics lets no instance set it
         return self.metric.higher_is_better
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         there, here = by_sound(fake, real)
         if self.metric.per == "clip":
             return self.metric.measure(there, here)
@@ -46,13 +46,13 @@ class AtLag(TakeMetric):
         return self.metric.value(mean)
 
 
-def _view(take: Take) -> View:
+def _view(sequence: VideoSequence) -> FrameBatch:
     """All of a take's landmarks, without pictures."""
-    assert take.landmarks is not None
-    return View(torch.zeros(len(take.landmarks), 3, 0, 0, dtype=torch.uint8), take.landmarks)
+    assert sequence.landmarks is not None
+    return FrameBatch(torch.zeros(len(sequence.landmarks), 3, 0, 0, dtype=torch.uint8), sequence.landmarks)
 
 
-def by_sound(fake: Take, real: Take) -> tuple[Take, Take]:
+def by_sound(fake: VideoSequence, real: VideoSequence) -> tuple[VideoSequence, VideoSequence]:
     """Two takes less the frames whose partner, by the sound's clock, lies beyond an end."""
     if fake.lag is None or real.lag is None:
         raise ValueError("the lags of both are needed")
@@ -77,13 +77,13 @@ def lmd_at_lag() -> VideoMetric:
 @METRICS.register("lmd_norm@lag")
 def lmd_norm_at_lag() -> VideoMetric:
     """LMD over the distance between outer eye corners, of the frames that belong to the same sound."""
-    return AtLag(lmd_norm(), Shown(12, headline=True))
+    return AtLag(lmd_norm(), Presentation(12, headline=True))
 
 
 @METRICS.register("opening_corr@lag")
 def opening_corr_at_lag() -> VideoMetric:
     """Correlation of the mouth's opening with the real one's, by the sound's clock."""
-    return AtLag(OpeningCorrelation(), Shown(14, headline=True))
+    return AtLag(OpeningCorrelation(), Presentation(14, headline=True))
 
 
 @METRICS.register("lm3d_mse@lag")

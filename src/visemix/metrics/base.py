@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
-from visemix.metrics.shown import UNSHOWN, Shown
+from visemix.metrics.shown import UNSHOWN, Presentation
 from visemix.registry import Registry
 from visemix.types import TensorStruct, VisemixError
 
@@ -25,12 +25,12 @@ class NoScore(Exception):
     """There is no number, for the reason given; it becomes the status `invalid`."""
 
 
-class Remembering(TensorStruct):
+class Memoised(TensorStruct):
     """Keeps what several metrics want to know of the same pictures."""
 
     memo: dict[str, Any]
 
-    def once(self, key: str, make: Callable[[], T]) -> T:
+    def memoised(self, key: str, make: Callable[[], T]) -> T:
         """What `make` answered when `key` was first asked for."""
         if key not in self.memo:
             self.memo[key] = make()
@@ -39,7 +39,7 @@ class Remembering(TensorStruct):
 
 
 @dataclass(frozen=True)
-class View(Remembering):
+class FrameBatch(Memoised):
     """A stretch of one video, as a metric sees it: 8-bit pictures, and the landmarks that a tracker found in them."""
 
     frames: UInt8[Tensor, "T 3 H W"]  # RGB, 0 to 255
@@ -48,7 +48,7 @@ class View(Remembering):
 
 
 @dataclass(frozen=True)
-class Take(Remembering):
+class VideoSequence(Memoised):
     """One whole video, as metrics of motion and of sound see it. What could not be had is None."""
 
     fps: float = 25.0
@@ -78,10 +78,10 @@ def as_bytes(frames: Float[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b 3 H W"]:
 class VideoMetric(Metric, ABC):
     """One number about a fake video beside its real one.
 
-    `measure` answers with rows of K statistics (NaN where something cannot be scored): one row per frame of a `View`,
-    or, where `per` is "clip", one row for a `Take`. `score` turns rows into the number, by default the `value` of
-    their mean. The state is what that needs: the rows' sum. `compute` weighs all rows alike; means over clips are the
-    suite's.
+    `measure` answers with rows of K statistics (NaN where something cannot be scored): one row per frame of a
+    `FrameBatch`, or, where `per` is "clip", one row for a `VideoSequence`. `score` turns rows into the number, by
+    default the `value` of their mean. The state is what that needs: the rows' sum. `compute` weighs all rows alike;
+    means over clips are the suite's.
 
     What is known of a metric, it says itself: `unit`, `variant`, and `higher_is_better` or `ideal` it must.
     """
@@ -91,7 +91,7 @@ class VideoMetric(Metric, ABC):
     region: str = "full"
     ideal: float | None = None  # what a perfect fake would score, where that is neither high nor low
     without_truth: bool = False  # also measured where nobody recorded what a fake says: of foreign speech
-    shown: Shown = UNSHOWN
+    shown: Presentation = UNSHOWN
     needs: ClassVar[frozenset[str]] = frozenset()  # of landmarks, sound, fit, pictures, lag: what a take must have
     compares: ClassVar[bool] = True  # False: the fake alone must have them, the real video may lack them
     per: ClassVar[Literal["frame", "clip", "set"]] = "frame"  # what it is a number of; of all frames together: a set
@@ -133,7 +133,7 @@ class VideoMetric(Metric, ABC):
         """What else belongs beside the number: the weights' sha256."""
         return {}
 
-    def lags(self, fake: Take, real: Take) -> tuple[float, ...]:
+    def lags(self, fake: VideoSequence, real: VideoSequence) -> tuple[float, ...]:
         """What the number is the best of, where that is a lag: one for every offset from −15 to 15 frames."""
         return ()
 
@@ -142,7 +142,7 @@ class VideoMetric(Metric, ABC):
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
         """Remember rows that `measure` gave: for a caller who also wants to see them."""
-        kept = whole_rows(rows)
+        kept = finite_rows(rows)
         self.total += kept.sum(0)
         self.scored += len(kept)
 
@@ -154,13 +154,13 @@ class VideoMetric(Metric, ABC):
         return self.value(self.total / self.scored)
 
 
-class TakeMetric(VideoMetric):
+class SequenceMetric(VideoMetric):
     """A number that only a whole clip has."""
 
     per = "clip"
 
 
-def whole_rows(rows: Float[Tensor, "T K"]) -> Float[Tensor, "N K"]:
+def finite_rows(rows: Float[Tensor, "T K"]) -> Float[Tensor, "N K"]:
     """The rows without a NaN, float64."""
     return rows[~rows.isnan().any(1)].double()
 

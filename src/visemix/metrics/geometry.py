@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics.functional.multimodal import lip_vertex_error as torchmetrics_lve
 
-from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric
+from visemix.metrics.base import METRICS, NoScore, SequenceMetric, VideoSequence
 from visemix.metrics.region import MOUTH
 
 CM_PER_DM, MM_PER_DM = 10.0, 100.0
@@ -45,13 +45,13 @@ def lip_vertex_error(fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"],
     return torchmetrics_lve(fake, real, lips, validate_args=False)
 
 
-class FitMetric(TakeMetric):
+class FitMetric(SequenceMetric):
     """A distance of fitted faces."""
 
     higher_is_better = False
     needs = frozenset({"fit"})
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         if fake.fit is None or real.fit is None:
             raise ValueError("3D landmarks of both videos are needed")
         frames = min(len(fake.fit), len(real.fit))

@@ -7,9 +7,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.metrics.base import METRICS, VideoMetric, View
+from visemix.metrics.base import METRICS, FrameBatch, VideoMetric
 from visemix.metrics.region import FaceRegion
-from visemix.metrics.shown import Shown
+from visemix.metrics.shown import Presentation
 from visemix.ops.ssim import ssim
 
 RANGE = 255.0
@@ -60,9 +60,9 @@ def grey(frames: UInt8[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b H W"]:
     return ((red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 32768) / 65536).to(torch.uint8)
 
 
-def grey_of(view: View) -> UInt8[Tensor, "T H W"]:
+def grey_of(batch: FrameBatch) -> UInt8[Tensor, "T H W"]:
     """A view's grey pictures, made once."""
-    return view.once("grey", lambda: grey(view.frames))
+    return batch.memoised("grey", lambda: grey(batch.frames))
 
 
 @METRICS.register("psnr")
@@ -72,9 +72,9 @@ class Psnr(VideoMetric):
     unit = "dB"
     higher_is_better = True
     variant = "RGB, 8 bits, mean of the frames' decibels"
-    shown = Shown(21, headline=True, over_time="PSNR (dB)")
+    shown = Presentation(21, headline=True, over_time="PSNR (dB)")
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         return psnr(fake.frames, real.frames).unsqueeze(1)
 
 
@@ -86,7 +86,7 @@ class PsnrPooled(VideoMetric):
     higher_is_better = True
     variant = "RGB, 8 bits, decibels of the mean squared error over all frames"
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         return squared_error(fake.frames, real.frames).unsqueeze(1)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
@@ -100,9 +100,9 @@ class Ssim(VideoMetric):
     unit = "1"
     higher_is_better = True
     variant = "grey (BT.601), Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
-    shown = Shown(20, headline=True)
+    shown = Presentation(20, headline=True)
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         return ssim(grey_of(fake), grey_of(real)).unsqueeze(1)
 
 
@@ -114,14 +114,14 @@ class SsimRgb(VideoMetric):
     higher_is_better = True
     variant = "mean of R, G and B, Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         return ssim(fake.frames, real.frames).mean(-1, keepdim=True)
 
 
 @METRICS.register("psnr_face")
 def psnr_face() -> VideoMetric:
     """Peak signal-to-noise ratio of the face region, mean of the frames' decibels."""
-    return FaceRegion(Psnr(), Shown(22, headline=True, over_time="PSNR over the face (dB)"))
+    return FaceRegion(Psnr(), Presentation(22, headline=True, over_time="PSNR over the face (dB)"))
 
 
 @METRICS.register("psnr_pooled_face")

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, VideoMetric, View
+from visemix.metrics.base import METRICS, FrameBatch, VideoMetric
 from visemix.metrics.region import MOUTH
-from visemix.metrics.shown import UNSHOWN, Shown
+from visemix.metrics.shown import UNSHOWN, Presentation
 
 ALL = slice(0, 68)
 OUTER_EYE_CORNERS = (36, 45)
@@ -43,13 +43,13 @@ class LandmarkDistance(VideoMetric):
     higher_is_better = False
     needs = frozenset({"landmarks"})
 
-    def __init__(self, points: slice, region: str, normalised: bool, shown: Shown = UNSHOWN) -> None:
+    def __init__(self, points: slice, region: str, normalised: bool, shown: Presentation = UNSHOWN) -> None:
         super().__init__(statistics=2)
         self.points, self.region, self.normalised, self.shown = points, region, normalised, shown
         self.unit = "outer eye distance" if normalised else "px"
         self.variant = f"landmarks {points.start} to {points.stop - 1} less their centroid, mean distance"
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         if fake.landmarks is None or real.landmarks is None:
             raise ValueError("landmark distances need the landmarks of both videos")
         there, here = fake.landmarks.double(), real.landmarks.double()
@@ -63,13 +63,13 @@ class LandmarkDistance(VideoMetric):
 @METRICS.register("lmd")
 def lmd() -> VideoMetric:
     """Landmark distance of the mouth, pixels: the papers' LMD (Chen et al. 2018)."""
-    return LandmarkDistance(MOUTH, "mouth", normalised=False, shown=Shown(10, headline=True))
+    return LandmarkDistance(MOUTH, "mouth", normalised=False, shown=Presentation(10, headline=True))
 
 
 @METRICS.register("lmd_norm")
 def lmd_norm() -> VideoMetric:
     """Landmark distance of the mouth over the distance between outer eye corners: free of the picture's size."""
-    return LandmarkDistance(MOUTH, "mouth", normalised=True, shown=Shown(11, headline=True))
+    return LandmarkDistance(MOUTH, "mouth", normalised=True, shown=Presentation(11, headline=True))
 
 
 @METRICS.register("lmd_face")

@@ -13,30 +13,30 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.utilities import dim_zero_cat
 
-from visemix.metrics.base import METRICS, NoScore, VideoMetric, View, whole_rows
+from visemix.metrics.base import METRICS, FrameBatch, NoScore, VideoMetric, finite_rows
 from visemix.metrics.region import FaceRegion
-from visemix.metrics.shown import Shown
-from visemix.metrics.weights import Released, WeighedMetric, Weights
+from visemix.metrics.shown import Presentation
+from visemix.metrics.weights import PretrainedMetric, PretrainedWeights, ReleasedFile
 from visemix.nn.arcface import SIDE, ArcFace, Depth
 from visemix.nn.inception import FEATURES, Inception
 from visemix.nn.inception import SIDE as INCEPTION_SIDE
 from visemix.nn.lpips import Backbone, Features, Lpips, heads
 from visemix.ops.frechet import frechet
 
-INCEPTION = Released(
+INCEPTION = ReleasedFile(
     "pt_inception-2015-12-05-6726825d.pth",
     "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     "the releases of github.com/mseitzer/pytorch-fid",
 )
 BACKBONES = {
-    "alex": Released(
+    "alex": ReleasedFile(
         "alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         "download.pytorch.org/models",
     ),
-    "vgg": Released("vgg16-397923af.pth", None, "download.pytorch.org/models"),
+    "vgg": ReleasedFile("vgg16-397923af.pth", None, "download.pytorch.org/models"),
 }
-ARCFACE = Released("backbone.pth", None, "the model zoo of insightface's arcface_torch")
+ARCFACE = ReleasedFile("backbone.pth", None, "the model zoo of insightface's arcface_torch")
 ENOUGH = 2048  # frames, below which FID depends on their number more than on the pictures
 TEMPLATE = np.array(  # where ArcFace's training faces have eyes, nose and corners of the mouth, of 112 pixels
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -44,17 +44,17 @@ TEMPLATE = np.array(  # where ArcFace's training faces have eyes, nose and corne
 
 
 @lru_cache(maxsize=4)
-def inception(weights: Weights) -> Inception:
+def inception(weights: PretrainedWeights) -> Inception:
     return weights.load(Inception)
 
 
 @lru_cache(maxsize=4)
-def lpips_net(net: Backbone, weights: Weights) -> Lpips:
+def lpips_net(net: Backbone, weights: PretrainedWeights) -> Lpips:
     return Lpips(weights.load(lambda: Features(net), only="features."), heads(net)).eval()
 
 
 @lru_cache(maxsize=4)
-def arcface(depth: Depth, weights: Weights) -> ArcFace:
+def arcface(depth: Depth, weights: PretrainedWeights) -> ArcFace:
     return weights.load(lambda: ArcFace(depth))
 
 
@@ -65,7 +65,7 @@ def inception_input(frames: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 299 
 
 
 @METRICS.register("fid")
-class Fid(WeighedMetric):
+class Fid(PretrainedMetric):
     """Fréchet distance of Inception features between all fake and all real frames (Heusel et al. 2017).
 
     It shrinks as frames are added: compare only over the same number of frames, best 2 048 or more.
@@ -76,23 +76,23 @@ class Fid(WeighedMetric):
     per = "set"
     variant = "Inception of 2015, pool3, bilinear 299 as pytorch-fid, N − 1"
     without_truth = True
-    shown = Shown(24, headline=True, foreign=True, digits=2)
+    shown = Presentation(24, headline=True, foreign=True, digits=2)
 
     rows: list[Tensor]
 
     def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__(statistics=0)
-        self.weights = Weights(INCEPTION, weights, sha256)
+        self.weights = PretrainedWeights(INCEPTION, weights, sha256)
         self.add_state("rows", [], dist_reduce_fx="cat")
 
     @torch.inference_mode()
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         net = inception(self.weights)
-        return torch.cat([self._look(net, view) for view in (fake, real)], 1).clone()
+        return torch.cat([self._features(net, batch) for batch in (fake, real)], 1).clone()
 
     @staticmethod
-    def _look(net: Inception, view: View) -> Tensor:
-        return view.once("inception", lambda: net(inception_input(view.frames)))
+    def _features(net: Inception, batch: FrameBatch) -> Tensor:
+        return batch.memoised("inception", lambda: net(inception_input(batch.frames)))
 
     def score(self, rows: Float[Tensor, "T K"]) -> Float[Tensor, ""]:
         if len(rows) < 2:
@@ -100,7 +100,7 @@ class Fid(WeighedMetric):
         return frechet(rows[:, :FEATURES], rows[:, FEATURES:])
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
-        self.rows.append(whole_rows(rows).float())
+        self.rows.append(finite_rows(rows).float())
         self.scored += len(self.rows[-1])
 
     def pooled(self) -> Float[Tensor, ""]:
@@ -120,7 +120,7 @@ class Fid(WeighedMetric):
 
 
 @METRICS.register("lpips")
-class LpipsDistance(WeighedMetric):
+class LpipsDistance(PretrainedMetric):
     """Learned perceptual distance (Zhang et al. 2018), 0 for equal pictures."""
 
     unit = "1"
@@ -129,16 +129,16 @@ class LpipsDistance(WeighedMetric):
     def __init__(self, *, net: Backbone = "alex", weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
         self.net = net
-        self.weights = Weights(BACKBONES[net], weights, sha256)
+        self.weights = PretrainedWeights(BACKBONES[net], weights, sha256)
         self.variant = f"LPIPS 0.1, {net}, RGB in [-1, 1], native resolution"
 
     @torch.inference_mode()
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         net = lpips_net(self.net, self.weights)
-        return net.compare(self._look(net, fake), self._look(net, real)).clone().unsqueeze(1)
+        return net.compare(self._features(net, fake), self._features(net, real)).clone().unsqueeze(1)
 
-    def _look(self, net: Lpips, view: View) -> list[Tensor]:
-        return view.once(f"lpips {self.net}", lambda: net.embed(view.frames.float() / 127.5 - 1))
+    def _features(self, net: Lpips, batch: FrameBatch) -> list[Tensor]:
+        return batch.memoised(f"lpips {self.net}", lambda: net.embed(batch.frames.float() / 127.5 - 1))
 
 
 def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Float[Tensor, "3 112 112"]:
@@ -150,17 +150,17 @@ def align(frame: UInt8[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"]) -> Fl
     return warp_affine(frame.float().unsqueeze(0), matrix, (SIDE, SIDE), align_corners=True)[0] / 127.5 - 1
 
 
-def likeness(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+def cosine_similarity(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
     """Cosine of two faces' embeddings: 1 is the same person, about 0 are strangers, whatever the embeddings' lengths.
 
-    >>> likeness(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))  # 24 / 25
+    >>> cosine_similarity(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]]))  # 24 / 25
     tensor([0.9600])
     """
     return F.cosine_similarity(one, other)
 
 
 @METRICS.register("csim")
-class Likeness(WeighedMetric):
+class IdentitySimilarity(PretrainedMetric):
     """Cosine of two faces' ArcFace embeddings (Deng et al. 2019), frame by frame: 1 is the same person to it."""
 
     unit = "1"
@@ -171,24 +171,24 @@ class Likeness(WeighedMetric):
     def __init__(self, *, depth: Depth = "r50", weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
         self.depth = depth
-        self.weights = Weights(ARCFACE, weights, sha256)
+        self.weights = PretrainedWeights(ARCFACE, weights, sha256)
         self.variant = f"ArcFace {depth}, 112×112 by five points, beside the real frame of the same number"
 
     @torch.inference_mode()
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
-        return likeness(self._look(fake), self._look(real)).clone().unsqueeze(1)
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        return cosine_similarity(self._embedding(fake), self._embedding(real)).clone().unsqueeze(1)
 
-    def _look(self, view: View) -> Tensor:
-        return view.once(f"arcface {self.depth}", lambda: self._embed(view))
+    def _embedding(self, batch: FrameBatch) -> Tensor:
+        return batch.memoised(f"arcface {self.depth}", lambda: self._embed(batch))
 
-    def _embed(self, view: View) -> Float[Tensor, "T 512"]:
-        if view.landmarks is None:
+    def _embed(self, batch: FrameBatch) -> Float[Tensor, "T 512"]:
+        if batch.landmarks is None:
             raise ValueError("the likeness of faces needs the landmarks of both videos")
         net = arcface(self.depth, self.weights)
-        out = torch.full((len(view.frames), 512), torch.nan)
-        for t, points in enumerate(view.landmarks):
+        out = torch.full((len(batch.frames), 512), torch.nan)
+        for t, points in enumerate(batch.landmarks):
             if not points.isnan().any():
-                out[t] = net(align(view.frames[t], points).unsqueeze(0))[0]
+                out[t] = net(align(batch.frames[t], points).unsqueeze(0))[0]
         return out
 
 

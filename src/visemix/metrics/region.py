@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.face.layout import MOUTH
-from visemix.metrics.base import NoScore, VideoMetric, View
-from visemix.metrics.shown import UNSHOWN, Shown
+from visemix.metrics.base import FrameBatch, NoScore, VideoMetric
+from visemix.metrics.shown import UNSHOWN, Presentation
 from visemix.ops.ssim import WINDOW
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom exclusive
@@ -53,13 +53,13 @@ def mouth_box(landmarks: Float[Tensor, "T 68 2"], margin: float, height: int, wi
     return box
 
 
-def crop(view: View, box: Box) -> View:
+def crop(batch: FrameBatch, box: Box) -> FrameBatch:
     """A view of the box only; landmarks move with it."""
     left, top, right, bottom = box
-    points = view.landmarks
+    points = batch.landmarks
     if points is not None:
         points = points - torch.tensor([left, top], dtype=points.dtype, device=points.device)
-    return View(view.frames[..., top:bottom, left:right], points)
+    return FrameBatch(batch.frames[..., top:bottom, left:right], points)
 
 
 class FaceRegion(VideoMetric):
@@ -71,7 +71,7 @@ class FaceRegion(VideoMetric):
     region = "face"
     needs = frozenset({"landmarks"})
 
-    def __init__(self, base: VideoMetric, shown: Shown = UNSHOWN) -> None:
+    def __init__(self, base: VideoMetric, shown: Presentation = UNSHOWN) -> None:
         super().__init__(statistics=len(base.total))
         self.base, self.shown = base, shown
         self.unit, self.ideal = base.unit, base.ideal
@@ -90,12 +90,12 @@ class FaceRegion(VideoMetric):
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
         return self.base.higher_is_better
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         if real.landmarks is None:
             raise ValueError("the face region needs the landmarks of the real frames")
         return torch.cat([self._frame(fake, real, t) for t in range(len(real.frames))])
 
-    def _frame(self, fake: View, real: View, t: int) -> Tensor:
+    def _frame(self, fake: FrameBatch, real: FrameBatch, t: int) -> Tensor:
         box = landmark_box(real.landmarks[t], 0.0, *real.frames.shape[-2:])  # type: ignore[index]
         if box is None or min(box[2] - box[0], box[3] - box[1]) < WINDOW:
             return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
@@ -108,6 +108,6 @@ class FaceRegion(VideoMetric):
         return self.base.value(mean)
 
 
-def _cut(view: View, t: int, box: Box) -> View:
+def _cut(batch: FrameBatch, t: int, box: Box) -> FrameBatch:
     """A box of one frame, cut out once for every metric that looks at it."""
-    return view.once(f"frame {t} {box}", lambda: crop(View(view.frames[t : t + 1]), box))
+    return batch.memoised(f"frame {t} {box}", lambda: crop(FrameBatch(batch.frames[t : t + 1]), box))

@@ -18,10 +18,10 @@ from scipy.ndimage import gaussian_filter, sobel
 from skimage.feature import canny
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, NoScore, VideoMetric, View
+from visemix.metrics.base import METRICS, FrameBatch, NoScore, VideoMetric
 from visemix.metrics.image import grey_of
 from visemix.metrics.region import FaceRegion
-from visemix.metrics.shown import Shown
+from visemix.metrics.shown import Presentation
 
 BLOCK = 64  # pixels a side
 EDGE_SHARE = 0.002  # of a block's pixels, above which it is looked at
@@ -144,9 +144,9 @@ class Cpbd(VideoMetric):
     unit = "1"
     higher_is_better = True
     variant = "grey (BT.601, 8 bits) at native resolution, as the package cpbd 1.0.7"
-    shown = Shown(23, headline=True)
+    shown = Presentation(23, headline=True)
 
-    def measure(self, fake: View, real: View) -> Float[Tensor, "T K"]:
+    def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
         planes = grey_of(fake)
         height, width = planes.shape[-2:]
         if min(height, width) < BLOCK:

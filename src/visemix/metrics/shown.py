@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shown:
+class Presentation:
     """By default a metric stands only where all of them do, behind the library's own."""
 
     rank: int = 1000  # its place among the others, the smallest first; equal ones by name
@@ -19,7 +19,7 @@ class Shown:
     reading: str = ""  # how that curve is read
 
 
-UNSHOWN = Shown()
+UNSHOWN = Presentation()
 
 
 def direction(higher_is_better: bool | None, ideal: float | None) -> str:

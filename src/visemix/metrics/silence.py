@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.metrics.articulation import Ratio, mouth_opening, mouths
-from visemix.metrics.base import METRICS, NoScore, Take, TakeMetric
+from visemix.metrics.articulation import Ratio, mouth_landmarks, mouth_opening
+from visemix.metrics.base import METRICS, NoScore, SequenceMetric, VideoSequence
 from visemix.types import SAMPLE_RATE
 
 LEAST = 0.3  # seconds of silence that count, as in THEval
@@ -31,31 +31,31 @@ def silences(sound: Float[Tensor, " S"], fps: float, least: float = LEAST) -> Bo
     level = 10 * (energy.diff() / edges.diff()).clamp(min=1e-12).log10()
     quiet = level < level.quantile(0.95) - QUIET
     still = torch.zeros(frames, dtype=torch.bool)
-    for stretch in stretches(quiet):
-        still[stretch.start : stretch.stop] = len(stretch) >= least * fps - 1e-6
+    for run in runs(quiet):
+        still[run.start : run.stop] = len(run) >= least * fps - 1e-6
     return still
 
 
-def stretches(still: Bool[Tensor, " T"]) -> list[range]:
+def runs(still: Bool[Tensor, " T"]) -> list[range]:
     """
-    >>> stretches(torch.tensor([True, False, True, True]))
+    >>> runs(torch.tensor([True, False, True, True]))
     [range(0, 1), range(2, 4)]
     """
     edges = torch.nn.functional.pad(still.int(), (1, 1)).diff().nonzero().flatten().tolist()
     return [range(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def moved(still: Bool[Tensor, " T"], lag: int, frames: int) -> Bool[Tensor, " N"]:
+def shift(still: Bool[Tensor, " T"], lag: int, frames: int) -> Bool[Tensor, " N"]:
     """The same by the clock of a mouth of so many frames, whose sound is early by `lag`. What lies beyond the ends of
     the sound is no silence.
 
-    >>> moved(torch.tensor([True, True, False]), 1, 4).int().tolist()
+    >>> shift(torch.tensor([True, True, False]), 1, 4).int().tolist()
     [0, 1, 1, 0]
     """
     return torch.nn.functional.pad(still, (lag, frames - lag - len(still)))
 
 
-def stray(opening: Float[Tensor, " T"], still: Bool[Tensor, " T"]) -> Float[Tensor, ""]:
+def lip_instability(opening: Float[Tensor, " T"], still: Bool[Tensor, " T"]) -> Float[Tensor, ""]:
     """THEval's silent-lip stability (Quignon et al. 2025): the median of how far a mouth's opening is from its mean,
     over the frames of all silences together, in the opening's unit; 0 is a mouth that holds. NaN where there are none.
 
@@ -63,39 +63,39 @@ def stray(opening: Float[Tensor, " T"], still: Bool[Tensor, " T"]) -> Float[Tens
     of their code takes the variance.) Ours: which landmarks, and what is silence. Frames without a face (NaN) are left
     out.
 
-    >>> stray(torch.tensor([9.0, 1.0, 1.0, 1.0, 5.0]), torch.tensor([False, True, True, True, True]))
+    >>> lip_instability(torch.tensor([9.0, 1.0, 1.0, 1.0, 5.0]), torch.tensor([False, True, True, True, True]))
     tensor(1.)
     """
     rest = opening[still & ~opening.isnan()]
     return (rest - rest.mean()).abs().quantile(0.5) if len(rest) else opening.new_tensor(torch.nan)
 
 
-def settle(
+def settling_time(
     opening: Float[Tensor, " T"], still: Bool[Tensor, " T"], rest: Float[Tensor, ""], near: float
 ) -> Float[Tensor, " N"]:
     """Frames from the end of sound until a mouth's opening is within `near` of its rest and stays there for three: one
     for each silence that follows sound. Where that never happens, all of the silence: it took longer.
 
     >>> opening = torch.tensor([9.0, 5.0, 2.0, 1.0, 1.0, 1.0, 4.0])
-    >>> settle(opening, torch.tensor([False, *6 * [True]]), torch.tensor(1.0), 1.0)
+    >>> settling_time(opening, torch.tensor([False, *6 * [True]]), torch.tensor(1.0), 1.0)
     tensor([1.])
     """
-    away = ~((opening - rest).abs() <= near)  # where no face was found, too
+    off = ~((opening - rest).abs() <= near)  # where no face was found, too
     found = []
-    for stretch in stretches(still):
-        if stretch.start:
-            here = away[stretch.start : stretch.stop].tolist()
+    for run in runs(still):
+        if run.start:
+            here = off[run.start : run.stop].tolist()
             calm = (k for k in range(len(here) - HOLD + 1) if not any(here[k : k + HOLD]))
             found.append(next(calm, len(here)))
     return opening.new_tensor(found)
 
 
-def in_silence(take: Take) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
+def in_silence(sequence: VideoSequence) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
     """The mouth's opening over the distance between the eyes, and in which frames nothing is heard."""
-    if take.sound is None:
+    if sequence.sound is None:
         raise ValueError("silence needs sound")
-    opening = mouth_opening(mouths(take))
-    still = moved(silences(take.sound, take.fps), take.lag or 0, len(opening))
+    opening = mouth_opening(mouth_landmarks(sequence))
+    still = shift(silences(sequence.sound, sequence.fps), sequence.lag or 0, len(opening))
     if not still.any():
         raise NoScore(f"there is no silence of {LEAST:g} s")
     return opening, still
@@ -108,12 +108,12 @@ class SilentLips(Ratio):
     variant = f"median |opening − its mean| in silences of {LEAST:g} s and more ({QUIET:g} dB under the loud frames)"
     needs = frozenset({"landmarks", "sound"})
 
-    def amount(self, take: Take) -> Float[Tensor, ""]:
-        return stray(*in_silence(take))
+    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        return lip_instability(*in_silence(sequence))
 
 
 @METRICS.register("settle")
-class Settle(TakeMetric):
+class Settle(SequenceMetric):
     """Frames after the end of sound until the mouth has come to the real one's rest, median over silences."""
 
     unit = "frames"
@@ -122,10 +122,10 @@ class Settle(TakeMetric):
     higher_is_better = False
     needs = frozenset({"landmarks", "sound"})
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         held, still = in_silence(real)
         rest = held[still].nanquantile(0.5)
-        took = settle(*in_silence(fake), rest, NEAR)
+        took = settling_time(*in_silence(fake), rest, NEAR)
         if not len(took):
             raise NoScore("no silence follows the sound")
         return took.double().quantile(0.5).reshape(1, 1)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.metrics.base import METRICS, MISSING_LIMIT, NoScore, Take, VideoMetric, View, whole_rows
+from visemix.metrics.base import METRICS, MISSING_LIMIT, FrameBatch, NoScore, VideoMetric, VideoSequence, finite_rows
 from visemix.types import VisemixError
 
 # `inf`: the pictures are equal, and decibels have no number for that
@@ -68,7 +68,7 @@ class Suite:
         usable = (metric.needs for name, metric in self.metrics.items() if name not in self.missing)
         return frozenset().union(*usable)
 
-    def update(self, fake: View, real: View) -> None:
+    def update(self, fake: FrameBatch, real: FrameBatch) -> None:
         """The next frames of the clip at hand. Metrics that want landmarks sit out where a view has none."""
         for name, metric in self.metrics.items():
             blind = "landmarks" in metric.needs and (fake.landmarks is None or real.landmarks is None)
@@ -80,29 +80,34 @@ class Suite:
                 self._failed[name] = str(error)
 
     def finish_clip(
-        self, fake: Take | None = None, real: Take | None = None, without: Mapping[str, str] | None = None
+        self,
+        fake: VideoSequence | None = None,
+        real: VideoSequence | None = None,
+        without: Mapping[str, str] | None = None,
     ) -> dict[str, Score]:
         """Every metric over the frames since the last call, and over the takes that they make up.
 
         `without` says of what could not be had (landmarks, sound, fit, pictures) why.
         """
-        takes = (fake or Take(), real or Take())
+        takes = (fake or VideoSequence(), real or VideoSequence())
         scores = {name: self._score(name, takes, WITHOUT | dict(without or {})) for name in self.metrics}
         self._rows, self._failed = {name: [] for name in self.metrics}, {}
         return scores
 
-    def _score(self, name: str, takes: tuple[Take, Take], without: Mapping[str, str]) -> Score:
+    def _score(self, name: str, sequences: tuple[VideoSequence, VideoSequence], without: Mapping[str, str]) -> Score:
         metric, rows = self.metrics[name], self._rows[name]
         lags: tuple[float, ...] = ()
         if name in self.missing:
             return Score(None, "unavailable", self.missing[name])
         if metric.per == "clip":
             for need in sorted(metric.needs):
-                if any(getattr(take, need) is None for take in (takes if metric.compares else takes[:1])):
+                if any(
+                    getattr(sequence, need) is None for sequence in (sequences if metric.compares else sequences[:1])
+                ):
                     return Score(None, "unavailable", without[need])
             try:
-                lags = metric.lags(*takes)
-                rows = [metric.measure(*takes)]
+                lags = metric.lags(*sequences)
+                rows = [metric.measure(*sequences)]
             except (NoScore, VisemixError) as error:
                 return Score(None, "invalid", str(error), lags=lags)
         if name in self._failed:
@@ -138,7 +143,7 @@ class Suite:
 
 def _score(metric: VideoMetric, rows: Float[Tensor, "T K"]) -> Score:
     frames = tuple(float(metric.value(row)) for row in rows.double()) if metric.per == "frame" else ()
-    kept = whole_rows(rows)
+    kept = finite_rows(rows)
     missing = len(rows) - len(kept)
     if missing > MISSING_LIMIT * len(rows):
         reason = f"no face was found in {missing} of {len(rows)} frames, or one too small"

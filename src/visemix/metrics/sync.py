@@ -18,15 +18,15 @@ from scipy.ndimage import median_filter
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.metrics.articulation import mouths
-from visemix.metrics.base import METRICS, NoScore, Take
-from visemix.metrics.shown import Shown
-from visemix.metrics.weights import Released, WeighedMetric, Weights
+from visemix.metrics.articulation import mouth_landmarks
+from visemix.metrics.base import METRICS, NoScore, VideoSequence
+from visemix.metrics.shown import Presentation
+from visemix.metrics.weights import PretrainedMetric, PretrainedWeights, ReleasedFile
 from visemix.nn.lipsync import CHUNK, ROWS, SIDE, WINDOW, SyncNet
 from visemix.ops.mfcc import mfcc
 from visemix.types import FPS, SAMPLES_PER_FRAME
 
-RELEASED = Released(
+RELEASED = ReleasedFile(
     "syncnet_v2.model",
     "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
     "robots.ox.ac.uk/~vgg/software/lipsync (see github.com/joonson/syncnet_python)",
@@ -43,12 +43,12 @@ CROP = "crop=mediapipe (box of the 68 landmarks and 0.3 of its height above; not
 
 
 @dataclass(frozen=True)
-class Sync:
+class SyncResult:
     """What SyncNet says of a clip.
 
     >>> apart = torch.full((31,), 12.0)
     >>> apart[18] = 7.5  # nearest with the sound moved by three frames
-    >>> sync = Sync(-3, apart)
+    >>> sync = SyncResult(-3, apart)
     >>> sync.lse_d, sync.lse_c, sync.at_zero
     (7.5, 4.5, 12.0)
     """
@@ -77,17 +77,17 @@ class Sync:
         return float(self.distances[REACH])
 
 
-def compare(seen: Float[Tensor, "T D"], heard: Float[Tensor, "T D"]) -> Sync:
+def find_offset(video: Float[Tensor, "T D"], audio: Float[Tensor, "T D"]) -> SyncResult:
     """The lag at which embeddings of lips and of sound are nearest; beyond the ends there are zeros.
 
     >>> said = torch.randn(63, 8, generator=torch.Generator().manual_seed(0))
-    >>> compare(said[3:], said[:60]).offset  # the sound is three frames late
+    >>> find_offset(said[3:], said[:60]).offset  # the sound is three frames late
     -3
     """
-    padded = F.pad(heard, (0, 0, REACH, REACH))
-    lags = [F.pairwise_distance(seen, padded[k : k + len(seen)]).mean() for k in range(2 * REACH + 1)]
+    padded = F.pad(audio, (0, 0, REACH, REACH))
+    lags = [F.pairwise_distance(video, padded[k : k + len(video)]).mean() for k in range(2 * REACH + 1)]
     distances = torch.stack(lags)
-    return Sync(REACH - int(distances.argmin()), distances)
+    return SyncResult(REACH - int(distances.argmin()), distances)
 
 
 def face_boxes(landmarks: Float[Tensor, "T 68 2"]) -> Float[np.ndarray, "T 3"]:
@@ -117,37 +117,37 @@ def crop_face(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "3"]) 
 
 
 @lru_cache(maxsize=2)
-def syncnet(weights: Weights) -> SyncNet:
+def syncnet(weights: PretrainedWeights) -> SyncNet:
     return weights.load(SyncNet)
 
 
 @torch.inference_mode()
-def listen(net: SyncNet, take: Take) -> Sync:
+def run_syncnet(net: SyncNet, sequence: VideoSequence) -> SyncResult:
     """SyncNet over a whole clip. Raises `NoScore` for one that it cannot judge."""
-    if take.sound is None or take.pictures is None or take.landmarks is None:
+    if sequence.sound is None or sequence.pictures is None or sequence.landmarks is None:
         raise ValueError("sync needs sound, pictures and landmarks")
-    if abs(take.fps - FPS) > 1e-3 * FPS:
-        raise NoScore(f"{take.fps:.5g} frames a second; SyncNet knows {FPS} only: convert the video")
-    frames = min(len(take.landmarks), len(take.sound) // SAMPLES_PER_FRAME)
+    if abs(sequence.fps - FPS) > 1e-3 * FPS:
+        raise NoScore(f"{sequence.fps:.5g} frames a second; SyncNet knows {FPS} only: convert the video")
+    frames = min(len(sequence.landmarks), len(sequence.sound) // SAMPLES_PER_FRAME)
     if frames < SHORTEST:
         raise NoScore(f"{frames} frames with sound; sync needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
-    boxes = face_boxes(mouths(take))
-    crops = (crop_face(picture, box) for picture, box in zip(take.pictures(), boxes[:frames], strict=False))
-    seen = _see(net, torch.stack(list(crops), 1))
-    rows = torch.from_numpy(mfcc(take.sound.double().numpy() * SIXTEEN_BIT)).float().mT
+    boxes = face_boxes(mouth_landmarks(sequence))
+    crops = (crop_face(picture, box) for picture, box in zip(sequence.pictures(), boxes[:frames], strict=False))
+    video = _embed_video(net, torch.stack(list(crops), 1))
+    rows = torch.from_numpy(mfcc(sequence.sound.double().numpy() * SIXTEEN_BIT)).float().mT
     windows = rows.unfold(1, ROWS, ROWS_PER_FRAME).permute(1, 0, 2).unsqueeze(1)[: frames - WINDOW]
-    heard = torch.cat([net.hear(batch) for batch in windows.split(CHUNK)])
-    return compare(seen[: len(heard)], heard[: len(seen)])
+    audio = torch.cat([net.embed_audio(batch) for batch in windows.split(CHUNK)])
+    return find_offset(video[: len(audio)], audio[: len(video)])
 
 
-def _see(net: SyncNet, crops: UInt8[Tensor, "3 T 224 224"]) -> Float[Tensor, "n 1024"]:
+def _embed_video(net: SyncNet, crops: UInt8[Tensor, "3 T 224 224"]) -> Float[Tensor, "n 1024"]:
     """Embeddings of all windows but the last, which the released code leaves out; floats are made chunk by chunk."""
     last = crops.shape[1] - WINDOW
     pieces = [crops[:, start : min(start + CHUNK, last) + WINDOW - 1] for start in range(0, last, CHUNK)]
-    return torch.cat([net.see(piece.float()) for piece in pieces])
+    return torch.cat([net.embed_video(piece.float()) for piece in pieces])
 
 
-class SyncMetric(WeighedMetric):
+class SyncMetric(PretrainedMetric):
     """A number that SyncNet says of the fake; the real video is not looked at."""
 
     per = "clip"
@@ -157,20 +157,20 @@ class SyncMetric(WeighedMetric):
 
     def __init__(self, *, weights: str | None = None, sha256: str | None = None) -> None:
         super().__init__()
-        self.weights = Weights(RELEASED, weights, sha256)
+        self.weights = PretrainedWeights(RELEASED, weights, sha256)
         self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, {CROP}"
 
-    def judged(self, fake: Take) -> Sync:
-        return fake.once("sync", lambda: listen(syncnet(self.weights), fake))
+    def result(self, fake: VideoSequence) -> SyncResult:
+        return fake.memoised("sync", lambda: run_syncnet(syncnet(self.weights), fake))
 
-    def measure(self, fake: Take, real: Take) -> Float[Tensor, "T K"]:
-        sync = self.judged(fake)
+    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        sync = self.result(fake)
         if abs(sync.offset) == REACH:
             raise NoScore(f"the smallest distance is at the edge ({sync.offset} frames): no offset to trust")
         return torch.tensor([[self.number(sync)]], dtype=torch.float64)
 
     @abstractmethod
-    def number(self, sync: Sync) -> float: ...
+    def number(self, sync: SyncResult) -> float: ...
 
 
 @METRICS.register("av_offset")
@@ -181,9 +181,9 @@ class AvOffset(SyncMetric):
     higher_is_better = None
     ideal = 0.0
     without_truth = True
-    shown = Shown(32, digits=2)
+    shown = Presentation(32, digits=2)
 
-    def number(self, sync: Sync) -> float:
+    def number(self, sync: SyncResult) -> float:
         return float(sync.offset)
 
 
@@ -193,9 +193,9 @@ class AvOffsetAbs(SyncMetric):
 
     unit = "frames"
     higher_is_better = False
-    shown = Shown(36, headline=True, digits=2)
+    shown = Presentation(36, headline=True, digits=2)
 
-    def number(self, sync: Sync) -> float:
+    def number(self, sync: SyncResult) -> float:
         return float(abs(sync.offset))
 
 
@@ -206,9 +206,9 @@ class LseC(SyncMetric):
     unit = "1"
     higher_is_better = True
     without_truth = True
-    shown = Shown(30, headline=True, foreign=True)
+    shown = Presentation(30, headline=True, foreign=True)
 
-    def number(self, sync: Sync) -> float:
+    def number(self, sync: SyncResult) -> float:
         return sync.lse_c
 
 
@@ -219,18 +219,18 @@ class LseD(SyncMetric):
     unit = "1"
     higher_is_better = False
     without_truth = True
-    shown = Shown(
+    shown = Presentation(
         31,
         over_lags="distance of lips and sound (SyncNet)",
         reading="SyncNet's mean distance with the sound moved. The place of the lowest point is the offset, its height "
         "is LSE-D, and how far it lies below the middle one is LSE-C.",
     )
 
-    def number(self, sync: Sync) -> float:
+    def number(self, sync: SyncResult) -> float:
         return sync.lse_d
 
-    def lags(self, fake: Take, real: Take) -> tuple[float, ...]:
-        return self.judged(fake).by_offset
+    def lags(self, fake: VideoSequence, real: VideoSequence) -> tuple[float, ...]:
+        return self.result(fake).by_offset
 
 
 @METRICS.register("lse_d_at_0")
@@ -240,5 +240,5 @@ class LseDAtZero(SyncMetric):
     unit = "1"
     higher_is_better = False
 
-    def number(self, sync: Sync) -> float:
+    def number(self, sync: SyncResult) -> float:
         return sync.at_zero

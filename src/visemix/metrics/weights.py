@@ -23,7 +23,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleasedFile:
     """A file of weights as its authors released it."""
 
     file: str
@@ -32,14 +32,14 @@ class Released:
 
 
 @dataclass(frozen=True)
-class Weights:
+class PretrainedWeights:
     """Where a metric's weights are: a file, or a folder that holds one of the released name; None asks VISEMIX_WEIGHTS.
 
     `sha256` is what the file must have; None means the released one, "" any. "random" in the path's place builds an
     untrained network, whose numbers are never a score.
     """
 
-    released: Released
+    released: ReleasedFile
     given: str | None = None
     sha256: str | None = None
 
@@ -112,10 +112,10 @@ def file_sha256(path: Path) -> str:
     return _sha256(path, state.st_mtime, state.st_size)
 
 
-class WeighedMetric(VideoMetric):
+class PretrainedMetric(VideoMetric):
     """A metric that a network with weights of the user's computes."""
 
-    weights: Weights
+    weights: PretrainedWeights
 
     def missing(self) -> str | None:
         return self.weights.missing()

@@ -14,11 +14,11 @@ from visemix.face import FaceModel
 from visemix.losses.vertices import VertexLoss
 from visemix.motion.base import MOTION, MotionModel
 from visemix.nn.rollout import Rollout
-from visemix.nn.transformer import Decoder, DecoderLayer, Heard, attend_all
-from visemix.ops.presets import chosen
+from visemix.nn.transformer import CrossAttentionCache, Decoder, DecoderLayer, attend_all
+from visemix.ops.presets import merge_preset
 from visemix.ops.sequence import alibi as alibi_penalty
-from visemix.ops.sequence import blocks, history, sinusoid
-from visemix.registry import nearest
+from visemix.ops.sequence import causal_mask, rechunk, sinusoid
+from visemix.registry import did_you_mean
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class A2EP(MotionModel):
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
     ) -> None:
         super().__init__()
-        preset = chosen(PRESETS[compat], locals())
+        preset = merge_preset(PRESETS[compat], locals())
         self.positions, self.random_start, self.start = preset["positions"], preset["random_start"], preset["start"]
         self.context, self.alibi, self.reset = preset["context"] or None, preset["alibi"] or None, preset["reset"]
         self.causal_training = preset["causal_training"]
@@ -121,7 +121,7 @@ class A2EP(MotionModel):
         self.speakers, self.style = list(speakers or []), style
         self.sigma1, self.sigma2, self.dim, self.heads = sigma1, sigma2, dim, heads
         self.teacher_forcing, self.velocity, self.precision = teacher_forcing, velocity, precision
-        self._strangers: set[str] = set()  # speakers without a style that the log has named
+        self._warned_speakers: set[str] = set()  # speakers without a style that the log has named
         self._check()
         width = face.width(self.space)
         self.audio_map = nn.Linear(audio_dim, dim)
@@ -138,7 +138,7 @@ class A2EP(MotionModel):
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
         style, rollout = self._style(subject), self._rollout()
-        pieces = blocks([audio.values], BLOCK, self.sigma1, self.sigma2 - 1)
+        pieces = rechunk([audio.values], BLOCK, self.sigma1, self.sigma2 - 1)
         return Motion(torch.cat([self._advance(rollout, style, *piece) for piece in pieces], 1), self.space)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
@@ -149,7 +149,7 @@ class A2EP(MotionModel):
         """
         with torch.no_grad():
             style, rollout = self._style(subject), self._rollout()
-        for piece in blocks((a.values for a in audio), BLOCK, self.sigma1, self.sigma2 - 1):
+        for piece in rechunk((a.values for a in audio), BLOCK, self.sigma1, self.sigma2 - 1):
             with torch.no_grad():
                 values = self._advance(rollout, style, *piece)
             yield Motion(values, self.space)
@@ -177,12 +177,12 @@ class A2EP(MotionModel):
         if not self.training or (self.causal_training and self.teacher_forcing < 1):
             return self._advance(self._rollout(), style, audio, 0, frames, offset, truth)
         entries, sound = self._entries(style, 0, frames, offset), self.audio_map(audio)
-        heard = self.decoder.hear(sound, self.sigma1, self.sigma2)
+        memory = self.decoder.cross_attention(sound, self.sigma1, self.sigma2)
         if self.teacher_forcing == 1:
-            return self._pass(entries, truth[:, :-1], heard, self._mask(frames, audio.device))
+            return self._parallel_pass(entries, truth[:, :-1], memory, self._mask(frames, audio.device))
         spoken = truth[:, :0]
         for i in range(frames):  # the official training loop: the whole prefix each time, nothing masked
-            predicted = self._pass(entries[:, : i + 1], spoken, heard, None)
+            predicted = self._parallel_pass(entries[:, : i + 1], spoken, memory, None)
             spoken = torch.cat([spoken, predicted[:, -1:]], 1)
         return predicted
 
@@ -214,13 +214,15 @@ class A2EP(MotionModel):
         share = self.teacher_forcing if self.training else 0.0
         return rollout.run(entries, sound, first, self.sigma1, self.sigma2, truth, share).to(style.dtype)
 
-    def _pass(self, entries: Tensor, past: Tensor, heard: list[Heard], mask: Tensor | None) -> Tensor:
+    def _parallel_pass(
+        self, entries: Tensor, past: Tensor, memory: list[CrossAttentionCache], mask: Tensor | None
+    ) -> Tensor:
         """All frames at once, each given the expression before it: (B, T, E)."""
         before = F.pad(past, (0, 0, 1, 0))
         x = self.dropout(entries + F.linear(before, self.expression_map.weight))
         attend = attend_all(mask, self.dropout.p if self.training else 0.0)
-        for layer, sound in zip(self.decoder.layers, heard, strict=True):
-            x = layer(x, attend, sound.all(x.shape[1]))
+        for layer, layer_memory in zip(self.decoder.layers, memory, strict=True):
+            x = layer(x, attend, layer_memory.all(x.shape[1]))
         return self.head(x)
 
     def _entries(self, style: Tensor, first: int, count: int, offset: Tensor | int = 0) -> Tensor:
@@ -233,7 +235,7 @@ class A2EP(MotionModel):
         return rows + embedded.unsqueeze(-1) * self.expression_map.bias
 
     def _mask(self, frames: int, device: torch.device) -> Tensor:
-        allowed = history(frames, self.context, device)
+        allowed = causal_mask(frames, self.context, device)
         if self.alibi is None:
             return allowed
         index = torch.arange(frames, device=device)
@@ -244,9 +246,9 @@ class A2EP(MotionModel):
         """(B, D)"""
         if self.style_map is None:
             return self.expression_map.bias.new_zeros(len(subject.speaker), self.dim)
-        return self.style_map.weight.T[[self.speakers.index(self._voice(name)) for name in subject.speaker]]
+        return self.style_map.weight.T[[self.speakers.index(self._style_of(name)) for name in subject.speaker]]
 
-    def _voice(self, name: str) -> str:
+    def _style_of(self, name: str) -> str:
         """Whose style a speaker of this name is given."""
         if self.training:
             if name not in self.speakers:
@@ -255,8 +257,8 @@ class A2EP(MotionModel):
             return name
         if self.style is not None or name in self.speakers:
             return self.style or name
-        if name not in self._strangers:
-            self._strangers.add(name)
+        if name not in self._warned_speakers:
+            self._warned_speakers.add(name)
             log.warning("'%s' has no style of its own; it speaks like '%s' (motion.style)", name, self.speakers[0])
         return self.speakers[0]
 
@@ -269,5 +271,5 @@ class A2EP(MotionModel):
             raise VisemixError(f"motion.teacher_forcing={self.teacher_forcing} must lie in [0, 1]")
         if self.style is not None and self.style not in self.speakers:
             have = ", ".join(self.speakers) or "none"
-            near = nearest(self.style, self.speakers)
+            near = did_you_mean(self.style, self.speakers)
             raise VisemixError(f"motion.style='{self.style}' is not among motion.speakers{near} (have: {have})")

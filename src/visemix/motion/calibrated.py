@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
-from visemix.motion.cue import Cue, Cued
-from visemix.parts import Apart
+from visemix.motion.event_detector import EventCorrected, EventDetector
+from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 CENTIMETRES, MILLIMETRES = 10.0, 100.0  # in a decimetre
@@ -23,7 +23,7 @@ RARE = 0.02  # of the time: a rest that is seen for so long is believed by half
 
 
 @MOTION.register("calibrated")
-class Calibrated(Cued):
+class Calibrated(EventCorrected):
     """Another model's motion x as scale · x + offset: how far one person's mouth goes, and about which middle. Where a
     small net hears that nobody speaks a second offset is added: where the person's mouth rests.
 
@@ -39,7 +39,7 @@ class Calibrated(Cued):
         lowest, highest: bounds of the scale.
     """
 
-    apart = MappingProxyType({"adapt": Apart(("calibration",))})
+    separate_weights = MappingProxyType({"adapt": SeparateWeights(("calibration",))})
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class Calibrated(Cued):
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.space = face, self.base.space
         self.still, self.lowest, self.highest = still, lowest, highest
-        self.pause = Cue(audio_dim, hidden, dropout, start, sure)
+        self.pause = EventDetector(audio_dim, hidden, dropout, start, sure)
         width = face.width(self.space)
         numbers = {"scale": torch.ones(()), "offset": torch.zeros(width), "rest": torch.zeros(width)}
         self.calibration = nn.ParameterDict(numbers)
         self.calibration.requires_grad_(False)  # but for the stage that trains it
 
     @property
-    def cue(self) -> Cue:
+    def detector(self) -> EventDetector:
         return self.pause
 
-    def changed(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+    def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
         scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
         return Motion(self._scaled(motion, subject, scale) + offset + share * rest, self.space)
 

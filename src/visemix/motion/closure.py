@@ -11,7 +11,7 @@ from torch import Tensor
 from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
-from visemix.motion.cue import Cue, Cued
+from visemix.motion.event_detector import EventCorrected, EventDetector
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 MILLIMETRES = 100.0  # in a decimetre
@@ -19,7 +19,7 @@ RIDGE = 0.02  # weight of the face's mean squared movement, beside the squared g
 
 
 @MOTION.register("closure")
-class Closure(Cued):
+class Closure(EventCorrected):
     """Another model's motion, with the lips brought together where a small net hears that they touch.
 
     A mean over all that may be done to a sound leaves lips apart that nearly always meet: p, b and m last two or three
@@ -54,17 +54,17 @@ class Closure(Cued):
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.space = face, self.base.space
         self.near = near
-        self.touch = Cue(audio_dim, hidden, dropout, start, sure)
+        self.touch = EventDetector(audio_dim, hidden, dropout, start, sure)
         points = face.expression[face.landmark_ids].double()  # (68, 3, E)
         shut = _least(face.expression.double(), lip_distance(points.permute(2, 0, 1)).mT)
         moved = points.flatten(0, 1) @ shut if self.space is Space.LANDMARKS else shut
         self.register_buffer("_shut", moved.float(), persistent=False)
 
     @property
-    def cue(self) -> Cue:
+    def detector(self) -> EventDetector:
         return self.touch
 
-    def changed(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+    def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
         """Lips brought together by a share of their distance."""
         return Motion(motion.values - (share * self._apart(motion, subject)) @ self._shut.mT, self.space)
 

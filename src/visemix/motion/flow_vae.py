@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from visemix.face import FaceModel
 from visemix.face.layout import MOUTH
 from visemix.motion.base import MOTION, MotionModel
-from visemix.motion.guide import SyncGuide, Trigger, split_halves
+from visemix.motion.guide import DelayedWeight, SyncGuide, split_halves
 from visemix.motion.lm3d import LM3D
 from visemix.nn.flow import Flow
 from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
-from visemix.nn.wavenet import CONDITION, Condition, added
-from visemix.ops.presets import chosen
-from visemix.ops.sequence import blocks, smooth
-from visemix.parts import Apart
+from visemix.nn.wavenet import CONDITION, Condition, total_context
+from visemix.ops.presets import merge_preset
+from visemix.ops.sequence import rechunk, smooth
+from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 BLOCK = 512  # frames that are streamed together
@@ -82,7 +82,7 @@ class FlowVAE(MotionModel):
 
     space = Space.LANDMARKS
     draws = True
-    apart = MappingProxyType({"sync": Apart(("sync_guide",), OF_THE_EXPERT)})
+    separate_weights = MappingProxyType({"sync": SeparateWeights(("sync_guide",), OF_THE_EXPERT)})
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class FlowVAE(MotionModel):
         mouth_sigma: float | None = None,
     ) -> None:
         super().__init__()
-        o = chosen(PRESETS[compat], locals())
+        o = merge_preset(PRESETS[compat], locals())
         if halves not in (1, 2) or audio_dim % halves or latent % 2:
             raise VisemixError(
                 f"motion.halves={halves} is 1, or 2 of {audio_dim} channels; motion.latent={latent} is even"
@@ -145,13 +145,13 @@ class FlowVAE(MotionModel):
         self.flow = Flow(latent, CONDITION, growth=o["growth"], causal=causal) if flow else None
         about = {"halves": halves, "identity": o["identity"], "sampling": o["sampling"]}
         self.sync_guide = SyncGuide(audio_dim, face, **about, dim=sync_dim, windows=sync_windows) if sync else None
-        self.trigger = Trigger(o["sync_weight"], o["sync_start"], sync_threshold) if sync else None
+        self.trigger = DelayedWeight(o["sync_weight"], o["sync_start"], sync_threshold) if sync else None
 
     @property
     def context(self) -> tuple[int, int]:
         """Frames before and after its own that a frame hears of, the first a multiple of 4."""
         latents = (0, 0) if self.flow is None else self.flow.context
-        frames = added(self.decoder.net.context, self.condition.context, (self.radius, self.radius))
+        frames = total_context(self.decoder.net.context, self.condition.context, (self.radius, self.radius))
         past, ahead = (STRIDE * (rows + 2) + more for rows, more in zip(latents, frames, strict=True))
         return -(-past // STRIDE) * STRIDE, ahead if self.ahead is None else self.ahead
 
@@ -160,25 +160,25 @@ class FlowVAE(MotionModel):
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
         """One of the motions that fit the sound: the one of this seed."""
-        return self.lm3d.unpack(self._speak(audio.values, seed, 0), subject)
+        return self.lm3d.unpack(self._generate(audio.values, seed, 0), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, without gradients, equal to one pass over all the sound."""
         seed, done = self._seed(), 0
         pieces = (piece.values for piece in audio)
-        for rows, first, last in blocks(pieces, BLOCK, *self.context, whole=STRIDE):
+        for rows, first, last in rechunk(pieces, BLOCK, *self.context, whole=STRIDE):
             with torch.no_grad():
-                values = self._speak(rows, seed, (done - first) // STRIDE)[:, first:last]
+                values = self._generate(rows, seed, (done - first) // STRIDE)[:, first:last]
             done += last - first
             yield self.lm3d.unpack(values, subject)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         frames = target.values.shape[1]
-        truth = _whole(self.lm3d.pack(target, subject))
-        heard, slow = self._heard(audio.values)
+        truth = _pad_to_latents(self.lm3d.pack(target, subject))
+        condition, slow = self._condition_at_rates(audio.values)
         z, log_posterior = self.posterior(truth, slow)
         prior = z if self.flow is None else self.flow(z, slow)
-        made, truth = self.decoder(z, heard)[:, :frames], truth[:, :frames]
+        made, truth = self.decoder(z, condition)[:, :frames], truth[:, :frames]
         delta = made - truth
         steps = (delta.diff(dim=1).square().sum() + delta[:, 0].square().sum()) / delta.numel()
         losses = {
@@ -193,23 +193,23 @@ class FlowVAE(MotionModel):
             losses["sync"] = self.trigger(sync)
         return losses
 
-    def _speak(self, audio: Tensor, seed: int, first: int) -> Float[Tensor, "B T 204"]:
+    def _generate(self, audio: Tensor, seed: int, first: int) -> Float[Tensor, "B T 204"]:
         """Rows for this stretch of sound, which begins at latent `first` of the whole."""
         frames = audio.shape[1]
-        heard, slow = self._heard(audio)
+        condition, slow = self._condition_at_rates(audio)
         z = self.temperature * noise(seed, first, slow.shape[-1], self.latent).to(slow).expand(len(slow), -1, -1)
         z = z if self.flow is None else self.flow.inverse(z, slow)
-        rows = self.decoder(z, heard)[:, :frames].unflatten(-1, (68, 3))
+        rows = self.decoder(z, condition)[:, :frames].unflatten(-1, (68, 3))
         rest = _smoothed(rows[:, :, : MOUTH.start].flatten(2), self.sigma)
         return torch.cat([rest, _smoothed(rows[:, :, MOUTH].flatten(2), self.mouth_sigma)], 2)
 
-    def _heard(self, audio: Tensor) -> tuple[Float[Tensor, "B G T"], Float[Tensor, "B G R"]]:
+    def _condition_at_rates(self, audio: Tensor) -> tuple[Float[Tensor, "B G T"], Float[Tensor, "B G R"]]:
         """The condition at the frames' rate and at the latents'."""
-        heard = self.condition(_whole(self._rows(audio)).mT)
+        condition = self.condition(_pad_to_latents(self._rows(audio)).mT)
         if self.ahead is None:
-            return heard, self.slow(heard)
-        heard = F.pad(heard[:, :, self.early :], (0, self.early))
-        return heard, self.slow(F.pad(heard, (STRIDE, 0)))
+            return condition, self.slow(condition)
+        condition = F.pad(condition[:, :, self.early :], (0, self.early))
+        return condition, self.slow(F.pad(condition, (STRIDE, 0)))
 
     def _rows(self, values: Tensor) -> Tensor:
         rows = split_halves(values, self.halves).unflatten(1, (-1, self.halves))
@@ -219,7 +219,7 @@ class FlowVAE(MotionModel):
         return int(torch.randint(2**31, ())) if self.seed is None else self.seed
 
 
-def _whole(rows: Float[Tensor, "B T C"]) -> Float[Tensor, "B W C"]:
+def _pad_to_latents(rows: Float[Tensor, "B T C"]) -> Float[Tensor, "B W C"]:
     """As many rows as whole latents need, the last one repeated."""
     return F.pad(rows.mT, (0, -rows.shape[1] % STRIDE), mode="replicate").mT
 

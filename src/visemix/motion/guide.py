@@ -50,7 +50,7 @@ class SyncGuide(nn.Module):
         self.lm3d = LM3D(face, identity)
         self.expert = SyncExpert(audio_dim // halves, rows=halves, dim=dim).requires_grad_(False).eval()
 
-    def learn(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+    def training_loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         """Its own training loss: binary cross-entropy over drawn pairs of windows."""
         scores, right = self._pairs(audio, subject, target)
         return {"sync": F.binary_cross_entropy(scores, right.float())}
@@ -59,7 +59,7 @@ class SyncGuide(nn.Module):
     def measure(self, audio: AudioFeatures, subject: Subject, target: Motion) -> dict[str, Tensor]:
         """How often it is right at 0.5, the area under its ROC curve, and how often the true offset is found."""
         scores, right = self._pairs(audio, subject, target)
-        found = (self.curves(audio, subject, target).argmax(-1) == REACH).float().mean()
+        found = (self.offset_curves(audio, subject, target).argmax(-1) == REACH).float().mean()
         return {"accuracy": ((scores > 0.5) == right).float().mean(), "auc": auc(scores, right), "offset_found": found}
 
     def loss(self, audio: AudioFeatures, subject: Subject, motion: Motion) -> Float[Tensor, ""]:
@@ -71,7 +71,7 @@ class SyncGuide(nn.Module):
         scores = self.expert(sounds[clips, starts], mouths[clips, starts])
         return F.binary_cross_entropy(scores, torch.ones_like(scores))
 
-    def curves(self, audio: AudioFeatures, subject: Subject, motion: Motion) -> Float[Tensor, "B offsets"]:
+    def offset_curves(self, audio: AudioFeatures, subject: Subject, motion: Motion) -> Float[Tensor, "B offsets"]:
         """Mean score of each clip with the sound moved by −15 … 15 frames; in sync the 16th is the largest."""
         sounds, mouths = self.expert.embed(*self._rows(audio, subject, motion))
         reach = min(REACH, mouths.shape[1] - 1)
@@ -101,7 +101,7 @@ class SyncGuide(nn.Module):
         return sound, mouth(self.lm3d.pack(motion, subject))
 
 
-class Trigger(nn.Module):
+class DelayedWeight(nn.Module):
     """Weighs the guidance: nothing until motions are good enough to be judged, the full weight from then on.
 
     Args:

@@ -17,13 +17,13 @@ from visemix.motion.guide import SyncGuide
 from visemix.motion.lm3d import LM3D
 from visemix.nn.adapt import FrameCritic, Refiner
 from visemix.nn.critic import least_squares_critic, least_squares_generator
-from visemix.ops.presets import chosen
-from visemix.ops.sequence import blocks
-from visemix.parts import Apart, Wrapper
+from visemix.ops.presets import merge_preset
+from visemix.ops.sequence import rechunk
+from visemix.parts import SeparateWeights, Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
 BLOCK = 512  # frames that are streamed together
-Heard = tuple[AudioFeatures, Subject, Motion]  # sound, who speaks, and their true motion
+MotionExample = tuple[AudioFeatures, Subject, Motion]  # sound, who speaks, and their true motion
 
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
@@ -57,7 +57,9 @@ class PostNet(MotionModel, Wrapper):
     """
 
     space = Space.LANDMARKS
-    apart = MappingProxyType({"sync": Apart(("sync_guide",)), "postnet": Apart(("postnet", "postnet_critic"))})
+    separate_weights = MappingProxyType(
+        {"sync": SeparateWeights(("sync_guide",)), "postnet": SeparateWeights(("postnet", "postnet_critic"))}
+    )
     base: MotionModel
 
     def __init__(
@@ -76,7 +78,7 @@ class PostNet(MotionModel, Wrapper):
         sync_windows: int = 1024,
     ) -> None:
         super().__init__()
-        o = chosen(PRESETS[compat], locals())
+        o = merge_preset(PRESETS[compat], locals())
         self.weights = {"adversarial": adversarial_weight, "sync": sync_weight, "mse": o["mse_weight"]}
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
@@ -99,7 +101,7 @@ class PostNet(MotionModel, Wrapper):
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, 7 frames later than the base's, equal to one pass over all of it."""
         pieces = (self.lm3d.pack(motion, subject) for motion in stream(self.base, audio, subject))
-        for rows, first, last in blocks(pieces, BLOCK, Refiner.reach, Refiner.reach):
+        for rows, first, last in rechunk(pieces, BLOCK, Refiner.reach, Refiner.reach):
             with torch.no_grad():
                 values = self.postnet(rows)[:, first:last]
             yield self.lm3d.unpack(values, subject)
@@ -107,7 +109,7 @@ class PostNet(MotionModel, Wrapper):
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         return self.base.loss(audio, subject, self.face.convert(target, self.base.space, subject))
 
-    def adapt(self, many: Heard, person: Heard) -> tuple[Losses, Float[Tensor, "B T 204"]]:
+    def adapt(self, many: MotionExample, person: MotionExample) -> tuple[Losses, Float[Tensor, "B T 204"]]:
         """What this net minimises: look like the person on anyone's sound, stay in sync, be right on the person's. And
         what it made of anyone's sound."""
         audio, subject, _ = many
@@ -121,7 +123,7 @@ class PostNet(MotionModel, Wrapper):
             losses["sync"] = guide[0].loss(audio, subject, self.lm3d.unpack(made, subject))
         return {name: self.weights[name] * loss for name, loss in losses.items()}, made.detach()
 
-    def judged(
+    def critic_scores(
         self, made: Float[Tensor, "B T 204"], truth: Motion, person: Subject
     ) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
         """The critic's scores of the person's true frames, and of those made from the others' sound."""
@@ -131,7 +133,7 @@ class PostNet(MotionModel, Wrapper):
         return {"critic": least_squares_critic(real, fake)}
 
     @torch.no_grad()
-    def measure(self, many: Heard, person: Heard) -> dict[str, Tensor]:
+    def measure(self, many: MotionExample, person: MotionExample) -> dict[str, Tensor]:
         """Rows to judge a held-out batch by: made from others' sound, from the person's, and the person's own."""
         return {
             "before": self.lm3d.pack(self._base(*many[:2]), many[1]),

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel
-from visemix.nn.wavenet import CONDITION, Condition, WaveNet, added
-from visemix.ops.sequence import blocks
+from visemix.nn.wavenet import CONDITION, Condition, WaveNet, total_context
+from visemix.ops.sequence import rechunk
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
 BLOCK = 256  # frames that are streamed together
@@ -40,7 +40,7 @@ class Regression(MotionModel):
     ) -> None:
         super().__init__()
         self.space, self.face = Space(space), face
-        build = Around if net == "wavenet" else Recurrent
+        build = TemporalConv if net == "wavenet" else Recurrent
         self.net = build(audio_dim, hidden, layers)
         self.head = nn.Linear(hidden, face.width(self.space))
 
@@ -85,7 +85,7 @@ class Recurrent(nn.Module):
             yield hidden
 
 
-class Around(nn.Module):
+class TemporalConv(nn.Module):
     """Hears a little of the past and of the future."""
 
     def __init__(self, audio_dim: int, hidden: int, layers: int) -> None:
@@ -99,5 +99,5 @@ class Around(nn.Module):
         return self.net(x, self.condition(audio.mT)).mT
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        for rows, first, last in blocks(pieces, BLOCK, *added(self.net.context, self.condition.context)):
+        for rows, first, last in rechunk(pieces, BLOCK, *total_context(self.net.context, self.condition.context)):
             yield self(rows)[:, first:last]

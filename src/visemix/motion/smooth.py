@@ -10,7 +10,7 @@ import torch
 
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel, stream
-from visemix.ops.sequence import blocks, smooth
+from visemix.ops.sequence import rechunk, smooth
 from visemix.parts import Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Subject, VisemixError
 
@@ -44,7 +44,7 @@ class Smooth(MotionModel, Wrapper):
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, 3 sigma later than the base's, equal to one pass over all of it."""
         motion = (piece.values for piece in stream(self.base, audio, subject))
-        for rows, first, last in blocks(motion, 256, self.radius, self.radius):
+        for rows, first, last in rechunk(motion, 256, self.radius, self.radius):
             with torch.no_grad():
                 values = smooth(rows, self.sigma, self.radius)[:, first:last]
             yield Motion(values, self.space)

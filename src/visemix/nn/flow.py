@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visemix.nn.wavenet import WaveNet, added
+from visemix.nn.wavenet import WaveNet, total_context
 
 
 class Coupling(nn.Module):
@@ -57,7 +57,7 @@ class Flow(nn.Module):
     @property
     def context(self) -> tuple[int, int]:
         """Rows before and after that a row depends on."""
-        return added(*[coupling.net.context for coupling in self._couplings()])
+        return total_context(*[coupling.net.context for coupling in self._couplings()])
 
     def forward(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
         for coupling in self._couplings():

@@ -63,7 +63,7 @@ class SyncNet(nn.Module):
             *_conv3d(256, 512, 6, padding=0),
         )
 
-    def hear(self, rows: Float[Tensor, "N 1 13 20"]) -> Float[Tensor, "N 1024"]:
+    def embed_audio(self, rows: Float[Tensor, "N 1 13 20"]) -> Float[Tensor, "N 1024"]:
         """MFCC windows of 20 rows (0.2 s), on the scale of 16-bit samples."""
         return self.netfcaud(self.netcnnaud(rows).flatten(1))
 
@@ -71,6 +71,6 @@ class SyncNet(nn.Module):
         """Features of every window of five frames: one pass over time, for only the first layer looks along it."""
         return self.netcnnlip(frames.unsqueeze(0))[0, :, :, 0, 0].mT
 
-    def see(self, frames: Float[Tensor, "3 T 224 224"]) -> Float[Tensor, "n 1024"]:
+    def embed_video(self, frames: Float[Tensor, "3 T 224 224"]) -> Float[Tensor, "n 1024"]:
         """Crops of a face, **BGR**, 0 to 255 → T − 4 embeddings."""
         return self.netfclip(self.lips(frames))

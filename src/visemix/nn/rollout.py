@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.nn.transformer import Cache, Decoder
+from visemix.nn.transformer import Decoder, KVCache
 
 
 class Rollout:
@@ -43,18 +43,18 @@ class Rollout:
         dropout: float = 0.0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.decoder, self.stepped, self.head, self.reset, self.frame = decoder, decoder, head, reset, 0
+        self.decoder, self.step_decoder, self.head, self.reset, self.frame = decoder, decoder, head, reset, 0
         self.dropout = dropout if decoder.training else 0.0
-        self.folded = not decoder.training
-        self.caches = [Cache(context, period, self.dropout) for _ in decoder.layers]
+        self.fused = not decoder.training
+        self.caches = [KVCache(context, period, self.dropout) for _ in decoder.layers]
         self.last: Tensor | None = None  # (B, 1, E)
-        if self.folded:
+        if self.fused:
             feedback = torch.cat([feedback, decoder.layers[0].self_attn.in_proj_weight @ feedback])
         self.feedback, self.dtype = feedback, feedback.dtype
         if dtype not in (None, self.dtype) and not torch.is_grad_enabled():
             self.dtype = dtype
             rounded = {id(p): nn.Parameter(p.to(dtype), requires_grad=False) for p in decoder.parameters()}
-            self.stepped = copy.deepcopy(decoder, rounded)  # type: ignore[arg-type]
+            self.step_decoder = copy.deepcopy(decoder, rounded)  # type: ignore[arg-type]
 
     def run(
         self,
@@ -74,27 +74,27 @@ class Rollout:
             truth: true outputs; each is fed back in place of our own with probability `share`.
         """
         batch, frames, dim = entries.shape
-        heard = self.decoder.hear(sound, past, ahead, self.stepped)
-        if self.folded:
+        memory = self.decoder.cross_attention(sound, past, ahead, self.step_decoder)
+        if self.fused:
             entries = torch.cat([entries, self.decoder.layers[0].self_attn.project(entries)], -1)
-        spoken = []
+        outputs = []
         for i in range(frames):
             if self.last is None or (self.reset and self.frame % self.reset == 0):
                 self.last = entries.new_zeros(batch, 1, self.head.out_features)
                 for cache in self.caches:
                     cache.clear()
             x, projected = entries[:, i : i + 1] + F.linear(self.last, self.feedback), None
-            if self.folded:
+            if self.fused:
                 x, projected = x.split([dim, 3 * dim], -1)
             else:
                 x = F.dropout(x, self.dropout)
             x = x.to(self.dtype)
-            for layer, cache, said in zip(self.stepped.layers, self.caches, heard, strict=True):
-                x, projected = layer(x, cache, said.at(first + i), projected), None
+            for layer, cache, layer_memory in zip(self.step_decoder.layers, self.caches, memory, strict=True):
+                x, projected = layer(x, cache, layer_memory.at(first + i), projected), None
             self.last = self.head(x.to(self.feedback.dtype))
-            spoken.append(self.last)
+            outputs.append(self.last)
             if truth is not None and share > 0:
                 given = torch.rand(batch, 1, 1, device=entries.device) < share
                 self.last = torch.where(given, truth[:, i : i + 1].to(self.last), self.last)
             self.frame += 1
-        return torch.cat(spoken, 1)
+        return torch.cat(outputs, 1)

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.ops.sequence import alibi, window
+from visemix.ops.sequence import alibi, local_attention_mask
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys, values (B, heads, n, width) → (B, heads, n, width)
-Listen = Callable[[Tensor], Tensor]  # rows that ask (B, n, D) → what they hear (B, n, D)
+CrossAttend = Callable[[Tensor], Tensor]  # rows that ask (B, n, D) → what they hear (B, n, D)
 
 
 class Attention(nn.Module):
@@ -43,45 +43,45 @@ class Attention(nn.Module):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-class Heard:
+class CrossAttentionCache:
     """What one layer hears in the sound: frame i listens to frames i − past … i + ahead − 1.
 
     Where that is frame i alone, the softmax over one key is 1 whatever the query, and the attention is a linear map
     of the sound, computed here once for all frames.
 
-    `asker` is the attention that asks, in numbers of its own.
+    `queries` is the attention that asks, in numbers of its own.
     """
 
     def __init__(
-        self, attention: Attention, sound: Float[Tensor, "B T D"], past: int, ahead: int, asker: Attention
+        self, attention: Attention, sound: Float[Tensor, "B T D"], past: int, ahead: int, queries: Attention
     ) -> None:
-        self.asker, self.past, self.ahead, self.frames = asker, past, ahead, sound.shape[1]
-        dtype = asker.in_proj_weight.dtype
+        self.queries, self.past, self.ahead, self.frames = queries, past, ahead, sound.shape[1]
+        dtype = queries.in_proj_weight.dtype
         if (past, ahead) == (0, 1):
-            self.said = attention.out_proj(attention.project(sound, 2, 3)).to(dtype)
+            self.projected = attention.out_proj(attention.project(sound, 2, 3)).to(dtype)
         else:
             self.keys, self.values = attention.split(attention.project(sound, 1, 3).to(dtype), 2)
 
-    def at(self, frame: int) -> Listen:
+    def at(self, frame: int) -> CrossAttend:
         """What the one row of frame `frame` hears."""
         if (self.past, self.ahead) == (0, 1):
-            said = self.said[:, frame : frame + 1]
-            return lambda x: said
+            projected = self.projected[:, frame : frame + 1]
+            return lambda x: projected
         near = slice(max(frame - self.past, 0), min(frame + self.ahead, self.frames))
         keys, values = self.keys[:, :, near], self.values[:, :, near]
-        return lambda x: self._listen(x, keys, values, None)
+        return lambda x: self._attend(x, keys, values, None)
 
-    def all(self, frames: int) -> Listen:
+    def all(self, frames: int) -> CrossAttend:
         """What the rows of the first `frames` frames hear, all at once."""
         if (self.past, self.ahead) == (0, 1):
-            return lambda x: self.said[:, :frames]
-        near = window(self.frames, self.past, self.ahead, self.keys.device)[:frames]
-        return lambda x: self._listen(x, self.keys, self.values, near)
+            return lambda x: self.projected[:, :frames]
+        near = local_attention_mask(self.frames, self.past, self.ahead, self.keys.device)[:frames]
+        return lambda x: self._attend(x, self.keys, self.values, near)
 
-    def _listen(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        (queries,) = self.asker.split(self.asker.project(x, 0, 1), 1)
-        heard = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), mask)
-        return self.asker.merge(heard)
+    def _attend(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        (queries,) = self.queries.split(self.queries.project(x, 0, 1), 1)
+        attended = F.scaled_dot_product_attention(queries, keys.to(queries.dtype), values.to(queries.dtype), mask)
+        return self.queries.merge(attended)
 
 
 class DecoderLayer(nn.Module):
@@ -97,13 +97,13 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "B n D"], attend: Attend, listen: Listen, projected: Tensor | None = None
+        self, x: Float[Tensor, "B n D"], attend: Attend, cross_attend: CrossAttend, projected: Tensor | None = None
     ) -> Float[Tensor, "B n D"]:
         """`projected`: the self-attention's queries, keys and values of `x`, where the caller has them already."""
         projected = self.self_attn.project(x) if projected is None else projected
         attended = self.self_attn.merge(attend(*self.self_attn.split(projected, 3)).to(x))
         x = self.norm1(x + self.dropout(attended))
-        x = self.norm2(x + self.dropout(listen(x)))
+        x = self.norm2(x + self.dropout(cross_attend(x)))
         return self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
 
 
@@ -118,10 +118,15 @@ class Decoder(nn.Module):
     def layers(self) -> list[DecoderLayer]:
         return [layer for layer in self._layers if isinstance(layer, DecoderLayer)]
 
-    def hear(self, sound: Float[Tensor, "B T D"], past: int, ahead: int, asker: Decoder | None = None) -> list[Heard]:
-        """What each layer hears in these frames; `asker`, if not this decoder, is a copy in other numbers."""
-        pairs = zip(self.layers, (asker or self).layers, strict=True)
-        return [Heard(ours.multihead_attn, sound, past, ahead, theirs.multihead_attn) for ours, theirs in pairs]
+    def cross_attention(
+        self, sound: Float[Tensor, "B T D"], past: int, ahead: int, queries: Decoder | None = None
+    ) -> list[CrossAttentionCache]:
+        """What each layer hears in these frames; `queries`, if not this decoder, is a copy in other numbers."""
+        pairs = zip(self.layers, (queries or self).layers, strict=True)
+        return [
+            CrossAttentionCache(ours.multihead_attn, sound, past, ahead, theirs.multihead_attn)
+            for ours, theirs in pairs
+        ]
 
 
 def attend_all(mask: Tensor | None, dropout: float = 0.0) -> Attend:
@@ -129,7 +134,7 @@ def attend_all(mask: Tensor | None, dropout: float = 0.0) -> Attend:
     return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, mask, dropout)
 
 
-class Cache:
+class KVCache:
     """Keys and values of the frames gone by, for one row at a time: call it as an `Attend`.
 
     Args:

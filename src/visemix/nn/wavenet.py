@@ -43,7 +43,7 @@ class WaveNet(nn.Module):
         super().__init__()
         dilations = [growth**i for i in range(layers)]
         gates = [Conv(hidden, 2 * hidden, kernel, dilation=d, causal=causal) for d in dilations]
-        self.hidden, self.context = hidden, added(*[gate.context for gate in gates])
+        self.hidden, self.context = hidden, total_context(*[gate.context for gate in gates])
         self.condition = weight_norm(nn.Conv1d(condition, 2 * hidden * layers, 1))
         self.gates = nn.ModuleList(weight_norm(gate) for gate in gates)
         self.outs = nn.ModuleList(
@@ -52,9 +52,9 @@ class WaveNet(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B H R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B H R"]:
-        heard = self.condition(condition).chunk(len(self.gates), 1)
+        conditions = self.condition(condition).chunk(len(self.gates), 1)
         skips = torch.zeros_like(x)
-        for gate, out, sound in zip(self.gates, self.outs, heard, strict=True):
+        for gate, out, sound in zip(self.gates, self.outs, conditions, strict=True):
             signal, opening = (gate(x) + sound).chunk(2, 1)
             more = out(signal.tanh() * opening.sigmoid())
             if more.shape[1] == self.hidden:  # the last layer has no residual
@@ -70,13 +70,13 @@ class Condition(nn.Sequential):
     def __init__(self, audio_dim: int, width: int = CONDITION, *, causal: bool = False) -> None:
         first, second = (Conv(dim, width, 3, bias=False, causal=causal) for dim in (audio_dim, width))
         super().__init__(first, nn.BatchNorm1d(width), nn.GELU(), second)
-        self.context = added(first.context, second.context)
+        self.context = total_context(first.context, second.context)
 
 
-def added(*contexts: tuple[int, int]) -> tuple[int, int]:
+def total_context(*contexts: tuple[int, int]) -> tuple[int, int]:
     """Rows before and after that one row depends on through layers of these.
 
-    >>> added((2, 2), (4, 0))
+    >>> total_context((2, 2), (4, 0))
     (6, 2)
     """
     before, after = zip(*contexts, strict=True)

@@ -62,15 +62,15 @@ class Lag:
         return ""
 
 
-class NoLag(Exception):
+class LagUndetermined(Exception):
     """A clip cannot be judged, for the reason given."""
 
 
-class Still(NoLag):
+class StillMouth(LagUndetermined):
     """The mouth does not move."""
 
 
-def seen(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Rows:
+def mouth_rows(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Rows:
     """Opening between the inner lips, height and width of the mouth, and how fast they change: upright, spread 1 each.
 
     At 25 frames a second, whatever the video's rate. Frames without a face (NaN) are interpolated.
@@ -93,12 +93,12 @@ def seen(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Rows:
 
     shape = np.column_stack([extent(62, 66, down), extent(51, 57, down), extent(48, 54, right)])
     if not shape[:, 0].std() > STILL:
-        raise Still("the mouth does not move")
-    steady = _steady(shape)
-    return _spread(np.concatenate([steady, np.gradient(steady, axis=0)], 1))
+        raise StillMouth("the mouth does not move")
+    detrended = _detrend(shape)
+    return _standardise(np.concatenate([detrended, np.gradient(detrended, axis=0)], 1))
 
 
-def heard(sound: Float[Tensor, " S"], frames: int) -> Rows:
+def audio_rows(sound: Float[Tensor, " S"], frames: int) -> Rows:
     """The mel spectrum of each frame and its neighbours, less its slow changes.
 
     Raises:
@@ -110,16 +110,16 @@ def heard(sound: Float[Tensor, " S"], frames: int) -> Rows:
     loud = torch.maximum(rows, rows.quantile(0.99) - LOUDNESS)
     bands = loud.unflatten(0, (-1, ROWS_PER_FRAME)).mean(1).numpy()
     if not bands.std() > QUIET:
-        raise NoLag("the sound is silence")
-    padded = np.pad(_steady(_spread(bands)), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
+        raise LagUndetermined("the sound is silence")
+    padded = np.pad(_detrend(_standardise(bands)), ((CONTEXT, CONTEXT), (0, 0)), mode="edge")
     return np.concatenate([padded[k : k + frames] for k in range(2 * CONTEXT + 1)], 1)
 
 
-def _steady(rows: Rows) -> Rows:
+def _detrend(rows: Rows) -> Rows:
     return rows - gaussian_filter1d(rows, DRIFT, axis=0, mode="nearest")
 
 
-def _spread(rows: Rows) -> Rows:
+def _standardise(rows: Rows) -> Rows:
     return (rows - rows.mean(0)) / (rows.std(0) + 1e-6)
 
 
@@ -142,17 +142,17 @@ def overlap(sound: Frames, mouth: Frames, offset: int) -> tuple[Frames, Frames]:
     return sound[first - offset : last - offset], mouth[first:last]
 
 
-def compare(foretold: Rows, mouth: Rows) -> Lag:
+def find_lag(predicted: Rows, mouth: Rows) -> Lag:
     """The lag at which what the sound foretells of the mouth is most like it.
 
     >>> mouth = np.random.default_rng(0).standard_normal((200, 3))
-    >>> compare(np.roll(mouth, 4, axis=0), mouth).offset  # the sound is four frames late
+    >>> find_lag(np.roll(mouth, 4, axis=0), mouth).offset  # the sound is four frames late
     -4
     """
-    correlations = np.array([_correlation(*overlap(foretold, mouth, k)) for k in range(-REACH, REACH + 1)])
-    spectra = [np.fft.rfft(rows - rows.mean(0), axis=0) for rows in (foretold, mouth)]
+    correlations = np.array([_correlation(*overlap(predicted, mouth, k)) for k in range(-REACH, REACH + 1)])
+    spectra = [np.fft.rfft(rows - rows.mean(0), axis=0) for rows in (predicted, mouth)]
     around = np.fft.irfft((np.conj(spectra[0]) * spectra[1]).sum(1), len(mouth))
-    around /= np.linalg.norm(foretold - foretold.mean(0)) * np.linalg.norm(mouth - mouth.mean(0))
+    around /= np.linalg.norm(predicted - predicted.mean(0)) * np.linalg.norm(mouth - mouth.mean(0))
     far = 2 * REACH + 1
     bests = maximum_filter1d(around, far, mode="wrap")[far:-far]
     peak = float(correlations.max())
@@ -165,7 +165,7 @@ def _correlation(a: Rows, b: Rows) -> float:
 
 
 @lru_cache(maxsize=1)
-def card() -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_detector() -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The fitted matrices ("all", and without each clip by its sha256), and how they came about."""
     return read_tensors(FILE)
 
@@ -178,8 +178,8 @@ def detect(landmarks: Float[Tensor, "T 68 2"], sound: Float[Tensor, " S"], fps: 
     """
     frames = min(int((len(landmarks) - 1) * FPS / fps + 1e-6) + 1, len(sound) // SAMPLES_PER_FRAME)
     if frames < SHORTEST:
-        raise NoLag(f"{frames} frames with sound; a lag needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
-    matrices, _ = card()
-    mouth = seen(landmarks, fps)
+        raise LagUndetermined(f"{frames} frames with sound; a lag needs {SHORTEST} ({SHORTEST / FPS:g} s) or more")
+    matrices, _ = load_detector()
+    mouth = mouth_rows(landmarks, fps)
     own = next((source for source in sources if source in matrices), "all")
-    return compare(heard(sound, frames) @ matrices[own].double().numpy(), mouth[:frames])
+    return find_lag(audio_rows(sound, frames) @ matrices[own].double().numpy(), mouth[:frames])

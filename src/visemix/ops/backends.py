@@ -45,13 +45,13 @@ def version_of(package: str) -> str | None:
         return None
 
 
-def pick(asked: str, fast: str, device: torch.device | str, *, processor: str = "torch") -> str:
+def choose_backend(asked: str, fast: str, device: torch.device | str, *, processor: str = "torch") -> str:
     """The backend that was asked for; under `auto`, `fast` on a CUDA device where it is installed, else `torch`.
 
     `processor` is what `auto` takes instead on a processor, and warns once if its package is missing. A named backend
     is never replaced: if its package is missing, the error says how to get it.
 
-    >>> pick("auto", "pytorch3d", "cpu")
+    >>> choose_backend("auto", "pytorch3d", "cpu")
     'torch'
     """
     kind = torch.device(device).type

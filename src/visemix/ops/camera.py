@@ -28,12 +28,12 @@ def project(points: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> F
     return torch.stack([x, y, depth], -1)
 
 
-def in_picture(motion: Float[Tensor, "4"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 1"]]:
+def similarity_transform(motion: Float[Tensor, "4"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 1"]]:
     """What moves all of space so that its picture moves by a similarity, and every distance stays: a matrix, a shift.
 
     `motion` is as in `types.Subject.torso`.
 
-    >>> turn, shift = in_picture(torch.tensor([0.0, 0.0, 0.1, 0.0]))
+    >>> turn, shift = similarity_transform(torch.tensor([0.0, 0.0, 0.1, 0.0]))
     >>> (turn @ torch.zeros(3, 1) + shift).T  # a tenth of the distance to the right
     tensor([[1., 0., 0.]])
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from visemix.ops.formats import upgraded
+from visemix.ops.formats import upgrade
 from visemix.ops.store import read_tensors, sha256
 from visemix.types import VisemixError
 
@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the lib
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder); or of a
     model that comes with the library, by its name."""
-    file = located(path)
+    file = resolve_checkpoint(path)
     if not file.is_file():
         ours = ", ".join(sorted(own.stem for own in SHIPPED.glob("*.safetensors")))
         raise VisemixError(
@@ -27,14 +27,14 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             f"the library: {ours}"
         )
     try:
-        return upgraded(read_tensors(file), file)
+        return upgrade(read_tensors(file), file)
     except ValueError as error:
         raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
 
 
-def located(path: str | Path) -> Path:
-    """The file that a run's folder, a checkpoint's path or the name of a model of the library (as it is, or `pinned`)
-    stands for.
+def resolve_checkpoint(path: str | Path) -> Path:
+    """The file that a run's folder, a checkpoint's path or the name of a model of the library (as it is, or
+    `pin_source`) stands for.
 
     Raises:
         VisemixError: the library's model of that name is another one now.
@@ -45,27 +45,27 @@ def located(path: str | Path) -> Path:
     own = SHIPPED / f"{name}.safetensors"
     if not own.is_file() or str(path) != path.name or file.is_file():
         return file
-    if wanted and wanted != stamp(own):
+    if wanted and wanted != short_digest(own):
         raise VisemixError(
-            f"{path} is asked for, and this version of the library brings {name}@{stamp(own)}: install the version "
-            f"that brought it, or ask for {name}"
+            f"{path} is asked for, and this version of the library brings {name}@{short_digest(own)}: install the "
+            f"version that brought it, or ask for {name}"
         )
     return own
 
 
-def pinned(source: str) -> str:
+def pin_source(source: str) -> str:
     """A source of weights, and where that is a model of the library by name, what is in it: a later version may bring
     another under that name, and a run must not be taken for the same then.
 
-    >>> pinned("runs/mine/1a2b3c4d"), pinned("starter").split("@")[0]
+    >>> pin_source("runs/mine/1a2b3c4d"), pin_source("starter").split("@")[0]
     ('runs/mine/1a2b3c4d', 'starter')
     """
     bare_name = source == Path(source).name and "@" not in source
     own = SHIPPED / f"{source}.safetensors"
-    return f"{source}@{stamp(own)}" if bare_name and located(source) == own else source
+    return f"{source}@{short_digest(own)}" if bare_name and resolve_checkpoint(source) == own else source
 
 
 @lru_cache
-def stamp(file: Path) -> str:
+def short_digest(file: Path) -> str:
     """Eight hex digits of a file's sha256."""
     return sha256(file)[:8]

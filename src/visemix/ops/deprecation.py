@@ -43,7 +43,7 @@ def deprecated(*, since: str, removed_in: str, instead: str) -> Callable[[F], F]
 def renamed(
     module: str, names: Mapping[str, str], *, since: str, removed_in: str, surface: Callable[[str], Any] | None = None
 ) -> Callable[[str], Any]:
-    """A module's `__getattr__` for names that are elsewhere now, as `{"steady": "visemix.ops.sequence.smooth"}`.
+    """A module's `__getattr__` for names that are elsewhere now, as `{"steady": "visemix.ops.sequence.smoothstep"}`.
 
     `surface` is the module's own `__getattr__`, where it has one, for what is not renamed.
     """

@@ -37,7 +37,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 @contextmanager
-def on_threads(count: int) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
     """Torch on so many threads, and afterwards on as many as before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -47,9 +47,9 @@ def on_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def sharing_cores(ways: int) -> AbstractContextManager[None]:
+def limit_threads(ways: int) -> AbstractContextManager[None]:
     """Torch with its share of the cores, where as many threads of ours compute at once: more would only wait."""
-    return on_threads(max(1, torch.get_num_threads() // ways))
+    return torch_threads(max(1, torch.get_num_threads() // ways))
 
 
 def keep_memory() -> bool:
@@ -69,7 +69,7 @@ def keep_memory() -> bool:
     return all([libc.mallopt(name, value) == 1 for name, value in settings])
 
 
-def in_pieces(work: Callable[[Tensor], Tensor], count: int, piece: int, device: torch.device) -> Tensor:
+def batched_map(work: Callable[[Tensor], Tensor], count: int, piece: int, device: torch.device) -> Tensor:
     """`work` over the numbers 0 … count − 1, `piece` of them at a time, its rows put together.
 
     Where the memory does not suffice, once more with an eighth of it.
@@ -81,13 +81,13 @@ def in_pieces(work: Callable[[Tensor], Tensor], count: int, piece: int, device: 
         try:
             return torch.cat([work(at) for at in torch.arange(count, device=device).split(size)])
         except RuntimeError as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
     raise VisemixError(
         f"not enough memory on {device} for {size} rays at a time; set render.memory lower, or free some of it"
     )
 
 
-def out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory; a processor's allocator has no error of its own."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

@@ -18,7 +18,7 @@ STEPS: dict[int, Callable[[Content], Content]] = {  # from a format to the next 
 }
 
 
-def upgraded(content: Content, file: Path) -> Content:
+def upgrade(content: Content, file: Path) -> Content:
     """A checkpoint's content as this version writes it.
 
     Raises:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.ops.backends import pick
+from visemix.ops.backends import choose_backend
 
 PRIMES = (1, 2_654_435_761, 805_459_861)
 
@@ -59,7 +59,7 @@ class HashGrid(nn.Module):
 
     def forward(self, points: Float[Tensor, "N D"]) -> Float[Tensor, "N C"]:
         unit = (points.float().clamp(-1, 1) + 1) / 2
-        if pick(self.backend, "tinycudann", points.device) == "tinycudann":
+        if choose_backend(self.backend, "tinycudann", points.device) == "tinycudann":
             return self._tinycudann(unit)
         start, found = 0, []
         for scale, side, size in zip(self.scales, self.sides, self.sizes, strict=True):

@@ -40,7 +40,7 @@ class _Bilinear(torch.autograd.Function):
     def forward(ctx: Any, table: Tensor, part: Tensor, first: Tensor, side: int) -> Tensor:
         ctx.save_for_backward(table, part, first)
         ctx.side = side
-        return _bags(table, _corners(first, side), _shares(*part))
+        return _bags(table, _corners(first, side), _bilinear_weights(*part))
 
     @staticmethod
     @once_differentiable
@@ -50,7 +50,7 @@ class _Bilinear(torch.autograd.Function):
         to_table = to_part = None
         if ctx.needs_input_grad[0]:
             to_table = torch.zeros_like(table)
-            for rows, share in zip(corners.long().unbind(-1), _shares(x, y).unbind(-1), strict=True):
+            for rows, share in zip(corners.long().unbind(-1), _bilinear_weights(x, y).unbind(-1), strict=True):
                 to_table.index_add_(0, rows, share[:, None] * grad)
         if ctx.needs_input_grad[1]:
             slopes = (torch.stack([y - 1, 1 - y, -y, y], -1), torch.stack([x - 1, -x, 1 - x, x], -1))
@@ -62,7 +62,7 @@ def _corners(first: Int[Tensor, " N"], side: int) -> Int[Tensor, "N 4"]:
     return torch.stack([first, first + 1, first + side, first + side + 1], -1)
 
 
-def _shares(x: Tensor, y: Tensor) -> Float[Tensor, "N 4"]:
+def _bilinear_weights(x: Tensor, y: Tensor) -> Float[Tensor, "N 4"]:
     u, v = 1 - x, 1 - y
     return torch.stack([u * v, x * v, u * y, x * y], -1)
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from visemix.ops.workers import CONTEXT
 
 
-class Bars:
+class BatchProgress:
     """One bar for the whole, and one for each item in work."""
 
     def __init__(self, progress: Progress, total: int, what: str) -> None:
@@ -21,7 +21,7 @@ class Bars:
         self.whole = progress.add_task(what, total=total)
         self.rows: dict[str, TaskID] = {}
 
-    def tell(self, name: str, step: str, done: int, total: int) -> None:
+    def update(self, name: str, step: str, done: int, total: int) -> None:
         if name not in self.rows:
             self.rows[name] = self.progress.add_task("")
         self.progress.update(self.rows[name], description=f"{name}: {step}", completed=done, total=total)
@@ -33,22 +33,22 @@ class Bars:
 
 
 @contextmanager
-def show_bars(console: Console, total: int, what: str = "videos") -> Iterator[Bars]:
+def batch_progress(console: Console, total: int, what: str = "videos") -> Iterator[BatchProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        yield Bars(progress, total, what)
+        yield BatchProgress(progress, total, what)
 
 
 @contextmanager
-def listening(bars: Bars) -> Iterator[Any]:
+def progress_queue(bars: BatchProgress) -> Iterator[Any]:
     """A queue for other processes: what they put in as (name, step, done, total) is shown till the context ends."""
     reports: Any = CONTEXT.SimpleQueue()
 
-    def listen() -> None:
+    def forward_reports() -> None:
         for report in iter(reports.get, None):
-            bars.tell(*report)
+            bars.update(*report)
 
-    listener = threading.Thread(target=listen, daemon=True)
+    listener = threading.Thread(target=forward_reports, daemon=True)
     listener.start()
     try:
         yield reports

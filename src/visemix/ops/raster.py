@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from visemix.ops import raster_pytorch3d, raster_torch
-from visemix.ops.backends import pick
+from visemix.ops.backends import choose_backend
 from visemix.types import VisemixError
 
 
@@ -40,19 +40,23 @@ def rasterise(
     smoothly, has none.
     """
     _check(points)
-    draw = raster_pytorch3d.draw if pick(backend, "pytorch3d", points.device) == "pytorch3d" else raster_torch.draw
+    draw = (
+        raster_pytorch3d.draw
+        if choose_backend(backend, "pytorch3d", points.device) == "pytorch3d"
+        else raster_torch.draw
+    )
     values, depth, triangle = draw(points, triangles, attributes.to(points.dtype), size)
     coverage = (triangle >= 0).to(points.dtype).unsqueeze(1)
     return Raster(values, coverage, depth, triangle)
 
 
 @torch.no_grad()
-def cover(
+def rasterise_mask(
     points: Float[Tensor, "B N 3"], triangles: Int[Tensor, "F 3"], size: tuple[int, int]
 ) -> Float[Tensor, "B 1 H W"]:
     """The `coverage` of `rasterise` alone, at half its cost: 1 where the mesh is, 0 elsewhere, no gradient."""
     _check(points)
-    return raster_torch.cover(points, triangles, size)
+    return raster_torch.rasterise_mask(points, triangles, size)
 
 
 def _check(points: Tensor) -> None:

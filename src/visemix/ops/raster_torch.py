@@ -39,7 +39,7 @@ def draw(
     return picture[:, :channels], picture[:, channels:], triangle
 
 
-def cover(points: Float[Tensor, "B N 3"], triangles: Int[Tensor, "F 3"], size: tuple[int, int]) -> Tensor:
+def rasterise_mask(points: Float[Tensor, "B N 3"], triangles: Int[Tensor, "F 3"], size: tuple[int, int]) -> Tensor:
     """(B, 1, H, W): 1 where a triangle is hit, 0 elsewhere."""
     corners = triangles.T.contiguous()
     parts = [_covered(*part, size) for part in _parts(points, corners)]

@@ -18,13 +18,13 @@ def matrix(angles: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
-def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
+def matrix_to_euler(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     """Rotation matrix → Euler XYZ (radians), the y angle within ±π/2: the inverse of `matrix`.
 
     Where the head looks straight sideways (y = ±π/2) only the sum or difference of x and z is determined, and the
     gradient is not finite.
 
-    >>> angles(matrix(torch.tensor([0.1, -0.2, 0.3])))
+    >>> matrix_to_euler(matrix(torch.tensor([0.1, -0.2, 0.3])))
     tensor([ 0.1000, -0.2000,  0.3000])
     """
     x = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
@@ -33,10 +33,10 @@ def angles(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
     return torch.stack([x, y, z], -1)
 
 
-def of_quaternions(quaternions: Float[Tensor, "4 n"]) -> Float[Tensor, "3 3 n"]:
+def quaternions_to_matrix(quaternions: Float[Tensor, "4 n"]) -> Float[Tensor, "3 3 n"]:
     """Quaternions of any length, real part first → rotation matrices; the first axes are the coordinates.
 
-    >>> of_quaternions(torch.tensor([[2.0], [0.0], [0.0], [2.0]])).squeeze().round()
+    >>> quaternions_to_matrix(torch.tensor([[2.0], [0.0], [0.0], [2.0]])).squeeze().round()
     tensor([[ 0., -1.,  0.],
             [ 1.,  0.,  0.],
             [ 0.,  0.,  1.]])
@@ -56,7 +56,7 @@ def pose_points(points: Float[Tensor, "*b N 3"], pose: Float[Tensor, "*b 6"]) ->
         return points @ matrix(pose[..., :3]).mT + pose[..., None, 3:]
 
 
-def spin(angles: Float[Tensor, "*b 3"], turned: Float[Tensor, "*b N 3"]) -> Float[Tensor, "*b N 3 3"]:
+def euler_jacobian(angles: Float[Tensor, "*b 3"], turned: Float[Tensor, "*b N 3"]) -> Float[Tensor, "*b N 3 3"]:
     """How turned points R·p move with the three angles (last axis): d(R·p)/d(angle) = axis × R·p."""
     none, one = torch.zeros_like(angles[..., 0]), torch.ones_like(angles[..., 0])
     around_y = torch.stack([-angles[..., 2].sin(), angles[..., 2].cos(), none], -1)

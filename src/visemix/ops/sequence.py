@@ -53,17 +53,17 @@ def alibi(ages: Int[Tensor, "..."], heads: int, period: int) -> Float[Tensor, "H
     return -slopes * torch.div(ages, period, rounding_mode="floor")
 
 
-def history(frames: int, context: int | None, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
+def causal_mask(frames: int, context: int | None, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
     """True where frame i may look at frame j: itself and those before it, at most `context` of them in all.
 
-    >>> history(3, 2).int().tolist()
+    >>> causal_mask(3, 2).int().tolist()
     [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     """
     band = torch.ones(frames, frames, dtype=torch.bool, device=device).tril()
     return band if context is None else band.triu(1 - context)
 
 
-def window(frames: int, past: int, ahead: int, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
+def local_attention_mask(frames: int, past: int, ahead: int, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
     """True where frame i may listen to frame j: max(i − past, 0) ≤ j < min(i + ahead, T); itself always (`ahead` ≥ 1).
 
     GSmoothFace's eq. 4 with σ1 = `past`, σ2 = `ahead`, except that its bound T − 1 would leave the last frame no key.
@@ -82,7 +82,7 @@ def smooth(values: Float[Tensor, "B T C"], sigma: float, radius: int) -> Float[T
     return (summed / there).mT
 
 
-def blocks(
+def rechunk(
     pieces: Iterable[Tensor], size: int, past: int, ahead: int, whole: int = 1
 ) -> Iterator[tuple[Tensor, int, int]]:
     """Cut a stream of (B, n, C) rows anew, each piece with its surroundings: (rows, first, last).

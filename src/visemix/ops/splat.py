@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.ops import splat_gsplat, splat_torch
-from visemix.ops.backends import pick
+from visemix.ops.backends import choose_backend
 from visemix.types import VisemixError
 
 
@@ -47,7 +47,7 @@ def splat(
     """
     if means.dtype not in (torch.float32, torch.float64):
         raise VisemixError(f"{means.dtype} is too coarse for the positions of Gaussians; pose them in float32")
-    chosen = pick(backend, "gsplat", means.device, processor="numba")
+    chosen = choose_backend(backend, "gsplat", means.device, processor="numba")
     factors, opacity, colour, camera = (t.to(means.dtype) for t in (factors, opacity, colour, camera))
     with torch.autocast(means.device.type, enabled=False):  # bfloat16 would be pixels off
         if chosen == "gsplat":

@@ -12,7 +12,7 @@ import torch
 
 
 @contextmanager
-def kept_draws() -> Iterator[None]:
+def preserve_rng() -> Iterator[None]:
     """The generators of Python, NumPy and torch are afterwards where they were; CUDA's too, where CUDA is in use."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 – other people's code draws from it
     used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
@@ -27,7 +27,7 @@ def kept_draws() -> Iterator[None]:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """The same generators, begun at `seed` and afterwards where they were."""
-    with kept_draws():
+    with preserve_rng():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)

@@ -25,7 +25,7 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file to write, which takes its place at `path` when everything went well, and vanishes when not.
 
     Raises:
@@ -57,7 +57,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         seen.add(place)
     held = {NOTES: json.dumps(dict(notes))}  # one entry: their order is not kept
     try:
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             safetensors.torch.save_file(plain, part, held)
             part.chmod(0o644)  # safetensors makes files that only their owner can read
     except (SafetensorError, OSError) as error:
@@ -71,7 +71,7 @@ def write_text(path: Path, text: str) -> Path:
         VisemixError: the disk is full, or the place is not to be written to.
     """
     try:
-        with replacing(path) as part:
+        with atomic_write(path) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise VisemixError(f"cannot write {path}: {error.strerror}") from error
@@ -111,7 +111,7 @@ def _stored(tensor: Tensor) -> int:
     return tensor.untyped_storage().nbytes() // tensor.element_size()
 
 
-def younger(path: Path, than: Path) -> bool:
+def is_newer(path: Path, than: Path) -> bool:
     """Whether there is such a file, written after another or with it."""
     return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.ops.backends import pick
+from visemix.ops.backends import choose_backend
 from visemix.ops.camera import DISTANCE
 from visemix.ops.rotation import matrix
 
@@ -30,7 +30,7 @@ def camera_rays(
         return (place[:, None] @ rotation)[:, 0], directions / directions.norm(dim=-1, keepdim=True)
 
 
-def box_range(
+def ray_box_intersection(
     origins: Float[Tensor, "*b 3"],
     directions: Float[Tensor, "*b 3"],
     low: Float[Tensor, "3"],
@@ -54,7 +54,7 @@ def render_weights(
     >>> render_weights(torch.tensor([0.0, 100.0, 100.0]), torch.ones(3)).round()
     tensor([0., 1., 0.])
     """
-    if pick(backend, "nerfacc", "cpu") == "nerfacc":
+    if choose_backend(backend, "nerfacc", "cpu") == "nerfacc":
         from nerfacc import render_weight_from_density
 
         ends = length.cumsum(-1)
@@ -64,7 +64,7 @@ def render_weights(
     return torch.exp(-before) * -torch.expm1(-depth)
 
 
-def stretches(
+def importance_sampling(
     mass: Float[Tensor, "R S"],
     near: Float[Tensor, " R"],
     far: Float[Tensor, " R"],

@@ -17,14 +17,14 @@ CONTEXT = multiprocessing.get_context("spawn")  # torch's threads do not survive
 
 
 class Workers(Generic[Item, Result]):
-    """`count` processes, each set up once by `begin(*options)`: a context, at whose end they end.
+    """`count` processes, each set up once by `initialise(*options)`: a context, at whose end they end.
 
     Each has an executor of its own, so that a crash (a decoder's, the kernel's for want of memory) is known to belong
     to the item in hand, and a fresh process takes the next. None outlives the process that began it, however that ends.
     """
 
-    def __init__(self, count: int, begin: Callable[..., None], options: tuple[Any, ...]) -> None:
-        self.begin, self.options = begin, options
+    def __init__(self, count: int, initialise: Callable[..., None], options: tuple[Any, ...]) -> None:
+        self.initialise, self.options = initialise, options
         self._threads = ThreadPoolExecutor(count)
         self._mine = threading.local()
         self._all: list[ProcessPoolExecutor] = []
@@ -49,7 +49,7 @@ class Workers(Generic[Item, Result]):
 
     def _one(self, work: Callable[[Item], Result], item: Item) -> Result | None:
         if getattr(self._mine, "executor", None) is None:
-            self._mine.executor = ProcessPoolExecutor(1, CONTEXT, _begin, (self.begin, *self.options))
+            self._mine.executor = ProcessPoolExecutor(1, CONTEXT, _initialise, (self.initialise, *self.options))
             self._all.append(self._mine.executor)
         try:
             return self._mine.executor.submit(work, item).result()
@@ -58,12 +58,12 @@ class Workers(Generic[Item, Result]):
             return None
 
 
-def _begin(begin: Callable[..., None], *options: Any) -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    begin(*options)
+def _initialise(initialise: Callable[..., None], *options: Any) -> None:
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    initialise(*options)
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

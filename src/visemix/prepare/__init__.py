@@ -1,5 +1,5 @@
 from visemix.prepare.fit import RECONSTRUCT, Fit, Reconstructor, fit_clip
-from visemix.prepare.importers import cut_out
+from visemix.prepare.importers import export_clips
 from visemix.prepare.parser import PARSER, Parser
 from visemix.prepare.rnet import ReconNet
 from visemix.prepare.track import TRACKER, Track, Tracker
@@ -15,7 +15,7 @@ __all__ = [
     "Reconstructor",
     "Track",
     "Tracker",
-    "cut_out",
+    "export_clips",
     "fit_clip",
     "prepare",
 ]

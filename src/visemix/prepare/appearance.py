@@ -27,8 +27,8 @@ from visemix.face.topology import parts
 from visemix.ops.camera import project, square_camera
 from visemix.ops.raster import rasterise
 from visemix.ops.rotation import matrix, pose_points
-from visemix.prepare.geometry import Geometry, spread
-from visemix.prepare.problem import Step
+from visemix.prepare.geometry import Geometry, farthest_points
+from visemix.prepare.problem import FractionCallback
 from visemix.types import Label
 
 Frames = Callable[[list[int]], UInt8[Tensor, "n 3 H W"]]
@@ -41,7 +41,7 @@ DARK = 0.15  # of the mean light: what is darker says nothing about albedo
 
 
 @dataclass(frozen=True)
-class Sight:
+class VertexObservations:
     """What some frames show of each vertex."""
 
     frames: Int[Tensor, " K"]
@@ -61,42 +61,44 @@ def fit_appearance(
     rounds: int = 2,
     cut: int | None = None,
     labels: Labels | None = None,
-    step: Step = lambda done: None,
+    step: FractionCallback = lambda done: None,
 ) -> tuple[Float[Tensor, "T 27"], Float[Tensor, "N 3"]]:
     """Light of every frame and the clip's albedo, from at most `count` frames; `frames(indices)` gives pictures.
 
     None of the frames from `cut` on is looked at: their light goes on as that of the last ones before. Where `labels`
     tell the person from the place, only the person's pixels count: ears and neck of a mesh stand out a little.
     """
-    sight = look(face, geometry, choose(face, geometry, present[:cut], count), size, frames, labels, step)
+    sight = sample_vertices(
+        face, geometry, choose_frames(face, geometry, present[:cut], count), size, frames, labels, step
+    )
     skin = torch.zeros(len(face.mean), dtype=torch.bool)
     skin[face.triangles[face.skin].flatten()] = True
     albedo, light = face.albedo, torch.zeros(0)
     for _ in range(rounds):
         light = _white(solve_light(sight, albedo, skin), sight)
         seen, trust = solve_albedo(sight, light)
-        albedo = fill(face, seen, trust, skin)
-    return over_time(light, sight.frames, len(present)), albedo
+        albedo = fill_unseen(face, seen, trust, skin)
+    return interpolate_light(light, sight.frames, len(present)), albedo
 
 
-def choose(face: FaceModel, geometry: Geometry, present: Tensor, count: int) -> Int[Tensor, " K"]:
+def choose_frames(face: FaceModel, geometry: Geometry, present: Tensor, count: int) -> Int[Tensor, " K"]:
     """Half of the frames evenly over time, half as different as can be: turned heads, open mouths."""
     known = present.nonzero()[:, 0]
     even = known[torch.linspace(0, len(known) - 1, max(min(count // 2, len(known)), 1)).round().long()]
     moved = face.expression[face.landmark_ids].flatten(0, 1) @ geometry.expression[known].T
-    different = spread(torch.cat([moved.T, geometry.pose[known, :3]], -1), min(count - count // 2, len(known)))
+    different = farthest_points(torch.cat([moved.T, geometry.pose[known, :3]], -1), min(count - count // 2, len(known)))
     return torch.cat([even, known[different]]).unique()
 
 
-def look(
+def sample_vertices(
     face: FaceModel,
     geometry: Geometry,
     chosen: Int[Tensor, " K"],
     size: int,
     frames: Frames,
     labels: Labels | None,
-    step: Step,
-) -> Sight:
+    step: FractionCallback,
+) -> VertexObservations:
     """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
     margin = max(round(EDGE * size), 1)
     part = torch.from_numpy(parts(face.triangles.numpy(), len(face.mean))).long()
@@ -125,10 +127,12 @@ def look(
         colour = F.grid_sample(picture[None], grid, align_corners=False)[0, :, 0].T
         rows.append((colour, cosine * visible, harmonics(facing)))
         step(done / len(chosen))
-    return Sight(chosen, *(torch.stack(column) for column in zip(*rows, strict=True)))
+    return VertexObservations(chosen, *(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
-def solve_light(sight: Sight, albedo: Float[Tensor, "N 3"], skin: Bool[Tensor, " N"]) -> Float[Tensor, "K 3 9"]:
+def solve_light(
+    sight: VertexObservations, albedo: Float[Tensor, "N 3"], skin: Bool[Tensor, " N"]
+) -> Float[Tensor, "K 3 9"]:
     """Linear least squares over the visible skin, each frame drawn towards the clip's common light, outliers dropped
     once. The ambient part is included."""
     colour, basis, weight = sight.colour[:, skin], sight.harmonics[:, skin], sight.weight[:, skin]
@@ -155,14 +159,16 @@ def _towards(left: Tensor, right: Tensor, prior: Tensor, pull: Tensor) -> Tensor
     return torch.linalg.solve(left + pull, full)
 
 
-def _white(light: Tensor, sight: Sight) -> Tensor:
+def _white(light: Tensor, sight: VertexObservations) -> Tensor:
     """Scaled per channel so that what is seen is lit by one on average."""
     shade = sight.harmonics @ light.mT
     mean = (shade * sight.weight.unsqueeze(-1)).sum((0, 1)) / sight.weight.sum().clamp(min=1e-6)
     return light / mean.clamp(min=1e-3).unsqueeze(-1)
 
 
-def solve_albedo(sight: Sight, light: Float[Tensor, "K 3 9"]) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
+def solve_albedo(
+    sight: VertexObservations, light: Float[Tensor, "K 3 9"]
+) -> tuple[Float[Tensor, "N 3"], Float[Tensor, " N"]]:
     """Colour / light, averaged over the frames near the median; and how much each vertex was seen."""
     shade = sight.harmonics @ light.mT  # (K, N, 3)
     weight = sight.weight * (shade.amin(-1) > DARK)
@@ -173,7 +179,7 @@ def solve_albedo(sight: Sight, light: Float[Tensor, "K 3 9"]) -> tuple[Float[Ten
     return (weight * each).sum(0) / total.clamp(min=1e-6), total.amin(-1)
 
 
-def fill(
+def fill_unseen(
     face: FaceModel, seen: Float[Tensor, "N 3"], trust: Float[Tensor, " N"], skin: Bool[Tensor, " N"]
 ) -> Float[Tensor, "N 3"]:
     """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
@@ -226,7 +232,7 @@ def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: T
     return torch.where(inside.unsqueeze(-1), generic * within, toned)
 
 
-def over_time(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
+def interpolate_light(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
     """Between and around the chosen frames by a Gaussian kernel as wide as their spacing; as Deep3D's gamma, which
     has the ambient part taken off."""
     gamma = light.clone()

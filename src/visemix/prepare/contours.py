@@ -49,7 +49,7 @@ IRISES = (468, 473)  # their middles, image left and right
 
 
 @dataclass(frozen=True)
-class Marks:
+class ContourPoints:
     """Where the tracker's points are on a face model: the 68 first, in their order."""
 
     tracked: Int[Tensor, " P"]  # in the tracker's mesh
@@ -60,7 +60,7 @@ class Marks:
         return int((self.tracked == tracked).nonzero()[0])
 
 
-def marks(face: FaceModel) -> Marks:
+def contour_points(face: FaceModel) -> ContourPoints:
     """All points that are known on a model: 68, 40 between them where its mesh leads from one to the next, and the
     irises where it has eyes that turn."""
     ids = face.landmark_ids.cpu().numpy()
@@ -77,7 +77,7 @@ def marks(face: FaceModel) -> Marks:
         for k, part in ways.items():
             place[k] = way[int(np.abs(length[way] - part * length[way[0]]).argmin())]
     place |= dict(zip(IRISES, face.pupil_ids.tolist(), strict=False))
-    return Marks(torch.tensor(list(place)), torch.tensor(list(place.values())))
+    return ContourPoints(torch.tensor(list(place)), torch.tensor(list(place.values())))
 
 
 def _edges(triangles: np.ndarray, points: np.ndarray) -> sparse.csr_matrix:

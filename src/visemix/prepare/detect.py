@@ -36,22 +36,22 @@ class Detection:
 MARKS = ([33, 133], [362, 263], [1], [13, 14])
 
 
-def apart(a: Points, b: Points) -> float:
+def face_distance(a: Points, b: Points) -> float:
     """Distance of two faces' centres, as a part of the smaller one's size (the box's half perimeter / 2)."""
     size = min(float((p.max(0) - p.min(0)).mean()) for p in (a, b))
     return float(np.linalg.norm(a.mean(0) - b.mean(0))) / max(size, 1e-6)
 
 
-def distinct(faces: list[Points]) -> list[Points]:
+def suppress_duplicates(faces: list[Points]) -> list[Points]:
     """Each face once: what lies within half a face's size of one before it is that one again."""
     kept: list[Points] = []
     for face in faces:
-        if all(apart(face, other) > 0.5 for other in kept):
+        if all(face_distance(face, other) > 0.5 for other in kept):
             kept.append(face)
     return kept
 
 
-def believed(faces: list[Points], seen: list[Detection]) -> list[Points]:
+def reject_false_detections(faces: list[Points], seen: list[Detection]) -> list[Points]:
     """The faces but those beside which a face is seen that is none of them: these slid to a neck, or elsewhere.
 
     What the detector does not see says nothing: it knows fewer profiles than the mesh.
@@ -75,9 +75,9 @@ class Mesh:
     """mediapipe's graphs, opened once: the mesh over whole frames, and detector + mesh over windows for small faces."""
 
     def __init__(self, faces: int, confidence: float, static: bool) -> None:
-        face_mesh, face_detection = solutions("face tracker", "face_mesh", "face_detection")
+        face_mesh, face_detection = mediapipe_modules("face tracker", "face_mesh", "face_detection")
         options: dict[str, Any] = {"refine_landmarks": True, "min_detection_confidence": confidence}
-        with quiet():
+        with silence_stderr():
             self.whole = face_mesh.FaceMesh(static_image_mode=static, max_num_faces=faces, **options)
             self.window = face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, **options)
             self.detector = face_detection.FaceDetection(model_selection=1, min_detection_confidence=confidence)
@@ -94,10 +94,10 @@ class Mesh:
 
     def faces(self, picture: Picture) -> list[Points]:
         """The points of each face in a picture."""
-        with nullcontext() if self.silent else quiet():
+        with nullcontext() if self.silent else silence_stderr():
             seen = self._detected(picture, 0, 0)
-            found = believed(distinct(_landmarks(self.whole, picture)), seen)
-            found = found or believed(self._small(picture, seen), seen)
+            found = reject_false_detections(suppress_duplicates(_landmarks(self.whole, picture)), seen)
+            found = found or reject_false_detections(self._small(picture, seen), seen)
         self.silent |= bool(found)  # and once more at its first face
         return found
 
@@ -114,7 +114,7 @@ class Mesh:
             high_x, high_y = (int(at + 1.25 * each.size) for at in each.centre)
             crop = picture[low_y:high_y, low_x:high_x]
             found += [points + np.array([low_x, low_y], np.float32) for points in _landmarks(self.window, crop)]
-        return distinct(found)[: self.limit]
+        return suppress_duplicates(found)[: self.limit]
 
     def _detected(self, picture: Picture, x: int, y: int) -> list[Detection]:
         """What the detector sees, in pixels of the picture that this one was cut from at (x, y)."""
@@ -149,7 +149,7 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
             yield min(x, width - side), min(y, height - side), side
 
 
-def solutions(part: str, *names: str) -> list[Any]:
+def mediapipe_modules(part: str, *names: str) -> list[Any]:
     """Modules of mediapipe's, quiet from the start; `part` ("face tracker") is named where they are missing."""
     try:
         with environment(GLOG_minloglevel="3", TF_CPP_MIN_LOG_LEVEL="3"):
@@ -162,7 +162,7 @@ def solutions(part: str, *names: str) -> list[Any]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """mediapipe's C++ side writes to file descriptor 2 before any logging flag is heard."""
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from visemix.face import layout
 from visemix.face.model import FaceModel
-from visemix.prepare.contours import CORNERS, IRISES, LIDS, MIRROR, Marks, marks
+from visemix.prepare.contours import CORNERS, IRISES, LIDS, MIRROR, ContourPoints, contour_points
 from visemix.prepare.track import MESH
 
 STANDARD = 512  # pixels: the picture side in which noise and distances of the fit are stated
@@ -21,7 +21,7 @@ SHUT, OPEN = 0.08, 0.2  # height of an eye in widths: the iris is not seen at al
 
 
 @dataclass(frozen=True)
-class Weights:
+class LandmarkSigmas:
     """How far each thing may be off: standard deviations, in pixels of a 512² picture or the unknown's own unit."""
 
     brows: float = 2.0
@@ -50,7 +50,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LandmarkObservations:
     """P points of a face model seen in T frames. Each of R residuals is a combination of what the points are off."""
 
     vertices: Int[Tensor, " P"]
@@ -60,13 +60,13 @@ class Evidence:
     eyes: tuple[list[int], list[int]]  # which of the points belong to an eye
 
 
-def evidence(
+def landmark_observations(
     face: FaceModel,
     landmarks: Float[Tensor, "T 68 2"],
     points: Float[Tensor, "T Q 2"] | None,
     size: int,
-    weights: Weights,
-) -> Evidence:
+    weights: LandmarkSigmas,
+) -> LandmarkObservations:
     """Of the 68 landmarks; and of more, where mediapipe's whole mesh is at hand as `points`. Where the points of
     another tracker's mesh are is not known: then the 68 are all."""
     scale = size / STANDARD
@@ -74,8 +74,8 @@ def evidence(
     metric = _metric_of_68(landmarks, weights, scale)
     if points is None or points.shape[1] != MESH:
         eyes = (list(LEFT_EYE), list(RIGHT_EYE))
-        return Evidence(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric, eyes)
-    found = marks(face)
+        return LandmarkObservations(face.landmark_ids.cpu(), landmarks, torch.eye(68, dtype=torch.double), metric, eyes)
+    found = contour_points(face)
     target = torch.cat([landmarks, points.double()[:, found.tracked[68:]]], 1)
     parts = [
         (torch.eye(68, len(found.tracked), dtype=torch.double), metric),
@@ -85,10 +85,12 @@ def evidence(
     ]
     mix = torch.cat([rows for rows, _ in parts])
     metric = torch.cat([each.expand(len(target), -1, -1, -1) for _, each in parts], 1)
-    return Evidence(found.vertices, target, mix, metric, _points_of_eyes(found))
+    return LandmarkObservations(found.vertices, target, mix, metric, _points_of_eyes(found))
 
 
-def _metric_of_68(landmarks: Float[Tensor, "T 68 2"], weights: Weights, scale: float) -> Float[Tensor, "T 68 2 2"]:
+def _metric_of_68(
+    landmarks: Float[Tensor, "T 68 2"], weights: LandmarkSigmas, scale: float
+) -> Float[Tensor, "T 68 2 2"]:
     """Every point as sure in all directions, but the jaw's across the contour alone."""
     sigma = weights.landmarks() * scale
     metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(landmarks), 1, 1, 1)
@@ -98,7 +100,7 @@ def _metric_of_68(landmarks: Float[Tensor, "T 68 2"], weights: Weights, scale: f
     return metric
 
 
-def _points_of_eyes(found: Marks) -> tuple[list[int], list[int]]:
+def _points_of_eyes(found: ContourPoints) -> tuple[list[int], list[int]]:
     """Which points belong to the left eye and to the right one, lids and iris."""
     left = {k for pair in LIDS for k in pair} | {IRISES[0]}
     right = {MIRROR[k] for pair in LIDS for k in pair} | {IRISES[1]}
@@ -116,7 +118,7 @@ def _across(along: Tensor, across_sigma: float, along_sigma: float) -> Tensor:
     return torch.stack([across / across_sigma, along / along_sigma], -2)
 
 
-def _between(found: Marks, weights: Weights, scale: float) -> tuple[Tensor, Tensor]:
+def _between(found: ContourPoints, weights: LandmarkSigmas, scale: float) -> tuple[Tensor, Tensor]:
     """The points between the 68, as sure as those at their ends but for a factor."""
     lids = {k for pair in LIDS for k in (*pair, *(MIRROR[each] for each in pair))}
     more = [k for k in found.tracked[68:].tolist() if k not in IRISES]
@@ -125,7 +127,7 @@ def _between(found: Marks, weights: Weights, scale: float) -> tuple[Tensor, Tens
     return rows, torch.eye(2, dtype=torch.double) / (sigma * weights.between * scale)[:, None, None]
 
 
-def _lids(found: Marks, target: Tensor, sigma: float, slide: float) -> tuple[Tensor, Tensor]:
+def _lids(found: ContourPoints, target: Tensor, sigma: float, slide: float) -> tuple[Tensor, Tensor]:
     """Each pair of points on upper and lower lid, measured across the line between the eye's corners."""
     rows, metrics = [], []
     known = set(found.tracked.tolist())
@@ -139,7 +141,7 @@ def _lids(found: Marks, target: Tensor, sigma: float, slide: float) -> tuple[Ten
     return torch.stack(rows), torch.stack(metrics, 1)
 
 
-def _iris(found: Marks, target: Tensor, eye: int, sigma: float) -> tuple[Tensor, Tensor]:
+def _iris(found: ContourPoints, target: Tensor, eye: int, sigma: float) -> tuple[Tensor, Tensor]:
     """An iris from the middle of its eye, the less sure the less open the eye is."""
     side = MIRROR.__getitem__ if eye else (lambda k: k)
     outer, inner, up, down = (target[:, found[side(k)]] for k in (*CORNERS, 160, 144))
@@ -149,7 +151,7 @@ def _iris(found: Marks, target: Tensor, eye: int, sigma: float) -> tuple[Tensor,
     return row[None], torch.eye(2, dtype=torch.double) * (seen / sigma)[:, None, None, None]
 
 
-def _row(found: Marks, parts: Sequence[tuple[int, float]]) -> Tensor:
+def _row(found: ContourPoints, parts: Sequence[tuple[int, float]]) -> Tensor:
     row = torch.zeros(len(found.tracked), dtype=torch.double)
     for tracked, weight in parts:
         row[found[tracked]] = weight

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from visemix.data.clipfiles import FRAMES, LABELS, TORSO, speaker_of
-from visemix.data.clipwriter import whole_folder, write_data, write_labels, write_pictures
-from visemix.data.crop import cut, head_box
+from visemix.data.clipwriter import atomic_folder, write_data, write_labels, write_pictures
+from visemix.data.crop import crop_picture, head_box
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
 from visemix.data.media import VideoReader, probe
@@ -32,7 +32,7 @@ BRIDGE = 10  # frames a face may be away before the clip ends there
 SHORTEST = 5  # frames in a clip
 LEARNED = FPS  # frames with a face that must be left when some are held out
 
-Tell = Callable[[str, int, int], None]  # a step's name, how many frames are done, of how many
+ProgressCallback = Callable[[str, int, int], None]  # a step's name, how many frames are done, of how many
 
 
 def extract(
@@ -47,7 +47,7 @@ def extract(
     holdout: float = 2.0,
     overwrite: bool = False,
     parts: Mapping[str, Any] | None = None,
-    tell: Tell = lambda *_: None,
+    on_progress: ProgressCallback = lambda *_: None,
 ) -> dict[str, Any]:
     """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
 
@@ -63,7 +63,7 @@ def extract(
         VisemixError: the file is no video, no face is in it, `out` exists, or the disk is full.
     """
     reader = VideoReader(video)
-    shot, notes = _shot(video, reader, tracker, tell)
+    shot, notes = _shot(video, reader, tracker, on_progress)
     start, stop, present = shot.start, shot.stop, shot.present
     box = head_box(shot.landmarks[present], reader.height, reader.width)
     wave, audio = _sound(video, start, stop, notes)
@@ -75,19 +75,19 @@ def extract(
             f"it is too short to hold out {holdout:g} s: all of it is learned from, so scores on its end are not of "
             "footage never seen"
         )
-    with whole_folder(out, overwrite) as part:
-        uncut = _told(reader.between(start, stop), tell, "cropping", stop - start)
-        write_pictures(part, (cut(frame, box, size) for frame in uncut), causal=True)
+    with atomic_folder(out, overwrite) as part:
+        uncut = _with_progress(reader.between(start, stop), on_progress, "cropping", stop - start)
+        write_pictures(part, (crop_picture(frame, box, size) for frame in uncut), causal=True)
         if parser is not None:
             pictures = FrameFile(part / FRAMES)
             labels = parser((pictures.frames([k])[0] for k in range(stop - start)), points)
-            write_labels(part, _told(labels, tell, "parsing the scene", stop - start))
+            write_labels(part, _with_progress(labels, on_progress, "parsing the scene", stop - start))
         fit = reconstruct(
             points,
             torch.from_numpy(present),
             size,
             FrameFile(part / FRAMES).frames,
-            lambda done, steps: tell("fitting", done, steps),
+            lambda done, steps: on_progress("fitting", done, steps),
             cut=cut_at,
             points=mesh,
             labels=None if parser is None else LabelFile(part / LABELS).frames,
@@ -101,7 +101,7 @@ def extract(
             "audio": audio,
             "source": source,
             **spoken,
-            "away": _away(present),
+            "away": missing_frames(present),
             "crop": {"x": box.x, "y": box.y, "side": box.side},
             "holdout": (stop - start - cut_at) / FPS,
             "fit": _quality(fit),
@@ -111,18 +111,18 @@ def extract(
         }
         tensors = _tensors(fit, wave, points)
         if parser is not None:
-            tensors |= _torso(part, fit, torch.from_numpy(present), cut_at, notes, tell)
+            tensors |= _torso(part, fit, torch.from_numpy(present), cut_at, notes, on_progress)
         write_data(part, out.name, tensors, meta, face)
     return meta
 
 
-def _shot(video: Path, reader: VideoReader, tracker: Tracker, tell: Tell) -> tuple[Track, list[str]]:
+def _shot(video: Path, reader: VideoReader, tracker: Tracker, on_progress: ProgressCallback) -> tuple[Track, list[str]]:
     """The track of the largest face over the frames that become the clip, and what is worth noting of it."""
     total = 0
 
     def pictures() -> Iterator[np.ndarray]:
         nonlocal total
-        for total, frame in enumerate(_told(iter(reader), tell, "finding the face", reader.frames), 1):  # noqa: B007
+        for total, frame in enumerate(_with_progress(iter(reader), on_progress, "finding the face", reader.frames), 1):  # noqa: B007
             yield frame.permute(1, 2, 0).numpy()
 
     tracks = tracker(pictures())
@@ -131,21 +131,21 @@ def _shot(video: Path, reader: VideoReader, tracker: Tracker, tell: Tell) -> tup
             f"no face found in {video}; give a video in which one is seen from the front and large enough"
         )
     notes = list(reader.notes)
-    start, stop = _stretch(tracks[0], notes, tracks[1:], total)
+    start, stop = _visible_range(tracks[0], notes, tracks[1:], total)
     if stop - start < SHORTEST:
         raise VisemixError(f"the face in {video} is seen for {stop - start} frames only; {SHORTEST} are needed")
     return tracks[0].between(start, stop), notes
 
 
-def _stretch(track: Track, notes: list[str], others: list[Track], total: int) -> tuple[int, int]:
+def _visible_range(track: Track, notes: list[str], others: list[Track], total: int) -> tuple[int, int]:
     """The longest run of frames in which the face is never away for more than `BRIDGE`."""
     seen = np.flatnonzero(track.present)
     runs = np.split(seen, np.flatnonzero(np.diff(seen) > BRIDGE + 1) + 1)
     run = max(runs, key=len)
     start, stop = track.start + int(run[0]), track.start + int(run[-1]) + 1
-    away = stop - start - len(run)
-    if away:
-        notes.append(f"the face is away for {away} frames, which are interpolated and not trained on")
+    missing = stop - start - len(run)
+    if missing:
+        notes.append(f"the face is away for {missing} frames, which are interpolated and not trained on")
     if any(other.start < stop and other.stop > start for other in others):
         notes.append(f"{len(others) + 1} faces are seen; the larger is followed")
     if start > BRIDGE or stop < total - BRIDGE or len(runs) > 1:
@@ -166,10 +166,10 @@ def first_held_out(present: Bool[np.ndarray, " T"], holdout: float) -> int:
     return cut if present[:cut].sum() >= LEARNED else len(present)
 
 
-def _away(present: Bool[np.ndarray, " T"]) -> list[list[int]]:
+def missing_frames(present: Bool[np.ndarray, " T"]) -> list[list[int]]:
     """Each run of frames in which the face was not seen, as its first frame and the one after its last.
 
-    >>> _away(np.array([True, False, False, True, False]))
+    >>> missing_frames(np.array([True, False, False, True, False]))
     [[1, 3], [4, 5]]
     """
     edges = np.flatnonzero(np.diff(~present, prepend=False, append=False))
@@ -221,17 +221,17 @@ def _tensors(fit: Fit, wave: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
     return {name: getattr(fit, name) for name in names} | {"wave": wave, "landmarks": landmarks}
 
 
-def _told(frames: Iterator[Tensor], tell: Tell, step: str, total: int) -> Iterator[Tensor]:
+def _with_progress(frames: Iterator[Tensor], on_progress: ProgressCallback, step: str, total: int) -> Iterator[Tensor]:
     for done, frame in enumerate(frames, 1):
         yield frame
-        tell(step, min(done, total), total)
+        on_progress(step, min(done, total), total)
 
 
 def _torso(
-    part: Path, fit: Fit, present: Bool[Tensor, " T"], cut: int, notes: list[str], tell: Tell
+    part: Path, fit: Fit, present: Bool[Tensor, " T"], cut: int, notes: list[str], on_progress: ProgressCallback
 ) -> dict[str, Tensor]:
     def step(done: int) -> None:
-        tell("following the torso", done, len(present))
+        on_progress("following the torso", done, len(present))
 
     frames, labels = FrameFile(part / FRAMES).frames, LabelFile(part / LABELS).frames
     try:

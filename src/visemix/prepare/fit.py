@@ -15,17 +15,17 @@ from torch import Tensor
 from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
-from visemix.ops.device import on_threads
+from visemix.ops.device import torch_threads
 from visemix.ops.rotation import pose_points
 from visemix.prepare.appearance import Frames, Labels, fit_appearance
-from visemix.prepare.evidence import Weights
+from visemix.prepare.evidence import LandmarkSigmas
 from visemix.prepare.geometry import Geometry, fit_geometry, refit_geometry
 from visemix.prepare.refine import anchors, refine
 from visemix.prepare.unwrap import opencv
 from visemix.registry import Registry
 from visemix.types import TensorStruct, VisemixError
 
-Progress = Callable[[int, int], None]  # steps done, of how many
+ProgressCallback = Callable[[int, int], None]  # steps done, of how many
 STEPS = 100
 
 
@@ -56,7 +56,7 @@ class Reconstructor(ABC):
         present: Bool[Tensor, " T"],
         size: int,
         frames: Frames,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         cut: int | None = None,
         points: Float[Tensor, "T Q 2"] | None = None,
@@ -104,8 +104,8 @@ class FromLandmarks(Reconstructor):
         if refine == "dense":
             opencv()  # what is missing is said before a video is read
         self.face, self.refine = face, refine
-        base = Weights()
-        self.weights = Weights(turn=base.turn * smooth, move=base.move * smooth, speech=base.speech * smooth)
+        base = LandmarkSigmas()
+        self.weights = LandmarkSigmas(turn=base.turn * smooth, move=base.move * smooth, speech=base.speech * smooth)
         self.identity_frames, self.appearance_frames = identity_frames, appearance_frames
 
     def __call__(
@@ -114,15 +114,15 @@ class FromLandmarks(Reconstructor):
         present: Bool[Tensor, " T"],
         size: int,
         frames: Frames,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         cut: int | None = None,
         points: Float[Tensor, "T Q 2"] | None = None,
         labels: Labels | None = None,
     ) -> Fit:
         require_face(present, cut)
-        tell = progress or (lambda done, steps: None)
-        with on_threads(1):  # many small operations: waiting for a second thread costs more than it gives
+        on_progress = progress or (lambda done, steps: None)
+        with torch_threads(1):  # many small operations: waiting for a second thread costs more than it gives
             geometry = fit_geometry(
                 self.face,
                 landmarks,
@@ -132,7 +132,7 @@ class FromLandmarks(Reconstructor):
                 self.identity_frames,
                 cut=cut,
                 points=points,
-                step=lambda part: tell(round(part * STEPS / 3), STEPS),
+                step=lambda part: on_progress(round(part * STEPS / 3), STEPS),
             )
             left = None
             if self.refine == "dense":
@@ -154,7 +154,7 @@ class FromLandmarks(Reconstructor):
                     frames,
                     again,
                     cut=cut,
-                    step=lambda part: tell(round((1 + part) * STEPS / 3), STEPS),
+                    step=lambda part: on_progress(round((1 + part) * STEPS / 3), STEPS),
                 )
             light, albedo = fit_appearance(
                 self.face,
@@ -165,7 +165,7 @@ class FromLandmarks(Reconstructor):
                 self.appearance_frames,
                 cut=cut,
                 labels=labels,
-                step=lambda part: tell(round((2 + part) * STEPS / 3), STEPS),
+                step=lambda part: on_progress(round((2 + part) * STEPS / 3), STEPS),
             )
         return replace(summarise(self.face, geometry, light, albedo, landmarks, present, size), flow_px=left)
 
@@ -176,7 +176,7 @@ def fit_clip(
     present: Bool[Tensor, " T"],
     size: int,
     frames: Frames,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     *,
     cut: int | None = None,
 ) -> Fit:

@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from visemix.face.model import FaceModel
-from visemix.prepare.evidence import Weights, evidence
-from visemix.prepare.problem import POSE, More, Problem, Step, nearest
+from visemix.prepare.evidence import LandmarkSigmas, landmark_observations
+from visemix.prepare.problem import POSE, ExtraEquations, FractionCallback, Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ def fit_geometry(
     landmarks: Float[Tensor, "T 68 2"],
     present: Bool[Tensor, " T"],
     size: int,
-    weights: Weights | None = None,
+    weights: LandmarkSigmas | None = None,
     identity_frames: int = 48,
     window: int = 500,
     cut: int | None = None,
     points: Float[Tensor, "T Q 2"] | None = None,
-    step: Step = lambda done: None,
+    step: FractionCallback = lambda done: None,
 ) -> Geometry:
     """Identity, expression and pose whose projection meets the landmarks (pixels of a `size`² picture).
 
@@ -43,15 +43,15 @@ def fit_geometry(
     are held out: they follow those before and never the other way round. With the tracker's whole mesh as `points`,
     lids, lips and irises are met between the 68 too.
     """
-    weights = weights or Weights()
-    problem = Problem(face, evidence(face, landmarks, points, size, weights), present, size, weights)
+    weights = weights or LandmarkSigmas()
+    problem = Problem(face, landmark_observations(face, landmarks, points, size, weights), present, size, weights)
     count = len(present)
     cut = count if cut is None else cut
     known = present.nonzero()[:, 0]
     pose = problem.first_pose(known)
     known = known[known < cut]
     pose[:cut] = problem.first_pose(known)[:cut]
-    chosen = known[spread(_describe(landmarks[known]), min(identity_frames, len(known)))]
+    chosen = known[farthest_points(_describe(landmarks[known]), min(identity_frames, len(known)))]
     identity, local = problem.solve_identity(chosen, pose[chosen])
     step(0.5)
     start = local[nearest(chosen, count)]
@@ -64,12 +64,12 @@ def fit_geometry(
 def refit_geometry(
     face: FaceModel,
     geometry: Geometry,
-    more: More,
+    more: ExtraEquations,
     *,
     landmarks: Float[Tensor, "T 68 2"],
     present: Bool[Tensor, " T"],
     size: int,
-    weights: Weights | None = None,
+    weights: LandmarkSigmas | None = None,
     window: int = 500,
     cut: int | None = None,
     points: Float[Tensor, "T Q 2"] | None = None,
@@ -79,8 +79,8 @@ def refit_geometry(
     Frames that are not `present` are left as they are, and so is what all frames share. Landmarks say how open the eyes
     are and no longer where: a detector and the mesh mean different spots, and lids that follow both shut too late.
     """
-    weights = weights or Weights()
-    seen = evidence(face, landmarks, points, size, weights)
+    weights = weights or LandmarkSigmas()
+    seen = landmark_observations(face, landmarks, points, size, weights)
     problem = Problem(face, seen, present, size, weights)
     start = torch.cat([geometry.pose, geometry.expression], -1).double()
     identity, count = geometry.identity.double(), len(start)
@@ -92,7 +92,7 @@ def refit_geometry(
     return replace(geometry, expression=local[:, POSE:], pose=local[:, :POSE])
 
 
-def spread(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K"]:
+def farthest_points(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K"]:
     """Ids of `count` points that are far from one another (farthest-point sampling from the middle one), sorted."""
     far = (points - points.mean(0)).square().sum(-1)
     chosen = [int(far.argmin())]

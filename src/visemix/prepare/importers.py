@@ -15,14 +15,14 @@ from torch import Tensor
 from visemix.data.media import VideoReader
 from visemix.data.sound import read_sound
 from visemix.data.writer import VideoWriter
-from visemix.ops.progress import show_bars
-from visemix.prepare.layouts import LAYOUTS, Broken, Entry
+from visemix.ops.progress import batch_progress
+from visemix.prepare.layouts import LAYOUTS, Entry, UnusableEntry
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 CRF = 14
 
 
-def cut_out(
+def export_clips(
     layout: str, root: str | Path, out: str | Path, *, console: Console | None = None
 ) -> tuple[list[Path], dict[str, str]]:
     """Cut every clip of a data set into a video `out/<speaker>_<number>.mp4`, at 25 frames a second with its sound.
@@ -45,14 +45,14 @@ def cut_out(
     console = console or Console(stderr=True)
     made: list[Path] = []
     broken: dict[str, str] = {}
-    with show_bars(console, len(entries), "cut out") as bars:
+    with batch_progress(console, len(entries), "cut out") as bars:
         for entry in entries:
             path = Path(out) / f"{entry.name}.mp4"
             try:
-                if isinstance(entry, Broken):
+                if isinstance(entry, UnusableEntry):
                     raise VisemixError(entry.reason)
                 if not path.exists():
-                    cut(entry, path)
+                    export_clip(entry, path)
                 made.append(path)
             except VisemixError as error:
                 broken[entry.name] = str(error)
@@ -61,7 +61,7 @@ def cut_out(
     return made, broken
 
 
-def cut(entry: Entry, path: Path) -> None:
+def export_clip(entry: Entry, path: Path) -> None:
     """Write one entry as a video.
 
     Raises:

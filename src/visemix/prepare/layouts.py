@@ -29,14 +29,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Broken:
+class UnusableEntry:
     """A clip that cannot be cut out, and why."""
 
     name: str
     reason: str
 
 
-def hdtf(root: Path) -> Iterator[Entry | Broken]:
+def hdtf(root: Path) -> Iterator[Entry | UnusableEntry]:
     """HDTF: `<group>_annotion_time.txt` and `<group>_crop_wh.txt` anywhere below, for the groups RD, WDA, WRA.
 
     Lines are `KatieHill.mp4 00:05-03:20 …` and `KatieHill_0.mp4 left width top height`, the box in pixels of the
@@ -60,17 +60,17 @@ def hdtf(root: Path) -> Iterator[Entry | Broken]:
                     left, width, top, height = (float(value) for value in boxes[f"{stem}_{number}.mp4"])
                     unit = float(heights[video][0])
                 except KeyError as error:
-                    yield Broken(name, f"{error.args[0]} stands in one of {group}'s lists only")
+                    yield UnusableEntry(name, f"{error.args[0]} stands in one of {group}'s lists only")
                 except (ValueError, IndexError):
-                    yield Broken(name, f"'{span}', or its line in {group}_crop_wh.txt, is not of HDTF's form")
+                    yield UnusableEntry(name, f"'{span}', or its line in {group}_crop_wh.txt, is not of HDTF's form")
                 else:
                     if path is None:
-                        yield Broken(name, f"there is no {video} below {root}")
+                        yield UnusableEntry(name, f"there is no {video} below {root}")
                     else:
                         yield Entry(name, path, start, stop, (left, top, width, height), unit)
 
 
-def voxceleb(root: Path) -> Iterator[Entry | Broken]:
+def voxceleb(root: Path) -> Iterator[Entry | UnusableEntry]:
     """VoxCeleb: `txt/<person>/<video>/<number>.txt`, and the whole videos `<video>.mp4` anywhere below.
 
     After a head of lines, each line is `frame x y w h`: 25 frames a second; the box in parts of the picture
@@ -90,10 +90,10 @@ def voxceleb(root: Path) -> Iterator[Entry | Broken]:
             places = [tuple(float(value) for value in row[:5]) for row in rows]
             frames, left, top, wide, high = zip(*places, strict=True)
         except ValueError:
-            yield Broken(name, f"{path} has no lines of the form 'frame x y w h'")
+            yield UnusableEntry(name, f"{path} has no lines of the form 'frame x y w h'")
             continue
         if video not in videos:
-            yield Broken(name, f"there is no {video}.mp4 below {root}")
+            yield UnusableEntry(name, f"there is no {video}.mp4 below {root}")
             continue
         right, bottom = max(map(sum, zip(left, wide, strict=True))), max(map(sum, zip(top, high, strict=True)))
         box = (min(left), min(top), right - min(left), bottom - min(top))
@@ -102,7 +102,7 @@ def voxceleb(root: Path) -> Iterator[Entry | Broken]:
         yield Entry(name, videos[video], frames[0] / FPS, (frames[-1] + 1) / FPS, box, unit)
 
 
-def lrs3(root: Path) -> Iterator[Entry | Broken]:
+def lrs3(root: Path) -> Iterator[Entry | UnusableEntry]:
     """LRS3: `{pretrain,trainval,test}/<person>/<number>.mp4`, each with its text beside it; cut to the face already."""
     found = sorted(path for part in ("pretrain", "trainval", "test") for path in root.glob(f"{part}/*/*.txt"))
     if not found:
@@ -112,14 +112,14 @@ def lrs3(root: Path) -> Iterator[Entry | Broken]:
         name = f"{path.parent.name}_{count[path.parent.name]:05d}"
         count[path.parent.name] += 1
         if not path.read_text(errors="replace").startswith("Text:"):
-            yield Broken(name, f"{path} does not begin with 'Text:'")
+            yield UnusableEntry(name, f"{path} does not begin with 'Text:'")
         elif not path.with_suffix(".mp4").is_file():
-            yield Broken(name, f"there is no {path.with_suffix('.mp4')}")
+            yield UnusableEntry(name, f"there is no {path.with_suffix('.mp4')}")
         else:
             yield Entry(name, path.with_suffix(".mp4"))
 
 
-def adnerf(root: Path) -> Iterator[Entry | Broken]:
+def adnerf(root: Path) -> Iterator[Entry | UnusableEntry]:
     """AD-NeRF's and GeneFace's folder of a person (or a folder of such): `transforms_train.json` and
     `transforms_val.json`, pictures by number in `ori_imgs`, `gt_imgs` or `com_imgs`, and `aud.wav`; 25 a second."""
     found = sorted({path.parent for path in root.rglob("transforms_*.json")})
@@ -131,20 +131,20 @@ def adnerf(root: Path) -> Iterator[Entry | Broken]:
             told = [json.loads(path.read_text()) for path in sorted(folder.glob("transforms_*.json"))]
             frames = tuple(sorted({int(frame["img_id"]) for each in told for frame in each["frames"]}))
         except (ValueError, KeyError, TypeError):
-            yield Broken(name, f"a transforms_*.json in {folder} is damaged, or has no frames with an img_id")
+            yield UnusableEntry(name, f"a transforms_*.json in {folder} is damaged, or has no frames with an img_id")
             continue
         pictures = next((folder / n for n in ("ori_imgs", "gt_imgs", "com_imgs") if (folder / n).is_dir()), None)
         if pictures is None:
-            yield Broken(name, f"{folder} has no ori_imgs, gt_imgs or com_imgs")
+            yield UnusableEntry(name, f"{folder} has no ori_imgs, gt_imgs or com_imgs")
         elif not (folder / "aud.wav").is_file():
-            yield Broken(name, f"{folder} has no aud.wav")
+            yield UnusableEntry(name, f"{folder} has no aud.wav")
         elif not frames or frames[-1] - frames[0] + 1 != len(frames):
-            yield Broken(name, f"the frames of {folder} are not numbered one after another")
+            yield UnusableEntry(name, f"the frames of {folder} are not numbered one after another")
         else:
             yield Entry(name, pictures, frames[0] / FPS, sound=folder / "aud.wav", frames=frames)
 
 
-LAYOUTS: dict[str, Callable[[Path], Iterator[Entry | Broken]]] = {
+LAYOUTS: dict[str, Callable[[Path], Iterator[Entry | UnusableEntry]]] = {
     "hdtf": hdtf,
     "voxceleb": voxceleb,
     "lrs3": lrs3,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.ops.avlag import NoLag, Still, detect
+from visemix.ops.avlag import LagUndetermined, StillMouth, detect
 from visemix.types import FPS
 
 UNSEEN = 0.05  # of a clip's frames without a face, above which its mouth is not judged
@@ -30,9 +30,9 @@ def lip_sync(
     shown = torch.where(torch.from_numpy(present)[:, None, None], landmarks.double(), torch.nan)
     try:
         found = detect(shown, wave, float(FPS), (source,))
-    except Still as still:
+    except StillMouth as still:
         return _none(False, str(still))
-    except NoLag as error:
+    except LagUndetermined as error:
         return _none(None, str(error))
     judged = {"z": round(float(found.peak_z), 2), "correlation": round(float(found.correlations.max()), 3)}
     if found.doubt:

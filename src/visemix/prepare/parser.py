@@ -12,7 +12,7 @@ from scipy.ndimage import binary_fill_holes, label, maximum
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
-from visemix.prepare.detect import quiet, solutions
+from visemix.prepare.detect import mediapipe_modules, silence_stderr
 from visemix.registry import Registry
 from visemix.types import Label
 
@@ -45,13 +45,13 @@ class MediapipeParser(Parser):
 
     def __init__(self, *, threshold: float = 0.5) -> None:
         self.threshold = threshold
-        (found,) = solutions("scene parser", "selfie_segmentation")
+        (found,) = mediapipe_modules("scene parser", "selfie_segmentation")
         self.open = found.SelfieSegmentation
 
     def __call__(
         self, pictures: Iterable[UInt8[Tensor, "3 H W"]], landmarks: Float[Tensor, "T 68 2"]
     ) -> Iterator[UInt8[Tensor, "H W"]]:
-        with quiet():
+        with silence_stderr():
             opened = self.open(model_selection=0)
             opened.process(np.zeros((64, 64, 3), np.uint8))  # it speaks up at its first picture
         with opened as graph:

@@ -12,9 +12,9 @@ from torch import Tensor
 from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import DISTANCE, project_jacobian, square_camera
-from visemix.ops.rotation import angles, matrix, spin
-from visemix.prepare.evidence import Evidence, Weights
-from visemix.prepare.solve import Arrow, Chain, bend, minimise
+from visemix.ops.rotation import euler_jacobian, matrix, matrix_to_euler
+from visemix.prepare.evidence import LandmarkObservations, LandmarkSigmas
+from visemix.prepare.solve import ArrowheadSystem, ChainSystem, minimise, second_difference_gradient
 
 POSE = 6
 FLIP = torch.tensor([1.0, -1.0])  # y up in space, down in the picture
@@ -22,7 +22,7 @@ IDENTITY_BOUND = 3.0  # standard deviations
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalEquations:
     """Normal equations of what else is known of some frames' pose and expression, linear around `at`."""
 
     at: Float[Tensor, "T D"]
@@ -37,8 +37,8 @@ class Normal:
         return (self.blocks @ (local - self.at).unsqueeze(-1)).squeeze(-1) - self.right
 
 
-Step = Callable[[float], None]
-More = Callable[[int, int], Normal]  # of the frames from the first one up to the last
+FractionCallback = Callable[[float], None]
+ExtraEquations = Callable[[int, int], NormalEquations]  # of the frames from the first one up to the last
 
 
 class Problem:
@@ -47,7 +47,9 @@ class Problem:
     A frame's own unknowns are its pose and then its expression.
     """
 
-    def __init__(self, face: FaceModel, seen: Evidence, present: Tensor, size: int, weights: Weights) -> None:
+    def __init__(
+        self, face: FaceModel, seen: LandmarkObservations, present: Tensor, size: int, weights: LandmarkSigmas
+    ) -> None:
         ids = seen.vertices
         bases = (face.mean, face.identity, face.expression)
         self.mean, self.basis_i, self.basis_e = (basis[ids].double().cpu() for basis in bases)
@@ -73,7 +75,7 @@ class Problem:
         first, second = (u @ v).unbind(-2)
         turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
         depth = self.camera[0] / scale
-        pose = torch.cat([angles(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
+        pose = torch.cat([matrix_to_euler(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
         # the last digits of least squares differ from call to call, and the descent from here would multiply them
         return pose.float().double()[nearest(known, len(self.target))]
 
@@ -109,7 +111,7 @@ class Problem:
         by_shape = to_pixels @ matrix(local[:, :3])[:, None]
         bases = [self.basis_e, self.basis_i] if by_identity else [self.basis_e]
         parts = [
-            to_pixels @ spin(local[:, :3], turned),
+            to_pixels @ euler_jacobian(local[:, :3], turned),
             to_pixels,
             *(torch.einsum("tpij,pje->tpie", by_shape, each) for each in bases),
         ]
@@ -129,7 +131,7 @@ class Problem:
             identity, local = split(x)
             return self.misfit(identity, local, frames).sum() + 0.5 * trust * identity.square().sum()
 
-        def system(x: Tensor) -> Callable[[float], Arrow]:
+        def system(x: Tensor) -> Callable[[float], ArrowheadSystem]:
             identity, local = split(x)
             r, both = self.linearise(identity, local, frames, by_identity=True)
             j, g = both.tensor_split([width], -1)
@@ -138,7 +140,7 @@ class Problem:
             by_local = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
             by_shared = (g.mT @ r.unsqueeze(-1)).sum((0, 2)) + trust * identity
             gradient = torch.cat([by_local.flatten(), by_shared])
-            return lambda damping: Arrow(_damped(blocks, damping), cross, _damped(shared, damping), gradient)
+            return lambda damping: ArrowheadSystem(_damped(blocks, damping), cross, _damped(shared, damping), gradient)
 
         bound = torch.full((self.basis_i.shape[-1],), IDENTITY_BOUND)
         low = torch.cat([self.low.repeat(count), -bound])
@@ -154,8 +156,8 @@ class Problem:
         start: Tensor,
         cut: int,
         window: int,
-        more: More | None = None,
-        step: Step = lambda done: None,
+        more: ExtraEquations | None = None,
+        step: FractionCallback = lambda done: None,
     ) -> Tensor:
         """Pose and expression of all frames, `window` at once; those before `cut` do not depend on those from it on."""
         count, overlap = len(start), 20
@@ -170,7 +172,7 @@ class Problem:
             step(high / count)
         return torch.cat(parts)
 
-    def solve_frames(self, identity: Tensor, local: Tensor, first: int, more: Normal | None = None) -> Tensor:
+    def solve_frames(self, identity: Tensor, local: Tensor, first: int, more: NormalEquations | None = None) -> Tensor:
         """Pose and expression of successive frames under one identity, accelerating little."""
         count, width = local.shape
         frames = torch.arange(first, first + count)
@@ -186,15 +188,15 @@ class Problem:
                 known = 0.0 if more is None else more.cost(local)
                 return self.misfit(identity, local, frames).sum() + jumps + known
 
-            def system(x: Tensor, smooth: Tensor = smooth) -> Callable[[float], Chain]:
+            def system(x: Tensor, smooth: Tensor = smooth) -> Callable[[float], ChainSystem]:
                 local = x.view(count, width)
                 r, j = self.linearise(identity, local, frames)
                 blocks = j.mT @ j + torch.diag(self.prior**2)
                 gradient = (j.mT @ r.unsqueeze(-1)).squeeze(-1) + self.prior**2 * (local - self.rest)
                 if more is not None:
                     blocks, gradient = blocks + more.blocks, gradient + more.gradient(local)
-                gradient = (gradient + smooth * bend(local)).flatten()
-                return lambda damping: Chain(_damped(blocks, damping), smooth, gradient)
+                gradient = (gradient + smooth * second_difference_gradient(local)).flatten()
+                return lambda damping: ChainSystem(_damped(blocks, damping), smooth, gradient)
 
             x = minimise(x, cost, system, low, high)
         return x.view(count, width)

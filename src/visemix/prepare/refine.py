@@ -21,19 +21,19 @@ from torch import Tensor
 
 from visemix.face.model import FaceModel
 from visemix.ops.camera import project, project_jacobian, square_camera
-from visemix.ops.rotation import matrix, pose_points, spin
+from visemix.ops.rotation import euler_jacobian, matrix, pose_points
 from visemix.prepare.appearance import Frames
-from visemix.prepare.evidence import STANDARD, Weights
+from visemix.prepare.evidence import STANDARD, LandmarkSigmas
 from visemix.prepare.geometry import Geometry
-from visemix.prepare.problem import More, Normal, Step
-from visemix.prepare.unwrap import Chart, Flow, Sheet, opencv
+from visemix.prepare.problem import ExtraEquations, FractionCallback, NormalEquations
+from visemix.prepare.unwrap import Chart, Flow, UnwrappedFrame, opencv
 
-Again = Callable[[Geometry, More], Geometry]  # `refit_geometry` of what is known of the clip
-Move = tuple[Tensor, Tensor]  # pixels (S, 2) by which each spot of the chart should move, and its weight (S)
+Refit = Callable[[Geometry, ExtraEquations], Geometry]  # `refit_geometry` of what is known of the clip
+FlowResidual = tuple[Tensor, Tensor]  # pixels (S, 2) by which each spot of the chart should move, and its weight (S)
 
 
 @dataclass(frozen=True)
-class Trust:
+class FlowSigmas:
     """How far to believe the flow: standard deviations, in pixels of a 512² picture."""
 
     flow: float = 0.7
@@ -42,7 +42,7 @@ class Trust:
     sample: int = 48  # frames that the texture is made of
 
 
-def anchors(weights: Weights) -> Weights:
+def anchors(weights: LandmarkSigmas) -> LandmarkSigmas:
     """Landmarks beside flow: they hold what it cannot follow, lids, lips and the outline."""
     return replace(
         weights,
@@ -59,12 +59,12 @@ def refine(
     present: Bool[Tensor, " T"],
     size: int,
     frames: Frames,
-    again: Again,
+    refit: Refit,
     *,
     cut: int | None = None,
     rounds: int = 3,
-    trust: Trust | None = None,
-    step: Step = lambda done: None,
+    trust: FlowSigmas | None = None,
+    step: FractionCallback = lambda done: None,
 ) -> tuple[Geometry, tuple[float, float]]:
     """The geometry with pose and expression refined in the frames that show the face; the others stay as they are.
 
@@ -72,7 +72,7 @@ def refine(
         geometry: of the landmarks.
         present, size, frames, cut: as `Reconstructor` takes them; frames from `cut` on are refined from their own
             pictures, but make no part of the texture.
-        again: finds pose and expression again, given more that is known of the frames.
+        refit: finds pose and expression again, given more that is known of the frames.
         step: is told the part that is done.
 
     Returns:
@@ -82,19 +82,19 @@ def refine(
         VisemixError: OpenCV is not installed.
     """
     with one_core(opencv()):
-        clip = _Clip(face, geometry, present, size, frames, cut, trust or Trust())
-        return _refine(clip, geometry, again, rounds, step)
+        clip = _Clip(face, geometry, present, size, frames, cut, trust or FlowSigmas())
+        return _refine(clip, geometry, refit, rounds, step)
 
 
 def _refine(
-    clip: _Clip, geometry: Geometry, again: Again, rounds: int, step: Step
+    clip: _Clip, geometry: Geometry, refit: Refit, rounds: int, step: FractionCallback
 ) -> tuple[Geometry, tuple[float, float]]:
     best = geometry
     texture, first = clip.average(best)
     least = first
     for done in range(rounds):
         fine = done == rounds - 1
-        tried = clip.round(best, texture, fine, again, partial(_part, step, done, rounds))
+        tried = clip.round(best, texture, fine, refit, partial(_part, step, done, rounds))
         texture, left = clip.average(tried)
         if not left < least:
             break
@@ -103,7 +103,7 @@ def _refine(
     return best, (first, least)
 
 
-def _part(step: Step, done: int, rounds: int, part: float) -> None:
+def _part(step: FractionCallback, done: int, rounds: int, part: float) -> None:
     step((done + part) / rounds)
 
 
@@ -127,7 +127,7 @@ class _Clip:
         size: int,
         frames: Frames,
         cut: int | None,
-        trust: Trust,
+        trust: FlowSigmas,
     ) -> None:
         self.present, self.frames, self.trust = present, frames, trust
         known = present[:cut].nonzero()[:, 0]
@@ -146,7 +146,7 @@ class _Clip:
         shares = self.shares.view(*self.shares.shape, *[1] * (vertices.ndim - 1))
         return (vertices[self.corners] * shares).sum(1)
 
-    def sheet(self, geometry: Geometry, k: int) -> Sheet:
+    def sheet(self, geometry: Geometry, k: int) -> UnwrappedFrame:
         shape = self.neutral + self.basis @ geometry.expression[k]
         points = project(pose_points(shape, geometry.pose[k]), self.camera)[:, :2]
         return self.chart.unwrap(self.frames([k])[0], points)
@@ -165,21 +165,21 @@ class _Clip:
         return texture, float(np.mean(left)) / self.chart.unit if left else 0.0
 
     def round(
-        self, geometry: Geometry, texture: Float[np.ndarray, "h w"], fine: bool, again: Again, step: Step
+        self, geometry: Geometry, texture: Float[np.ndarray, "h w"], fine: bool, refit: Refit, step: FractionCallback
     ) -> Geometry:
         flow = Flow(self.chart, texture, fine)
 
-        def more(first: int, last: int) -> Normal:
+        def more(first: int, last: int) -> NormalEquations:
             rows = []
             for k in range(first, last):
-                rows.append(self.normal(geometry, k, self.look(flow, geometry, k)))
+                rows.append(self.normal(geometry, k, self.flow_residual(flow, geometry, k)))
                 step((k + 1) / len(self.present))
             at = torch.cat([geometry.pose, geometry.expression], -1)[first:last].double()
-            return Normal(at, *(torch.stack(column).double() for column in zip(*rows, strict=True)))
+            return NormalEquations(at, *(torch.stack(column).double() for column in zip(*rows, strict=True)))
 
-        return again(geometry, more)
+        return refit(geometry, more)
 
-    def look(self, flow: Flow, geometry: Geometry, k: int) -> Move:
+    def flow_residual(self, flow: Flow, geometry: Geometry, k: int) -> FlowResidual:
         if not self.present[k]:
             return torch.zeros(len(self.corners), 2), torch.zeros(len(self.corners))
         sheet = self.sheet(geometry, k)
@@ -190,13 +190,13 @@ class _Clip:
         scale = self.trust.spots / (self.trust.flow * self.unit) ** 2 / max(len(at), 1)
         return torch.from_numpy(move.T), scale * torch.from_numpy(believed.reshape(-1)[at])
 
-    def normal(self, geometry: Geometry, k: int, move: Move) -> tuple[Tensor, Tensor, Tensor]:
+    def normal(self, geometry: Geometry, k: int, move: FlowResidual) -> tuple[Tensor, Tensor, Tensor]:
         """Normal equations of a frame's pose and expression, flow that is far off counting less (Huber)."""
         missing, weight = move
         pose, turn = geometry.pose[k], matrix(geometry.pose[k, :3])
         turned = (self.neutral_at_spots + self.basis_at_spots @ geometry.expression[k]) @ turn.T
         by_place = project_jacobian(turned + pose[3:], self.camera[0])
-        parts = [by_place @ spin(pose[:3], turned), by_place, by_place @ turn @ self.basis_at_spots]
+        parts = [by_place @ euler_jacobian(pose[:3], turned), by_place, by_place @ turn @ self.basis_at_spots]
         limit = self.trust.outlier * self.unit
         root = (weight * (limit / missing.norm(dim=-1).clamp(min=1e-9)).clamp(max=1)).sqrt()[:, None]
         rows, missing = (torch.cat(parts, -1) * root.unsqueeze(-1)).flatten(0, 1), (missing * root).flatten()

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import DISTANCE, project, square_camera
-from visemix.ops.rotation import angles, matrix, pose_points
+from visemix.ops.rotation import matrix, matrix_to_euler, pose_points
 from visemix.prepare.appearance import Frames, Labels
-from visemix.prepare.fit import RECONSTRUCT, Fit, Progress, Reconstructor, require_face, summarise
+from visemix.prepare.fit import RECONSTRUCT, Fit, ProgressCallback, Reconstructor, require_face, summarise
 from visemix.prepare.geometry import Geometry
 from visemix.types import VisemixError
 
@@ -142,7 +142,7 @@ class FromNetwork(Reconstructor):
         present: Bool[Tensor, " T"],
         size: int,
         frames: Frames,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         cut: int | None = None,
         points: Float[Tensor, "T Q 2"] | None = None,
@@ -157,9 +157,9 @@ class FromNetwork(Reconstructor):
             if progress:
                 progress(some.stop, len(landmarks))
         found = torch.cat(vectors)
-        whole = _bridge(found, present)
-        whole[:cut] = _bridge(found[:cut], present[:cut])
-        parts = layout.split(whole)
+        whole = _interpolate_missing(found, present)
+        whole[:cut] = _interpolate_missing(found[:cut], present[:cut])
+        parts = layout.split_coefficients(whole)
         known = present.nonzero()[:, 0]
         known = known if cut is None else known[known < cut]
         identity, texture = parts["identity"][known].mean(0), parts["texture"][known].mean(0)
@@ -170,8 +170,8 @@ class FromNetwork(Reconstructor):
         pose = recentre(points, pose, align.camera(), square_camera(size))
         albedo = (self.face.albedo + self.face.texture @ texture).clamp(0, 1)
         geometry = Geometry(identity, parts["expression"], pose)
-        light = _calm(parts["light"])
-        light[:cut] = _calm(parts["light"][:cut])
+        light = _smooth_light(parts["light"])
+        light[:cut] = _smooth_light(parts["light"][:cut])
         return summarise(self.face, geometry, light, albedo, landmarks, present, size)
 
 
@@ -208,10 +208,10 @@ def recentre(
     # the last digits of least squares differ from call to call: in double precision they are not kept
     left, right = torch.cat(rows, 1).double(), torch.cat(beside, 1).double().unsqueeze(-1)
     move = torch.linalg.lstsq(left, right).solution.squeeze(-1)
-    return torch.cat([angles(turn), move.to(pose.dtype)], -1)
+    return torch.cat([matrix_to_euler(turn), move.to(pose.dtype)], -1)
 
 
-def _bridge(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, " T"]) -> Float[Tensor, "T 257"]:
+def _interpolate_missing(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, " T"]) -> Float[Tensor, "T 257"]:
     """Frames without a face get what lies between their neighbours."""
     known = present.nonzero()[:, 0]
     clock = torch.arange(len(present))
@@ -222,7 +222,7 @@ def _bridge(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, " T"]) -> Flo
     return vectors[low] * (1 - part) + vectors[high] * part
 
 
-def _calm(light: Float[Tensor, "T 27"], width: float = 3.0) -> Float[Tensor, "T 27"]:
+def _smooth_light(light: Float[Tensor, "T 27"], width: float = 3.0) -> Float[Tensor, "T 27"]:
     """Averaged over a Gaussian window: the light of a room does not flicker."""
     reach = round(3 * width)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)

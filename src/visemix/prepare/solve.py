@@ -75,7 +75,7 @@ def bounded_step(x: Vector, system: System, low: Vector, high: Vector, rounds: i
 
 
 @dataclass(frozen=True)
-class Chain:
+class ChainSystem:
     """Blocks on the diagonal, one for each frame, coupled by second differences over time."""
 
     blocks: Float[Tensor, "T D D"]
@@ -84,14 +84,16 @@ class Chain:
 
     def apply(self, step: Tensor) -> Tensor:
         local = step.view(self.blocks.shape[:2])
-        return ((self.blocks @ local.unsqueeze(-1)).squeeze(-1) + self.smooth * bend(local)).flatten()
+        return (
+            (self.blocks @ local.unsqueeze(-1)).squeeze(-1) + self.smooth * second_difference_gradient(local)
+        ).flatten()
 
     def solve(self, right: Tensor, free: Tensor) -> Tensor:
         """Conjugate gradients (Hestenes & Stiefel 1952); inexact is enough for a Newton step."""
         shape = self.blocks.shape[:2]
         kept = free.view(shape).to(right.dtype)
         blocks = (self.blocks + torch.diag_embed(6 * self.smooth)) * kept.unsqueeze(-1) * kept.unsqueeze(-2)
-        inverse = inverted(blocks + torch.diag_embed(1 - kept))  # exact but for the neighbours in time
+        inverse = inverse_spd(blocks + torch.diag_embed(1 - kept))  # exact but for the neighbours in time
 
         def precondition(r: Tensor) -> Tensor:
             return (inverse @ r.view(*shape, 1)).flatten() * free
@@ -113,7 +115,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Arrow:
+class ArrowheadSystem:
     """Blocks on the diagonal, one for each frame, and unknowns that all frames share; these come last in a vector."""
 
     blocks: Float[Tensor, "T D D"]
@@ -132,7 +134,7 @@ class Arrow:
         local, shared = self._parts(right)
         free_local, free_shared = self._parts(free.to(right.dtype))
         blocks = self.blocks * free_local.unsqueeze(-1) * free_local.unsqueeze(-2)
-        inverse = inverted(blocks + torch.diag_embed(1 - free_local))
+        inverse = inverse_spd(blocks + torch.diag_embed(1 - free_local))
         cross = self.cross * free_local.unsqueeze(-1) * free_shared
         gone = inverse @ cross
         whole = self.shared * free_shared * free_shared[:, None] + torch.diag(1 - free_shared)
@@ -146,12 +148,12 @@ class Arrow:
         return x[: frames * width].view(frames, width), x[frames * width :]
 
 
-def inverted(blocks: Float[Tensor, "T D D"]) -> Float[Tensor, "T D D"]:
+def inverse_spd(blocks: Float[Tensor, "T D D"]) -> Float[Tensor, "T D D"]:
     """Of symmetric positive definite blocks; half the time of a general inverse."""
     return torch.cholesky_inverse(torch.linalg.cholesky(blocks))
 
 
-def bend(x: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+def second_difference_gradient(x: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
     """Gradient of half the squared second differences over time."""
     out = torch.zeros_like(x)
     if len(x) > 2:

@@ -71,19 +71,19 @@ def torso_motion(
         done = 0
         for order in (range(first, len(pose)), range(first, -1, -1)):
             move = np.eye(3)
-            for k, picture, label in _each(order, frames, labels):
-                move = moves[k] = reference.lay(picture, label, move)
+            for k, picture, label in _read_frames(order, frames, labels):
+                move = moves[k] = reference.register(picture, label, move)
                 step(done := min(done + 1, len(pose)))
     numbers = _numbers(moves, camera.double().numpy())
-    calm = np.concatenate([_calm(numbers[:cut]), _calm(numbers)[cut:]])
+    calm = np.concatenate([_smooth(numbers[:cut]), _smooth(numbers)[cut:]])
     return torch.from_numpy(calm).float()
 
 
-def _calm(numbers: Float[np.ndarray, "t 4"]) -> Float[np.ndarray, "t 4"]:
+def _smooth(numbers: Float[np.ndarray, "t 4"]) -> Float[np.ndarray, "t 4"]:
     return gaussian_filter1d(numbers, CALM, axis=0, mode="nearest")  # type: ignore[no-any-return]
 
 
-def _each(order: range, frames: Frames, labels: Labels) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _read_frames(order: range, frames: Frames, labels: Labels) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Frames in an order; read forwards, some at once, because a video is slow to go back in."""
     for start in range(0, len(order), AT_ONCE):
         some = sorted(order[start : start + AT_ONCE])
@@ -116,7 +116,7 @@ class _Reference:
             one, none = np.ones_like(x), np.zeros_like(x)
             self.design = np.stack([one, none, x, -y, none, one, y, x], 1).reshape(-1, 2, 4)
 
-    def lay(self, picture: Tensor, label: Tensor, move: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    def register(self, picture: Tensor, label: Tensor, move: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
         """The move (pixels of the reference → of the picture) that is left after `move`, and that; `move` itself
         where too little is seen."""
         cv, side = self.cv, (self.size, self.size)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from visemix.prepare.detect import Mesh, Picture, Points, apart
+from visemix.prepare.detect import Mesh, Picture, Points, face_distance
 from visemix.registry import Registry
 from visemix.types import VisemixError
 
@@ -95,7 +95,7 @@ class MediaPipe(Tracker):
         self.confidence = confidence
 
     def __call__(self, frames: Iterable[Picture]) -> list[Track]:
-        threads = Threads(self.bridge)
+        threads = TrackAssociation(self.bridge)
         with Mesh(self.faces, self.confidence, static=self.mode == "static") as mesh:
             for picture in frames:
                 if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -108,7 +108,7 @@ class MediaPipe(Tracker):
         return long or tracks[:1]
 
 
-class Threads:
+class TrackAssociation:
     """Faces of single frames, joined over time: a face goes to the nearest one that was seen not long ago."""
 
     def __init__(self, bridge: int) -> None:
@@ -120,7 +120,7 @@ class Threads:
         alive = [t for t in self.threads if self.clock - max(t) <= self.bridge + 1]
         pairs = sorted(
             (
-                (apart(thread[max(thread)], face), i, j)
+                (face_distance(thread[max(thread)], face), i, j)
                 for i, thread in enumerate(alive)
                 for j, face in enumerate(faces)
             ),

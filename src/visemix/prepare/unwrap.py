@@ -33,7 +33,7 @@ STRIDE = 4  # texels from one spot to the next
 
 
 @dataclass(frozen=True)
-class Sheet:
+class UnwrappedFrame:
     """One frame, unwrapped."""
 
     picture: UInt8[np.ndarray, "h w"]  # brightness in per cent of that of the surroundings; 0 where nothing is seen
@@ -91,7 +91,7 @@ class Chart:
         side = 2 * max(round(reach * self.unit), 1) + 1
         return self.cv.getStructuringElement(self.cv.MORPH_ELLIPSE, (side, side))
 
-    def unwrap(self, frame: UInt8[Tensor, "3 H W"], points: Float[Tensor, "V 2"]) -> Sheet:
+    def unwrap(self, frame: UInt8[Tensor, "3 H W"], points: Float[Tensor, "V 2"]) -> UnwrappedFrame:
         """What a frame shows; `points` is where it has the chart's `vertices`, pixels."""
         height, width = self.shape
         grey = self.cv.cvtColor(np.ascontiguousarray(frame.permute(1, 2, 0).numpy()), self.cv.COLOR_RGB2GRAY)
@@ -109,7 +109,7 @@ class Chart:
         area = (along[0] * down[1] - along[1] * down[0]) * self.scale**2
         inside = ((at > 0) & (at < self.size)).all(0)
         seen = (self.skin & inside & (area > GRAZING)).astype(np.float32)
-        return Sheet(self._level(sampled, seen), seen, along, down)
+        return UnwrappedFrame(self._level(sampled, seen), seen, along, down)
 
     def _level(self, picture: Any, seen: Any) -> UInt8[np.ndarray, "h w"]:
         near = self._blurred(picture * seen) / np.maximum(self._blurred(seen), 1e-3)
@@ -135,7 +135,7 @@ class Flow:
         change = cv.GaussianBlur(np.hypot(across, down), (0, 0), 4 * chart.unit)
         self.detail = (change / PLAIN - 0.02).clip(0, 1) * chart.trusted
 
-    def __call__(self, sheet: Sheet) -> tuple[Float[np.ndarray, "h w 2"], Float[np.ndarray, "h w"]]:
+    def __call__(self, sheet: UnwrappedFrame) -> tuple[Float[np.ndarray, "h w 2"], Float[np.ndarray, "h w"]]:
         """By how many texels the frame shows each spot elsewhere, and how far to believe that, 0 to 1."""
         cv = self.chart.cv
         both = (sheet.seen > 0) & self.known

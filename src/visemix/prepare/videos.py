@@ -18,19 +18,19 @@ import torch
 from rich.console import Console
 
 from visemix.data.clipfiles import describe_face, read_meta
-from visemix.data.clipwriter import remove_left
+from visemix.data.clipwriter import remove_stale
 from visemix.face import FACE
-from visemix.ops.progress import Bars, listening, show_bars
+from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
 from visemix.ops.store import sha256
 from visemix.ops.workers import Workers
 from visemix.prepare import (
     bisenet,  # noqa: F401 – registers its parser
 )
-from visemix.prepare.extract import Tell, extract, first_held_out
+from visemix.prepare.extract import ProgressCallback, extract, first_held_out
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
 from visemix.prepare.track import TRACKER
-from visemix.registry import load_file
+from visemix.registry import load_plugin_file
 from visemix.types import FPS, VisemixError
 
 LOG = "prepare.log.jsonl"
@@ -38,7 +38,7 @@ DIED = "its process died; there may be too little memory, try fewer --jobs"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PrepareResult:
     """What became of the videos: names of clips, and for the failed ones the reason."""
 
     done: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Answer:
+class VideoOutcome:
     """One video's end: notes of a clip, or why there is none."""
 
     notes: list[str] = field(default_factory=list)
@@ -93,7 +93,7 @@ def prepare(
     scene: Mapping[str, Any] | str | None = "mediapipe",
     plugins: Sequence[str] = (),
     console: Console | None = None,
-) -> Prepared:
+) -> PrepareResult:
     """Make a clip folder `out/<stem>` of every video.
 
     Clips that are there are skipped; a failure is said, appended to `out/prepare.log.jsonl` with its reason, and the
@@ -117,7 +117,7 @@ def prepare(
     paths = [Path(video) for video in videos]
     _check(paths, size, jobs, holdout)
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
     parsed = None if scene is None else _config(scene)
@@ -131,17 +131,17 @@ def prepare(
         threads=threads,
         plugins=tuple(plugins),
     )
-    bench = Bench(options)  # here too: a wrong option is an error of the call, not of each video
+    preparer = VideoPreparer(options)  # here too: a wrong option is an error of the call, not of each video
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VisemixError(f"cannot write to {out}: {error.strerror}") from error
     console = console or Console(stderr=True)
-    result = Prepared()
-    with show_bars(console, len(paths)) as bars:
-        answers = _here(bench, paths, bars) if jobs == 1 else _elsewhere(options, paths, jobs, bars)
+    result = PrepareResult()
+    with batch_progress(console, len(paths)) as bars:
+        answers = _in_process(preparer, paths, bars) if jobs == 1 else _in_workers(options, paths, jobs, bars)
         for path, answer in answers:
-            _note(result, options.out, path, answer, console)
+            _record_outcome(result, options.out, path, answer, console)
             bars.finish(path.stem)
     return result
 
@@ -166,7 +166,7 @@ def _config(part: Mapping[str, Any] | str) -> dict[str, Any]:
     return {"name": part} if isinstance(part, str) else dict(part)
 
 
-class Bench:
+class VideoPreparer:
     """The parts, built once a process, and one video after another through them."""
 
     def __init__(self, options: Options) -> None:
@@ -178,13 +178,13 @@ class Bench:
         self.parts = {"tracker": TRACKER.full(options.tracker), "fit": RECONSTRUCT.full(options.fit)}
         self.parts |= {"scene": {"name": "none"} if options.scene is None else PARSER.full(options.scene)}
 
-    def work(self, video: Path, tell: Tell) -> Answer:
+    def prepare(self, video: Path, on_progress: ProgressCallback) -> VideoOutcome:
         """Never raises but for Ctrl-C: what goes wrong is the answer."""
         try:
             if self._is_done(video):
-                return Answer(skipped=True)
+                return VideoOutcome(skipped=True)
             tools, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
-            remove_left(out)
+            remove_stale(out)
             meta = extract(
                 video,
                 out,
@@ -194,13 +194,13 @@ class Bench:
                 holdout=self.options.holdout,
                 overwrite=self.options.overwrite,
                 parts=self.parts,
-                tell=tell,
+                on_progress=on_progress,
             )
-            return Answer(notes=meta["notes"])
+            return VideoOutcome(notes=meta["notes"])
         except VisemixError as error:
-            return Answer(reason=str(error))
+            return VideoOutcome(reason=str(error))
         except Exception as error:  # noqa: BLE001 — one bad video never stops the others
-            return Answer(reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+            return VideoOutcome(reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
 
     def _folder(self, video: Path) -> Path:
         return self.options.out / video.stem
@@ -247,35 +247,40 @@ def _holdout(meta: dict[str, Any], asked: float) -> float:
     return (len(seen) - first_held_out(seen, asked)) / FPS
 
 
-def _here(bench: Bench, paths: list[Path], bars: Bars) -> Iterator[tuple[Path, Answer]]:
+def _in_process(preparer: VideoPreparer, paths: list[Path], bars: BatchProgress) -> Iterator[tuple[Path, VideoOutcome]]:
     for path in paths:
-        yield path, bench.work(path, lambda *step, name=path.stem: bars.tell(name, *step))
+        yield path, preparer.prepare(path, lambda *step, name=path.stem: bars.update(name, *step))
 
 
-_bench: Bench
-_reports: Any
+_preparer: VideoPreparer
+_progress_queue: Any
 
 
-def _begin(options: Options, reports: Any) -> None:
-    global _bench, _reports
+def _init_worker(options: Options, reports: Any) -> None:
+    global _preparer, _progress_queue
     torch.set_num_threads(options.threads)
     for plugin in options.plugins:
-        load_file(plugin)
-    _bench, _reports = Bench(options), reports
+        load_plugin_file(plugin)
+    _preparer, _progress_queue = VideoPreparer(options), reports
 
 
-def _work(video: Path) -> Answer:
-    return _bench.work(video, lambda *step: _reports.put((video.stem, *step)))
+def _prepare_in_worker(video: Path) -> VideoOutcome:
+    return _preparer.prepare(video, lambda *step: _progress_queue.put((video.stem, *step)))
 
 
-def _elsewhere(options: Options, paths: list[Path], jobs: int, bars: Bars) -> Iterator[tuple[Path, Answer]]:
+def _in_workers(
+    options: Options, paths: list[Path], jobs: int, bars: BatchProgress
+) -> Iterator[tuple[Path, VideoOutcome]]:
     count = min(jobs, len(paths))
-    with listening(bars) as reports, Workers[Path, Answer](count, _begin, (options, reports)) as workers:
-        for path, answer in workers.map(_work, paths):
-            yield path, answer or Answer(reason=DIED)
+    with (
+        progress_queue(bars) as reports,
+        Workers[Path, VideoOutcome](count, _init_worker, (options, reports)) as workers,
+    ):
+        for path, answer in workers.map(_prepare_in_worker, paths):
+            yield path, answer or VideoOutcome(reason=DIED)
 
 
-def _note(result: Prepared, out: Path, path: Path, answer: Answer, console: Console) -> None:
+def _record_outcome(result: PrepareResult, out: Path, path: Path, answer: VideoOutcome, console: Console) -> None:
     name = path.stem
     if answer.reason:
         result.failed[name] = answer.reason

@@ -15,7 +15,7 @@ Paste = Literal["face", "head", "whole"]
 
 
 @runtime_checkable
-class Frames(Protocol):
+class FrameDataset(Protocol):
     """Clips of one frame each, by number; loaded as they are asked for."""
 
     def __len__(self) -> int: ...
@@ -28,18 +28,20 @@ class Renderer(nn.Module, Part, ABC):
 
     space: Space  # what it wants to be driven by; the pipeline converts
     gallery: int = 0  # how many pictures of the subject it wants to choose among
-    scene: bool = False  # whether it wants the footage's labels and the place without the person
+    needs_segmentation: bool = False  # whether it wants the footage's labels and the place without the person
     paste: Paste = "whole"  # what of a picture it paints; the rest is the footage's
-    personal: bool = False  # whether it learns how one person looks, and gives these looks to whoever it is shown
-    ready: bool = False  # whether it draws the subject before it was trained
-    steady: float = 0.0  # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
+    # whether it learns how one person looks, and gives these looks to whoever it is shown
+    person_specific: bool = False
+    works_untrained: bool = False  # whether it draws the subject before it was trained
+    # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
+    pose_smoothing: float = 0.0
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
     grows: bool = False  # whether its sizes change in training: a checkpoint may have others than the constructor's
 
-    def hear(self, dim: int) -> None:
+    def set_feature_dim(self, dim: int) -> None:
         """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
 
-    def begin(self, motions: Sequence[Clip], frames: Frames) -> None:
+    def init_from_data(self, motions: Sequence[Clip], frames: FrameDataset) -> None:
         """Look at what it is to learn, before the first step of its training.
 
         Args:
@@ -53,9 +55,9 @@ class Renderer(nn.Module, Part, ABC):
     def after_step(self, optimiser: Optimizer, step: int) -> None:
         """Grow and prune, if it is time: the weights have moved, and no graph over them is alive.
 
-        `ops.grow.regrow` changes a parameter's rows and what the optimiser remembers of them alike. Buffers, also those
-        that only count, are the renderer's own to keep in step. Weights that are averaged over steps (`ema`) begin
-        their mean anew where their size changed.
+        `ops.resize.resize_parameter` changes a parameter's rows and what the optimiser remembers of them alike.
+        Buffers, also those that only count, are the renderer's own to keep in step. Weights that are averaged over
+        steps (`ema`) begin their mean anew where their size changed.
         """
 
     def resize_to(self, state: Mapping[str, Tensor]) -> None:
@@ -76,7 +78,7 @@ class Renderer(nn.Module, Part, ABC):
 RENDER: Registry[Renderer] = Registry("renderer", Renderer, plainest="mesh")  # type: ignore[type-abstract]
 
 
-def no_scene(subject: Subject) -> VisemixError:
+def no_segmentation(subject: Subject) -> VisemixError:
     return VisemixError(
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and this renderer cannot "
         "do without; prepare it again with --scene mediapipe --overwrite"

@@ -14,10 +14,10 @@ from visemix.face import FaceModel, layout
 from visemix.face.topology import parts
 from visemix.ops.rotation import matrix
 
-INSIDE = 0.18  # of the Gaussians: for what no skin belongs to, teeth, tongue and eyeballs
+INNER_SHARE = 0.18  # of the Gaussians: for what no skin belongs to, teeth, tongue and eyeballs
 FACING = -0.2  # cosine to the front: what looks further back is never seen from there
 # Around these landmarks, within so many decimetres, Gaussians are so many times as dense.
-DENSER = (
+DENSITY_REGIONS = (
     (layout.MOUTH, 0.35, 4.0),
     (slice(layout.LEFT_EYE.start, layout.RIGHT_EYE.stop), 0.25, 4.0),
     (slice(layout.LEFT_BROW.start, layout.RIGHT_BROW.stop), 0.15, 2.0),
@@ -41,8 +41,8 @@ class Bindings(nn.Module):
 
     def __init__(self, face: FaceModel, count: int, seed: int = 0) -> None:
         super().__init__()
-        surface = Surface.of(face)
-        triangle, weights, spread = surface.scatter(count, np.random.default_rng(seed))
+        surface = Surface.from_face(face)
+        triangle, weights, spread = surface.sample_points(count, np.random.default_rng(seed))
         lower = face.lower.numpy()[surface.triangles[triangle]].all(1)
         vertices, corners = np.unique(surface.triangles[triangle].T, return_inverse=True)
         self.register_buffer("corners", torch.from_numpy(corners.reshape(3, -1)))
@@ -89,10 +89,10 @@ class Surface:
     weight: Float[np.ndarray, " F"]  # how likely a place is to lie there; adds up to 1
 
     @staticmethod
-    def of(face: FaceModel) -> Surface:
+    def from_face(face: FaceModel) -> Surface:
         """A face model's. One without teeth and mouth (BFM) closes its mouth by a membrane between the lips."""
         triangles, skin, points = face.triangles.numpy(), face.skin.numpy(), face.mean.numpy().astype(float)
-        inner = inside(face)
+        inner = inner_triangles(face)
         if not inner.any():
             hole = face.hole.numpy()
             triangles = np.concatenate([triangles, hole])
@@ -103,12 +103,12 @@ class Surface:
         normal = np.cross(b - a, c - a)
         twice = np.linalg.norm(normal, axis=1)
         weight = twice * _density(face, (a + b + c) / 3) * (normal[:, 2] > FACING * twice)
-        for part, share in ((inner, INSIDE), (~inner, 1 - INSIDE)):
+        for part, share in ((inner, INNER_SHARE), (~inner, 1 - INNER_SHARE)):
             total = weight[part].sum()
             weight[part] *= share / total if total else 0
         return Surface(triangles, skin, twice, weight / weight.sum())
 
-    def scatter(
+    def sample_points(
         self, count: int, generator: np.random.Generator
     ) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, "M 3"], Float[np.ndarray, " M"]]:
         """Triangles and barycentric coordinates of `count` places, and their spreads in units of their triangles."""
@@ -118,7 +118,7 @@ class Surface:
         return chosen, generator.dirichlet(np.ones(3), count), radius / np.sqrt(2 * area)
 
 
-def inside(face: FaceModel) -> Bool[np.ndarray, " F"]:
+def inner_triangles(face: FaceModel) -> Bool[np.ndarray, " F"]:
     """Which triangles belong to parts without skin: eyeballs, teeth, tongue."""
     part = parts(face.triangles.numpy(), len(face.mean))
     skin = np.unique(part[face.triangles[face.skin].numpy().flatten()])
@@ -128,7 +128,7 @@ def inside(face: FaceModel) -> Bool[np.ndarray, " F"]:
 def _density(face: FaceModel, centres: Float[np.ndarray, "F 3"]) -> Float[np.ndarray, " F"]:
     landmarks = face.mean[face.landmark_ids].numpy()
     density = np.ones(len(centres))
-    for where, radius, factor in DENSER:
+    for where, radius, factor in DENSITY_REGIONS:
         near = np.linalg.norm(centres[:, None] - landmarks[where], axis=-1).min(1) < radius
         density = np.maximum(density, np.where(near, factor, 1.0))
     return density

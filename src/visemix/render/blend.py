@@ -94,11 +94,11 @@ class FaceBlend(nn.Module):
             outlines += [self._outline(other, subject, footage) for other in faces[len(outlines) :]]
             mask = torch.stack(outlines).amax(0)
             if self.keep_eyes:
-                moves = self._moves(expression, subject, generator)
+                moves = self._driven_vertices(expression, subject, generator)
                 moving = torch.stack([self._where(moves, other, subject, footage) for other in faces]).amax(0)
                 mask = mask * _share(moving, mask)
         if self.morphology == "random" and self.training:
-            mask = self._vary(mask, generator)
+            mask = self._random_morphology(mask, generator)
         elif self.morphology != "none":
             mask = self._fixed(mask, landmarks_2d(self.face, expression, subject)[..., NOSE_BASE, 1])
         mask = soften(mask, self.soft_edge)
@@ -107,7 +107,7 @@ class FaceBlend(nn.Module):
         missing = mask * (1 - torch.maximum(picture.coverage, picture.skin))
         return Blend(blended, mask, missing, picture.image)
 
-    def _moves(
+    def _driven_vertices(
         self, expression: Tensor, subject: Subject, generator: torch.Generator | None
     ) -> Float[Tensor, "B T N 1"]:
         """1 at the vertices that are drawn: those below the nose, and those that are not where the footage has them."""
@@ -148,10 +148,10 @@ class FaceBlend(nn.Module):
         rows = torch.arange(mask.shape[-2], device=mask.device)[:, None] + 0.5
         return torch.where(rows > nose[..., None, None, None], grown, mask)
 
-    def _vary(self, mask: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _random_morphology(self, mask: Tensor, generator: torch.Generator | None) -> Tensor:
         """One operation a frame, all equally likely; frames that drew the same one are done together."""
         flat = mask.flatten(0, 1)
-        operations = [_keep, *(_grow(f, mask) for f in DILATIONS), *(_shrink(f, mask) for f in EROSIONS)]
+        operations = [_identity, *(_dilation(f, mask) for f in DILATIONS), *(_erosion(f, mask) for f in EROSIONS)]
         drawn = torch.randint(len(operations), (len(flat),), generator=generator).to(mask.device)
         out = flat.clone()
         for index, operation in enumerate(operations):
@@ -187,15 +187,15 @@ def _share(part: Float[Tensor, "B T 1 H W"], whole: Float[Tensor, "B T 1 H W"]) 
     return (soften(wider, FADING) / soften(whole, FADING).clamp(min=1e-6)).clamp(0, 1)
 
 
-def _keep(mask: Tensor) -> Tensor:
+def _identity(mask: Tensor) -> Tensor:
     return mask
 
 
-def _grow(size: tuple[int, int], like: Tensor) -> Operation:
+def _dilation(size: tuple[int, int], like: Tensor) -> Operation:
     width, height = footprint(size, like)
     return partial(dilate, width=width, height=height)
 
 
-def _shrink(size: tuple[int, int], like: Tensor) -> Operation:
+def _erosion(size: tuple[int, int], like: Tensor) -> Operation:
     width, height = footprint(size, like)
     return partial(erode, width=width, height=height)

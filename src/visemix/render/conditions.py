@@ -16,7 +16,7 @@ FAINT = 1e-3  # decimetres: what varies less is noise
 BEYOND = 3.0  # standard deviations
 
 
-class Moments(nn.Module):
+class RunningStats(nn.Module):
     """Mean and spread of each channel over all that training has shown, and its range; saved with the model."""
 
     mean: Tensor
@@ -34,7 +34,7 @@ class Moments(nn.Module):
         self.register_buffer("high", torch.zeros(channels))
 
     @torch.no_grad()
-    def see(self, values: Float[Tensor, "*b C"]) -> None:
+    def update(self, values: Float[Tensor, "*b C"]) -> None:
         rows = values.reshape(-1, values.shape[-1]).float()
         low, high = rows.amin(0), rows.amax(0)
         if self.count:
@@ -46,7 +46,7 @@ class Moments(nn.Module):
         self.mean.lerp_(rows.mean(0), share)
         self.square.lerp_(rows.square().mean(0), share)
 
-    def within(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
+    def clamp_to_range(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
         """Kept inside the range that was seen, or no further beyond it than `leeway`; all of it before anything was."""
         return values.clamp(self.low - leeway, self.high + leeway) if self.count else values
 
@@ -58,7 +58,7 @@ class Moments(nn.Module):
         return (self.square - self.mean.square()).clamp(min=0).sqrt()
 
 
-class Directions(Moments):
+class RunningPCA(RunningStats):
     """Also the `count` directions in which the channels vary most together, over all that training has shown.
 
     Their principal components, followed by one step of orthogonal iteration whenever something new is seen. What has no
@@ -74,22 +74,22 @@ class Directions(Moments):
         self.register_buffer("basis", torch.eye(channels, count))
 
     @torch.no_grad()
-    def see(self, values: Float[Tensor, "*b C"]) -> None:
-        super().see(values)
+    def update(self, values: Float[Tensor, "*b C"]) -> None:
+        super().update(values)
         rows = values.reshape(-1, values.shape[-1]).float()
         self.product.lerp_(rows.mT @ rows / len(rows), len(rows) / self.count)
         basis, lengths = torch.linalg.qr(self._covariance @ self.basis)
         self.basis.copy_(torch.where(lengths.diagonal() < 0, -basis, basis))  # a direction keeps its sign
 
-    def along(self, values: Float[Tensor, "*b C"]) -> Float[Tensor, "*b K"]:
+    def project(self, values: Float[Tensor, "*b C"]) -> Float[Tensor, "*b K"]:
         """How far values lie along each direction, no further than BEYOND; 1 is the spread along the first."""
         spread = self._spreads
         far = BEYOND * spread
         return ((values - self.mean) @ self.basis).clamp(-far, far) / spread[0]
 
-    def within(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
+    def clamp_to_range(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
         """The values that lie as far along, and have nothing beside; all of it before anything was seen."""
-        return self.mean + self.along(values) * self._spreads[0] @ self.basis.mT if self.count else values
+        return self.mean + self.project(values) * self._spreads[0] @ self.basis.mT if self.count else values
 
     @property
     def _spreads(self) -> Float[Tensor, " K"]:
@@ -127,7 +127,7 @@ class LandmarkEncoder(nn.Module):
         return self.last(x.squeeze(-1) if self.convolutions else x).unflatten(0, values.shape[:2])
 
 
-class Neighbours(nn.Module):
+class TemporalAttention(nn.Module):
     """A frame's vector as a weighted mean over `window` frames around it; the weights look at all of them.
 
     3 643 parameters for 64 numbers and five frames.
@@ -150,7 +150,7 @@ class Neighbours(nn.Module):
         return (around * weights[:, :, None]).sum(-1)
 
 
-class Driver(nn.Module):
+class ConditionEncoder(nn.Module):
     """Landmarks, or audio features, over time → what drives a field, one vector a frame.
 
     With `directions`, a linear map of how far they lie along as many: little that a few seconds of a person could teach
@@ -164,23 +164,23 @@ class Driver(nn.Module):
                 f"render.directions={directions} of {inputs} landmark coordinates: give 1 to {inputs}, or null"
             )
         self.context = window // 2
-        self.moments = Directions(inputs, directions) if directions else Moments(inputs)
+        self.moments = RunningPCA(inputs, directions) if directions else RunningStats(inputs)
         self.encoder: nn.Module = (
             nn.Linear(directions, dim) if directions else LandmarkEncoder(inputs, dim, convolutions=convolutions)
         )
-        self.neighbours = Neighbours(dim, window) if window > 1 else None
+        self.neighbours = TemporalAttention(dim, window) if window > 1 else None
 
     def forward(self, values: Float[Tensor, "B N C"], frames: int) -> Float[Tensor, "B T D"]:
         """`frames` T, and N = T or as many as the window needs around them. Normalised point by point."""
-        if isinstance(self.moments, Directions):
-            normed = self.moments.along(values)
+        if isinstance(self.moments, RunningPCA):
+            normed = self.moments.project(values)
         else:
             normed = (values - self.moments.mean) / (self.moments.spread + FAINT)
-        codes = self.encoder(surrounded(normed, frames, self.context))
+        codes = self.encoder(pad_context(normed, frames, self.context))
         return codes if self.neighbours is None else self.neighbours(codes)
 
 
-def surrounded(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:
+def pad_context(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:
     """`frames` frames and `context` more on either side: as they come, or else the first and last ones repeated."""
     if values.shape[1] == frames + 2 * context:
         return values

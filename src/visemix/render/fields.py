@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.ops.encoding import sphere, waves
+from visemix.ops.encoding import positional_encoding, spherical_harmonics
 from visemix.ops.hashgrid import HashGrid
+from visemix.ops.inverse_warp import inverse_warp
 from visemix.ops.planes import read_planes
-from visemix.ops.warp import carried_back
 
 SKIP = 4  # vanilla: the input comes in again after this layer
 THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
@@ -21,21 +21,21 @@ SOFT, REACH = 0.04, 0.3  # of half a box (6 mm, 4 cm): how near a point goes wit
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What drives a `Grid` for F frames, worked out once for all of their points."""
+class FrameCondition:
+    """What drives a `GridField` for F frames, worked out once for all of their points."""
 
     offset: Float[Tensor, "F 1 W"]
     blends: Float[Tensor, "F 3 R R K"]
     moves: Float[Tensor, "F N 3"]  # of the landmarks, with N = 0 where the points do not go with them
     spots: Float[Tensor, "F N 3"]
 
-    def of(self, frame: int) -> Heard:
+    def at_frame(self, frame: int) -> FrameCondition:
         one = slice(frame, frame + 1)
-        return Heard(self.offset[one], self.blends[one], self.moves[one], self.spots[one])
+        return FrameCondition(self.offset[one], self.blends[one], self.moves[one], self.spots[one])
 
 
 @dataclass(frozen=True)
-class Points:
+class FieldOutput:
     """The answer of a field at F × R × S places: frames, rays, samples."""
 
     density: Float[Tensor, "F R S"]  # per decimetre
@@ -43,7 +43,7 @@ class Points:
     driven: Float[Tensor, "F R S A"] | None = None  # in training: what landmarks have changed; nothing, where all are 0
 
 
-class Vanilla(nn.Module):
+class VanillaField(nn.Module):
     """NeRF's network as AD-NeRF and GeneFace print it: 8 + 3 layers, 595 844 parameters at a condition of 64.
 
     σ's last layer reads the eighth layer, and so do the three of the colour, with the direction.
@@ -64,23 +64,23 @@ class Vanilla(nn.Module):
         points: Float[Tensor, "F R S 3"],
         directions: Float[Tensor, "F R 3"],
         condition: Float[Tensor, "F R C"] | Float[Tensor, "F 1 C"],
-    ) -> Points:
+    ) -> FieldOutput:
         frames, rays, samples = points.shape[:3]
         driven = condition[:, :, None].expand(frames, rays, samples, -1)
-        start = torch.cat([waves(points, 10), driven], -1)
+        start = torch.cat([positional_encoding(points, 10), driven], -1)
         x = start
         for index, layer in enumerate(self.trunk):
             x = F.relu(layer(x))
             if index == SKIP:
                 x = torch.cat([start, x], -1)
-        seen_from = waves(directions, 4)[:, :, None].expand(-1, -1, samples, -1)
+        seen_from = positional_encoding(directions, 4)[:, :, None].expand(-1, -1, samples, -1)
         y = torch.cat([x, seen_from], -1)
         for layer in self.view:
             y = F.relu(layer(y))
-        return Points(F.relu(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
+        return FieldOutput(F.relu(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
 
 
-class Tables(nn.Module):
+class PlaneTables(nn.Module):
     """Planes of features at several resolutions, read side by side. They learn faster than the networks behind them."""
 
     lr_scale = 5.0
@@ -93,20 +93,20 @@ class Tables(nn.Module):
         self.dim = planes * channels * len(levels)
 
     def forward(self, places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
-        return side_by_side(self.tables, places)
+        return concat_features(self.tables, places)
 
 
-def side_by_side(tables: Iterable[Float[Tensor, "P R R C"]], places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+def concat_features(tables: Iterable[Float[Tensor, "P R R C"]], places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
     return torch.cat([plane for table in tables for plane in read_planes(table, places).unbind(1)], -1)
 
 
-def onto_planes(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 2"]:
+def project_to_planes(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 2"]:
     """A point's place on each of the planes xy, xz and yz."""
     x, y, z = points.unbind(-1)
     return torch.stack([x, x, y, y, z, z]).unflatten(0, (2, 3)).movedim((0, 1), (-1, -2))
 
 
-class Planes(nn.Module):
+class TriplaneEncoding(nn.Module):
     """Features of a place in [-1, 1]³ from three planes at several resolutions.
 
     In place of a volume of hashed cells: a look-up costs a processor a tenth of the time (see `ops.planes`).
@@ -114,19 +114,19 @@ class Planes(nn.Module):
 
     def __init__(self, levels: list[int], channels: int) -> None:
         super().__init__()
-        self.tables = Tables(3, levels, channels)
+        self.tables = PlaneTables(3, levels, channels)
         self.dim = self.tables.dim
 
     def forward(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N D"]:
-        return self.tables(onto_planes(points))
+        return self.tables(project_to_planes(points))
 
 
-def encoding_of(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
+def make_encoding(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
     """Features of a place by name: "planes", or "hash" with RAD-NeRF's own sizes."""
-    return Planes(levels, channels) if name == "planes" else HashGrid(3, backend=backend)
+    return TriplaneEncoding(levels, channels) if name == "planes" else HashGrid(3, backend=backend)
 
 
-class Shapes(nn.Module):
+class BlendedPlanes(nn.Module):
     """Features of a place in [-1, 1]³ from planes that the landmarks blend, as a mesh is blended from expressions.
 
     A linear map of what drives the field weighs `count` sets of planes, whose sum is read (Gao et al. 2022, with planes
@@ -136,7 +136,7 @@ class Shapes(nn.Module):
     def __init__(self, condition: int, count: int, side: int, channels: int) -> None:
         super().__init__()
         self.weigh = nn.Linear(condition, count)
-        self.sets = Tables(3 * count, [side], channels, spread=0.1)
+        self.sets = PlaneTables(3 * count, [side], channels, spread=0.1)
         self.dim = 3 * channels
 
     def blend(self, condition: Float[Tensor, "F C"]) -> Float[Tensor, "F 3 R R K"]:
@@ -146,11 +146,11 @@ class Shapes(nn.Module):
 
     def forward(self, points: Float[Tensor, "F M 3"], blends: Float[Tensor, "F 3 R R K"]) -> Float[Tensor, "F M D"]:
         return torch.stack(
-            [side_by_side([blend], onto_planes(some)) for blend, some in zip(blends, points, strict=True)]
+            [concat_features([blend], project_to_planes(some)) for blend, some in zip(blends, points, strict=True)]
         )
 
 
-class Grid(nn.Module):
+class GridField(nn.Module):
     """Features of the place, of where the landmarks have moved it to (RAD-NeRF), and of what they make there.
 
     The place is taken back first to where it was before the landmarks moved, where `condition` says behind its numbers
@@ -165,11 +165,11 @@ class Grid(nn.Module):
         super().__init__()
         dim = int(encoding.dim)  # type: ignore[arg-type]
         self.encoding = encoding
-        self.shapes = Shapes(condition, shapes, ambient, channels // 2)
+        self.shapes = BlendedPlanes(condition, shapes, ambient, channels // 2)
         self.place = nn.Linear(dim, width // 2, bias=False)
         self.driven = nn.Linear(condition, width // 2)
         self.moved = nn.Linear(width // 2, 2, bias=False)
-        self.ambient = Tables(1, [ambient], channels, spread=0.1)
+        self.ambient = PlaneTables(1, [ambient], channels, spread=0.1)
         self.body = nn.Sequential(
             nn.Linear(dim + channels + self.shapes.dim, width),
             nn.ReLU(inplace=True),
@@ -180,21 +180,23 @@ class Grid(nn.Module):
         self.view = nn.Linear(9, width // 2)
         self.colour = nn.Linear(width // 2, 3)
 
-    def hear(self, condition: Float[Tensor, "F C"]) -> Heard:
+    def encode_condition(self, condition: Float[Tensor, "F C"]) -> FrameCondition:
         codes, landmarks = condition.tensor_split([self.driven.in_features], 1)
         moves, spots = landmarks.view(len(codes), 2, landmarks.shape[1] // 6, 3).unbind(1)
-        return Heard(self.driven(codes)[:, None], self.shapes.blend(codes), moves, spots)
+        return FrameCondition(self.driven(codes)[:, None], self.shapes.blend(codes), moves, spots)
 
-    def inside(self, points: Float[Tensor, "F M 3"], heard: Heard) -> tuple[Tensor, Tensor, Tensor | None]:
+    def get_density(
+        self, points: Float[Tensor, "F M 3"], condition: FrameCondition
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Density (F, M), features for the colour (F, M, ·) and, in training, what is driven (F, M, ·)."""
         frames, count = points.shape[:2]
-        if heard.spots.shape[1]:
-            points = carried_back(points, heard.spots, heard.moves, soft=SOFT, reach=REACH)
+        if condition.spots.shape[1]:
+            points = inverse_warp(points, condition.spots, condition.moves, soft=SOFT, reach=REACH)
         features = self.encoding(points.flatten(0, 1)).view(frames, count, -1)
-        hidden = (self.place(features) + heard.offset).relu_()
+        hidden = (self.place(features) + condition.offset).relu_()
         ambient = torch.tanh(self.moved(hidden).float())
         surroundings = self.ambient(ambient.view(-1, 1, 2)).view(frames, count, -1)
-        shaped = self.shapes(points, heard.blends)
+        shaped = self.shapes(points, condition.blends)
         out = self.body(torch.cat([features, surroundings.to(features), shaped.to(features)], -1))
         density = (out[..., 0].float() - THIN).clamp(-15, 12).exp()
         return density, out[..., 1:], torch.cat([ambient, shaped], -1) if self.training else None
@@ -203,10 +205,10 @@ class Grid(nn.Module):
         self,
         points: Float[Tensor, "F R S 3"],
         directions: Float[Tensor, "F R 3"],
-        heard: Heard,
-    ) -> Points:
+        condition: FrameCondition,
+    ) -> FieldOutput:
         grid = points.shape[1:3]
-        density, features, driven = self.inside(points.flatten(1, 2), heard)
-        view = self.view(sphere(directions))[:, :, None]
+        density, features, driven = self.get_density(points.flatten(1, 2), condition)
+        view = self.view(spherical_harmonics(directions))[:, :, None]
         colour = self.colour((features.unflatten(1, grid) + view).relu_()).float().sigmoid()
-        return Points(density.unflatten(1, grid), colour, None if driven is None else driven.unflatten(1, grid))
+        return FieldOutput(density.unflatten(1, grid), colour, None if driven is None else driven.unflatten(1, grid))

@@ -58,7 +58,7 @@ class Generator(nn.Module):
         return torch.tanh(self.final(x))[..., :height, :width]
 
 
-def run_in(
+def run_in_dtype(
     dtype: torch.dtype, net: Generator, reference: Float[Tensor, "B 3 H W"], blended: Float[Tensor, "B 3 H W"]
 ) -> Float[Tensor, "B 3 H W"]:
     """The generator with weights and pictures rounded to `dtype` for this call; the answer is float32."""

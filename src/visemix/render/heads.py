@@ -9,21 +9,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visemix.ops.volume import box_range, render_weights, stretches
-from visemix.render.fields import Grid, Heard, Points, Vanilla
+from visemix.ops.volume import importance_sampling, ray_box_intersection, render_weights
+from visemix.render.fields import FieldOutput, FrameCondition, GridField, VanillaField
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
-PIECE = 2**17  # samples that go through the networks at once: in smaller pieces two threads wait for each other
-EVERY, SHARE, REMEMBERED = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
-DOUBT = 0.05  # share of the samples that go where nothing is known to be
-LEAST = 1e-2  # opacity below which a ray is taken to pass the head by
-SURE = 12.0  # per decimetre: no cell counts for more, as the surface may lie behind its first corner
-ROUGH = 4  # steps in one of a first walk, in which most rays are found to meet nothing
-STOP = 1e-3  # light that has to be left for a ray's further samples to be looked at
+CHUNK_SAMPLES = 2**17  # samples that go through the networks at once: in smaller pieces two threads wait for each other
+UPDATE_EVERY, UPDATE_SHARE, DECAY = 16, 0.25, 0.7  # steps between looks at a share of the cells; the weight of the past
+UNIFORM_SHARE = 0.05  # share of the samples that go where nothing is known to be
+MIN_OPACITY = 1e-2  # opacity below which a ray is taken to pass the head by
+MAX_DENSITY = 12.0  # per decimetre: no cell counts for more, as the surface may lie behind its first corner
+COARSE_FACTOR = 4  # steps in one of a first walk, in which most rays are found to meet nothing
+EARLY_STOP = 1e-3  # light that has to be left for a ray's further samples to be looked at
 
 
 @dataclass(frozen=True)
-class Seen:
+class RenderOutput:
     """What F × R rays see, over nothing."""
 
     colour: Float[Tensor, "F R 3"]  # RGB, premultiplied by the opacity
@@ -33,7 +33,7 @@ class Seen:
     places: Float[Tensor, "F R S"] | None = None  # decimetres from the camera to each sample
 
 
-class Box(nn.Module):
+class SceneBox(nn.Module):
     """Where a head may be, in its own frame."""
 
     low: Tensor
@@ -44,15 +44,15 @@ class Box(nn.Module):
         self.register_buffer("low", torch.tensor(BOX[0]), persistent=False)
         self.register_buffer("high", torch.tensor(BOX[1]), persistent=False)
 
-    def inside(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    def normalise(self, points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
         """Decimetres → [-1, 1]."""
         return (points - self.low) / (self.high - self.low) * 2 - 1
 
-    def crossed(self, origins: Tensor, directions: Float[Tensor, "F R 3"]) -> tuple[Tensor, Tensor]:
-        return box_range(origins[:, None].expand_as(directions), directions, self.low, self.high)
+    def intersect(self, origins: Tensor, directions: Float[Tensor, "F R 3"]) -> tuple[Tensor, Tensor]:
+        return ray_box_intersection(origins[:, None].expand_as(directions), directions, self.low, self.high)
 
 
-class Occupancy(nn.Module):
+class OccupancyGrid(nn.Module):
     """How dense each cell of the box has lately been: says where along a ray to look, and never what is seen there."""
 
     density: Tensor
@@ -63,36 +63,36 @@ class Occupancy(nn.Module):
         self.side = side
         self.register_buffer("density", torch.ones(side**3))
         self.register_buffer("looks", torch.zeros((), dtype=torch.long))
-        self._kept: tuple[tuple[int, int], Tensor, Tensor] | None = None
+        self._cache: tuple[tuple[int, int], Tensor, Tensor] | None = None
 
-    def along(
-        self, box: Box, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
+    def ray_weights(
+        self, box: SceneBox, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
     ) -> Float[Tensor, "N S"]:
         """What is seen of each of `steps` equal parts of N rays, as far as the cells know."""
-        cells, wide = self._cells()
-        rough = self._walk(wide, box, origins, directions, near, far, max(1, steps // ROUGH))
-        some = (rough.amax(-1) * (far - near) > LEAST).nonzero()[:, 0]
+        cells, wide = self._cached_cells()
+        rough = self._march(wide, box, origins, directions, near, far, max(1, steps // COARSE_FACTOR))
+        some = (rough.amax(-1) * (far - near) > MIN_OPACITY).nonzero()[:, 0]
         view = (origins[some], directions[some], near[some], far[some])
-        depth = self._walk(cells, box, *view, steps).mul_(((view[3] - view[2]) / steps)[:, None])
+        depth = self._march(cells, box, *view, steps).mul_(((view[3] - view[2]) / steps)[:, None])
         through = torch.exp(-depth.cumsum(-1))
         mass = origins.new_zeros(len(origins), steps)
         mass[some] = F.pad(through, (1, 0), value=1.0).diff(dim=-1).neg_()
         return mass
 
-    def _cells(self) -> tuple[Float[Tensor, "X Y Z"], Float[Tensor, "x y z"]]:
+    def _cached_cells(self) -> tuple[Float[Tensor, "X Y Z"], Float[Tensor, "x y z"]]:
         """The cells, and the densest of each block of eight and those around it; kept until a look changes any."""
         untold = self.density.is_inference()  # such tensors do not count their changes
         version = (self.density.data_ptr(), -1 if untold else self.density._version)
-        if self._kept is None or self._kept[0] != version or untold:
-            cells = self.density.clamp(max=SURE).view(*[self.side] * 3)
+        if self._cache is None or self._cache[0] != version or untold:
+            cells = self.density.clamp(max=MAX_DENSITY).view(*[self.side] * 3)
             wide = F.max_pool3d(F.max_pool3d(cells[None, None], 2, ceil_mode=True), 3, 1, 1)[0, 0]
-            self._kept = (version, cells, wide)
-        return self._kept[1:]
+            self._cache = (version, cells, wide)
+        return self._cache[1:]
 
     @staticmethod
-    def _walk(
+    def _march(
         cells: Float[Tensor, "X Y Z"],
-        box: Box,
+        box: SceneBox,
         origins: Tensor,
         directions: Tensor,
         near: Tensor,
@@ -111,65 +111,69 @@ class Occupancy(nn.Module):
         return cells.flatten().index_select(0, cell.flatten()).view_as(at)
 
     @torch.no_grad()
-    def refresh(self, field: Grid, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
+    def update(self, field: GridField, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
         """Look at a random place in some of the cells; what was found there before counts for `decay`."""
         cells = torch.randint(len(self.density), (int(share * len(self.density)),), device=self.density.device)
         place = torch.stack([cells // self.side**2, cells // self.side % self.side, cells % self.side], -1)
         points = (place + torch.rand(len(place), 3, device=place.device)) / self.side * 2 - 1
-        density = field.inside(points[None], field.hear(condition))[0][0]
+        density = field.get_density(points[None], field.encode_condition(condition))[0][0]
         self.density[cells] = torch.lerp(density, self.density[cells], decay)
 
 
 class GridHead(nn.Module):
     """A grid field, looked at `samples` times along each ray that hits something."""
 
-    def __init__(self, field: Grid, *, samples: int, cells: int, steps: int, compositing: str = "torch") -> None:
+    def __init__(self, field: GridField, *, samples: int, cells: int, steps: int, compositing: str = "torch") -> None:
         super().__init__()
         self.field, self.samples, self.steps, self.compositing = field, samples, steps, compositing
-        self.box, self.occupancy = Box(), Occupancy(cells)
+        self.box, self.occupancy = SceneBox(), OccupancyGrid(cells)
         self.bytes_per_ray = 64 * (steps + samples) + 2560  # the walk, the samples, a torso's layers
 
-    def look_around(self, condition: Float[Tensor, "1 C"]) -> None:
+    def update_occupancy(self, condition: Float[Tensor, "1 C"]) -> None:
         """Once a training step: every so often, look where the head is now."""
-        if self.occupancy.looks % EVERY == 0:
-            self.occupancy.refresh(self.field, condition, SHARE, REMEMBERED)
+        if self.occupancy.looks % UPDATE_EVERY == 0:
+            self.occupancy.update(self.field, condition, UPDATE_SHARE, DECAY)
         self.occupancy.looks += 1
 
     def forward(
         self, origins: Float[Tensor, "F 3"], directions: Float[Tensor, "F R 3"], condition: Float[Tensor, "F C"]
-    ) -> list[Seen]:
-        near, far = self.box.crossed(origins, directions)
+    ) -> list[RenderOutput]:
+        near, far = self.box.intersect(origins, directions)
         with torch.no_grad():
-            mass = self._mass(origins, directions, near, far)
-        heard = self.field.hear(condition)
+            mass = self._sampling_weights(origins, directions, near, far)
+        frames = self.field.encode_condition(condition)
         if self.training:
-            return [self._at(origins, directions, *self._cut(near, far, mass), heard)]
+            return [self._render_samples(origins, directions, *self._place_samples(near, far, mass), frames)]
         colour, opacity = torch.zeros_like(directions), torch.zeros_like(near)
         for f in range(len(directions)):  # each frame has other rays that hit
             one = slice(f, f + 1)
-            hits = (mass[f].sum(-1) > LEAST).nonzero()[:, 0]
-            for some in hits.split(max(1, PIECE // self.samples)) if len(hits) else ():
+            hits = (mass[f].sum(-1) > MIN_OPACITY).nonzero()[:, 0]
+            for some in hits.split(max(1, CHUNK_SAMPLES // self.samples)) if len(hits) else ():
                 view = (origins[one], directions[one, some], near[one, some], far[one, some], mass[one, some])
-                colour[f, some], opacity[f, some] = self._glance(*view, heard.of(f))
-        return [Seen(colour, opacity)]
+                colour[f, some], opacity[f, some] = self._render_frame(*view, frames.at_frame(f))
+        return [RenderOutput(colour, opacity)]
 
-    def _mass(self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor) -> Float[Tensor, "F R S"]:
+    def _sampling_weights(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
+    ) -> Float[Tensor, "F R S"]:
         flat = (origins[:, None].expand_as(directions).reshape(-1, 3), directions.reshape(-1, 3))
-        seen = self.occupancy.along(self.box, *flat, near.flatten(), far.flatten(), self.steps)
+        seen = self.occupancy.ray_weights(self.box, *flat, near.flatten(), far.flatten(), self.steps)
         wider = F.max_pool1d(seen[:, None], 3, stride=1, padding=1)[:, 0]
         return wider.view(*near.shape, -1)
 
-    def _cut(self, near: Tensor, far: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
-        spread = mass + DOUBT / self.steps
-        cut = stretches(spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training)
+    def _place_samples(self, near: Tensor, far: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
+        spread = mass + UNIFORM_SHARE / self.steps
+        cut = importance_sampling(
+            spread.flatten(0, 1), near.flatten(), far.flatten(), self.samples, jitter=self.training
+        )
         places, length = (each.view(*near.shape, -1) for each in cut)
         return places, length
 
-    def _glance(
-        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, heard: Heard
+    def _render_frame(
+        self, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, mass: Tensor, condition: FrameCondition
     ) -> tuple[Tensor, Tensor]:
         """Colour and opacity of one frame's rays: half of the samples, then a quarter each where light is left."""
-        places, length = self._cut(near, far, mass)
+        places, length = self._place_samples(near, far, mass)
         colour, opacity = torch.zeros_like(directions[0]), torch.zeros_like(near[0])
         on = torch.arange(len(opacity), device=opacity.device)
         half, quarter = (self.samples + 1) // 2, (self.samples + 3) // 4
@@ -177,17 +181,19 @@ class GridHead(nn.Module):
             if not len(on) or part[0] >= part[1]:
                 break
             k = slice(*part)
-            seen = self._at(origins, directions[:, on], places[:, on, k], length[:, on, k], heard)
+            seen = self._render_samples(origins, directions[:, on], places[:, on, k], length[:, on, k], condition)
             left = 1 - opacity[on]
             colour[on] += left[:, None] * seen.colour[0]
             opacity[on] += left * seen.opacity[0]
-            on = on[opacity[on] < 1 - STOP]
+            on = on[opacity[on] < 1 - EARLY_STOP]
         return colour, opacity
 
-    def _at(self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, heard: Heard) -> Seen:
+    def _render_samples(
+        self, origins: Tensor, directions: Tensor, places: Tensor, length: Tensor, condition: FrameCondition
+    ) -> RenderOutput:
         points = origins[:, None, None] + directions[:, :, None] * places[..., None]
-        found = self.field(self.box.inside(points), directions, heard)
-        return composite(found, length, places, self.compositing)
+        found = self.field(self.box.normalise(points), directions, condition)
+        return composite_samples(found, length, places, self.compositing)
 
 
 class VanillaHead(nn.Module):
@@ -195,9 +201,9 @@ class VanillaHead(nn.Module):
 
     def __init__(self, condition: int, *, width: int, coarse: int, fine: int) -> None:
         super().__init__()
-        self.coarse, self.fine = Vanilla(condition, width=width), Vanilla(condition, width=width)
+        self.coarse, self.fine = VanillaField(condition, width=width), VanillaField(condition, width=width)
         self.first, self.second = coarse, fine
-        self.box = Box()
+        self.box = SceneBox()
         self.bytes_per_ray = 16 * width * (2 * coarse + fine)
 
     def forward(
@@ -205,36 +211,40 @@ class VanillaHead(nn.Module):
         origins: Float[Tensor, "F 3"],
         directions: Float[Tensor, "F R 3"],
         condition: Float[Tensor, "F C"] | Float[Tensor, "F R C"],
-    ) -> list[Seen]:
+    ) -> list[RenderOutput]:
         """What the coarse network sees, and the fine one."""
         per_ray = condition if condition.ndim == 3 else condition[:, None]
-        near, far = self.box.crossed(origins, directions)
+        near, far = self.box.intersect(origins, directions)
         length = ((far - near) / self.first)[..., None].expand(*near.shape, self.first)
         offset = torch.rand_like(length) if self.training else torch.full_like(length, 0.5)
         where = near[..., None] + length * (torch.arange(self.first, device=near.device) + offset)
-        rough = self._at(self.coarse, origins, directions, where, per_ray)
+        rough = self._query(self.coarse, origins, directions, where, per_ray)
         with torch.no_grad():
             mass = render_weights(rough.density, length) + 1e-5
-            extra, _ = stretches(mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training)
+            extra, _ = importance_sampling(
+                mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training
+            )
             every = torch.cat([where, extra.view(*near.shape, -1)], -1).sort(-1).values
         ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
-        good = self._at(self.fine, origins, directions, every, per_ray)
-        return [composite(rough, length, where), composite(good, ends.diff(dim=-1), every)]
+        good = self._query(self.fine, origins, directions, every, per_ray)
+        return [composite_samples(rough, length, where), composite_samples(good, ends.diff(dim=-1), every)]
 
-    def _at(self, field: Vanilla, origins: Tensor, directions: Tensor, where: Tensor, condition: Tensor) -> Points:
+    def _query(
+        self, field: VanillaField, origins: Tensor, directions: Tensor, where: Tensor, condition: Tensor
+    ) -> FieldOutput:
         points = origins[:, None, None] + directions[:, :, None] * where[..., None]
-        return field(self.box.inside(points), directions, condition)
+        return field(self.box.normalise(points), directions, condition)
 
 
-def over(seen: Seen, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
+def composite_over(seen: RenderOutput, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
     """The colour where something else stands behind."""
     return seen.colour + (1 - seen.opacity)[..., None] * behind
 
 
-def composite(
-    found: Points, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"], backend: str = "torch"
-) -> Seen:
+def composite_samples(
+    found: FieldOutput, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"], backend: str = "torch"
+) -> RenderOutput:
     weights = render_weights(found.density, length, backend)
     colour = (weights[..., None] * found.colour).sum(-2)
     driven = None if found.driven is None else (weights * found.driven.abs().mean(-1)).sum(-1)
-    return Seen(colour, weights.sum(-1), driven, weights, places)
+    return RenderOutput(colour, weights.sum(-1), driven, weights, places)

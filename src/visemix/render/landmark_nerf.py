@@ -13,16 +13,16 @@ from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
-from visemix.ops.device import in_pieces
-from visemix.ops.presets import chosen
-from visemix.render.base import RENDER, Renderer, no_scene
-from visemix.render.conditions import Driver, Moments
-from visemix.render.fields import Grid, encoding_of
-from visemix.render.heads import STOP, GridHead, Seen, VanillaHead, over
-from visemix.render.losses import Looked, head_losses, torso_losses
-from visemix.render.rays import at_pixels, each_frame, mouth_patch, pixel_centres, size_of
+from visemix.ops.device import batched_map
+from visemix.ops.presets import merge_preset
+from visemix.render.base import RENDER, Renderer, no_segmentation
+from visemix.render.conditions import ConditionEncoder, RunningStats
+from visemix.render.fields import GridField, make_encoding
+from visemix.render.heads import EARLY_STOP, GridHead, RenderOutput, VanillaHead, composite_over
+from visemix.render.losses import RayBatch, head_losses, torso_losses
+from visemix.render.rays import gather_pixels, image_size, mouth_patch, pixel_centres, repeat_per_frame
 from visemix.render.torso import FlatTorso, VanillaTorso
-from visemix.render.views import Views
+from visemix.render.views import CameraViews
 from visemix.types import Label, Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class LandmarkNeRF(Renderer):
     In use, `steady` frames wide is the Gaussian that calms head poses; `memory` bounds, in MB, what a frame takes.
     """
 
-    scene = personal = True
+    needs_segmentation = person_specific = True
 
     def __init__(
         self,
@@ -112,23 +112,23 @@ class LandmarkNeRF(Renderer):
         memory: int = 1024,
     ) -> None:
         super().__init__()
-        o = chosen(PRESETS[compat], locals())
+        o = merge_preset(PRESETS[compat], locals())
         _check(o["window"], patch_weight, vgg)
         by_landmarks = condition == "landmarks"
         self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
         self.space = Space.LANDMARKS if by_landmarks else Space.FEATURES
         self.context = o["window"] // 2
-        self.learn, self.steady = learn, steady
+        self.learn, self.pose_smoothing = learn, steady
         self.warp = warp and by_landmarks and o["field"] == "grid"
         self._driver = (o["window"], o["convolutions"], directions if by_landmarks else None)
         if by_landmarks:
-            self.hear(face.width(Space.LANDMARKS))
-        self.poses = Moments(6)
+            self.set_feature_dim(face.width(Space.LANDMARKS))
+        self.poses = RunningStats(6)
         self.head: GridHead | VanillaHead
         self.torso: FlatTorso | VanillaTorso
         if o["field"] == "grid":
-            places = encoding_of(encoding, levels, channels, backend)
-            grid = Grid(CODE, places, width, ambient, channels, shapes)
+            places = make_encoding(encoding, levels, channels, backend)
+            grid = GridField(CODE, places, width, ambient, channels, shapes)
             self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
@@ -148,44 +148,44 @@ class LandmarkNeRF(Renderer):
             "ambient": ambient_weight,
             "patch": patch_weight,
         }
-        self.carried = {"vgg": None, "patch_weight": 0.0, "learn": "both"}  # a checkpoint is not trained on
+        self.checkpoint_options = {"vgg": None, "patch_weight": 0.0, "learn": "both"}  # a checkpoint is not trained on
         self.perceptual = PerceptualLoss(vgg, scales=1) if vgg and patch_weight else None
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
-    def hear(self, dim: int) -> None:
-        self.driver = Driver(dim, CODE, *self._driver)
+    def set_feature_dim(self, dim: int) -> None:
+        self.driver = ConditionEncoder(dim, CODE, *self._driver)
         if self.learn == "torso":
             self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
-        height, width = size_of(self._plates(subject))
-        seen = self.glimpse(motion, subject, torch.arange(height * width, device=subject.pose.device))
+        height, width = image_size(self._plates(subject))
+        seen = self.render_pixels(motion, subject, torch.arange(height * width, device=subject.pose.device))
         return Video(seen.mT.reshape(*subject.pose.shape[:2], 3, height, width).clamp(0, 1))
 
-    def glimpse(self, motion: Motion, subject: Subject, at: Int[Tensor, " M"]) -> Float[Tensor, "F M 3"]:
+    def render_pixels(self, motion: Motion, subject: Subject, at: Int[Tensor, " M"]) -> Float[Tensor, "F M 3"]:
         """Some pixels of each frame, named by their numbers, row by row."""
         plates = self._plates(subject)
-        codes = self._codes(motion, subject.frames)
-        poses = self._within(subject.pose, self.poses, "head pose", LEEWAY).flatten(0, 1)
-        views = Views(codes, poses, each_frame(subject.camera, subject.frames), size_of(plates))
+        codes = self._conditions(motion, subject.frames)
+        poses = self._clamp_to_range(subject.pose, self.poses, "head pose", LEEWAY).flatten(0, 1)
+        views = CameraViews(codes, poses, repeat_per_frame(subject.camera, subject.frames), image_size(plates))
         places = pixel_centres(*views.size, plates.device)[at]
         frames = []
         for f in range(len(codes)):
-            paint = partial(self._paint, places, plates[f : f + 1].flatten(2).mT[:, at], views.frame(f))
-            frames.append(in_pieces(paint, len(at), self._rays_at_once(), at.device))
+            paint = partial(self._render_rays, places, plates[f : f + 1].flatten(2).mT[:, at], views.frame(f))
+            frames.append(batched_map(paint, len(at), self._rays_per_chunk(), at.device))
         return torch.stack(frames)
 
-    def _paint(
-        self, places: Float[Tensor, "M 2"], plate: Float[Tensor, "1 M 3"], view: Views, some: Int[Tensor, " n"]
+    def _render_rays(
+        self, places: Float[Tensor, "M 2"], plate: Float[Tensor, "1 M 3"], batch: CameraViews, some: Int[Tensor, " n"]
     ) -> Float[Tensor, "n 3"]:
         pixels, behind = places[None, some], plate[:, some]
-        head = self.head(*view.rays(pixels), view.codes)[-1]
-        open_ = (head.opacity[0] < 1 - STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
+        head = self.head(*batch.rays(pixels), batch.codes)[-1]
+        open_ = (head.opacity[0] < 1 - EARLY_STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
         if len(open_):
-            few = Seen(head.colour[:, open_], head.opacity[:, open_])
-            torso = self._torso(pixels[:, open_], view, behind[:, open_], few)[-1]
-            behind[:, open_] = over(torso, behind[:, open_])
-        return over(head, behind)[0]
+            few = RenderOutput(head.colour[:, open_], head.opacity[:, open_])
+            torso = self._torso(pixels[:, open_], batch, behind[:, open_], few)[-1]
+            behind[:, open_] = composite_over(torso, behind[:, open_])
+        return composite_over(head, behind)[0]
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
@@ -195,17 +195,17 @@ class LandmarkNeRF(Renderer):
         self._require(subject)
         head_learns = self.training and self.learn != "torso"  # what the head stands on is left to it
         if head_learns:
-            self.driver.moments.see(motion.values)
-            self.poses.see(subject.pose)
-        codes, cameras = self._codes(motion, subject.frames), each_frame(subject.camera, subject.frames)
-        views = Views(codes, subject.pose.flatten(0, 1), cameras, size_of(plates))
+            self.driver.moments.update(motion.values)
+            self.poses.update(subject.pose)
+        codes, cameras = self._conditions(motion, subject.frames), repeat_per_frame(subject.camera, subject.frames)
+        views = CameraViews(codes, subject.pose.flatten(0, 1), cameras, image_size(plates))
         if head_learns and isinstance(self.head, GridHead):
-            self.head.look_around(codes[:1])
-        at = Looked.of(self.face, subject, target.frames.flatten(0, 1), plates, self.rays)
+            self.head.update_occupancy(codes[:1])
+        at = RayBatch.sample(self.face, subject, target.frames.flatten(0, 1), plates, self.rays)
         seen = self.head(*views.rays(at.pixels), codes)
         losses = head_losses(seen, at) if self.learn != "torso" else {}
         if self.learn != "head":
-            best = Seen(seen[-1].colour.detach(), seen[-1].opacity.detach())
+            best = RenderOutput(seen[-1].colour.detach(), seen[-1].opacity.detach())
             torsos = self._torso(at.pixels, replace(views, codes=codes.detach()), at.plate, best)
             losses |= torso_losses(torsos, best, at)
         if self.perceptual is not None and self.learn != "torso":
@@ -214,7 +214,7 @@ class LandmarkNeRF(Renderer):
 
     def _require(self, subject: Subject) -> None:
         if subject.labels is None:
-            raise no_scene(subject)
+            raise no_segmentation(subject)
         if self.learn == "torso" and not self.poses.count:
             raise VisemixError("render.learn=torso builds on a head: name the run that trained it in load.render")
 
@@ -222,57 +222,58 @@ class LandmarkNeRF(Renderer):
         inner = torch.arange(self.context, subject.frames - self.context, device=subject.pose.device)
         return subject.at(inner), Video(target.frames[:, inner])
 
-    def _codes(self, motion: Motion, frames: int) -> Float[Tensor, "F C"]:
+    def _conditions(self, motion: Motion, frames: int) -> Float[Tensor, "F C"]:
         """What drives a field, frame by frame; behind it, with `warp`, what its landmarks do."""
         moments = self.driver.moments
-        heard = motion.values if self.training else self._within(motion.values, moments, "motion")
-        codes = self.driver(heard, frames)
+        within = motion.values if self.training else self._clamp_to_range(motion.values, moments, "motion")
+        codes = self.driver(within, frames)
         if self.warp:
             values = motion.values[:, (motion.values.shape[1] - frames) // 2 :][:, :frames]
             rest = self.face.mean[self.face.landmark_ids]
-            spots = self.head.box.inside(rest + values.unflatten(-1, (-1, 3)))
-            moves = spots - self.head.box.inside(rest + moments.mean.view(-1, 3))
+            spots = self.head.box.normalise(rest + values.unflatten(-1, (-1, 3)))
+            moves = spots - self.head.box.normalise(rest + moments.mean.view(-1, 3))
             codes = torch.cat([codes, moves.flatten(2), spots.flatten(2)], -1)
         return codes.flatten(0, 1)
 
     def _torso(
-        self, pixels: Float[Tensor, "F M 2"], views: Views, plate: Float[Tensor, "F M 3"], head: Seen
-    ) -> list[Seen]:
-        centred = self.poses.within(views.poses) - self.poses.mean  # how a torso follows is learnt, and has no leeway
+        self, pixels: Float[Tensor, "F M 2"], views: CameraViews, plate: Float[Tensor, "F M 3"], head: RenderOutput
+    ) -> list[RenderOutput]:
+        # how a torso follows is learnt, and has no leeway
+        centred = self.poses.clamp_to_range(views.poses) - self.poses.mean
         if isinstance(self.torso, FlatTorso):
             places = pixels / pixels.new_tensor([views.size[1], views.size[0]]) * 2 - 1
             return [self.torso(places, centred, torch.cat([head.colour, head.opacity[..., None]], -1))]
-        return self.torso(pixels, views.cameras, self.poses.mean, centred, views.codes, over(head, plate))
+        return self.torso(pixels, views.cameras, self.poses.mean, centred, views.codes, composite_over(head, plate))
 
-    def _patch(self, view: Views, plate: Float[Tensor, "1 3 H W"], subject: Subject, target: Video) -> Tensor:
+    def _patch(self, batch: CameraViews, plate: Float[Tensor, "1 3 H W"], subject: Subject, target: Video) -> Tensor:
         """The perceptual distance of a square around the first frame's mouth."""
         assert self.perceptual is not None and subject.labels is not None
-        pixels, index = mouth_patch(self.face, subject, self.patch, view.size)
-        head = self.head(*view.rays(pixels), view.codes)[-1]
-        behind, truth = at_pixels(plate, index), at_pixels(target.frames[:1, 0], index)
+        pixels, index = mouth_patch(self.face, subject, self.patch, batch.size)
+        head = self.head(*batch.rays(pixels), batch.codes)[-1]
+        behind, truth = gather_pixels(plate, index), gather_pixels(target.frames[:1, 0], index)
         on_head = subject.labels[:1, 0].flatten(1).gather(1, index) == Label.HEAD
-        drawn, truth = over(head, behind), torch.where(on_head[..., None], truth, behind)
+        drawn, truth = composite_over(head, behind), torch.where(on_head[..., None], truth, behind)
         square = (1, self.patch, self.patch, 3)
         ours, theirs = (rows.reshape(square).permute(0, 3, 1, 2) for rows in (drawn, truth))
         return self.perceptual(ours, theirs)[0]
 
-    def _within(self, values: Tensor, seen: Moments, what: str, leeway: float = 0.0) -> Tensor:
+    def _clamp_to_range(self, values: Tensor, seen: RunningStats, what: str, leeway: float = 0.0) -> Tensor:
         """Kept inside the range that training has shown, or no further beyond it than `leeway`; said once where that
         changes anything."""
-        kept = seen.within(values, leeway)
-        if what not in self._said and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
-            self._said.add(what)
+        kept = seen.clamp_to_range(values, leeway)
+        if what not in self._warned and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
+            self._warned.add(what)
             log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
         return kept
 
-    def _rays_at_once(self) -> int:
+    def _rays_per_chunk(self) -> int:
         return max(256, self.memory * 2**20 // self.head.bytes_per_ray)
 
     @staticmethod
     def _plates(subject: Subject) -> Float[Tensor, "F 3 H W"]:
         if subject.background is None:
-            raise no_scene(subject)
-        return each_frame(subject.background, subject.frames)
+            raise no_segmentation(subject)
+        return repeat_per_frame(subject.background, subject.frames)
 
 
 def _check(window: int, patch_weight: float, vgg: str | None) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.ops.volume import cross_entropy, entropy
-from visemix.render.heads import Seen, over
-from visemix.render.rays import Regions, at_pixels, draw_pixels
+from visemix.render.heads import RenderOutput, composite_over
+from visemix.render.rays import Regions, gather_pixels, sample_pixels
 from visemix.types import Label, Losses, Subject
 
 HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
@@ -19,7 +19,7 @@ SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at n
 
 
 @dataclass(frozen=True)
-class Looked:
+class RayBatch:
     """The pixels of each frame that a step looks at, and what is there."""
 
     pixels: Float[Tensor, "F M 2"]
@@ -30,55 +30,59 @@ class Looked:
     face: Float[Tensor, "F M"]  # 1 where landmarks may change something
 
     @staticmethod
-    def of(
+    def sample(
         face: FaceModel,
         subject: Subject,
         frames: Float[Tensor, "F 3 H W"],
         plates: Float[Tensor, "F 3 H W"],
         count: int,
-    ) -> Looked:
+    ) -> RayBatch:
         """`count` pixels of each frame, most of them on the head."""
         assert subject.labels is not None
-        regions = Regions.of(face, subject, subject.labels)
-        pixels, index = draw_pixels(regions, count)
+        regions = Regions.from_subject(face, subject, subject.labels)
+        pixels, index = sample_pixels(regions, count)
         label, surface, near = (
             picture.flatten(-2).view(len(index), -1).gather(1, index)
             for picture in (subject.labels, regions.surface, regions.face)
         )
-        return Looked(pixels, at_pixels(frames, index), at_pixels(plates, index), label, surface, near.float())
+        return RayBatch(
+            pixels, gather_pixels(frames, index), gather_pixels(plates, index), label, surface, near.float()
+        )
 
 
-def head_losses(seen: list[Seen], at: Looked) -> Losses:
+def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
     """Of all that a field's networks have seen (coarse and fine), the last of which is shown."""
     on_head, best = (at.label == Label.HEAD).float(), seen[-1]
     wanted = torch.lerp(at.plate, at.truth, on_head[..., None])
     losses = {
-        "head": total([(over(head, at.plate) - wanted).square().mean() for head in seen]),
-        "mask": total([cross_entropy(head.opacity, on_head) for head in seen]),
+        "head": sum_losses([(composite_over(head, at.plate) - wanted).square().mean() for head in seen]),
+        "mask": sum_losses([cross_entropy(head.opacity, on_head) for head in seen]),
         "entropy": entropy(best.opacity).mean(),
     }
     if best.weights is not None:  # in use nobody asks a grid where its samples are
         known = on_head * (at.surface > 0)
-        losses["surface"] = total([(known * astray(head, at.surface, SLACK)).mean() for head in seen])
+        losses["surface"] = sum_losses([(known * depth_deviation(head, at.surface, SLACK)).mean() for head in seen])
     if best.driven is not None:
         losses["ambient"] = (best.driven * (1 - at.face)).mean()
     return losses
 
 
-def torso_losses(torsos: list[Seen], head: Seen, at: Looked) -> Losses:
+def torso_losses(torsos: list[RenderOutput], head: RenderOutput, at: RayBatch) -> Losses:
     sure = 1 - (1 - HIDDEN) * (at.label == Label.HEAD).float()
     on_torso = (at.label == Label.TORSO).float()
     return {
-        "torso": total([(over(head, over(torso, at.plate)) - at.truth).square().mean() for torso in torsos]),
-        "torso_mask": total([cross_entropy(torso.opacity, on_torso, sure) for torso in torsos]),
+        "torso": sum_losses(
+            [(composite_over(head, composite_over(torso, at.plate)) - at.truth).square().mean() for torso in torsos]
+        ),
+        "torso_mask": sum_losses([cross_entropy(torso.opacity, on_torso, sure) for torso in torsos]),
     }
 
 
-def astray(seen: Seen, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
+def depth_deviation(seen: RenderOutput, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
     """How far from a known surface (decimetres from the camera) each ray sees something, beyond a slack."""
     assert seen.weights is not None and seen.places is not None
     return (seen.weights * ((seen.places - surface[..., None]).abs() - slack).clamp(min=0)).sum(-1)
 
 
-def total(values: list[Tensor]) -> Tensor:
+def sum_losses(values: list[Tensor]) -> Tensor:
     return torch.stack(values).sum()

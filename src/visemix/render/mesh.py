@@ -21,7 +21,7 @@ class Mesh(Renderer):
     """
 
     space = Space.EXPRESSION
-    ready = True
+    works_untrained = True
 
     def __init__(self, face: FaceModel, *, over: Literal["footage", "black"] = "footage") -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from visemix.face import FaceModel, layout
-from visemix.render.bindings import Bindings, inside
+from visemix.render.bindings import Bindings, inner_triangles
 from visemix.types import Losses
 
 NEIGHBOURS = 8
@@ -24,7 +24,7 @@ FREEDOM = 0.3  # how far what drives the face moves and tints a place inside, wh
 DARKEST, BRIGHTEST = -3.0, 0.5  # logarithms of the shade
 
 
-class Mouth(nn.Module):
+class MouthInterior(nn.Module):
     """The places of `bindings` that are inside the mouth: teeth, gums, tongue, what lies behind them.
 
     A clip of seconds shows few of them, and in few states, so they have little freedom to move and to be tinted by
@@ -47,11 +47,11 @@ class Mouth(nn.Module):
         for name in ("near", "paler", "ids", "features", "free"):
             self.register_buffer(name, torch.zeros(0), persistent=False)
         self.register_buffer("unseen", torch.ones(bindings.corners.shape[1]), persistent=False)
-        self.find(face, bindings)
+        self.rebuild(face, bindings)
         self.values = nn.Parameter(torch.zeros(drives, len(self.features)))
         self.lr_scale, self.decay_scale = 4.0, 4.0  # with more freedom teeth turn grey where a head turns further
 
-    def find(self, face: FaceModel, bindings: Bindings) -> None:
+    def rebuild(self, face: FaceModel, bindings: Bindings) -> None:
         """From the bindings: a checkpoint may bring others."""
         strength = face.expression.norm(dim=1).amax(-1, keepdim=True)
         known = torch.cat([face.mean, face.albedo, face.expression.sum(-1), strength], -1)[bindings.vertices]
@@ -61,7 +61,7 @@ class Mouth(nn.Module):
         alike = torch.cat([place, COLOURS * albedo, MOVES * moved], -1).cpu().numpy()
         _, found = cKDTree(alike).query(alike, min(NEIGHBOURS + 1, len(alike)))
         away = place - face.mean[face.landmark_ids[layout.MOUTH]].mean(0)
-        within = ~bindings.on_skin & (away.norm(dim=-1) < AROUND) & bool(inside(face).any())
+        within = ~bindings.on_skin & (away.norm(dim=-1) < AROUND) & bool(inner_triangles(face).any())
         x, y, z = away[within].mT / DEEP
         moves = (strength / strength[within].amax().clamp(min=1e-6) if within.any() else strength)[within, 0]
         white = (albedo.amin(-1) / albedo.amax(-1).clamp(min=1e-3))[within]
@@ -72,7 +72,7 @@ class Mouth(nn.Module):
             [torch.ones_like(x), z, x, x**2, y, moves, moves * z, white, white * z, white * moves]
         )
 
-    def saw(self, pixels: Float[Tensor, " N"]) -> None:
+    def set_visibility(self, pixels: Float[Tensor, " N"]) -> None:
         """How much of the places, the first of N Gaussians, training shows: pixels, added up over its frames."""
         self.unseen = 1 / (1 + pixels[: len(self.unseen)] / ENOUGH)
 

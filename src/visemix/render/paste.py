@@ -41,13 +41,13 @@ def paste(
     size = (footage.shape[-2], footage.shape[-1])
     cell = cell_side(len(lower), size)
     mask = torch.stack([face_mask(points, lower, kept, size, cell) for points in places]).amax(0)
-    part = seen_part(mask)
+    part = mask_bounds(mask)
     if part is None:
         return footage
     down, across = (slice(cells.start * cell, cells.stop * cell) for cells in part)
     picture = footage.clone()
     here = footage[:, down, across]
-    picture[:, down, across] = over_footage(draw(down, across), here, mask[..., part[0], part[1]], cell)
+    picture[:, down, across] = composite_over_footage(draw(down, across), here, mask[..., part[0], part[1]], cell)
     return picture
 
 
@@ -72,7 +72,7 @@ def face_mask(
     return torch.maximum(inner, below)
 
 
-def seen_part(mask: Float[Tensor, "1 1 h w"]) -> tuple[slice, slice] | None:
+def mask_bounds(mask: Float[Tensor, "1 1 h w"]) -> tuple[slice, slice] | None:
     """Rows and columns of cells outside which a mask pastes nothing and asks nothing; None where it is empty."""
     ends = []
     for across in (3, 2):
@@ -83,7 +83,7 @@ def seen_part(mask: Float[Tensor, "1 1 h w"]) -> tuple[slice, slice] | None:
     return ends[0], ends[1]
 
 
-def over_footage(
+def composite_over_footage(
     made: Float[Tensor, "3 H W"], footage: Float[Tensor, "3 H W"], mask: Float[Tensor, "1 1 h w"], cell: int
 ) -> Float[Tensor, "3 H W"]:
     """`made` inside the mask and the footage outside, its colours drawn towards the footage's along the seam.

@@ -32,7 +32,7 @@ class Regions:
 
     @staticmethod
     @torch.no_grad()
-    def of(face: FaceModel, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
+    def from_subject(face: FaceModel, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
         """Where the footage's own face is, and what its labels say."""
         spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1)
         flat = labels.flatten(0, 1)
@@ -63,7 +63,7 @@ def box_of(points: Float[Tensor, "F N 2"], size: tuple[int, int], margin: float)
     return ((y >= top) & (y <= bottom))[:, :, None] & ((x >= left) & (x <= right))[:, None, :]
 
 
-def draw_pixels(regions: Regions, count: int) -> tuple[Float[Tensor, "F M 2"], Int[Tensor, "F M"]]:
+def sample_pixels(regions: Regions, count: int) -> tuple[Float[Tensor, "F M 2"], Int[Tensor, "F M"]]:
     """`count` pixels of each frame, more of them where it matters: their centres (x, y), and their numbers.
 
     A region that is not there leaves its share to all of the picture.
@@ -86,16 +86,16 @@ def pixel_centres(height: int, width: int, device: torch.device) -> Float[Tensor
     return torch.stack([x, y], -1).view(-1, 2)
 
 
-def each_frame(values: Tensor, frames: int) -> Tensor:
+def repeat_per_frame(values: Tensor, frames: int) -> Tensor:
     """What holds for a clip, once for each of its frames, all clips' frames in a row."""
     return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
 
 
-def size_of(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
+def image_size(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
     return pictures.shape[-2], pictures.shape[-1]
 
 
-def at_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
+def gather_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
     return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
 
 
@@ -103,7 +103,7 @@ def mouth_patch(
     face: FaceModel, subject: Subject, side: int, size: tuple[int, int]
 ) -> tuple[Float[Tensor, "1 M 2"], Int[Tensor, "1 M"]]:
     """The pixels of a square around the mouth of the first frame, moved into the picture where it would leave it."""
-    mouth = landmarks_2d(face, subject.expression[:1, :1], first_of(subject))[0, 0, MOUTH].mean(0)
+    mouth = landmarks_2d(face, subject.expression[:1, :1], first_frame(subject))[0, 0, MOUTH].mean(0)
     height, width = size
     left, top = (
         int((centre - side / 2).round().clamp(0, max(0, extent - side)))
@@ -115,6 +115,6 @@ def mouth_patch(
     return torch.stack([index % width + 0.5, index // width + 0.5], -1), index
 
 
-def first_of(subject: Subject) -> Subject:
+def first_frame(subject: Subject) -> Subject:
     one = subject.at(torch.zeros(1, dtype=torch.long, device=subject.pose.device))
     return replace(one.map(lambda t: t[:1]), speaker=subject.speaker[:1])

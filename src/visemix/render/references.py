@@ -18,11 +18,11 @@ from visemix.types import Gallery, Subject
 TURN = 0.3  # decimetres that the mouth's points weigh a head turned by one radian
 
 
-def nearest(
+def nearest_reference(
     face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject, gallery: Gallery
 ) -> Float[Tensor, "B T 3 H W"]:
     """The chosen picture of each frame, its skin warped to the driven face; around the face as it is."""
-    index = choose(face, expression, subject.pose, gallery)
+    index = choose_reference(face, expression, subject.pose, gallery)
     people = torch.arange(len(index), device=index.device)[:, None]
     pictures = gallery.pictures[people, index].flatten(0, 1).to(expression.dtype) / 255
     there = replace(subject, pose=gallery.pose[people, index])
@@ -36,7 +36,7 @@ def nearest(
     return torch.where(seen.coverage > 0, moved, pictures).unflatten(0, index.shape)
 
 
-def choose(
+def choose_reference(
     face: FaceModel, expression: Float[Tensor, "B T E"], pose: Float[Tensor, "B T 6"], gallery: Gallery
 ) -> Int[Tensor, "B T"]:
     """For each frame the number of the picture whose mouth is shaped most alike (mean distance of its 20 points in the

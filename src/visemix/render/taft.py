@@ -17,13 +17,13 @@ from visemix.nn.critic import PatchCritic, hinge_critic, hinge_generator
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
-from visemix.ops.presets import chosen
+from visemix.ops.presets import merge_preset
 from visemix.parts import advise
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
-from visemix.render.generator import Generator, run_in
-from visemix.render.rays import box_of, size_of
-from visemix.render.references import nearest
+from visemix.render.generator import Generator, run_in_dtype
+from visemix.render.rays import box_of, image_size
+from visemix.render.references import nearest_reference
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
 log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class TAFT(Renderer):
         chunk: int = 4,
     ) -> None:
         super().__init__()
-        o = chosen(PRESETS[compat], locals())
+        o = merge_preset(PRESETS[compat], locals())
         if composite and not blend:
             raise VisemixError("render.composite needs render.blend: without a blend there is no mask to paste by")
         self.face, self.blend = face, blend
@@ -145,7 +145,7 @@ class TAFT(Renderer):
             "structure": structure_weight,
             "adversarial": critic_weight,
         }
-        self.carried = {"vgg": None}  # a checkpoint paints without what the losses looked through
+        self.checkpoint_options = {"vgg": None}  # a checkpoint paints without what the losses looked through
         looks = bool(perceptual_weight or style_weight)
         self.perceptual = PerceptualLoss(vgg) if vgg and looks else None
         if looks and not vgg:
@@ -169,7 +169,7 @@ class TAFT(Renderer):
         losses = {"photometric": error.mean()}
         if self.weights["mouth"]:
             mouth = landmarks_2d(self.face, motion.values, subject)[..., MOUTH, :].flatten(0, 1)
-            box = box_of(mouth, size_of(ours), 0.3)[:, None].to(ours.dtype)
+            box = box_of(mouth, image_size(ours), 0.3)[:, None].to(ours.dtype)
             losses["mouth"] = (error * box).sum() / (3 * box.sum()).clamp(min=1)
         if self.weights["structure"]:
             losses["structure"] = ssim_loss(ours, theirs, window_size=7)
@@ -196,7 +196,7 @@ class TAFT(Renderer):
         seen = blend.image if self.blend else blend.face
         if self.gallery and subject.gallery is not None:
             with torch.no_grad():
-                reference = nearest(self.face, motion.values, subject, subject.gallery)
+                reference = nearest_reference(self.face, motion.values, subject, subject.gallery)
         else:
             reference = given.unsqueeze(1).expand_as(seen)
         pair = (reference, seen)
@@ -214,7 +214,7 @@ class TAFT(Renderer):
     def _generate(self, reference: Tensor, blended: Tensor) -> Tensor:
         if self.training or torch.is_grad_enabled():
             return self.generator(reference, blended)
-        return run_in(inference_dtype(self.precision, blended.device), self.generator, reference, blended)
+        return run_in_dtype(inference_dtype(self.precision, blended.device), self.generator, reference, blended)
 
     @staticmethod
     def _reference(subject: Subject) -> Float[Tensor, "B 3 H W"]:

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visemix.ops.encoding import waves
+from visemix.ops.encoding import positional_encoding
 from visemix.ops.volume import camera_rays
 from visemix.render.conditions import LEAK
-from visemix.render.fields import Tables
-from visemix.render.heads import Seen, VanillaHead
+from visemix.render.fields import PlaneTables
+from visemix.render.heads import RenderOutput, VanillaHead
 
 
 class HeadColour(nn.Sequential):
@@ -34,21 +34,25 @@ class FlatTorso(nn.Module):
         self.pose = nn.Linear(54, width)
         self.bend = nn.Linear(42 + aware, width)
         self.shift = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 2, bias=False))
-        self.tables = Tables(1, levels, channels)
+        self.tables = PlaneTables(1, levels, channels)
         self.pose_again = nn.Linear(54, width)
         self.body = nn.Linear(self.tables.dim + aware, width)
         self.paint = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, 4))
 
-    def forward(self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]) -> Seen:
+    def forward(
+        self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]
+    ) -> RenderOutput:
         """`places` in [-1, 1] of the picture, `pose` less its mean, `head` premultiplied colour and opacity."""
-        posed = waves(pose, 4)
+        posed = positional_encoding(pose, 4)
         extra = [] if self.colours is None else [self.colours(head)]
-        hidden = self.bend(torch.cat([waves(places, 10), *extra], -1)).add(self.pose(posed)[:, None]).relu_()
+        hidden = (
+            self.bend(torch.cat([positional_encoding(places, 10), *extra], -1)).add(self.pose(posed)[:, None]).relu_()
+        )
         bent = (places + 0.1 * self.shift(hidden)).clamp(-1, 1).float()
         features = self.tables(bent.flatten(0, 1)[:, None]).view(*places.shape[:2], -1)
         hidden = self.body(torch.cat([features, *extra], -1)).add(self.pose_again(posed)[:, None]).relu_()
         out = self.paint(hidden).float().sigmoid()
-        return Seen(out[..., :3] * out[..., 3:], out[..., 3])
+        return RenderOutput(out[..., :3] * out[..., 3:], out[..., 3])
 
 
 class VanillaTorso(nn.Module):
@@ -70,10 +74,10 @@ class VanillaTorso(nn.Module):
         pose: Float[Tensor, "F 6"],
         condition: Float[Tensor, "F C"],
         head: Float[Tensor, "F M 3"],
-    ) -> list[Seen]:
+    ) -> list[RenderOutput]:
         """`still` is the pose whose camera all frames are seen from; `head` the head's colour over the background."""
         origins, directions = camera_rays(pixels, still.expand(len(pixels), 6), camera)
-        posed = torch.cat([waves(pose[:, :3], 6), waves(pose[:, 3:], 6)], -1)
+        posed = torch.cat([positional_encoding(pose[:, :3], 6), positional_encoding(pose[:, 3:], 6)], -1)
         driven = torch.cat([condition, posed], -1)[:, None].expand(-1, pixels.shape[1], -1)
         if self.colours is not None:
             driven = torch.cat([driven, self.colours(head)], -1)

@@ -11,7 +11,7 @@ from visemix.ops.volume import camera_rays
 
 
 @dataclass(frozen=True)
-class Views:
+class CameraViews:
     """F frames of one size."""
 
     codes: Float[Tensor, "F C"]
@@ -19,10 +19,10 @@ class Views:
     cameras: Float[Tensor, "F 3"]
     size: tuple[int, int]  # height and width, pixels
 
-    def frame(self, f: int) -> Views:
+    def frame(self, f: int) -> CameraViews:
         """One of them."""
         one = slice(f, f + 1)
-        return Views(self.codes[one], self.poses[one], self.cameras[one], self.size)
+        return CameraViews(self.codes[one], self.poses[one], self.cameras[one], self.size)
 
     def rays(self, pixels: Float[Tensor, "F M 2"]) -> tuple[Float[Tensor, "F 3"], Float[Tensor, "F M 3"]]:
         """Origins and directions of the rays through pixels (x, y), as `ops.volume.camera_rays` has them."""

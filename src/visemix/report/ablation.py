@@ -26,9 +26,9 @@ class Verdict:
 
     row: str
     metric: str
-    ours: float  # NaN where it was not measured
-    doubt: float  # half the width of the 95 % interval around `ours`; NaN for one seed
-    theirs: float
+    measured: float  # NaN where it was not measured
+    doubt: float  # half the width of the 95 % interval around `measured`; NaN for one seed
+    published: float
     judgement: Judgement
 
     @property
@@ -105,7 +105,9 @@ def verdict_table(found: Sequence[Verdict]) -> str:
     against = [v for v in found if v.judgement == "disagrees"]
     if against:
         lines += ["Not as in the paper:", ""]
-        lines += [f"- {v.row}, {v.metric}: {v.ours:+.3g} here, {v.theirs:+.3g} in the paper" for v in against] + [""]
+        lines += [
+            f"- {v.row}, {v.metric}: {v.measured:+.3g} here, {v.published:+.3g} in the paper" for v in against
+        ] + [""]
     lines += ["| row | metric | ours | ± | paper's | direction |", "|---|---|---:|---:|---:|---|"]
     lines += [f"| {' | '.join(words(v))} |" for v in found]
     return "\n".join(lines) + "\n"
@@ -128,21 +130,25 @@ def summary(found: Sequence[Verdict]) -> list[str]:
     ]
 
 
-def _judge(row: str, metric: str, ours: Mapping[int, float], full: Mapping[int, float], theirs: float) -> Verdict:
-    differences = [ours[seed] - full[seed] for seed in ours if seed in full]
+def _judge(
+    row: str, metric: str, measured: Mapping[int, float], full: Mapping[int, float], published: float
+) -> Verdict:
+    differences = [measured[seed] - full[seed] for seed in measured if seed in full]
     if not differences:
-        return Verdict(row, metric, math.nan, math.nan, theirs, "unmeasured")
+        return Verdict(row, metric, math.nan, math.nan, published, "unmeasured")
     mean, interval = fmean(differences), student(differences)
     doubt = math.nan if interval is None else (interval[1] - interval[0]) / 2
     clear = abs(mean) > doubt  # False where the doubt is NaN
-    judgement: Judgement = ("agrees" if mean * theirs > 0 else "disagrees") if clear else "undecided"
-    return Verdict(row, metric, mean, doubt, theirs, judgement)
+    judgement: Judgement = ("agrees" if mean * published > 0 else "disagrees") if clear else "undecided"
+    return Verdict(row, metric, mean, doubt, published, judgement)
 
 
 def words(v: Verdict) -> list[str]:
     """A verdict as the cells of a line."""
-    ours, doubt = ("–" if math.isnan(value) else f"{value:{sign}.3g}" for value, sign in ((v.ours, "+"), (v.doubt, "")))
-    return [v.row, v.metric, ours, doubt, f"{v.theirs:+.3g}", v.judgement]
+    ours, doubt = (
+        "–" if math.isnan(value) else f"{value:{sign}.3g}" for value, sign in ((v.measured, "+"), (v.doubt, ""))
+    )
+    return [v.row, v.metric, ours, doubt, f"{v.published:+.3g}", v.judgement]
 
 
 def values(of: Mapping[int, Result], metric: str) -> dict[int, float]:

@@ -11,8 +11,8 @@ import numpy as np
 from visemix.evaluation.pair import make_tracker
 from visemix.report.ablation import Rows, Verdict, summary, values, words
 from visemix.report.charts import dots
+from visemix.report.excerpts import HOTTEST, excerpt_videos, heat, mouth_strip, strip
 from visemix.report.formats import html
-from visemix.report.looks import HOTTEST, heat, look, mouth_strip, strip
 from visemix.report.page import contents, heading, page, paragraph, picture
 from visemix.report.page import table as plain_table
 from visemix.report.player import SCRIPT, player
@@ -45,7 +45,7 @@ def _numbers(table: Table, rows: Rows, found: Sequence[Verdict]) -> Iterator[str
     for column in table.columns:
         measured = {row: [*values(of, column.key).values()] for row, of in rows.items()}
         if any(measured.values()):
-            judged = {v.row: f"{'▸' if v.theirs > 0 else '◂'} {v.judgement}" for v in found if v.key == column.key}
+            judged = {v.row: f"{'▸' if v.published > 0 else '◂'} {v.judgement}" for v in found if v.key == column.key}
             charts.append(f"<figure>{dots(measured, column.heading, beside=judged)}</figure>")
     yield f'<div class="row charts">{"".join(charts)}</div>'
 
@@ -65,21 +65,21 @@ def _pictures(rows: Rows) -> Iterator[str]:
         f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
     )
     yield f"<section>{player(videos)}</section>"
-    yield from _looks(videos, min(scored.frames for scored in made.values()), next(iter(made.values())).fps)
+    yield from _excerpts(videos, min(scored.frames for scored in made.values()), next(iter(made.values())).fps)
 
 
-def _looks(videos: Mapping[str, Path], frames: int, fps: float) -> Iterator[str]:
+def _excerpts(videos: Mapping[str, Path], frames: int, fps: float) -> Iterator[str]:
     """Frames of each video, then their mouths."""
     track, _ = make_tracker()
-    recorded = look({RECORDED: videos[RECORDED]}, frames, fps, track)[RECORDED]
-    looks = look(videos, frames, fps, None)
+    recorded = excerpt_videos({RECORDED: videos[RECORDED]}, frames, fps, track)[RECORDED]
+    excerpts = excerpt_videos(videos, frames, fps, None)
     yield paragraph(
         f"Frames, evenly spread over time; last, the mean absolute difference to the recording over all frames, from "
         f"black for none to pale yellow for {HOTTEST:g} of 255 levels.",
         note=True,
     )
-    for row, seen in looks.items():
+    for row, seen in excerpts.items():
         apart = np.zeros(seen.sheet.shape[1:3]) if seen.mean_error is None else seen.mean_error
         yield picture(strip(np.concatenate([seen.sheet, heat(apart)[None]])), row)
-    mouths = {row: mouth_strip(seen.sheet, recorded.take) for row, seen in looks.items()}
+    mouths = {row: mouth_strip(seen.sheet, recorded.sequence) for row, seen in excerpts.items()}
     yield from (picture(cut, f"{row}, mouth") for row, cut in mouths.items() if cut is not None)

@@ -13,11 +13,11 @@ from visemix.config import find_experiment
 from visemix.evaluation.result import Result, read_result
 from visemix.evaluation.videos import evaluate
 from visemix.metrics import METRICS
-from visemix.ops.store import younger
-from visemix.registry import load_file, nearest
+from visemix.ops.store import is_newer
+from visemix.registry import did_you_mean, load_plugin_file
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS
-from visemix.report.results import comparison, with_foreign
+from visemix.report.results import comparison, with_ood
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def compare(
     path, out = find_experiment(experiment), Path(out)
     cfg = _read(path)
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
     options |= {"progress": progress, "overwrite": True, "plugins": plugins}
     results = _scored(cfg, out, overwrite, options)
     if not results:
@@ -62,7 +62,7 @@ def compare(
         raise VisemixError(f"none of the folders in {path} is there ({folders}); put the methods' videos into them")
     if "ood" in cfg:
         foreign = _scored(cfg.ood, out / "ood", overwrite, options | {"metrics": METRICS.without_truth()})
-        results |= {name: with_foreign(results[name], foreign[name]) for name in foreign if name in results}
+        results |= {name: with_ood(results[name], foreign[name]) for name in foreign if name in results}
     files = []
     for name in cfg.tables:
         columns, quoted = LAYOUTS[name]
@@ -76,13 +76,15 @@ def _read(path: Path) -> Any:
     cfg: Any = OmegaConf.load(path)
     for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
         if key not in KEYS:
-            raise VisemixError(f"{path}: a comparison knows no '{key}'{nearest(key, KEYS)} (has: {', '.join(KEYS)})")
+            raise VisemixError(
+                f"{path}: a comparison knows no '{key}'{did_you_mean(key, KEYS)} (has: {', '.join(KEYS)})"
+            )
     for key in cfg.get("ood") or {}:
         if key not in FOREIGN:
-            raise VisemixError(f"{path}: ood knows no '{key}'{nearest(key, FOREIGN)} (has: {', '.join(FOREIGN)})")
+            raise VisemixError(f"{path}: ood knows no '{key}'{did_you_mean(key, FOREIGN)} (has: {', '.join(FOREIGN)})")
     for table in cfg.tables:
         if table not in LAYOUTS:
-            raise VisemixError(f"{path}: no table '{table}'{nearest(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
+            raise VisemixError(f"{path}: no table '{table}'{did_you_mean(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
     return cfg
 
 
@@ -98,7 +100,7 @@ def _scored(cfg: DictConfig, out: Path, overwrite: bool, options: Mapping[str, A
             continue
         kept = out / f"{name}.json"
         videos = [video for side in (real, Path(folder)) for video in side.iterdir()]
-        if overwrite or not all(younger(kept, video) for video in videos):
+        if overwrite or not all(is_newer(kept, video) for video in videos):
             evaluate(real, folder, out=kept, **options)
         results[str(name)] = read_result(kept)
     return results

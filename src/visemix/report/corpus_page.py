@@ -52,13 +52,13 @@ def write_page(root: str | Path) -> Path:
             strip(clip, FACE.build({"name": clip.meta["face"]["name"]})),
             paragraph(f"{clip.speaker} {words} ({told['language']}): {_short(told['text'])}", note=True),
         ]
-    rows = [(clip.name, clip.speaker, *_heard(clip.meta["corpus"]), clip.frames / FPS) for clip in clips]
+    rows = [(clip.name, clip.speaker, *_conditions_text(clip.meta["corpus"]), clip.frames / FPS) for clip in clips]
     blocks += [heading("All clips"), table(("clip", "speaker", "voice", "language", "conditions", "seconds"), rows)]
     (root / PAGE).write_text(page("A corpus of talking heads", blocks), encoding="utf-8")
     return root / PAGE
 
 
-def _heard(told: dict[str, Any]) -> tuple[str, str, str]:
+def _conditions_text(told: dict[str, Any]) -> tuple[str, str, str]:
     conditions = ", ".join(told.get("conditions", ())) or "clean"
     return f"{told['synthesiser']} {told['voice']}", told["language"], conditions
 

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from visemix.ops.store import write_text
-from visemix.report.tables import Laid, Table, Text, lay, records, superscript, turned
+from visemix.report.tables import FormattedTable, Table, Text, format_table, records, superscript, transposed
 from visemix.types import VisemixError
 
 LATEX = {
@@ -33,31 +33,31 @@ LATEX = {
 
 def markdown(table: Table) -> str:
     """For a README: pipes, bold, footnotes below."""
-    laid = lay(table)
-    lines = _md_row(["", *laid.heads]) + _md_row(["---", *["---:"] * len(laid.heads)])
-    for title, rows in laid.groups:
+    formatted = format_table(table)
+    lines = _md_row(["", *formatted.heads]) + _md_row(["---", *["---:"] * len(formatted.heads)])
+    for title, rows in formatted.groups:
         if title:
-            lines += _md_row([f"*{_md(title)}*", *[""] * len(laid.heads)])
+            lines += _md_row([f"*{_md(title)}*", *[""] * len(formatted.heads)])
         lines += "".join(_md_row([_md(name), *map(_md_text, texts)]) for name, texts in rows)
     title = f"**{_md(table.title)}**" if table.title else ""
-    return "\n\n".join(filter(None, [title, lines.rstrip(), *_below(laid, superscript, _md)])) + "\n"
+    return "\n\n".join(filter(None, [title, lines.rstrip(), *_below(formatted, superscript, _md)])) + "\n"
 
 
 def latex(table: Table) -> str:
     """For a paper: a `table` with booktabs, ready to be read in by \\input."""
-    laid = lay(table)
-    width = len(laid.heads) + 1
+    formatted = format_table(table)
+    width = len(formatted.heads) + 1
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{_tex(table.title)}}}"] if table.title else []
-    lines += [rf"\begin{{tabular}}{{l{'r' * len(laid.heads)}}}", r"\toprule"]
-    lines += [" & ".join(["", *map(_tex, laid.heads)]) + r" \\"]
-    for title, rows in laid.groups:
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(formatted.heads)}}}", r"\toprule"]
+    lines += [" & ".join(["", *map(_tex, formatted.heads)]) + r" \\"]
+    for title, rows in formatted.groups:
         lines.append(r"\midrule")
         if title:
             lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{_tex(title)}}}}} \\")
         lines += [" & ".join([_tex(name), *map(_tex_text, texts)]) + r" \\" for name, texts in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\smallskip{{\footnotesize {note}}}" for note in _below(laid, _tex_mark, _tex)]
+    lines += [rf"\par\smallskip{{\footnotesize {note}}}" for note in _below(formatted, _tex_mark, _tex)]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
@@ -80,18 +80,18 @@ def as_json(table: Table) -> str:
 
 def html(table: Table, *, metrics_down: bool = False) -> str:
     """For a page of `visemix.report.page`."""
-    laid = turned(lay(table)) if metrics_down else lay(table)
-    head = "".join(f'<th scope="col" class="number">{_html_head(name)}</th>' for name in laid.heads)
+    formatted = transposed(format_table(table)) if metrics_down else format_table(table)
+    head = "".join(f'<th scope="col" class="number">{_html_head(name)}</th>' for name in formatted.heads)
     body = []
-    for title, rows in laid.groups:
+    for title, rows in formatted.groups:
         if title:
             body.append(
-                f'<tr class="group"><th scope="colgroup" colspan="{len(laid.heads) + 1}">{escape(title)}</th></tr>'
+                f'<tr class="group"><th scope="colgroup" colspan="{len(formatted.heads) + 1}">{escape(title)}</th></tr>'
             )
         for name, texts in rows:
             cells = "".join(f'<td class="number">{_html_text(text)}</td>' for text in texts)
             body.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    below = [f'<p class="note">{note}</p>' for note in _below(laid, _html_mark, escape)]
+    below = [f'<p class="note">{note}</p>' for note in _below(formatted, _html_mark, escape)]
     caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
     return (
         f'<div class="scroll"><table class="scores{" tall" * metrics_down}">{caption}'
@@ -122,9 +122,11 @@ def write_tables(paths: Sequence[Path], table: Table) -> None:
         write_text(path, WRITERS[path.suffix.lower()](table))
 
 
-def _below(laid: Laid, mark: Callable[[int], str], words: Callable[[str], str] = lambda text: text) -> list[str]:
-    notes = [f"{mark(number)} {words(reason)}" for number, reason in enumerate(laid.footnotes, 1)]
-    return [*notes, *(words(note) for note in laid.notes)]
+def _below(
+    formatted: FormattedTable, mark: Callable[[int], str], words: Callable[[str], str] = lambda text: text
+) -> list[str]:
+    notes = [f"{mark(number)} {words(reason)}" for number, reason in enumerate(formatted.footnotes, 1)]
+    return [*notes, *(words(note) for note in formatted.notes)]
 
 
 def _md(words: str) -> str:

@@ -14,7 +14,7 @@ from visemix.evaluation.pair import make_tracker
 from visemix.evaluation.result import Result
 from visemix.metrics import METRICS
 from visemix.ops.store import write_text
-from visemix.registry import load_file
+from visemix.registry import load_plugin_file
 from visemix.report.formats import check_files, html
 from visemix.report.page import contents, heading, page, paragraph
 from visemix.report.page import table as plain_table
@@ -22,7 +22,7 @@ from visemix.report.player import SCRIPT
 from visemix.report.quoted import DETAILS
 from visemix.report.results import check_together, comparison, variants, write_comparison
 from visemix.report.sections import anchor, clip_section, cloud
-from visemix.report.sources import Method, method, named
+from visemix.report.sources import Method, method, named_sources
 from visemix.report.tables import Table
 from visemix.types import VisemixError
 
@@ -54,8 +54,8 @@ def report(
         raise VisemixError(f"{out} exists and is kept; choose another --out or pass --overwrite")
     check_files(tables, overwrite)
     for plugin in plugins:
-        load_file(plugin)
-    methods = [method(name, path, clips, progress, plugins) for name, path in named(sources)]
+        load_plugin_file(plugin)
+    methods = [method(name, path, clips, progress, plugins) for name, path in named_sources(sources)]
     results = {one.name: one.result for one in methods}
     check_together(results)
     table = comparison(results, only=METRICS.headlines())

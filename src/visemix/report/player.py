@@ -14,13 +14,13 @@ SCRIPT = Path(__file__).with_name("player.js").read_text(encoding="utf-8")
 SPEEDS = (0.25, 0.5, 1)
 
 
-def player(videos: Mapping[str, Path], *, heard: int = 0) -> str:
+def player(videos: Mapping[str, Path], *, sound_of: int = 0) -> str:
     """Videos by name, with one play button, a slider that moves them all, single frames, slow motion, and a choice of
     whose sound is heard. The first leads; where lengths differ, the shortest ends it. The page needs `SCRIPT`."""
     films = row(_film(name, path, k) for k, (name, path) in enumerate(videos.items()))
     speeds = "".join(f'<option value="{s}"{" selected" if s == 1 else ""}>{s:g}×</option>' for s in SPEEDS)
     names = "".join(
-        f'<option value="{k}"{" selected" if k == heard else ""}>{escape(name)}</option>'
+        f'<option value="{k}"{" selected" if k == sound_of else ""}>{escape(name)}</option>'
         for k, name in enumerate(videos)
     )
     controls = (

@@ -24,7 +24,7 @@ Side = Literal["made", "truth"]  # the fakes' scores, or the recordings' own
 OOD = "_ood"  # of a metric: measured on foreign speech (GeneFace's out-of-domain columns)
 
 
-def with_foreign(result: Result, foreign: Result) -> Result:
+def with_ood(result: Result, foreign: Result) -> Result:
     """A result whose means have those of foreign speech beside them, as `fid_ood` and the like."""
     shown = METRICS.foreign()
     return replace(

@@ -13,7 +13,17 @@ from visemix.metrics.suite import Score
 from visemix.ops.tsne import tsne
 from visemix.prepare.track import Tracker
 from visemix.report.charts import Points, chart, scatter
-from visemix.report.looks import HOTTEST, Look, evenly, heat, look, mouth_strip, mouths, openings, strip
+from visemix.report.excerpts import (
+    HOTTEST,
+    VideoExcerpt,
+    evenly,
+    excerpt_videos,
+    heat,
+    mouth_strip,
+    mouths,
+    openings,
+    strip,
+)
 from visemix.report.page import heading, paragraph, picture
 from visemix.report.player import player
 from visemix.report.results import RECORDED
@@ -33,30 +43,30 @@ def clip_section(
     gone = next((path for path in videos.values() if not path.is_file()), None)
     if gone is not None:
         raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
-    looks = look(videos, min(scored.frames for scored in there.values()), first.fps, track)
+    excerpts = excerpt_videos(videos, min(scored.frames for scored in there.values()), first.fps, track)
     yield f"<section>{heading(clip, name=anchor(clip))}{player(videos)}"
-    yield from curves(looks, there, first.fps)
+    yield from curves(excerpts, there, first.fps)
     yield "</section>"
     yield from lags(there)
     yield "<h3>Frames, evenly spread over time</h3>"
-    yield from frames(looks)
+    yield from frames(excerpts)
     yield "<h3>Where the pictures differ</h3>"
-    yield from differences(looks)
-    for name, found in looks.items():
-        seen.setdefault(name, []).append(mouths(found.take))
+    yield from differences(excerpts)
+    for name, found in excerpts.items():
+        seen.setdefault(name, []).append(mouths(found.sequence))
 
 
-def frames(looks: Mapping[str, Look]) -> Iterator[str]:
+def frames(excerpts: Mapping[str, VideoExcerpt]) -> Iterator[str]:
     """A strip of frames of each video, then of its mouths."""
-    for name, found in looks.items():
+    for name, found in excerpts.items():
         yield picture(strip(found.sheet), name)
-    for name, found in looks.items():
-        cut = mouth_strip(found.sheet, looks[RECORDED].take)
+    for name, found in excerpts.items():
+        cut = mouth_strip(found.sheet, excerpts[RECORDED].sequence)
         if cut is not None:
             yield picture(cut, f"{name}, mouth")
 
 
-def differences(looks: Mapping[str, Look]) -> Iterator[str]:
+def differences(excerpts: Mapping[str, VideoExcerpt]) -> Iterator[str]:
     """How far each video is from the recording, in colours."""
     ramp = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in heat(np.linspace(0, HOTTEST, 9)).tolist())
     yield (
@@ -64,18 +74,18 @@ def differences(looks: Mapping[str, Look]) -> Iterator[str]:
         f'<span class="scale">0 <i class="ramp" style="background: linear-gradient(90deg, {ramp})"></i> '
         f"{HOTTEST:g} of 255 levels or more</span></p>"
     )
-    for name, found in looks.items():
+    for name, found in excerpts.items():
         if found.mean_error is not None and found.errors is not None:
             yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), f"{name}, difference")
 
 
-def curves(looks: Mapping[str, Look], there: Mapping[str, ClipScores], fps: float) -> Iterator[str]:
+def curves(excerpts: Mapping[str, VideoExcerpt], there: Mapping[str, ClipScores], fps: float) -> Iterator[str]:
     """How far the mouth opens, how near the pictures are, and how sound and lips lie in time."""
 
     def over_time(values: Sequence[float] | np.ndarray) -> Points:
         return [(k / fps, float(value)) for k, value in enumerate(values)]
 
-    opened = {name: over_time(openings(found.take)) for name, found in looks.items()}
+    opened = {name: over_time(openings(found.sequence)) for name, found in excerpts.items()}
     yield from _drawn(opened, "seconds", "mouth opening (% of eye distance)", clock=True)
     for key, metric in METRICS.known().items():
         if metric.shown.over_time:

@@ -10,7 +10,7 @@ from typing import Any
 from visemix.evaluation.heldout import FOLDER, SCORES, evaluate_run, is_run, read_config
 from visemix.evaluation.result import Result, read_result
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.ops.store import younger
+from visemix.ops.store import is_newer
 from visemix.report.results import RECORDED
 from visemix.types import VisemixError
 
@@ -24,10 +24,10 @@ class Method:
     about: str
 
 
-def named(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list[tuple[str, Path]]:
+def named_sources(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list[tuple[str, Path]]:
     """`name=path`, or a path under its own last name. Two of one name are refused, and the `reserved`.
 
-    >>> named(["runs/mine/12ab", "other=runs/x/34cd", "c.json"])
+    >>> named_sources(["runs/mine/12ab", "other=runs/x/34cd", "c.json"])
     [('12ab', PosixPath('runs/mine/12ab')), ('other', PosixPath('runs/x/34cd')), ('c', PosixPath('c.json'))]
     """
     pairs = [source.partition("=") if "=" in source else ("", "", source) for source in sources]
@@ -51,17 +51,19 @@ def method(
     if is_run(path):
         cfg = read_config(path)
         scores = path / FOLDER / SCORES
-        fresh = scores.is_file() and (not (path / WEIGHTS).is_file() or younger(scores, path / WEIGHTS))
+        fresh = scores.is_file() and (not (path / WEIGHTS).is_file() or is_newer(scores, path / WEIGHTS))
         options: dict[str, Any] = {"clips": clips, "progress": progress, "plugins": plugins}
         result = read_result(scores) if fresh else evaluate_run(path, **options)
         parts = f"{cfg.audio.name} → {cfg.motion.name} → {cfg.render.name}, face model {cfg.face.name}"
-        return Method(name, at_home(result, path), f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}")
+        return Method(
+            name, relocate_videos(result, path), f"{cfg.name} ({path.name}): {parts}; trained: {', '.join(cfg.fit)}"
+        )
     if path.is_dir():
         raise VisemixError(f"{path} is no run folder (it has no config.yaml); give one, or an evaluation's JSON")
     return Method(name, read_result(path), f"evaluation {path.name}")
 
 
-def at_home(result: Result, run: Path) -> Result:
+def relocate_videos(result: Result, run: Path) -> Result:
     """A run's scores with its videos where the run is now: it may have moved since."""
     real, fake = (run / FOLDER / side for side in ("real", "fake"))
     clips = {

@@ -79,7 +79,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Laid:
+class FormattedTable:
     """A table in words, the same for every format."""
 
     heads: list[str]
@@ -88,13 +88,13 @@ class Laid:
     notes: list[str] = field(default_factory=list)
 
 
-def lay(table: Table) -> Laid:
+def format_table(table: Table) -> FormattedTable:
     """Numbers as words, the best of each group marked, reasons as footnotes: `n/a` is never a zero and never a blank.
 
     >>> column = Column("psnr", "dB", "higher", 1)
     >>> rows = [Row("a", {"psnr": Cell(31.24)}), Row("b", {"psnr": Cell(None, reason="too short")})]
-    >>> laid = lay(Table("", [column], [Group("", rows)]))
-    >>> laid.heads, [texts[0].words for _, texts in laid.groups[0][1]], laid.footnotes
+    >>> formatted = format_table(Table("", [column], [Group("", rows)]))
+    >>> formatted.heads, [texts[0].words for _, texts in formatted.groups[0][1]], formatted.footnotes
     (['psnr (dB) ↑'], ['31.2', 'n/a'], ['too short'])
     """
     footnotes: list[str] = []
@@ -117,14 +117,14 @@ def lay(table: Table) -> Laid:
             lines.append((row.name, texts))
         groups.append((group.title, lines))
     notes = [*table.notes, *(f"{group.title}: {group.note}" for group in table.groups if group.note)]
-    return Laid([column.heading for column in table.columns], groups, footnotes, notes)
+    return FormattedTable([column.heading for column in table.columns], groups, footnotes, notes)
 
 
-def turned(laid: Laid) -> Laid:
+def transposed(formatted: FormattedTable) -> FormattedTable:
     """Metrics down and methods across, for many metrics. All groups become one."""
-    rows = [row for _, rows in laid.groups for row in rows]
-    lines = [(head, [texts[k] for _, texts in rows]) for k, head in enumerate(laid.heads)]
-    return Laid([name for name, _ in rows], [("", lines)], laid.footnotes, laid.notes)
+    rows = [row for _, rows in formatted.groups for row in rows]
+    lines = [(head, [texts[k] for _, texts in rows]) for k, head in enumerate(formatted.heads)]
+    return FormattedTable([name for name, _ in rows], [("", lines)], formatted.footnotes, formatted.notes)
 
 
 def records(table: Table) -> Iterator[dict[str, str | float | None]]:

@@ -13,10 +13,10 @@ from visemix.data.media import probe
 from visemix.evaluation.heldout import FOLDER, is_run
 from visemix.evaluation.pairing import VIDEO_SUFFIXES
 from visemix.ops.store import write_text
-from visemix.registry import nearest
+from visemix.registry import did_you_mean
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
-from visemix.report.sources import named
+from visemix.report.sources import named_sources
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
 
@@ -49,13 +49,15 @@ def make_study(
     """
     out = Path(out)
     if protocol not in PROTOCOLS:
-        raise VisemixError(f"no protocol '{protocol}'{nearest(protocol, PROTOCOLS)} (have: {', '.join(PROTOCOLS)})")
+        raise VisemixError(
+            f"no protocol '{protocol}'{did_you_mean(protocol, PROTOCOLS)} (have: {', '.join(PROTOCOLS)})"
+        )
     for path in (out / PAGE, out / KEY):
         if path.exists() and not overwrite:
             raise VisemixError(
                 f"{path} exists and is kept: answers belong to it; choose another --out or pass --overwrite"
             )
-    methods = {name: videos_of(path) for name, path in named(sources, reserved=())}
+    methods = {name: videos_of(path) for name, path in named_sources(sources, reserved=())}
     check_alike(methods)
     salt = secrets.token_hex(16) if seed is None else str(seed)
     items = {

@@ -11,17 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from visemix.config import compose, plain, points
+from visemix.config import compose, plain, sweep_points
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.parts import without_advice
 from visemix.pipeline import PARTS, TalkingFace
-from visemix.run import complete, folder_of, load_experiment
+from visemix.run import complete_config, folder_of, load_experiment
 from visemix.training.fitting import data_for, kind_of
-from visemix.training.joining import to_train
+from visemix.training.joining import stages_to_train
 from visemix.training.modules import STAGES
-from visemix.training.stage import moved, owner, parts_behind
+from visemix.training.stage import owning_stage, parts_affecting, stages_trained_by
 from visemix.types import VisemixError
 
 SHARED = "stages"  # name of the runs that hold one trained stage each
@@ -39,12 +39,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelStages:
     """What a built model says about its training."""
 
     stages: tuple[str, ...]
     depth: Mapping[str, int]  # of wrappers around the weights of each stage
-    listens: bool  # whether the renderer hears the sound itself
+    audio_driven: bool  # whether the renderer hears the sound itself
     reason: str = ""
 
 
@@ -60,8 +60,8 @@ def plan(
         VisemixError: a point that is no valid config, said with its row; or none that can be trained.
     """
     cells: list[Cell] = []
-    known: dict[str, Anatomy] = {}
-    found = points(compose(experiment, overrides))
+    known: dict[str, ModelStages] = {}
+    found = sweep_points(compose(experiment, overrides))
     for point in track(found, "planning", console=Console(stderr=True), transient=True, disable=not progress):
         try:
             cfg = load_experiment(experiment, [*point.overrides, *overrides])
@@ -71,7 +71,7 @@ def plan(
             cfg.log.group = cfg.name
         model = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [*PARTS, "fit", "load", "data"]))
         if model not in known:
-            known[model] = anatomy(cfg, with_data=with_data)
+            known[model] = model_stages(cfg, with_data=with_data)
         stages = stage_configs(cfg, known[model])
         cells.append(Cell(point.row, int(cfg.seed), plain(cfg), stages, known[model].reason))
     if all(cell.reason for cell in cells):
@@ -79,34 +79,36 @@ def plan(
     return cells
 
 
-def anatomy(cfg: DictConfig, *, with_data: bool = False) -> Anatomy:
+def model_stages(cfg: DictConfig, *, with_data: bool = False) -> ModelStages:
     """Which stages a run has, found by building its parts, and `with_data` what each is trained on."""
     try:
         with without_advice():  # each stage's own run gives it
             model = TalkingFace.from_config(cfg)
-        stages = to_train(cfg, model)
+        stages = stages_to_train(cfg, model)
         for stage in stages if with_data else ():
             data_for(cfg, model, stage)
     except VisemixError as error:
-        return Anatomy((), {}, False, str(error))
+        return ModelStages((), {}, False, str(error))
     weights = _motion_weights(model)
-    depth = {s: min((around for around, trained in weights if trained in _behind(s)), default=0) for s in stages}
-    return Anatomy(tuple(stages), depth, model.listening)
+    depth = {
+        s: min((around for around, trained in weights if trained in _stages_affecting(s)), default=0) for s in stages
+    }
+    return ModelStages(tuple(stages), depth, model.audio_driven)
 
 
 def _motion_weights(model: TalkingFace) -> list[tuple[int, str | None]]:
     """Of each weight of the motion model, the number of wrappers around it, and the stage that trains it."""
     names = model.names
     weights = [f"motion.{name}" for name, _ in model.motion.named_parameters()]
-    return [(place.wrappers, owner(name, names)) for name in weights if (place := names.place(name))]
+    return [(place.wrappers, owning_stage(name, names)) for name in weights if (place := names.location_of(name))]
 
 
-def _behind(stage: str) -> set[str]:
+def _stages_affecting(stage: str) -> set[str]:
     """The stages whose weights it trains or builds on."""
-    return {trained for each in (stage, *STAGES[stage].needs) for trained in moved(each)}
+    return {trained for each in (stage, *STAGES[stage].requires) for trained in stages_trained_by(each)}
 
 
-def stage_configs(cfg: DictConfig, found: Anatomy) -> tuple[dict[str, Any], ...]:
+def stage_configs(cfg: DictConfig, found: ModelStages) -> tuple[dict[str, Any], ...]:
     """For each stage of a run, in order, the config of a run that trains it alone, over those before it.
 
     Whatever has no say in a stage is replaced by the plainest, so that equal stages of different points have equal
@@ -115,15 +117,15 @@ def stage_configs(cfg: DictConfig, found: Anatomy) -> tuple[dict[str, Any], ...]
     sources: dict[str, str] = plain(cfg.load)
     configs = []
     for stage in found.stages:
-        config = complete(_alone(stage, plain(cfg), found, sources))
+        config = complete_config(_alone(stage, plain(cfg), found, sources))
         configs.append(plain(config))
         sources[stage] = str(folder_of(config))
     return tuple(configs)
 
 
-def _alone(stage: str, whole: dict[str, Any], found: Anatomy, sources: Mapping[str, str]) -> dict[str, Any]:
+def _alone(stage: str, whole: dict[str, Any], found: ModelStages, sources: Mapping[str, str]) -> dict[str, Any]:
     """The config of a run that trains one stage, over the `sources` of others."""
-    parts = parts_behind(stage, found.listens)
+    parts = parts_affecting(stage, found.audio_driven)
     saying = {part: whole[part] for part in parts}
     if "motion" in parts and "render" not in parts:  # pictures are of what the outermost says
         saying["motion"] = _unwrapped(whole["motion"], found.depth[stage], stage)
@@ -135,9 +137,11 @@ def _alone(stage: str, whole: dict[str, Any], found: Anatomy, sources: Mapping[s
         "name": SHARED,
         "fit": [stage],
         "eyes": EYES[0] if stage != "joint" else whole["eyes"],
-        "data": _data_behind(stage, whole["data"]),
+        "data": _data_affecting(stage, whole["data"]),
         "train": {key: value for key, value in whole["train"].items() if key in ("name", stage)},
-        "load": {s: sources[s] for s in _up_to(stage) if s in sources and parts_behind(s, found.listens) <= parts},
+        "load": {
+            s: sources[s] for s in _up_to(stage) if s in sources and parts_affecting(s, found.audio_driven) <= parts
+        },
     }
 
 
@@ -166,15 +170,15 @@ def listing(cells: Sequence[Cell]) -> str:
 def _unwrapped(motion: dict[str, Any], depth: int, stage: str) -> dict[str, Any]:
     """What is inside so many wrappers; of its options those that have a say in the stage, where it knows which."""
     for _ in range(depth):
-        (motion,) = (dict(inner) for inner in MOTION.kind_of(motion["name"]).inside(motion).values())
-    held = MOTION.kind_of(motion["name"]).apart.get(stage)
+        (motion,) = (dict(inner) for inner in MOTION.kind_of(motion["name"]).inner_parts(motion).values())
+    held = MOTION.kind_of(motion["name"]).separate_weights.get(stage)
     if held is None or held.options is None:
         return motion
     return {key: value for key, value in motion.items() if key in ("name", *held.options)}
 
 
-def _data_behind(stage: str, data: dict[str, Any]) -> dict[str, Any]:
+def _data_affecting(stage: str, data: dict[str, Any]) -> dict[str, Any]:
     module = STAGES[stage]
-    if module.personal:
-        return kind_of(data).of_person(data)
-    return data if module.paired else kind_of(data).of_all(data)
+    if module.person_specific:
+        return kind_of(data).person_config(data)
+    return data if module.paired else kind_of(data).shared_config(data)

@@ -20,19 +20,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from visemix.config import compose, find_experiment, plain
-from visemix.evaluation.heldout import FOLDER, FOREIGN, SCORES, evaluate_run, evaluate_speech, read_config
+from visemix.evaluation.heldout import FOLDER, OOD_FOLDER, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.ops.store import write_text, younger
-from visemix.registry import load_file, nearest
+from visemix.ops.store import is_newer, write_text
+from visemix.registry import did_you_mean, load_plugin_file
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
-from visemix.report.results import with_foreign
-from visemix.report.sources import at_home
-from visemix.run import complete, fit, folder_of
+from visemix.report.results import with_ood
+from visemix.report.sources import relocate_videos
+from visemix.run import complete_config, fit, folder_of
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
 from visemix.sweep.plan import Cell, plan
 from visemix.training.logs import publish
@@ -75,9 +75,9 @@ def sweep(
             experiment's sweep of the same name.
     """
     if engine not in ENGINES:
-        raise VisemixError(f"no engine '{engine}'{nearest(engine, ENGINES)} (have: {', '.join(ENGINES)})")
+        raise VisemixError(f"no engine '{engine}'{did_you_mean(engine, ENGINES)} (have: {', '.join(ENGINES)})")
     for plugin in plugins:
-        load_file(plugin)
+        load_plugin_file(plugin)
     _quoted(experiment)
     cells = plan(experiment, overrides, with_data=True, progress=progress)
     _claim(experiment, cells[0])
@@ -87,10 +87,10 @@ def sweep(
     speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
     stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
     with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
-        failed = _work_off(partial(train, plugins=plugins), stages, submit, shown, "training")
+        failed = _run_tasks(partial(train, plugins=plugins), stages, submit, shown, "training")
         outcomes = [_outcome(cell, failed) for cell in cells]
         runs = {str(one.folder): {"config": one.config, "speech": speech} for one in outcomes if one.folder}
-        failed = _work_off(partial(score, plugins=plugins), runs, submit, shown, "scoring")
+        failed = _run_tasks(partial(score, plugins=plugins), runs, submit, shown, "scoring")
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
@@ -106,7 +106,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
         if one.folder is not None and not one.reason:
             rows[one.cell.row][one.cell.seed] = _result(one.folder)
     name = str(outcomes[0].cell.config["name"])
-    beside = _beside(outcomes[0].cell)
+    beside = _table_folder(outcomes[0].cell)
     quoted = _quoted(experiment)
     whole, table = (sweep_table(name, rows, quoted, short=short) for short in (False, True))
     files = [beside / f"table{suffix}" for suffix in WRITERS]
@@ -127,10 +127,10 @@ def train(config: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
 
     def work() -> None:
         for plugin in plugins:
-            load_file(plugin)
+            load_plugin_file(plugin)
         fit(config)
 
-    return _told(folder, work)
+    return _run_logged(folder, work)
 
 
 def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
@@ -140,9 +140,9 @@ def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
 
     def work() -> None:
         for plugin in plugins:
-            load_file(plugin)
+            load_plugin_file(plugin)
         fit(task["config"])
-        held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, FOREIGN))
+        held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, OOD_FOLDER))
         if held and (foreign or not speech):
             return
         result = evaluate_run(run, progress=False, plugins=plugins)
@@ -151,19 +151,19 @@ def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
         cfg, videos = read_config(run), sorted((run / FOLDER / "fake").glob("*.mp4"))
         publish(cfg.log, run, f"{cfg.name}/{run.name}", result.to_json()["summary"], videos)
 
-    return _told(run, work)
+    return _run_logged(run, work)
 
 
 def _is_scored(run: Path, folder: str, plugins: Sequence[str | Path]) -> bool:
     """Whether a run's scores are as young as its weights, and hold what plug-ins measure."""
     path = run / folder / SCORES
-    if not younger(path, run / WEIGHTS):
+    if not is_newer(path, run / WEIGHTS):
         return False
     wanted = METRICS.names() if folder == FOLDER else METRICS.without_truth()
     return not plugins or {*wanted} <= {*read_result(path).summary}
 
 
-def _work_off(work: Work, tasks: Mapping[str, Task], submit: Submit, shown: Progress, title: str) -> dict[str, str]:
+def _run_tasks(work: Work, tasks: Mapping[str, Task], submit: Submit, shown: Progress, title: str) -> dict[str, str]:
     """Work off tasks by folder, each as soon as those are done whose folders it loads; answers why those failed that
     did, and with them what is built on them."""
     bar = shown.add_task(title, total=len(tasks))
@@ -193,7 +193,7 @@ def _settled(answer: str) -> Future[str | None]:
     return future
 
 
-def _told(folder: Path, work: Callable[[], object]) -> str:
+def _run_logged(folder: Path, work: Callable[[], object]) -> str:
     """Do it with everything it says in `log.txt` of the folder; answers why it failed, or nothing."""
     reason = ""
     try:
@@ -202,14 +202,14 @@ def _told(folder: Path, work: Callable[[], object]) -> str:
             try:
                 work()
             except Exception as error:  # noqa: BLE001 — one bad point never stops the others
-                reason = _said(error)
+                reason = _error_text(error)
                 traceback.print_exc()
     except OSError as error:  # the log cannot be written
-        reason = reason or _said(error)
+        reason = reason or _error_text(error)
     return reason
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if os.strerror(errno.ENOSPC) in str(error):  # whoever wraps it, the system's words are in it
         return "the disk is full; make room, and the same command goes on from there"
     return str(error) if isinstance(error, VisemixError) else f"{type(error).__name__}: {error}"
@@ -218,13 +218,13 @@ def _said(error: Exception) -> str:
 def _quoted(experiment: str | Path) -> Quoted | None:
     name = (compose(experiment).get("sweep") or {}).get("quoted")
     if name is not None and name not in ABLATED:
-        raise VisemixError(f"sweep.quoted: no table '{name}'{nearest(name, ABLATED)} (have: {', '.join(ABLATED)})")
+        raise VisemixError(f"sweep.quoted: no table '{name}'{did_you_mean(name, ABLATED)} (have: {', '.join(ABLATED)})")
     return ABLATED[name] if name else None
 
 
 def _claim(experiment: str | Path, cell: Cell) -> None:
     """Mark the folder of the sweep's tables with its file; refuse one that another experiment's sweep has marked."""
-    beside, ours = _beside(cell), find_experiment(experiment).resolve()
+    beside, ours = _table_folder(cell), find_experiment(experiment).resolve()
     mark = beside / MARK
     if mark.is_file():
         theirs = (beside / mark.read_text(encoding="utf-8").strip()).resolve()
@@ -236,7 +236,7 @@ def _claim(experiment: str | Path, cell: Cell) -> None:
     write_text(mark, os.path.relpath(ours, beside.resolve()) + "\n")
 
 
-def _beside(cell: Cell) -> Path:
+def _table_folder(cell: Cell) -> Path:
     return Path(cell.config["out"]) / str(cell.config["name"])
 
 
@@ -251,7 +251,7 @@ def _outcome(cell: Cell, failed: Mapping[str, str]) -> Outcome:
 
 def _joined(cell: Cell) -> DictConfig:
     """The config of a point's run, whose stages are taken from the runs that train them."""
-    return complete(cell.config | {"fit": [], "load": dict(cell.config["load"]) | _trained(cell)})
+    return complete_config(cell.config | {"fit": [], "load": dict(cell.config["load"]) | _trained(cell)})
 
 
 def _trained(cell: Cell) -> dict[str, str]:
@@ -261,8 +261,8 @@ def _trained(cell: Cell) -> dict[str, str]:
 
 def _result(run: Path) -> Result:
     """A run's scores, those of foreign speech among them."""
-    held, foreign = at_home(read_result(run / FOLDER / SCORES), run), run / FOREIGN / SCORES
-    return with_foreign(held, read_result(foreign)) if foreign.is_file() else held
+    held, foreign = relocate_videos(read_result(run / FOLDER / SCORES), run), run / OOD_FOLDER / SCORES
+    return with_ood(held, read_result(foreign)) if foreign.is_file() else held
 
 
 def _bar(shown: bool) -> Progress:

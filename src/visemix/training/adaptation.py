@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visemix.data.domains import Domains
-from visemix.motion.postnet import Heard, PostNet
+from visemix.motion.postnet import MotionExample, PostNet
 from visemix.training.pictures import domain_map
 from visemix.training.stage import StageModule
 from visemix.types import Clip, Losses
@@ -25,7 +25,7 @@ MEMORY = 0.98  # of the running means over steps
 
 
 @dataclass
-class Choice:
+class CheckpointChoice:
     """The first validation at which critic, sync, spread and error are all settled (section 5 of the fact sheet).
 
     Before the critic has learnt anything, it cannot tell either: so its scores must also have come to 0.5, and the
@@ -37,7 +37,7 @@ class Choice:
     lowest_sync: float = float("inf")
     last_error: float = float("inf")
 
-    def judged(self, real: float, fake: float) -> None:
+    def add_scores(self, real: float, fake: float) -> None:
         """Another step's mean scores."""
         self.real = real if self.real is None else MEMORY * self.real + (1 - MEMORY) * real
         self.fake = fake if self.fake is None else MEMORY * self.fake + (1 - MEMORY) * fake
@@ -60,13 +60,14 @@ class Choice:
 
 
 class PostnetModule(StageModule):
-    """Trains the post-net on batches of `Domains`, and stops the stage at the checkpoint that `Choice` takes."""
+    """Trains the post-net on batches of `Domains`, and stops the stage at the checkpoint that `CheckpointChoice`
+    takes."""
 
-    trains, within, needs, frees, paired = "postnet", "motion", ("sync", "motion"), True, True
+    name, host_part, requires, unfreezes, paired = "postnet", "motion", ("sync", "motion"), True, True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.choice = Choice()
+        self.choice = CheckpointChoice()
         self._held: list[dict[str, Tensor]] = []
         self._made: Tensor  # by the step's first half, for the critic in its second
 
@@ -83,8 +84,8 @@ class PostnetModule(StageModule):
         return losses
 
     def critic_losses(self, batch: Domains) -> Losses:
-        real, fake = self.stage.judged(self._made, batch.person.motion, batch.person.subject)
-        self.choice.judged(real.mean().item(), fake.mean().item())
+        real, fake = self.stage.critic_scores(self._made, batch.person.motion, batch.person.subject)
+        self.choice.add_scores(real.mean().item(), fake.mean().item())
         return self.stage.critic_loss(real, fake)
 
     def picture(self, batch: Domains) -> Tensor:
@@ -117,10 +118,10 @@ class PostnetModule(StageModule):
         checkpoint["choice"] = asdict(self.choice)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.choice = Choice(**checkpoint["choice"])
+        self.choice = CheckpointChoice(**checkpoint["choice"])
 
-    def _inputs(self, batch: Domains) -> tuple[Heard, Heard]:
-        return self._heard(batch.many), self._heard(batch.person)
+    def _inputs(self, batch: Domains) -> tuple[MotionExample, MotionExample]:
+        return self._example(batch.many), self._example(batch.person)
 
-    def _heard(self, clip: Clip) -> Heard:
+    def _example(self, clip: Clip) -> MotionExample:
         return self.model.audio(clip.speech), clip.subject, clip.motion

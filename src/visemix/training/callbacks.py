@@ -147,13 +147,13 @@ class Samples(L.Callback):
     ) -> None:
         assert isinstance(pl_module, StageModule)
         if batch_idx == 0:
-            path = self.folder / f"{pl_module.trains}_{trainer.global_step:06d}.png"
+            path = self.folder / f"{pl_module.name}_{trainer.global_step:06d}.png"
             picture = pl_module.picture(batch)
             write_picture(path, picture)
-            write_picture(self.folder / f"{pl_module.trains}.png", picture)
+            write_picture(self.folder / f"{pl_module.name}.png", picture)
             for logger in trainer.loggers:
                 if isinstance(logger, TakesPictures):
-                    logger.log_image(f"{pl_module.trains}/sample", [str(path)], step=trainer.global_step)
+                    logger.log_image(f"{pl_module.name}/sample", [str(path)], step=trainer.global_step)
 
 
 class Progress(RichProgressBar):
@@ -165,7 +165,7 @@ class Progress(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         assert isinstance(self.trainer.lightning_module, StageModule)
-        return f"training {self.trainer.lightning_module.trains}"
+        return f"training {self.trainer.lightning_module.name}"
 
     @property
     def total_train_batches(self) -> int:

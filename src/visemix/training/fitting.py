@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from visemix.data import DATA, DataModule
-from visemix.ops.state import kept_draws
+from visemix.ops.state import preserve_rng
 from visemix.pipeline import TalkingFace
 from visemix.training.callbacks import Average, Best, Progress, Resumable, Samples
 from visemix.training.checkpoint import TensorCheckpoints, stored_step
@@ -51,7 +51,7 @@ def quiet() -> Iterator[None]:
 
 
 @quiet()
-@kept_draws()
+@preserve_rng()
 def fit_stage(
     model: TalkingFace,
     stage: str,
@@ -77,7 +77,8 @@ def fit_stage(
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
     started = stored_step(state) if state.is_file() else 0
-    module.begin(data)  # also before a stored state is taken up: what is worked out from the clips is in no state
+    # also before a stored state is taken up: what is worked out from the clips is in no state
+    module.init_from_data(data)
     loggers: list[Logger] = [Table(folder / "metrics.csv", stage, started)]
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
     average = [Average(options.ema)] if options.ema is not None else []
@@ -119,11 +120,11 @@ def fit_stage(
 def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
     """What a stage is trained on, looked through: a clip that does not do is said here."""
     module, options = STAGES[stage], stage_options(stage, cfg.train[stage])
-    data = DATA.build(of_person(cfg.data) if module.personal else cfg.data, model.face)
-    data.ask(module.wants(model, options, cfg.workers))
+    data = DATA.build(target_data(cfg.data) if module.person_specific else cfg.data, model.face)
+    data.request(module.data_request(model, options, cfg.workers))
     data.prepare_data()
     data.setup("fit")
-    alone = module.learns_of_one(model)
+    alone = module.learns_of_person(model)
     if alone and len(data.speakers) > 1:
         logger.warning(
             "the %s stage learns the %s of one person and is shown %s: unless they are the same, name the clips of one "
@@ -135,9 +136,9 @@ def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
     return data
 
 
-def of_person(data: Mapping[str, Any]) -> dict[str, Any]:
+def target_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the one person who is shown: the target's clips, where the config names a target."""
-    return kind_of(data).of_person(data)
+    return kind_of(data).person_config(data)
 
 
 def kind_of(data: Mapping[str, Any]) -> type[DataModule]:

@@ -6,34 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from visemix.audio.base import key_of, meaning
-from visemix.parts import Names
-from visemix.pipeline import SHOWN, TalkingFace, names_of, read_checkpoint
+from visemix.audio.base import feature_config, feature_key_of
+from visemix.parts import WeightNames
+from visemix.pipeline import SHOWN, TalkingFace, read_checkpoint, weight_names
 from visemix.training.modules import STAGES
-from visemix.training.stage import learnt, moved, owner, present
+from visemix.training.stage import applicable_stages, owning_stage, stages_trained_by, trained_stages
 from visemix.types import VisemixError
 
-Heard = tuple[str, str, dict[str, Any]]  # a stage, where it comes from, and what it was trained to hear
+EncoderRequirement = tuple[str, str, dict[str, Any]]  # a stage, where it comes from, and what it was trained to hear
 
 
-def to_train(cfg: Mapping[str, Any], model: TalkingFace) -> list[str]:
+def stages_to_train(cfg: Mapping[str, Any], model: TalkingFace) -> list[str]:
     """The stages of `cfg.fit` that the model has something for, in order.
 
     Raises:
         VisemixError: there is none, or one builds on what nobody trained.
     """
-    wanted = [stage for stage in present(model) if stage in cfg["fit"]]
+    wanted = [stage for stage in applicable_stages(model) if stage in cfg["fit"]]
     if cfg["fit"] and not wanted:
         raise VisemixError(f"nothing in the {' and '.join(cfg['fit'])} stage can be trained; leave it out of `fit`")
-    _refuse_gaps(model, wanted, [*cfg["load"]])
+    _check_required_stages(model, wanted, [*cfg["load"]])
     return wanted
 
 
-def _refuse_gaps(model: TalkingFace, wanted: list[str], loaded: list[str]) -> None:
+def _check_required_stages(model: TalkingFace, wanted: list[str], loaded: list[str]) -> None:
     """A stage that builds on another one must not build on nothing."""
-    there = present(model)
+    there = applicable_stages(model)
     for stage in wanted:
-        for need in STAGES[stage].needs:
+        for need in STAGES[stage].requires:
             if need in there and need not in [*wanted, *loaded]:
                 raise VisemixError(
                     f"the {stage} stage builds on the {need} stage, which nobody trained: "
@@ -47,14 +47,14 @@ def _refuse_gaps(model: TalkingFace, wanted: list[str], loaded: list[str]) -> No
         )
 
 
-def take_up(model: TalkingFace, folder: Path) -> None:
+def resume_weights(model: TalkingFace, folder: Path) -> None:
     """All the weights of a run that has some of its stages trained."""
     weights, notes = _read(model, folder)
-    model.join(weights, folder, notes["config"])
-    _remember_who(model, "render", notes)
+    model.load_weights(weights, folder, notes["config"])
+    _note_person(model, "render", notes)
 
 
-def take_over(model: TalkingFace, load: Mapping[str, str]) -> None:
+def load_stages(model: TalkingFace, load: Mapping[str, str]) -> None:
     """Stage by stage, in the order in which they train, the weights that training it moves, from the run or checkpoint
     that `load` names for it; with what learnt from sound comes the recogniser that it heard through.
 
@@ -62,37 +62,37 @@ def take_over(model: TalkingFace, load: Mapping[str, str]) -> None:
         VisemixError: no such run, one of another face model, without the stage, or with parts of other sizes; or one
             whose stage hears otherwise than the encoder that this model has when all is joined.
     """
-    unheard: list[Heard] = []  # who has not met the encoder yet that comes with what it was trained for
+    unchecked: list[EncoderRequirement] = []  # who has not met the encoder yet that comes with what it was trained for
     settled = False
     for stage in (stage for stage in STAGES if stage in load):
-        weights, notes = _join(model, stage, load[stage])
-        if "motion" in moved(stage):  # brings the encoder
+        weights, notes = _load_stage(model, stage, load[stage])
+        if "motion" in stages_trained_by(stage):  # brings the encoder
             settled = True
-            _compare(model, unheard)
-        elif hears(stage, model) and STAGES[stage].within != "audio":
-            unheard.append((stage, load[stage], _key(weights, notes)))
+            _check_features(model, unchecked)
+        elif learns_from_sound(stage, model) and STAGES[stage].host_part != "audio":
+            unchecked.append((stage, load[stage], _feature_key(weights, notes)))
         if settled:
-            _compare(model, unheard)
-    _compare(model, unheard)
+            _check_features(model, unchecked)
+    _check_features(model, unchecked)
 
 
-def hears(stage: str, model: TalkingFace) -> bool:
+def learns_from_sound(stage: str, model: TalkingFace) -> bool:
     """Whether a stage learns from sound."""
-    return stage != "render" or model.listening
+    return stage != "render" or model.audio_driven
 
 
-def _join(model: TalkingFace, stage: str, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _load_stage(model: TalkingFace, stage: str, source: str) -> tuple[dict[str, Any], dict[str, Any]]:
     weights, notes = _read(model, source)
-    known = learnt(notes)
+    known = trained_stages(notes)
     if stage not in known:
         raise VisemixError(f"{source} holds no trained {stage} stage (trained: {', '.join(known)})")
-    of = {*moved(stage)}
-    if hears(stage, model):
+    of = {*stages_trained_by(stage)}
+    if learns_from_sound(stage, model):
         of.add("recogniser")
-        ours = meaning(model.audio.carry(model.config["audio"]))
-        _refuse_other(stage, source, meaning(notes["config"]["audio"]), ours)
-    model.join(weights, source, notes["config"], lambda weight, names: owner(weight, names) in of)
-    _remember_who(model, stage, notes)
+        here = feature_config(model.audio.checkpoint_config(model.config["audio"]))
+        _require_equal(stage, source, feature_config(notes["config"]["audio"]), here)
+    model.load_weights(weights, source, notes["config"], lambda weight, names: owning_stage(weight, names) in of)
+    _note_person(model, stage, notes)
     return weights, notes
 
 
@@ -103,29 +103,29 @@ def _read(model: TalkingFace, source: str | Path) -> tuple[dict[str, Any], dict[
     return weights, notes
 
 
-def _remember_who(model: TalkingFace, stage: str, notes: Mapping[str, Any]) -> None:
+def _note_person(model: TalkingFace, stage: str, notes: Mapping[str, Any]) -> None:
     if stage == "render" and SHOWN in notes:
         model.notes[SHOWN] = notes[SHOWN]
 
 
-def _key(weights: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint's encoder hears, as `AudioEncoder.key` says it of a built one."""
-    names: Names = names_of(notes["config"])
-    audio = {names.bare(name): tensor for name, tensor in weights.items() if name.startswith("audio.")}
-    return key_of(notes["config"]["audio"], audio)
+def _feature_key(weights: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint's encoder hears, as `AudioEncoder.feature_key` says it of a built one."""
+    names: WeightNames = weight_names(notes["config"])
+    audio = {names.unwrapped(name): tensor for name, tensor in weights.items() if name.startswith("audio.")}
+    return feature_key_of(notes["config"]["audio"], audio)
 
 
-def _compare(model: TalkingFace, unheard: list[Heard]) -> None:
-    """Whoever is `unheard` must have been trained with this encoder; then it is not any more."""
-    ours = model.audio.key() if unheard else {}
-    while unheard:
-        stage, source, theirs = unheard.pop()
-        _refuse_other(stage, source, theirs, ours)
+def _check_features(model: TalkingFace, unchecked: list[EncoderRequirement]) -> None:
+    """Whoever is `unchecked` must have been trained with this encoder; then it is not any more."""
+    here = model.audio.feature_key() if unchecked else {}
+    while unchecked:
+        stage, source, there = unchecked.pop()
+        _require_equal(stage, source, there, here)
 
 
-def _refuse_other(stage: str, source: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    if theirs != ours:
-        raise VisemixError(f"the {stage} stage in {source} hears {_words(theirs)}, this run {_words(ours)}")
+def _require_equal(stage: str, source: str, there: dict[str, Any], here: dict[str, Any]) -> None:
+    if there != here:
+        raise VisemixError(f"the {stage} stage in {source} hears {_words(there)}, this run {_words(here)}")
 
 
 def _words(options: Mapping[str, Any]) -> str:

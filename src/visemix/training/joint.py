@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from visemix.render import Renderer
-from visemix.training.pictures import repainted
+from visemix.training.pictures import render_comparison
 from visemix.training.stage import StageModule
 from visemix.types import Clip, Losses, Motion, Video, VisemixError
 
@@ -23,13 +23,13 @@ class JointModule(StageModule):
     face model. Any motion model and any renderer whose pictures follow its motion smoothly.
     """
 
-    trains, again, asked, personal, frames = "joint", ("motion", "render"), True, True, True
-    needs = ("sync", "motion", "render")
+    name, retrains, opt_in, person_specific, frames = "joint", ("motion", "render"), True, True, True
+    requires = ("sync", "motion", "render")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._flows = False  # whether gradients were seen to come back from the pictures
-        if self.model.listening:
+        if self.model.audio_driven:
             raise self._refusal("listens to the sound itself, so no motion lies under its pictures")
 
     @property
@@ -51,7 +51,7 @@ class JointModule(StageModule):
         return self.model.render.critic_loss(*self._painted(clip, motion))  # type: ignore[operator]
 
     def picture(self, clip: Clip) -> Tensor:
-        return repainted(self.model, clip, spoken=True)
+        return render_comparison(self.model, clip, spoken=True)
 
     def _painted(self, clip: Clip, motion: Motion) -> Any:
         """A few frames of what was spoken, as the renderer wants it, and their truth. In validation the middle ones."""
@@ -60,7 +60,7 @@ class JointModule(StageModule):
         start = int(torch.randint(slack + 1, ())) if self.training else slack // 2
         frames = torch.arange(start, min(start + PAINTED, motion.values.shape[1]))
         subject = clip.subject.at(frames)
-        motion = self.model.look(motion, clip.subject, made=False)
+        motion = self.model.apply_eyes(motion, clip.subject, made=False)
         drawn = Motion(motion.values[:, frames], motion.space)
         return self.model.face.convert(drawn, self.stage.space, subject), subject, Video(clip.video.frames[:, frames])
 

@@ -66,7 +66,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 @LOG.register("csv")
-def nothing_more(folder: Path, stage: str, run: str) -> list[Logger]:
+def csv_only(folder: Path, stage: str, run: str) -> list[Logger]:
     """Only the table that every run writes."""
     return []
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torchmetrics.text import CharErrorRate
 
 from visemix.audio import CTC
-from visemix.data.base import DataModule, Wanted
-from visemix.data.phonemes import NUMBERED
+from visemix.data.base import DataModule, DataRequest
+from visemix.data.phonemes import VOCABULARY
 from visemix.data.windows import ValidationWindows
 from visemix.motion import Calibrated, MotionModel
 from visemix.motion.guide import SyncGuide
@@ -18,7 +18,7 @@ from visemix.pipeline import TalkingFace
 from visemix.training.adaptation import PostnetModule
 from visemix.training.joint import JointModule
 from visemix.training.optim import StageOptions
-from visemix.training.pictures import first, heat_map, mouth_curves, offset_curves, repainted
+from visemix.training.pictures import first_clips, heat_map, mouth_curves, offset_curves, render_comparison
 from visemix.training.stage import STAGES, StageModule
 from visemix.types import Clip, Losses, Motion, Space, VisemixError
 
@@ -39,20 +39,20 @@ __all__ = [
 class RecogniserModule(StageModule):
     """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`."""
 
-    trains, within, frees, asked = "recogniser", "audio", True, True
+    name, host_part, unfreezes, opt_in = "recogniser", "audio", True, True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.error_rate = CharErrorRate()
-        if self.stage.dim != len(NUMBERED):
+        if self.stage.dim != len(VOCABULARY):
             raise VisemixError(
-                f"the recogniser stage teaches {len(NUMBERED)} characters, the blank and every sound, and this one has "
-                f"{self.stage.dim}; set audio.weights=random audio.characters={len(NUMBERED)}"
+                f"the recogniser stage teaches {len(VOCABULARY)} characters, the blank and every sound, and this one "
+                f"has {self.stage.dim}; set audio.weights=random audio.characters={len(VOCABULARY)}"
             )
 
     @classmethod
-    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
-        return replace(super().wants(model, options, workers), sounds=True)
+    def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
+        return replace(super().data_request(model, options, workers), sounds=True)
 
     @property
     def stage(self) -> CTC:
@@ -60,39 +60,39 @@ class RecogniserModule(StageModule):
 
     def losses(self, clip: Clip) -> Losses:
         assert clip.sounds is not None
-        return self.stage.learn(clip.speech, clip.sounds)
+        return self.stage.training_loss(clip.speech, clip.sounds)
 
     def measures(self, clip: Clip) -> dict[str, Any]:
         """Edits per sound between what is heard and what is said, over all of validation."""
         assert clip.sounds is not None
-        heard, said = self.stage.recognise(clip.speech), clip.sounds.tolist()
-        self.error_rate.update([_text(row) for row in heard], [_text(row) for row in said])
+        predicted, target = self.stage.recognise(clip.speech), clip.sounds.tolist()
+        self.error_rate.update([_text(row) for row in predicted], [_text(row) for row in target])
         return {"phoneme_error_rate": self.error_rate}
 
     def picture(self, clip: Clip) -> Tensor:
-        return heat_map(self.stage.rows(first(clip, 1).speech)[0].exp().T)
+        return heat_map(self.stage.log_probs(first_clips(clip, 1).speech)[0].exp().T)
 
 
 class SyncModule(StageModule):
     """Trains the sync-expert that the motion model brings, on the clips' own motion and on mismatched windows."""
 
-    trains, within, frees = "sync", "motion", True
+    name, host_part, unfreezes = "sync", "motion", True
 
     @property
     def stage(self) -> SyncGuide:
         return next(module for module in self.model.motion.modules() if isinstance(module, SyncGuide))
 
     def losses(self, clip: Clip) -> Losses:
-        return self.stage.learn(self.model.audio(clip.speech), clip.subject, clip.motion)
+        return self.stage.training_loss(self.model.audio(clip.speech), clip.subject, clip.motion)
 
     def measures(self, clip: Clip) -> dict[str, Tensor]:
         return self.stage.measure(self.model.audio(clip.speech), clip.subject, clip.motion)
 
     def picture(self, clip: Clip) -> Tensor:
-        return offset_curves(self.stage.curves(self.model.audio(clip.speech), clip.subject, clip.motion))
+        return offset_curves(self.stage.offset_curves(self.model.audio(clip.speech), clip.subject, clip.motion))
 
 
-class OnMotion(StageModule):
+class MotionStage(StageModule):
     """What trains the motion model by its own loss, on the clips' own motion."""
 
     @property
@@ -113,27 +113,27 @@ class OnMotion(StageModule):
         return self.model.audio(clip.speech), clip.subject, target
 
 
-class MotionModule(OnMotion):
+class MotionModule(MotionStage):
     """Trains the motion model, and what the audio encoder leaves trainable."""
 
-    trains, owns, needs = "motion", ("audio", "motion"), ("sync",)
+    name, parts, requires = "motion", ("audio", "motion"), ("sync",)
 
 
-class FinetuneModule(OnMotion):
+class FinetuneModule(MotionStage):
     """Trains the same on, with the clips of the person who is shown (GeneFace's Table 3, "w. fine-tune")."""
 
-    trains, again, asked, personal = "finetune", ("motion",), True, True
-    needs = ("sync", "motion")
+    name, retrains, opt_in, person_specific = "finetune", ("motion",), True, True
+    requires = ("sync", "motion")
 
 
-class AdaptModule(OnMotion):
+class AdaptModule(MotionStage):
     """Finds the person's rest and amplitude, and leaves what was learnt of speech as it is."""
 
-    trains, within, frees, asked, personal = "adapt", "motion", True, True, True
-    needs = ("motion",)
+    name, host_part, unfreezes, opt_in, person_specific = "adapt", "motion", True, True, True
+    requires = ("motion",)
 
     @classmethod
-    def learns_of_one(cls, model: TalkingFace) -> str:
+    def learns_of_person(cls, model: TalkingFace) -> str:
         return "rest and amplitude"
 
     @property
@@ -147,25 +147,25 @@ class AdaptModule(OnMotion):
 class RenderModule(StageModule):
     """Trains the renderer to repaint the clips' own frames from their own motion."""
 
-    trains, owns, personal, frames = "render", ("render",), True, True
+    name, parts, person_specific, frames = "render", ("render",), True, True
 
     @classmethod
-    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
-        return replace(super().wants(model, options, workers), lips=False, hears=model.listening)
+    def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
+        return replace(super().data_request(model, options, workers), lips=False, uses_sound=model.audio_driven)
 
     @classmethod
-    def learns_of_one(cls, model: TalkingFace) -> str:
-        return "looks" if model.render.personal else ""
+    def learns_of_person(cls, model: TalkingFace) -> str:
+        return "looks" if model.render.person_specific else ""
 
     @property
     def stage(self) -> nn.Module:
         return self.model.render
 
-    def begin(self, data: DataModule) -> None:
+    def init_from_data(self, data: DataModule) -> None:
         spans = data.train_spans
         motions = [span.clip.clip(range(span.start, span.stop), footage=False) for span in spans]
         if spans:
-            self.model.render.begin(motions, ValidationWindows(spans, 1, frames=True))
+            self.model.render.init_from_data(motions, ValidationWindows(spans, 1, frames=True))
 
     def losses(self, clip: Clip) -> Losses:
         return self.model.render.loss(*self._inputs(clip))
@@ -174,20 +174,20 @@ class RenderModule(StageModule):
         return self.model.render.critic_loss(*self._inputs(clip))  # type: ignore[operator]
 
     def picture(self, clip: Clip) -> Tensor:
-        return repainted(self.model, clip)
+        return render_comparison(self.model, clip)
 
     def _inputs(self, clip: Clip) -> Any:
         motion = clip.motion
-        if self.model.listening:
+        if self.model.audio_driven:
             motion = Motion(self.model.audio(clip.speech).values, Space.FEATURES)
         return self.model.face.convert(motion, self.model.render.space, clip.subject), clip.subject, clip.video
 
 
 def _text(numbers: list[int]) -> str:
-    return "".join(NUMBERED[number] for number in numbers if number)
+    return "".join(VOCABULARY[number] for number in numbers if number)
 
 
-IN_ORDER = (
+STAGE_ORDER = (
     RecogniserModule,
     SyncModule,
     MotionModule,
@@ -197,4 +197,4 @@ IN_ORDER = (
     RenderModule,
     JointModule,
 )
-STAGES.update({module.trains: module for module in IN_ORDER})
+STAGES.update({module.name: module for module in STAGE_ORDER})

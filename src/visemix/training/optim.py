@@ -100,15 +100,15 @@ def optimiser(groups: list[dict[str, Any]], options: StageOptions) -> Optimizer:
 
 def schedule(optimiser: Optimizer, options: StageOptions) -> LambdaLR:
     """The learning rate over the steps, as a factor of each group's own."""
-    return LambdaLR(optimiser, lambda step: rate(step, options))
+    return LambdaLR(optimiser, lambda step: lr_factor(step, options))
 
 
-def rate(step: int, options: StageOptions) -> float:
+def lr_factor(step: int, options: StageOptions) -> float:
     """Factor of the learning rate at a step, counted from 0.
 
-    >>> [rate(step, StageOptions(warmup=4)) for step in (0, 1, 3, 4)]
+    >>> [lr_factor(step, StageOptions(warmup=4)) for step in (0, 1, 3, 4)]
     [0.25, 0.5, 1.0, 1.0]
-    >>> [rate(step, StageOptions(steps=10, schedule="cosine")) for step in (0, 5, 10)]
+    >>> [lr_factor(step, StageOptions(steps=10, schedule="cosine")) for step in (0, 5, 10)]
     [1.0, 0.5, 0.0]
     """
     growth = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0

@@ -21,14 +21,16 @@ GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the tr
 MOST = 400  # points of one kind in a map
 
 
-def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4, spoken: bool = False) -> Float[Tensor, "3 H W"]:
+def render_comparison(
+    model: TalkingFace, clip: Clip, *, columns: int = 4, spoken: bool = False
+) -> Float[Tensor, "3 H W"]:
     """The middle frame of the batch's first clips, and under each what the renderer makes of its motion: the recorded
     one, or the one that is `spoken`."""
-    few = first(clip, columns)
+    few = first_clips(clip, columns)
     middle = torch.tensor([few.subject.frames // 2])
     assert few.video is not None
-    heard = spoken or model.listening
-    motion = model.move(model.audio(few.speech), few.subject) if heard else few.motion
+    from_speech = spoken or model.audio_driven
+    motion = model.predict_motion(model.audio(few.speech), few.subject) if from_speech else few.motion
     drawn = model.draw(Motion(motion.values[:, middle], motion.space), few.subject.at(middle))
     rows = [torch.cat(list(frames[:, 0]), -1) for frames in (few.video.frames[:, middle], drawn.frames)]
     return torch.cat(rows, -2).clamp(0, 1)
@@ -36,7 +38,7 @@ def repainted(model: TalkingFace, clip: Clip, *, columns: int = 4, spoken: bool 
 
 def mouth_curves(model: TalkingFace, clip: Clip, *, height: int = 160) -> Float[Tensor, "3 H W"]:
     """How far the first clip's mouth opens in each frame, true (grey) and predicted from its sound (red)."""
-    one = first(clip, 1)
+    one = first_clips(clip, 1)
     spoken = model.motion(model.audio(one.speech), one.subject)
     curves = [mouth_opening(model, motion, one).cpu() for motion in (one.motion, spoken)]
     return plot(curves, (GREY, RED), height, 4)
@@ -91,7 +93,7 @@ def mouth_opening(model: TalkingFace, motion: Motion, clip: Clip) -> Float[Tenso
     return lips_apart(model.face.landmarks(motion, clip.subject)[0])
 
 
-def first(clip: Clip, count: int) -> Clip:
+def first_clips(clip: Clip, count: int) -> Clip:
     """The first clips of a batch."""
     fewer = clip.map(lambda t: t[:count])
     return replace(fewer, subject=replace(fewer.subject, speaker=fewer.subject.speaker[:count]))

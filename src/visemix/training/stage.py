@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from visemix.data.base import DataModule, Wanted
-from visemix.parts import Names
+from visemix.data.base import DataModule, DataRequest
+from visemix.parts import WeightNames
 from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
@@ -27,63 +27,63 @@ class StageModule(L.LightningModule, ABC):
     `critic_losses` moves the critic alone.
     """
 
-    trains: str  # the stage's name
-    owns: tuple[str, ...] = ()  # parts of the pipeline that it trains, but for what these leave to stages of their own
-    within: str = ""  # or the part in which it trains what that leaves to it (`Part.apart`)
-    again: tuple[str, ...] = ()  # or the stages whose weights it trains once more
-    asked = False  # whether it runs only where `fit` names it
-    needs: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
-    frees = False  # whether its weights are frozen but for this stage
-    personal = False  # whether it learns from the person who is shown, where the data names one
+    name: str  # the stage's name
+    parts: tuple[str, ...] = ()  # parts of the pipeline that it trains, but for what these leave to stages of their own
+    host_part: str = ""  # or the part in which it trains what that leaves to it (`Part.separate_stage`)
+    retrains: tuple[str, ...] = ()  # or the stages whose weights it trains once more
+    opt_in = False  # whether it runs only where `fit` names it
+    requires: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
+    unfreezes = False  # whether its weights are frozen but for this stage
+    person_specific = False  # whether it learns from the person who is shown, where the data names one
     frames = False  # whether it looks at pictures
     paired = False  # whether it adapts to one person what it makes of many
 
     def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
         super().__init__()
         self.model, self.options, self.seed = model, options or StageOptions(), seed
-        self._learnt = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        self._trainable_before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         self._freeze()
         self.automatic_optimization = False  # one loop for stages with and without a critic
 
     def _freeze(self) -> None:
         names = self.model.names
         for name, parameter in self.model.named_parameters():
-            ours = owner(name, names) in moved(self.trains)
-            parameter.requires_grad_(ours and (self.frees or parameter.requires_grad))
+            trained = owning_stage(name, names) in stages_trained_by(self.name)
+            parameter.requires_grad_(trained and (self.unfreezes or parameter.requires_grad))
         for part in self.model.stages().values():
             part.train(any(parameter.requires_grad for parameter in part.parameters()))
-            rest_frozen(part)
+            set_frozen_to_eval(part)
 
     def setup(self, stage: str) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # none where `fit_stage` hands over loaders
         if stage == "fit":
             self._freeze()
             if data is not None:
-                self.begin(data)
+                self.init_from_data(data)
 
     def on_fit_end(self) -> None:
         """What the stage froze, it froze for itself only: the next one finds the model as this one did."""
-        for parameter, before in self._learnt:
+        for parameter, before in self._trainable_before:
             parameter.requires_grad_(before)
 
     @classmethod
-    def wants(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> Wanted:
+    def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
         """What it asks of the data."""
         render = model.render
-        return Wanted(
+        return DataRequest(
             window=options.window,
             batch=options.batch,
             workers=workers,
             frames=cls.frames,
             gallery=render.gallery if cls.frames else 0,
-            scene=cls.frames and render.scene,
+            segmentation=cls.frames and render.needs_segmentation,
             lips=True,
             context=model.audio.context,
             paired=cls.paired,
         )
 
     @classmethod
-    def learns_of_one(cls, model: TalkingFace) -> str:
+    def learns_of_person(cls, model: TalkingFace) -> str:
         """What it learns of one person alone, in words; nothing where it learns of many."""
         return ""
 
@@ -100,7 +100,7 @@ class StageModule(L.LightningModule, ABC):
     def losses(self, batch: Any) -> Losses: ...
 
     def critic_losses(self, batch: Any) -> Losses:
-        raise VisemixError(f"the {self.trains} stage has no critic")
+        raise VisemixError(f"the {self.name} stage has no critic")
 
     def measures(self, batch: Any) -> dict[str, Tensor]:
         """What validation reports besides the losses."""
@@ -110,7 +110,7 @@ class StageModule(L.LightningModule, ABC):
     def picture(self, batch: Any) -> Tensor:
         """The stage's work on a batch as one picture (3, H, W)."""
 
-    def begin(self, data: DataModule) -> None:
+    def init_from_data(self, data: DataModule) -> None:
         """Look at what it is to learn from, before the first step of a training that goes on from nothing."""
 
     def before_step(self, optimiser: Optimizer, step: int) -> None:
@@ -157,7 +157,7 @@ class StageModule(L.LightningModule, ABC):
             critic.requires_grad_(False)
         groups = parameter_groups(self.model, self.options)
         if not groups:
-            raise VisemixError(f"nothing in the {self.trains} stage can be trained; leave it out of `fit`")
+            raise VisemixError(f"nothing in the {self.name} stage can be trained; leave it out of `fit`")
         optimisers = [optimiser(groups, self.options)]
         if critic is not None:
             critic.requires_grad_(True)
@@ -179,7 +179,7 @@ class StageModule(L.LightningModule, ABC):
         if (step + 1) % self.options.log_every == 0:  # each note takes Lightning a millisecond, listened to or not
             self._report(found, "train", batch)
         if step % self.options.log_every == 0 and not total.isfinite():
-            raise VisemixError(f"the {self.trains} loss is {total.item()} at step {step}; lower train.{self.trains}.lr")
+            raise VisemixError(f"the {self.name} loss is {total.item()} at step {step}; lower train.{self.name}.lr")
         optim.zero_grad()
         self.manual_backward(total)
         ready(getattr(optim, "optimizer", optim), step)
@@ -201,51 +201,51 @@ class StageModule(L.LightningModule, ABC):
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
 
 
-def owner(weight: str, names: Names) -> str | None:
+def owning_stage(weight: str, names: WeightNames) -> str | None:
     """The stage that trains a weight of a model: that which its part leaves it to, else that of the whole part.
 
     Raises:
         VisemixError: its part leaves it to a stage that there is not.
     """
-    apart, part = names.apart(weight), weight.split(".")[0]
+    apart, part = names.separate_stage(weight), weight.split(".")[0]
     if apart is None:
-        return next((stage for stage, module in STAGES.items() if part in module.owns), None)
+        return next((stage for stage, module in STAGES.items() if part in module.parts), None)
     if apart not in STAGES:
         raise VisemixError(f"'{weight}' is left to a stage '{apart}', which there is not (have: {', '.join(STAGES)})")
     return apart
 
 
-def moved(stage: str) -> tuple[str, ...]:
+def stages_trained_by(stage: str) -> tuple[str, ...]:
     """The stages whose weights this one trains: its own, or those that it trains once more."""
-    return STAGES[stage].again or (stage,)
+    return STAGES[stage].retrains or (stage,)
 
 
-def learnt(notes: Mapping[str, Any]) -> list[str]:
+def trained_stages(notes: Mapping[str, Any]) -> list[str]:
     """The stages whose weights a checkpoint holds trained; where it does not say, all."""
     return [*notes.get("trained", STAGES), *notes.get("loaded", [])]
 
 
-def present(model: TalkingFace) -> list[str]:
+def applicable_stages(model: TalkingFace) -> list[str]:
     """The stages that a model has something to train for, in order."""
     names = model.names
-    owners = {owner(name, names) for name, parameter in model.named_parameters()}
-    return [stage for stage in STAGES if owners & {*moved(stage)}]
+    owners = {owning_stage(name, names) for name, parameter in model.named_parameters()}
+    return [stage for stage in STAGES if owners & {*stages_trained_by(stage)}]
 
 
-def parts_behind(stage: str, listens: bool = False) -> set[str]:
+def parts_affecting(stage: str, audio_driven: bool = False) -> set[str]:
     """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
-    trained = {part for one in moved(stage) for part in (*STAGES[one].owns, STAGES[one].within) if part}
-    return trained | {"audio"} if "motion" in trained or listens else trained
+    trained = {part for one in stages_trained_by(stage) for part in (*STAGES[one].parts, STAGES[one].host_part) if part}
+    return trained | {"audio"} if "motion" in trained or audio_driven else trained
 
 
-def rest_frozen(part: nn.Module) -> None:
+def set_frozen_to_eval(part: nn.Module) -> None:
     """Put to eval what cannot learn inside a part that can: a wrapped base, the features a loss looks through."""
     for module in part.children():
         weights = list(module.parameters())
         if weights and not any(p.requires_grad for p in weights):
             module.eval()
         else:
-            rest_frozen(module)
+            set_frozen_to_eval(module)
 
 
 def _listed(one_or_more: Any) -> list[Any]:

@@ -12,23 +12,23 @@ from torch import Tensor
 from visemix.face import FaceModel
 from visemix.face.shading import posed
 from visemix.ops.camera import DISTANCE, project
-from visemix.ops.raster import cover
+from visemix.ops.raster import rasterise_mask
 from visemix.ops.rotation import matrix
-from visemix.render.base import Frames
+from visemix.render.base import FrameDataset
 from visemix.render.bindings import Bindings
-from visemix.render.follow import at_rest
+from visemix.render.skinning import undo_torso_motion
 from visemix.types import Label, Subject
 
-LOOKS = 9  # frames that are looked at, from the furthest left to the furthest right turn of the head
+INIT_FRAMES = 9  # frames that are looked at, from the furthest left to the furthest right turn of the head
 EARS = (0, 16)  # of the 68 landmarks: hair begins on the plane through them
 DEEPER, BODY = 0.1, 1.2  # decimetres: behind the ears, and the torso behind the head
 SMALLEST, LARGEST = 1.0, 4.0  # pixels
 ON, OPEN = 1.4, 0.0  # opacity before the sigmoid: of skin, and of what the labels only roughly place
-NOWHERE = -6.0
+HIDDEN_LOGIT = -6.0
 
 
 @dataclass(frozen=True)
-class Seeds:
+class GaussianInit:
     """Columns are Gaussians: face, hair, torso."""
 
     places: Float[Tensor, "3 M"]  # of hair, in the head's frame, and torso, in the camera's; decimetres
@@ -37,31 +37,31 @@ class Seeds:
     opacity: Float[Tensor, " N"]  # before a sigmoid
 
     @staticmethod
-    def plain(face: FaceModel, bindings: Bindings, hair: int, torso: int) -> Seeds:
+    def untrained(face: FaceModel, bindings: Bindings, hair: int, torso: int) -> GaussianInit:
         """Of nobody yet: the face model's own colours, and neither hair nor torso."""
         free = hair + torso
         skin = _on_face(bindings, face.albedo)
-        return Seeds(
+        return GaussianInit(
             places=torch.tensor([0.0, 0.0, -2.0])[:, None].repeat(1, free),
             size=torch.cat([bindings.spread, torch.full((free,), 0.05)]),
             colour=torch.cat([skin, torch.full((3, free), 0.5)], 1),
-            opacity=torch.cat([torch.full((skin.shape[1],), ON), torch.full((free,), NOWHERE)]),
+            opacity=torch.cat([torch.full((skin.shape[1],), ON), torch.full((free,), HIDDEN_LOGIT)]),
         )
 
 
-def sow(
+def init_gaussians(
     face: FaceModel,
     bindings: Bindings,
     counts: tuple[int, int],
     pose: Float[Tensor, "T 6"],
-    frames: Frames,
+    frames: FrameDataset,
     seed: int,
-) -> Seeds:
+) -> GaussianInit:
     """Hair and torso, `counts` of them, thrown from pixels of a few frames onto a plane each; `frames[k]` is the frame
     with `pose[k]`, with its picture."""
     g = torch.Generator().manual_seed(seed)
     order = pose[:, 1].argsort()
-    picks = order[torch.linspace(0, len(pose) - 1, min(LOOKS, len(pose))).round().long()].tolist()
+    picks = order[torch.linspace(0, len(pose) - 1, min(INIT_FRAMES, len(pose))).round().long()].tolist()
     body = DISTANCE + BODY - float(pose[:, 5].mean())
     found: dict[int, list[tuple[Tensor, ...]]] = {Label.HEAD: [], Label.TORSO: []}
     for k in picks:
@@ -72,8 +72,8 @@ def sow(
         for label, count in zip((Label.HEAD, Label.TORSO), counts, strict=True):
             share = -(-count // len(picks))
             depth = body if label == Label.TORSO else None
-            found[label].append(_throw(face, subject, masks[label], share, count, depth, g))
-    plain = Seeds.plain(face, bindings, *counts)
+            found[label].append(_back_project(face, subject, masks[label], share, count, depth, g))
+    plain = GaussianInit.untrained(face, bindings, *counts)
     skin = _on_face(bindings, frames[picks[0]].subject.albedo[0])
     parts = [(plain.places[:, :0], bindings.spread, skin, plain.opacity[: skin.shape[1]])]
     for label, count in zip((Label.HEAD, Label.TORSO), counts, strict=True):
@@ -83,9 +83,9 @@ def sow(
         missing = count - len(chosen)  # no pixel of it was seen: they stay as good as nowhere
         nothing = (plain.places[:, :missing], plain.size[:missing], plain.colour[:, :missing])
         here = [torch.cat(pair, -1) for pair in zip(here, nothing, strict=True)]
-        opacity = torch.cat([torch.full((len(chosen),), OPEN), torch.full((missing,), NOWHERE)])
+        opacity = torch.cat([torch.full((len(chosen),), OPEN), torch.full((missing,), HIDDEN_LOGIT)])
         parts.append((here[0], here[1], here[2], opacity))
-    return Seeds(*(torch.cat(column, -1) for column in zip(*parts, strict=True)))
+    return GaussianInit(*(torch.cat(column, -1) for column in zip(*parts, strict=True)))
 
 
 def _on_face(bindings: Bindings, albedo: Float[Tensor, "N 3"]) -> Float[Tensor, "3 M"]:
@@ -97,10 +97,10 @@ def _covered(face: FaceModel, subject: Subject) -> Bool[Tensor, "H W"]:
     assert subject.footage is not None
     size = (subject.footage.shape[-2], subject.footage.shape[-1])
     points = project(posed(face, subject.expression, subject)[:, 0], subject.camera)
-    return cover(points, face.closed_skin, size)[0, 0] > 0
+    return rasterise_mask(points, face.closed_skin, size)[0, 0] > 0
 
 
-def _throw(
+def _back_project(
     face: FaceModel,
     subject: Subject,
     mask: Bool[Tensor, "H W"],
@@ -132,5 +132,5 @@ def _throw(
     size = far / focal * min(max(apart, SMALLEST), LARGEST)
     places = eye + ray * far
     if body is not None and subject.torso is not None:
-        places = at_rest(places, subject.torso[0, 0])
+        places = undo_torso_motion(places, subject.torso[0, 0])
     return places, size, subject.footage[0, 0][:, row, column]

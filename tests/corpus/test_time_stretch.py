@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from visemix.corpus.stretch import stretch
+from visemix.corpus.time_stretch import time_stretch
 from visemix.data.phonemes import Phone
 
 
@@ -10,7 +10,7 @@ def tone(hertz, seconds):
 
 
 def test_a_stretched_tone_is_longer_and_keeps_its_pitch_and_loudness():
-    wave, (phone,) = stretch(tone(200, 0.5), [Phone("a", 0.0, 0.5, 1.0)], [3.0])
+    wave, (phone,) = time_stretch(tone(200, 0.5), [Phone("a", 0.0, 0.5, 1.0)], [3.0])
     assert len(wave) == 24000
     assert (phone.start, phone.stop) == (0.0, 1.5)
     middle = wave[4000:20000]
@@ -22,7 +22,7 @@ def test_a_stretched_tone_is_longer_and_keeps_its_pitch_and_loudness():
 def test_sounds_keep_to_their_places():
     quiet, loud = np.zeros(3200), tone(150, 0.2)
     phones = [Phone("_", 0.0, 0.2, 0.0), Phone("a", 0.2, 0.4, 1.0), Phone("_", 0.4, 0.6, 0.0)]
-    wave, moved = stretch(np.concatenate([quiet, loud, quiet]), phones, [1.0, 2.0, 1.0])
+    wave, moved = time_stretch(np.concatenate([quiet, loud, quiet]), phones, [1.0, 2.0, 1.0])
     assert [phone.stop for phone in moved] == pytest.approx([0.2, 0.6, 0.8])
     assert np.abs(wave[: int(0.17 * 16000)]).max() < 1e-6
     assert np.abs(wave[int(0.63 * 16000) :]).max() < 1e-6
@@ -31,5 +31,5 @@ def test_sounds_keep_to_their_places():
 
 def test_a_factor_of_one_changes_nothing():
     noise = np.random.default_rng(0).standard_normal(8000)
-    wave, _ = stretch(noise, [Phone("s", 0.0, 0.5, 1.0)], [1.0])
+    wave, _ = time_stretch(noise, [Phone("s", 0.0, 0.5, 1.0)], [1.0])
     np.testing.assert_allclose(wave, noise, atol=1e-9)

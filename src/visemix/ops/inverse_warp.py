@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def carried_back(
+def inverse_warp(
     points: Float[Tensor, "F M 3"],
     spots: Float[Tensor, "F N 3"],
     moves: Float[Tensor, "F N 3"],
@@ -23,7 +23,7 @@ def carried_back(
     all. One step, and no exact inverse. Nothing to learn, so no gradient.
 
     >>> points, spot = torch.tensor([[[0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]]), torch.zeros(1, 1, 3)
-    >>> carried_back(points, spot, torch.tensor([[[0.0, -0.5, 0.0]]]), soft=0.1, reach=1.0).round(decimals=2)
+    >>> inverse_warp(points, spot, torch.tensor([[[0.0, -0.5, 0.0]]]), soft=0.1, reach=1.0).round(decimals=2)
     tensor([[[0.0000, 0.5000, 0.0000],
              [9.0000, 0.0000, 0.0000]]])
     """

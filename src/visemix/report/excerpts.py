@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from visemix.evaluation.pair import landmarks, read_take
+from visemix.evaluation.pair import landmarks, read_sequence
 from visemix.evaluation.pairing import rgb_frames
-from visemix.metrics import Take, View
+from visemix.metrics import FrameBatch, VideoSequence
 from visemix.metrics.articulation import mouth_opening
 from visemix.metrics.landmarks import eye_distance
 from visemix.metrics.region import MOUTH, crop, mouth_box
@@ -27,21 +27,23 @@ HEAT = np.array([[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 
 
 
 @dataclass(frozen=True)
-class Look:
+class VideoExcerpt:
     """What one video of a clip shows."""
 
     sheet: UInt8[np.ndarray, "k H W 3"]  # frames evenly spread over time
     errors: Float[np.ndarray, "k H W"] | None  # mean absolute difference to the recording in these frames
     mean_error: Float[np.ndarray, "H W"] | None  # and over all frames
-    take: Take  # landmarks and sound, where they could be had
+    sequence: VideoSequence  # landmarks and sound, where they could be had
 
 
-def look(videos: Mapping[str, Path], frames: int, fps: float, track: Tracker | None) -> dict[str, Look]:
+def excerpt_videos(
+    videos: Mapping[str, Path], frames: int, fps: float, track: Tracker | None
+) -> dict[str, VideoExcerpt]:
     """The first `frames` frames of a recording (the first of `videos`) and of what was generated for it, streamed."""
     (recorded, real), *others = videos.items()
     places = set(np.linspace(0, frames - 1, COLUMNS + 2)[1:-1].round().astype(int).tolist())
     sheet = [picture for k, picture in enumerate(islice(rgb_frames(real), frames)) if k in places]
-    looks = {recorded: Look(np.stack(sheet), None, None, _take(real, frames, fps, track))}
+    excerpts = {recorded: VideoExcerpt(np.stack(sheet), None, None, _read_sequence(real, frames, fps, track))}
     for name, fake in others:
         sheet, errors, total, count = [], [], np.zeros(sheet[0].shape[:2]), 0
         for k, (one, other) in enumerate(islice(zip(rgb_frames(fake), rgb_frames(real), strict=False), frames)):
@@ -50,8 +52,10 @@ def look(videos: Mapping[str, Path], frames: int, fps: float, track: Tracker | N
             if k in places:
                 sheet.append(one)
                 errors.append(apart)
-        looks[name] = Look(np.stack(sheet), np.stack(errors), total / count, _take(fake, frames, fps, track))
-    return looks
+        excerpts[name] = VideoExcerpt(
+            np.stack(sheet), np.stack(errors), total / count, _read_sequence(fake, frames, fps, track)
+        )
+    return excerpts
 
 
 def difference(one: UInt8[np.ndarray, "H W 3"], other: UInt8[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W"]:
@@ -75,25 +79,25 @@ def strip(frames: UInt8[np.ndarray, "k H W 3"]) -> UInt8[np.ndarray, "H L 3"]:
     return np.concatenate(list(frames), 1)
 
 
-def mouth_strip(frames: UInt8[np.ndarray, "k H W 3"], recorded: Take) -> UInt8[np.ndarray, "h L 3"] | None:
+def mouth_strip(frames: UInt8[np.ndarray, "k H W 3"], recorded: VideoSequence) -> UInt8[np.ndarray, "h L 3"] | None:
     """The mouths of some frames side by side, cut to the box that holds the recorded mouth all along."""
     if recorded.landmarks is None or recorded.landmarks.isnan().all():
         return None
     pictures = torch.from_numpy(frames).permute(0, 3, 1, 2)
     box = mouth_box(recorded.landmarks, MARGIN, *pictures.shape[-2:])
-    return strip(crop(View(pictures), box).frames.permute(0, 2, 3, 1).numpy())
+    return strip(crop(FrameBatch(pictures), box).frames.permute(0, 2, 3, 1).numpy())
 
 
-def openings(take: Take) -> Float[np.ndarray, " T"]:
+def openings(sequence: VideoSequence) -> Float[np.ndarray, " T"]:
     """How far the lips are apart, in per cent of the distance between the outer eye corners; empty where unknown."""
-    return np.empty(0) if take.landmarks is None else 100 * mouth_opening(take.landmarks.double()).numpy()
+    return np.empty(0) if sequence.landmarks is None else 100 * mouth_opening(sequence.landmarks.double()).numpy()
 
 
-def mouths(take: Take) -> Float[np.ndarray, "n 40"]:
+def mouths(sequence: VideoSequence) -> Float[np.ndarray, "n 40"]:
     """Shapes of the mouth, free of place and size, of the frames in which one was found."""
-    if take.landmarks is None:
+    if sequence.landmarks is None:
         return np.empty((0, 40))
-    found = take.landmarks[~take.landmarks.isnan().flatten(1).any(1)].double()
+    found = sequence.landmarks[~sequence.landmarks.isnan().flatten(1).any(1)].double()
     points = found[:, MOUTH]
     centred = points - points.mean(1, keepdim=True)
     return (centred / eye_distance(found)[:, None, None]).flatten(1).numpy()
@@ -104,6 +108,6 @@ def evenly(rows: Float[np.ndarray, "n D"], count: int) -> Float[np.ndarray, "m D
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
 
 
-def _take(path: Path, frames: int, fps: float, track: Tracker | None) -> Take:
+def _read_sequence(path: Path, frames: int, fps: float, track: Tracker | None) -> VideoSequence:
     points = None if track is None else landmarks(track, path)[0]
-    return read_take(path, fps, frames, points, frozenset({"sound"}), {})
+    return read_sequence(path, fps, frames, points, frozenset({"sound"}), {})

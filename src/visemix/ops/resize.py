@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 
 @torch.no_grad()
-def regrow(
+def resize_parameter(
     optimiser: Optimizer,
     parameter: nn.Parameter,
     kept: Int[Tensor, " K"] | Bool[Tensor, " N"],
@@ -22,7 +22,7 @@ def regrow(
     `Renderer.after_step`.
 
     >>> weight = nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
-    >>> regrow(torch.optim.SGD([weight]), weight, torch.tensor([2, 0]), torch.tensor([9.0]))
+    >>> resize_parameter(torch.optim.SGD([weight]), weight, torch.tensor([2, 0]), torch.tensor([9.0]))
     >>> weight.tolist()
     [3.0, 1.0, 9.0]
     """

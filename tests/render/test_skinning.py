@@ -1,8 +1,8 @@
 import torch
 
-from visemix.ops.camera import in_picture
+from visemix.ops.camera import similarity_transform
 from visemix.ops.rotation import pose_points
-from visemix.render.follow import at_rest, follow
+from visemix.render.skinning import blend_skinning, undo_torso_motion
 
 POSE, REST = torch.tensor([0.1, -0.2, 0.05, 0.1, 0.2, -1.0]), torch.tensor([0.0, 0.1, 0.0, 0.0, 0.1, -1.2])
 TORSO = torch.tensor([0.05, 0.1, 0.02, -0.03])
@@ -11,7 +11,7 @@ TORSO = torch.tensor([0.05, 0.1, 0.02, -0.03])
 def moved(share, pose=POSE, torso=TORSO):
     g = torch.Generator().manual_seed(0)
     places, local = torch.randn(3, 5, generator=g), torch.randn(3, 3, 5, generator=g)
-    return places, local, *follow(places, local, torch.full((5,), share), 3, pose, REST, torso)
+    return places, local, *blend_skinning(places, local, torch.full((5,), share), 3, pose, REST, torso)
 
 
 def test_hair_goes_with_the_head_and_cloth_with_the_torso():
@@ -21,7 +21,7 @@ def test_hair_goes_with_the_head_and_cloth_with_the_torso():
         turned[:, :, 0].mT, pose_points(local[:, :, 0].mT, POSE * torch.tensor([1, 1, 1, 0, 0, 0]))
     )
     places, local, torso, turned = moved(0.0)
-    bend, slid = in_picture(TORSO)
+    bend, slid = similarity_transform(TORSO)
     torch.testing.assert_close(torso[:, 3:], bend @ places[:, 3:] + slid)
     torch.testing.assert_close(turned[:, :, 4], bend @ local[:, :, 4])
 
@@ -38,5 +38,5 @@ def test_at_rest_it_is_all_the_same_what_anything_goes_with():
 
 def test_places_of_a_moved_torso_come_back_to_rest():
     places = moved(0.0)[0]
-    bend, slid = in_picture(TORSO)
-    torch.testing.assert_close(at_rest(bend @ places + slid, TORSO), places)
+    bend, slid = similarity_transform(TORSO)
+    torch.testing.assert_close(undo_torso_motion(bend @ places + slid, TORSO), places)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from tiny_videos import write
 
-from visemix.metrics import Take
+from visemix.metrics import VideoSequence
 from visemix.prepare.track import Track, Tracker
-from visemix.report.looks import evenly, heat, look, mouth_strip, mouths, openings
+from visemix.report.excerpts import evenly, excerpt_videos, heat, mouth_strip, mouths, openings
 
 
 class Pretend(Tracker):
@@ -29,30 +29,30 @@ def videos(tmp_path):
 
 
 def test_sheets_and_errors_are_of_the_same_frames_and_in_levels(videos):
-    looks = look(videos, 16, 25.0, None)
-    assert looks["recorded"].errors is None and len(looks["recorded"].sheet) == 6
-    shades = looks["recorded"].sheet[:, 10, 10].mean(-1)
+    excerpts = excerpt_videos(videos, 16, 25.0, None)
+    assert excerpts["recorded"].errors is None and len(excerpts["recorded"].sheet) == 6
+    shades = excerpts["recorded"].sheet[:, 10, 10].mean(-1)
     assert shades == pytest.approx([60 + 4 * k for k in (2, 4, 6, 9, 11, 13)], abs=3)
-    ours = looks["ours"]
+    ours = excerpts["ours"]
     assert ours.mean_error[5].mean() < 2 and ours.mean_error[60].mean() == pytest.approx(20, abs=2)
     assert ours.errors.shape == (6, 64, 64) and ours.errors[:, 60].mean() == pytest.approx(20, abs=2)
-    assert openings(ours.take).size == 0 and mouths(ours.take).shape == (0, 40)
+    assert openings(ours.sequence).size == 0 and mouths(ours.sequence).shape == (0, 40)
 
 
 def test_openings_and_mouth_shapes_come_from_landmarks(videos):
-    take = look(videos, 16, 25.0, Pretend())["ours"].take
-    opened = openings(take)
+    sequence = excerpt_videos(videos, 16, 25.0, Pretend())["ours"].sequence
+    opened = openings(sequence)
     assert len(opened) == 16 and np.isnan(opened[2])
     assert opened[3] == pytest.approx(100 * 1.5 / 50)  # the corners of the eyes are 50 px apart
-    shapes = mouths(take)
+    shapes = mouths(sequence)
     assert shapes.shape == (15, 40) and np.abs(shapes.reshape(15, 20, 2).mean(1)).max() < 1e-6
 
 
 def test_mouths_are_cut_to_the_recorded_mouths_box(videos):
-    looks = look(videos, 16, 25.0, Pretend())
-    cut = mouth_strip(looks["ours"].sheet, looks["recorded"].take)
+    excerpts = excerpt_videos(videos, 16, 25.0, Pretend())
+    cut = mouth_strip(excerpts["ours"].sheet, excerpts["recorded"].sequence)
     assert cut.shape[1] == 6 * 34 and cut.shape[2] == 3  # 20 px, and 7 more on either side
-    assert mouth_strip(looks["ours"].sheet, Take()) is None
+    assert mouth_strip(excerpts["ours"].sheet, VideoSequence()) is None
 
 
 def test_heat_grows_lighter_evenly():

@@ -6,18 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visemix.ops.camera import in_picture
+from visemix.ops.camera import similarity_transform
 from visemix.ops.rotation import matrix
 
-SURE = 3.0  # before a sigmoid: how far hair is thought to go with the head at first, and a torso not to
+INITIAL_LOGIT = 3.0  # before a sigmoid: how far hair is thought to go with the head at first, and a torso not to
 
 
-def first_shares(hair: int, torso: int) -> Float[Tensor, " M"]:
+def initial_skinning_logits(hair: int, torso: int) -> Float[Tensor, " M"]:
     """Before a sigmoid: the part that the head has in the motion of each Gaussian, before anything is learnt."""
-    return torch.cat([torch.full((hair,), SURE), torch.full((torso,), -SURE)])
+    return torch.cat([torch.full((hair,), INITIAL_LOGIT), torch.full((torso,), -INITIAL_LOGIT)])
 
 
-def follow(
+def blend_skinning(
     places: Float[Tensor, "3 M"],
     local: Float[Tensor, "3 3 M"],
     share: Float[Tensor, " M"],
@@ -35,7 +35,7 @@ def follow(
         torso: its motion, as `Subject.torso`; it stands still where there is none.
     """
     torso = pose.new_zeros(4) if torso is None else torso
-    turn, still, (bend, slid) = matrix(pose[:3]), matrix(rest[:3]), in_picture(torso)
+    turn, still, (bend, slid) = matrix(pose[:3]), matrix(rest[:3]), similarity_transform(torso)
     moved, stood = pose[3:, None], rest[3:, None]
     hairs, cloth = places[:, :hair], places[:, hair:]
     in_head = torch.cat([hairs, still.mT @ (cloth - stood)], 1)
@@ -45,7 +45,7 @@ def follow(
     return means, torch.cat([part.view(3, 3, -1) for part in turned], 2)
 
 
-def at_rest(places: Float[Tensor, "3 n"], torso: Float[Tensor, "4"]) -> Float[Tensor, "3 n"]:
+def undo_torso_motion(places: Float[Tensor, "3 n"], torso: Float[Tensor, "4"]) -> Float[Tensor, "3 n"]:
     """Where places of a moved torso (the camera's space) are before it moves."""
-    bend, slid = in_picture(torso)
+    bend, slid = similarity_transform(torso)
     return torch.linalg.solve(bend, places - slid)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class Table(nn.Module):
+class GaussianParameters(nn.Module):
     """Numbers of each Gaussian; columns are Gaussians, and each kind of number has a pace of its own."""
 
     def __init__(self, values: Tensor, lr_scale: float, decay_scale: float = 0.0) -> None:

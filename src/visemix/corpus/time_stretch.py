@@ -15,7 +15,7 @@ HOP = 200  # samples; windows are twice as long and overlap by half
 REACH = 100  # samples by which a piece may move to fit the last one: a pitch period of 80 Hz in all
 
 
-def stretch(
+def time_stretch(
     wave: Float[np.ndarray, " S"], phones: Sequence[Phone], factors: Sequence[float]
 ) -> tuple[Float[np.ndarray, " R"], list[Phone]]:
     """Let each phone last so many times as long, with its pitch kept.

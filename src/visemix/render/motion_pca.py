@@ -10,7 +10,7 @@ POSE = 6
 FAINT = 1e-3  # of the first direction's spread: what varies less is noise
 
 
-class Drive(nn.Module):
+class MotionPCA(nn.Module):
     """Expression and head pose as a few numbers with a spread of one each, which go no further than in training.
 
     The expression along its `components` principal directions over the training frames, and the six of the pose.
@@ -31,7 +31,7 @@ class Drive(nn.Module):
         self.register_buffer("high", torch.zeros(components + POSE))
 
     @torch.no_grad()
-    def begin(self, expression: Float[Tensor, "T E"], pose: Float[Tensor, "T 6"]) -> None:
+    def fit(self, expression: Float[Tensor, "T E"], pose: Float[Tensor, "T 6"]) -> None:
         """Learn the directions, and how far they go, from all frames of training."""
         values = torch.cat([expression, pose], -1)
         self.mean.copy_(values.mean(0))

@@ -7,8 +7,8 @@ from corpus_maker import QUIET, bytes_of, loudness, opening, recipe
 from omegaconf import OmegaConf
 
 from visemix.corpus import flite, kokoro, voices
-from visemix.corpus.make import corpus, plan
-from visemix.corpus.takes import heard_in, make, person_of
+from visemix.corpus.clip_specs import cast_speaker, choose_voice, make_clip
+from visemix.corpus.make import corpus, plan_clips
 from visemix.data import ClipFolder
 from visemix.types import VisemixError
 
@@ -22,14 +22,15 @@ def test_conditions_change_the_sound_alone_and_are_told(tmp_path, face):
     changed = []
     for name in ("ada_000", "ben_000"):
         assert bytes_of(tmp_path / "one" / name) == bytes_of(tmp_path / "two" / name)
-        clean, heard = (ClipFolder(tmp_path / each / name, face) for each in ("clean", "one"))
+        clean, recorded = (ClipFolder(tmp_path / each / name, face) for each in ("clean", "one"))
         for same in ("expression", "pose", "landmarks"):
-            assert torch.equal(clean.tensor(same), heard.tensor(same))
-        assert clean.phonemes() == heard.phonemes()
+            assert torch.equal(clean.tensor(same), recorded.tensor(same))
+        assert clean.phonemes() == recorded.phonemes()
         assert clean.meta["corpus"]["conditions"] == clean.meta["corpus"]["recordings"] == []
-        assert heard.meta["corpus"]["conditions"] == kinds.split(",")
-        changed.append(not torch.equal(clean.speech().wave, heard.speech().wave))
-        assert changed[-1] == (len(heard.meta["corpus"]["recordings"][0]) > 3)  # start, speed and seed are always told
+        assert recorded.meta["corpus"]["conditions"] == kinds.split(",")
+        changed.append(not torch.equal(clean.speech().wave, recorded.speech().wave))
+        # start, speed and seed are always told
+        assert changed[-1] == (len(recorded.meta["corpus"]["recordings"][0]) > 3)
     assert any(changed)
     with pytest.raises(VisemixError, match=r"exists with conditions \[\], not \['room'\]"):
         corpus(tmp_path / "clean", conditions="room", **wish)
@@ -50,7 +51,7 @@ def test_speed_and_hesitation_change_what_is_said_and_the_mouth_goes_along(tmp_p
     halting = replace(plain, out=tmp_path / "halting", conditions=("speed", "hesitation"))
     clips = []
     for each in (plain, halting):
-        make(each, plan(each, 1, "train")[0], face)
+        make_clip(each, plan_clips(each, 1, "train")[0], face)
         clips.append(ClipFolder(each.out / "ada_000", face))
     assert clips[0].phonemes() != clips[1].phonemes()
     mouth, loud = opening(clips[1], face), loudness(clips[1])
@@ -62,9 +63,9 @@ def test_speed_and_hesitation_change_what_is_said_and_the_mouth_goes_along(tmp_p
 def test_who_cannot_sing_or_speak_abroad_is_heard_with_another_voice_of_their_sex(tmp_path, monkeypatch, face):
     monkeypatch.setattr(flite, "installed", lambda: True)
     wish = recipe(tmp_path, synthesiser="flite")
-    person = person_of(wish, plan(wish, 1, "train")[0], face)
+    person = cast_speaker(wish, plan_clips(wish, 1, "train")[0], face)
     assert person.voice.synthesiser == "flite"
-    abroad, other, sung = (heard_in(wish, take, person) for take in plan(wish, 1, "ood"))
+    abroad, other, sung = (choose_voice(wish, spec, person) for spec in plan_clips(wish, 1, "ood"))
     assert {abroad.synthesiser, sung.synthesiser} <= {"espeak", "formants"} and other.synthesiser == "flite"
     assert abroad.sex == sung.sex == person.voice.sex != other.sex
 
@@ -72,7 +73,10 @@ def test_who_cannot_sing_or_speak_abroad_is_heard_with_another_voice_of_their_se
 def test_all_voices_take_the_slow_ones_in_where_they_are_installed(monkeypatch):
     monkeypatch.setattr(kokoro, "installed", lambda: True)
     monkeypatch.setattr(flite, "installed", lambda: True)
-    assert voices.able("en")[:-1] == ["flite"] and voices.able("en", slow=True)[:-1] == ["flite", "kokoro"]
-    assert len(voices.able("de", slow=True)) == 1
-    families = {voices.voice_for(seed, synthesiser="all").synthesiser for seed in range(30)}
-    assert {"flite", "kokoro"} < families and "kokoro" not in {voices.voice_for(s).synthesiser for s in range(30)}
+    assert voices.usable_synthesisers("en")[:-1] == ["flite"] and voices.usable_synthesisers("en", slow=True)[:-1] == [
+        "flite",
+        "kokoro",
+    ]
+    assert len(voices.usable_synthesisers("de", slow=True)) == 1
+    families = {voices.sample_voice(seed, synthesiser="all").synthesiser for seed in range(30)}
+    assert {"flite", "kokoro"} < families and "kokoro" not in {voices.sample_voice(s).synthesiser for s in range(30)}

@@ -16,7 +16,7 @@ BEHIND = 0.1  # decimetres behind the skin: what nobody can see
 
 
 @torch.no_grad()
-def behind_skin(
+def occluded_by_skin(
     means: Float[Tensor, "N 3"],
     on_skin: Bool[Tensor, " M"],
     spots: Float[Tensor, "68 2"],
