@@ -55,9 +55,11 @@ class Wrapper(Part):
 
     @classmethod
     def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """`base` → config of the part that it wraps."""
         return {"base": options["base"]}
 
     def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Its config, `base` as the part that it wraps has it kept."""
         return super().checkpoint_config(config) | {"base": self.base.checkpoint_config(config["base"])}
 
 
@@ -100,7 +102,8 @@ def without_advice() -> Iterator[None]:
 class PartKinds(Protocol):
     """A registry, as far as names of weights go."""
 
-    def kind_of(self, name: str) -> type[Part]: ...
+    def kind_of(self, name: str) -> type[Part]:
+        """The class of the part of this name."""
 
 
 @dataclass(frozen=True)

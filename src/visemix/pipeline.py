@@ -41,7 +41,8 @@ PARTS: dict[str, Registry[Any]] = {"face": FACE, "audio": AUDIO, "motion": MOTIO
 class Target(Protocol):
     """Footage to talk over, at least as long as the speech; pieces of it are asked for as they are needed."""
 
-    def subject(self, frames: Tensor, *, footage: bool = True) -> Subject: ...
+    def subject(self, frames: Tensor, *, footage: bool = True) -> Subject:
+        """The subject over frames of these numbers (T,); `footage=False` may leave its pictures out."""
 
 
 class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talking-face"]):
@@ -116,7 +117,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return self.render.space is Space.FEATURES
 
     def smooth_poses(self, subject: Subject) -> Subject:
-        """With head poses as calm over time as the renderer wants them in use."""
+        """The subject with its head poses smoothed over time, as much as the renderer wants."""
         if not self.render.pose_smoothing:
             return subject
         return replace(
@@ -130,8 +131,8 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return replace(subject, gallery=gallery_of(folder, self.render.gallery))
 
     def predict_motion(self, features: AudioFeatures, subject: Subject) -> Motion:
-        """What drives the renderer: the motion model's answer with the eyes that belong to it, or the features
-        themselves where it listens to them."""
+        """Motion that drives the renderer: the motion model's, its eyes as `eyes` says; or the features
+        themselves where the renderer listens to them."""
         if self.audio_driven:
             return Motion(features.values, Space.FEATURES)
         return self.apply_eyes(self.motion(features, subject), subject)
@@ -164,7 +165,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         yield from self.stream_video(pieces, space, still, target, batch=batch)
 
     def stream_motion(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
-        """What drives the renderer, as `predict_motion` answers it but piece by piece (B, n, D), and its space."""
+        """Motion that drives the renderer, as `predict_motion` but piece by piece (B, n, D), and its space."""
         pieces, space = self.stream_speech_motion(speech, still)
         own = self._footage_motion(still, space)
         return pieces if own is None else self._stream_eyes(pieces, own), space

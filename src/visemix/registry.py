@@ -79,6 +79,7 @@ class Registry(Generic[T]):
         return self._parts[name]
 
     def names(self) -> list[str]:
+        """Names of all parts, those of plugins too, sorted."""
         load_plugins()
         return sorted(self._parts)
 

@@ -61,6 +61,7 @@ class TensorStruct:
     """A dataclass of tensors that moves as one (Lightning calls `.to`)."""
 
     def map(self: T, fn: Callable[[Tensor], Tensor]) -> T:
+        """The bundle with `fn` of each tensor, in bundles inside it too."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         for name, value in moved.items():
             if isinstance(value, Tensor):
@@ -70,6 +71,7 @@ class TensorStruct:
         return replace(self, **moved)  # type: ignore[type-var]
 
     def to(self: T, *args: Any, **kwargs: Any) -> T:
+        """The bundle with each tensor as `Tensor.to` gives it."""
         return self.map(lambda t: t.to(*args, **kwargs))
 
 
@@ -180,6 +182,7 @@ class Subject(TensorStruct):
 
     @property
     def frames(self) -> int:
+        """Video frames that it covers, T."""
         return self.pose.shape[1]
 
     def at(self, frames: Tensor) -> Subject:
@@ -223,14 +226,16 @@ class Adversarial(Protocol):
 
     critic: nn.Module | None
 
-    def critic_loss(self, *inputs: Any) -> Losses: ...
+    def critic_loss(self, *inputs: Any) -> Losses:
+        """What the critic minimises."""
 
 
 @runtime_checkable
 class Streaming(Protocol):
     """A motion model that can go through sound piece by piece, carrying its state; equal to one pass over it all."""
 
-    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]: ...
+    def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
+        """Motion piece by piece, as the features come."""
 
 
 @runtime_checkable

@@ -52,6 +52,7 @@ class Cached(AudioEncoder, Wrapper):
 
     @classmethod
     def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the base, whose features these are."""
         return feature_config(options["base"])
 
     def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,12 +60,14 @@ class Cached(AudioEncoder, Wrapper):
         return self.base.checkpoint_config(config["base"])
 
     def train(self, mode: bool = True) -> Cached:
+        """This encoder in that mode, its base in eval mode all the same."""
         super().train(mode)
         self.base.eval()
         return self
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
+        """The base's features of each sound in the batch, from disk where they are kept; without gradients."""
         return AudioFeatures(torch.cat([self._encode_one(one) for one in _unbatch(speech)]))
 
     def _encode_one(self, speech: Speech) -> Tensor:

@@ -38,15 +38,18 @@ class Concat(AudioEncoder):
 
     @classmethod
     def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """`parts.<key>` → config of each encoder that is switched on."""
         return {f"parts.{key}": config for key, config in enabled_encoders(options["parts"]).items()}
 
     @classmethod
     def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Its name and, by key, what determines the features of each encoder that is switched on."""
         return {"name": options["name"]} | {
             k: feature_config(config) for k, config in enabled_encoders(options["parts"]).items()
         }
 
     def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Its config, each encoder's as that encoder has it kept."""
         given = config["parts"]
         parts = {key: part.checkpoint_config(given[key]) for key, part in zip(self.parts, self._encoders, strict=True)}
         return super().checkpoint_config(config) | {"parts": given | parts}
@@ -56,6 +59,7 @@ class Concat(AudioEncoder):
         return list(self.parts.values())  # type: ignore[arg-type]
 
     def forward(self, speech: Speech) -> AudioFeatures:
+        """The encoders' features side by side (B, T, C), each encoded with the context that is known."""
         return AudioFeatures(torch.cat([encode_in_context(part, speech).values for part in self._encoders], -1))
 
     def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
@@ -66,7 +70,7 @@ class Concat(AudioEncoder):
 
 
 def enabled_encoders(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The encoders that are not left out, in the order of their features, each with its name.
+    """Key → options (with `name`) of the encoders that are switched on, in the order of their features.
 
     >>> enabled_encoders({"mel": {}, "hubert": None, "low": {"name": "mel", "bands": 20}})
     {'low': {'name': 'mel', 'bands': 20}, 'mel': {'name': 'mel'}}

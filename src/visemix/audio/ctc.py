@@ -1,3 +1,5 @@
+"""The characters that a speech recogniser hears, as features."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -71,12 +73,14 @@ class CTC(AudioEncoder):
         return {key: options[key] for key in ("name", "family")} | unshaped(options)
 
     def train(self: T, mode: bool = True) -> T:
+        """This encoder in that mode; the recogniser leaves eval mode only while a weight of it learns."""
         super().train(mode)
         self.recogniser.train(mode and any(weight.requires_grad for weight in self.recogniser.parameters()))
         return self
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
+        """Log-probabilities of the characters, the two rows of a frame averaged; without gradients."""
         return AudioFeatures(average_pairs(self.log_probs(speech)))
 
     def log_probs(self, speech: Speech) -> Float[Tensor, "B R C"]:

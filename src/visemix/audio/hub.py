@@ -50,6 +50,11 @@ def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapp
 
 
 def check_architecture(weights: str | None, architecture: Mapping[str, Any] | None) -> None:
+    """Refuse weights "checkpoint" without the architecture that Visemix's own files bring.
+
+    Raises:
+        VisemixError: they have none.
+    """
     if weights == "checkpoint" and architecture is None:
         raise VisemixError("audio.weights=checkpoint is for Visemix's own checkpoints; give a hub name or a path")
 

@@ -40,6 +40,7 @@ class Mel(AudioEncoder):
         self.layers = nn.Sequential(*(layers if learned else ()))
 
     def forward(self, speech: Speech) -> AudioFeatures:
+        """Log-mel rows, normalised by a fixed mean and spread, then convolved where that is learned: (B, T, `dim`)."""
         mel = (log_mel(speech.wave, self.bands) - MEAN) / STD
         frames = mel.unflatten(1, (-1, ROWS_PER_FRAME)).flatten(2)  # (B, T, 4 × bands)
         return AudioFeatures(self.layers(frames.mT).mT)

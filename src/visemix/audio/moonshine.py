@@ -43,6 +43,7 @@ class Moonshine(WindowedEncoder):
         super().__init__(chunk, look_back, look_ahead, 288, sha256(self.file))
 
     def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R 288"]:
+        """The encoder's rows, 41.7 a second; a wave too short for one row is padded with silence."""
         if len(wave) < RECEPTIVE_FIELD:
             wave = np.pad(wave, (0, RECEPTIVE_FIELD - len(wave)))
         inputs = {"input_values": wave[None], "attention_mask": np.ones((1, len(wave)), np.int64)}

@@ -111,11 +111,13 @@ class Pretrained(AudioEncoder):
         self.train(self.training)
 
     def train(self: T, mode: bool = True) -> T:
+        """This encoder in that mode; the model leaves eval mode only where it is trainable."""
         super().train(mode)
         self.model.train(mode and self.trainable)
         return self
 
     def forward(self, speech: Speech) -> AudioFeatures:
+        """The features of all chunks, put together."""
         return AudioFeatures(torch.cat([piece.values for piece in self.stream(speech)], 1))
 
     def stream(self, speech: Speech) -> Iterator[AudioFeatures]:

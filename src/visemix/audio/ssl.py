@@ -167,13 +167,17 @@ class _SpeechModel(AudioEncoder, ABC):
 
 @AUDIO.register("wav2vec2")
 class Wav2Vec2(_SpeechModel):
-    __doc__ = f"""wav2vec 2.0 (Baevski et al. 2020), as GSmoothFace uses it. {_SpeechModel.__doc__}"""
+    """wav2vec 2.0 (Baevski et al. 2020), as GSmoothFace uses it."""
+
+    __doc__ = f"{__doc__} {_SpeechModel.__doc__}"
     family, checkpoint, alignment = "Wav2Vec2", "facebook/wav2vec2-base-960h", "conv"
 
 
 @AUDIO.register("hubert")
 class HuBERT(_SpeechModel):
-    __doc__ = f"""HuBERT (Hsu et al. 2021), as GeneFace uses it. {_SpeechModel.__doc__}"""
+    """HuBERT (Hsu et al. 2021), as GeneFace uses it."""
+
+    __doc__ = f"{__doc__} {_SpeechModel.__doc__}"
     family, checkpoint, alignment = "Hubert", "facebook/hubert-large-ls960-ft", "mean"
 
 

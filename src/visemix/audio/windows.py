@@ -15,8 +15,9 @@ from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
 
 
 class WindowedEncoder(AudioEncoder):
-    """A frozen model of somebody else's runtime, heard in windows: `look_back` frames, `chunk` frames that the features
-    are of, `look_ahead` frames. In training, in one pass and in a stream a feature row hears the same window.
+    """Encoder around a frozen model of another runtime, run over windows of fixed length: `look_back` frames before,
+    `chunk` frames that the features are of, `look_ahead` frames after. In training, in one pass and in a stream a
+    feature row hears the same window.
 
     What lies beyond the sound is silence. Rows are interpolated at the middle of each video frame.
 
@@ -47,6 +48,11 @@ class WindowedEncoder(AudioEncoder):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:
+        """Features at the middle of each frame, each chunk's from a window of its own; without gradients.
+
+        Raises:
+            VisemixError: its weights were stored with another version of the model's file.
+        """
         if bytes(self.digest.tolist()).hex() != self._expected_digest:
             raise VisemixError(
                 f"this was trained with another version of the '{type(self).__name__.lower()}' model than is "

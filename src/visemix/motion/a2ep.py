@@ -137,6 +137,7 @@ class A2EP(MotionModel):
         self.vertex_loss = VertexLoss(basis, face.lower, mouth, preset["norm"]) if supervision == "vertices" else None
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """Expression coefficients (B, T, E), each frame from the sound and the frames predicted before it."""
         style, rollout = self._style(subject), self._rollout()
         pieces = rechunk([audio.values], BLOCK, self.sigma1, self.sigma2 - 1)
         return Motion(torch.cat([self._advance(rollout, style, *piece) for piece in pieces], 1), self.space)

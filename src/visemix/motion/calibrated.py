@@ -71,13 +71,16 @@ class Calibrated(EventCorrected):
 
     @property
     def detector(self) -> EventDetector:
+        """The net that hears where nobody speaks."""
         return self.pause
 
     def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
+        """scale · motion + offset + share · rest; landmarks are scaled about the subject's neutral face."""
         scale, offset, rest = (self.calibration[name] for name in ("scale", "offset", "rest"))
         return Motion(self._scaled(motion, subject, scale) + offset + share * rest, self.space)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """The base's losses, and `pause`: the detector's, for which lips that keep still are a pause."""
         pause = self.pause.loss(audio.values, self._still(self._opening(target, subject)))
         return self.base.loss(audio, subject, target) | {"pause": pause}
 

@@ -62,6 +62,7 @@ class Closure(EventCorrected):
 
     @property
     def detector(self) -> EventDetector:
+        """The net that hears where lips touch."""
         return self.touch
 
     def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
@@ -69,6 +70,7 @@ class Closure(EventCorrected):
         return Motion(motion.values - (share * self._apart(motion, subject)) @ self._shut.mT, self.space)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """The base's losses, and `closure`: the detector's, by the frames in which the target's lips touch."""
         closure = self.touch.loss(audio.values, self._touching(target, subject))
         return self.base.loss(audio, subject, target) | {"closure": closure}
 

@@ -21,7 +21,7 @@ INITIAL_LOGIT = -3.0  # logit before anything was learnt: one that knows nothing
 
 
 class EventDetector(nn.Sequential):
-    """How likely something is to happen in each frame, as a small net hears it in the frames around.
+    """Probability of an event (lips touch, a pause) in each frame, by a small convolutional net over audio features.
 
     Args:
         audio_dim: width of the features.
@@ -47,6 +47,7 @@ class EventDetector(nn.Sequential):
         self.start, self.sure = start, sure
 
     def loss(self, features: Float[Tensor, "B T C"], happens: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """Binary cross-entropy of its probabilities against what happens."""
         return F.binary_cross_entropy_with_logits(self._logits(features), happens.to(features.dtype))
 
     def share(self, features: Float[Tensor, "B T C"]) -> Float[Tensor, "B T 1"]:
@@ -58,7 +59,7 @@ class EventDetector(nn.Sequential):
     def stream_beside(
         self, motion: Iterable[Motion], audio: Iterable[AudioFeatures]
     ) -> Iterator[tuple[Motion, Float[Tensor, "B T 1"]]]:
-        """Each piece of a streamed motion, with the share of every one of its frames."""
+        """(motion, share) of each piece of a streamed motion, a share for every frame."""
         blocked = rechunk((piece.values for piece in audio), BLOCK, self.reach, self.reach)
         shares: list[Tensor] = []
         for piece in motion:
@@ -75,22 +76,25 @@ class EventDetector(nn.Sequential):
 
 
 class EventCorrected(MotionModel, Wrapper):
-    """Another model's motion, changed where a small net hears something."""
+    """A motion model that corrects another one's motion where an event is detected in the sound."""
 
     base: MotionModel
 
     @property
     @abstractmethod
-    def detector(self) -> EventDetector: ...
+    def detector(self) -> EventDetector:
+        """The net that says where the motion is to be corrected, and how far."""
 
     @abstractmethod
     def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
         """The base's motion, where the cue counts so far."""
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """The base's motion, corrected as far as the detector says in each frame."""
         return self.corrected(self.base(audio, subject), self.detector.share(audio.values), subject)
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        """The motion that the base draws for this seed, corrected as far as the detector says."""
         return self.corrected(self.base.draw(audio, subject, seed), self.detector.share(audio.values), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:

@@ -156,6 +156,7 @@ class FlowVAE(MotionModel):
         return -(-past // STRIDE) * STRIDE, ahead if self.ahead is None else self.ahead
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """One of the motions that fit the sound: that of the option `seed`, or another each time without one."""
         return self.draw(audio, subject, self._seed())
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
@@ -173,6 +174,7 @@ class FlowVAE(MotionModel):
             yield self.lm3d.unpack(values, subject)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """Reconstruction, KL divergence, continuity and sync, weighted; the last is 0 until guidance begins."""
         frames = target.values.shape[1]
         truth = _pad_to_latents(self.lm3d.pack(target, subject))
         condition, slow = self._condition_at_rates(audio.values)

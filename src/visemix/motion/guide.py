@@ -102,7 +102,7 @@ class SyncGuide(nn.Module):
 
 
 class DelayedWeight(nn.Module):
-    """Weighs the guidance: nothing until motions are good enough to be judged, the full weight from then on.
+    """Loss weight of the guidance: 0 until motions are good enough to be judged, then constant.
 
     Args:
         start: "always": from the first step. "average": once the running mean of the training loss is at `threshold`;
@@ -121,6 +121,7 @@ class DelayedWeight(nn.Module):
 
     @property
     def running(self) -> bool:
+        """Whether the guidance counts by now."""
         return bool(self.on)
 
     def forward(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:

@@ -29,9 +29,11 @@ class LM3D(nn.Module):
         self.face, self.identity = face, identity
 
     def pack(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 204"]:
+        """Landmarks of a motion in centimetres, for `identity` "subject" less the subject's shape."""
         return (self.face.convert(motion, Space.LANDMARKS, subject).values - self._shape(subject)) * CENTIMETRES
 
     def unpack(self, rows: Float[Tensor, "B T 204"], subject: Subject) -> Motion:
+        """The motion of such rows: landmarks in decimetres, that shape added again."""
         return Motion(rows / CENTIMETRES + self._shape(subject), Space.LANDMARKS)
 
     def _shape(self, subject: Subject) -> Tensor:

@@ -93,9 +93,11 @@ class PostNet(MotionModel, Wrapper):
             net.requires_grad_(False)  # but for the stage that trains it
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """The base's motion as landmarks, refined."""
         return self._refined(self.base(audio, subject), subject)
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        """The motion that the base draws for this seed as landmarks, refined."""
         return self._refined(self.base.draw(audio, subject, seed), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
@@ -107,6 +109,7 @@ class PostNet(MotionModel, Wrapper):
             yield self.lm3d.unpack(values, subject)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """The base's losses, in the base's own space: the post-net itself learns by `adapt`."""
         return self.base.loss(audio, subject, self.face.convert(target, self.base.space, subject))
 
     def adapt(self, many: MotionExample, person: MotionExample) -> tuple[Losses, Float[Tensor, "B T 204"]]:
@@ -130,6 +133,7 @@ class PostNet(MotionModel, Wrapper):
         return self.postnet_critic(self.lm3d.pack(truth, person)), self.postnet_critic(made)
 
     def critic_loss(self, real: Tensor, fake: Tensor) -> Losses:
+        """Least-squares loss of the critic: true frames at a score of 1, made ones at 0."""
         return {"critic": least_squares_critic(real, fake)}
 
     @torch.no_grad()

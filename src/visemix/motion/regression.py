@@ -45,6 +45,7 @@ class Regression(MotionModel):
         self.head = nn.Linear(hidden, face.width(self.space))
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """Motion (B, T, D) in `space`; to landmarks the subject's neutral shape is added."""
         return self._motion(self.net(audio.values), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
@@ -59,6 +60,7 @@ class Regression(MotionModel):
             yield motion
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """Mean squared error over frames and channels."""
         return {"motion": F.mse_loss(self(audio, subject).values, target.values)}
 
     def _motion(self, hidden: Tensor, subject: Subject) -> Motion:
@@ -76,9 +78,11 @@ class Recurrent(nn.Module):
         self.rnn = nn.GRU(audio_dim, hidden, layers, batch_first=True)
 
     def forward(self, audio: Tensor) -> Tensor:
+        """Hidden rows (B, T, H) of the GRU, each from the sound up to its frame."""
         return self.rnn(audio)[0]
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The same piece by piece; the GRU's state goes from each piece to the next."""
         state: Tensor | None = None
         for piece in pieces:
             hidden, state = self.rnn(piece, state)
@@ -95,9 +99,11 @@ class TemporalConv(nn.Module):
         self.start = nn.Parameter(torch.zeros(hidden, 1))
 
     def forward(self, audio: Tensor) -> Tensor:
+        """Hidden rows (B, T, H) of a WaveNet over one learnt vector, the sound its condition."""
         x = self.start.expand(len(audio), -1, audio.shape[1])
         return self.net(x, self.condition(audio.mT)).mT
 
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The same piece by piece, each computed with as many rows around it as it depends on."""
         for rows, first, last in rechunk(pieces, BLOCK, *total_context(self.net.context, self.condition.context)):
             yield self(rows)[:, first:last]

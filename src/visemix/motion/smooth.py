@@ -36,9 +36,11 @@ class Smooth(MotionModel, Wrapper):
         self.space, self.sigma, self.radius = self.base.space, sigma, math.ceil(3 * sigma)
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
+        """The base's motion, smoothed."""
         return Motion(smooth(self.base(audio, subject).values, self.sigma, self.radius), self.space)
 
     def draw(self, audio: AudioFeatures, subject: Subject, seed: int) -> Motion:
+        """The motion that the base draws for this seed, smoothed."""
         return Motion(smooth(self.base.draw(audio, subject, seed).values, self.sigma, self.radius), self.space)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
@@ -50,4 +52,5 @@ class Smooth(MotionModel, Wrapper):
             yield Motion(values, self.space)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
+        """The base's losses, of its motion before smoothing."""
         return self.base.loss(audio, subject, target)

@@ -15,6 +15,7 @@ class RowNorm(nn.LayerNorm):
     """Layer norm over the channels of each row: no statistic over time or over the batch."""
 
     def forward(self, x: Float[Tensor, "B C T"]) -> Float[Tensor, "B C T"]:
+        """The rows, each normalised over its C channels."""
         return super().forward(x.mT).mT
 
 
@@ -28,6 +29,7 @@ class Layer(nn.Module):
         self.slope, self.residual = slope, residual
 
     def forward(self, x: Float[Tensor, "B C T"]) -> Float[Tensor, "B D T"]:
+        """Activations, `x` added to them where the layer is residual."""
         y = F.leaky_relu(self.norm(self.conv(x)), self.slope)
         return x + y if self.residual else y
 
@@ -55,6 +57,7 @@ class Refiner(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+        """The refined rows, x + Δ(x)."""
         return x + self.out(self.layers(x.mT)).mT
 
 
@@ -69,4 +72,5 @@ class FrameCritic(nn.Sequential):
         super().__init__(*layers, nn.Linear(widths[-1], 1, bias=False))
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T"]:
+        """A score for each frame: high is the person's own."""
         return super().forward(x).squeeze(-1)

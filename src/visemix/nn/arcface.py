@@ -20,6 +20,8 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
+    """Residual block of ArcFace: norm, 3×3, norm, PReLU, 3×3 with the stride, norm; nothing after the sum."""
+
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.bn1 = _norm(inputs)
@@ -33,6 +35,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), _norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x`, projected where stride or width differ, plus what the convolutions make of it."""
         out = self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x))))))
         return out + (x if self.downsample is None else self.downsample(x))
 

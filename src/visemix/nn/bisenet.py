@@ -32,6 +32,7 @@ class Unit(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        """Activations of the same height and width."""
         return F.relu(self.bn(self.conv(x)))
 
 
@@ -50,6 +51,7 @@ class Residual(nn.Module):
             self.downsample = nn.Sequential()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        """Activations at 1 / `stride` of the height and width."""
         y = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
@@ -68,6 +70,7 @@ class ResNet18(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at an eighth (128 channels), a sixteenth (256) and a thirty-second (512)."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         eighth = self.layer2(self.layer1(x))
         sixteenth = self.layer3(eighth)
@@ -84,6 +87,7 @@ class Attention(nn.Module):
         self.bn_atten = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        """Features, each channel times a weight in (0, 1) from the means over the picture."""
         x = self.conv(x)
         return x * self.bn_atten(self.conv_atten(x.mean((2, 3), keepdim=True))).sigmoid()
 
@@ -116,6 +120,7 @@ class Fusion(nn.Module):
         self.conv1, self.conv2 = nn.Conv2d(256, 64, 1, bias=False), nn.Conv2d(64, 256, 1, bias=False)
 
     def forward(self, detail: Float[Tensor, "B C H W"], context: Float[Tensor, "B C H W"]) -> Tensor:
+        """Features (B, 256, H, W) of both, each channel times a factor in (1, 2) from the means."""
         x = self.convblk(torch.cat([detail, context], 1))
         return x + x * self.conv2(F.relu(self.conv1(x.mean((2, 3), keepdim=True)))).sigmoid()
 
@@ -129,6 +134,7 @@ class Head(nn.Module):
         self.conv_out = nn.Conv2d(hidden, len(CLASSES), 1, bias=False)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K H W"]:
+        """Scores (logits) of the K `CLASSES`, at the features' size."""
         return self.conv_out(self.conv(x))
 
 
@@ -145,6 +151,7 @@ class BiSeNet(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, pictures: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B K H W"]:
+        """Scores (logits) of the K `CLASSES`, interpolated to the pictures' size."""
         fused = self.ffm(*self.cp((pictures - self.mean) / self.std))
         return F.interpolate(self.conv_out(fused), pictures.shape[-2:], mode="bilinear", align_corners=True)
 

@@ -20,6 +20,7 @@ class ConvBlock(nn.Module):
         self.act = nn.LeakyReLU(slope, inplace=True)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H W"]:
+        """Activations of the same height and width."""
         return self.act(self.norm(self.conv(x)))
 
 

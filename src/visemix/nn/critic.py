@@ -25,6 +25,7 @@ class PatchCritic(nn.Module):
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], 1, 4, padding=1)))
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 h w"]:
+        """A score for each patch of a picture in [0, 1]: high is real."""
         return self.layers(image * 2 - 1)
 
 

@@ -60,11 +60,13 @@ class Flow(nn.Module):
         return total_context(*[coupling.net.context for coupling in self._couplings()])
 
     def forward(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
+        """Latents of the standard normal, from the posterior's `z`."""
         for coupling in self._couplings():
             z = (z + coupling.shift(z, condition)).flip(1)
         return z
 
     def inverse(self, z: Float[Tensor, "B C R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B C R"]:
+        """Latents of the posterior, from the standard normal's `z`: `forward` undone."""
         for coupling in reversed(self._couplings()):
             z = z.flip(1)
             z = z - coupling.shift(z, condition)

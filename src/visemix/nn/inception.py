@@ -25,6 +25,7 @@ class Conv(nn.Module):
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Activations, 0 or above."""
         return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
@@ -34,6 +35,8 @@ def _average(x: Tensor) -> Tensor:
 
 
 class BlockA(nn.Module):
+    """Inception block at 35×35: 1×1, 5×5, double 3×3 and average pooling, side by side."""
+
     def __init__(self, inputs: int, pool: int) -> None:
         super().__init__()
         self.branch1x1 = Conv(inputs, 64, 1)
@@ -43,12 +46,15 @@ class BlockA(nn.Module):
         self.branch_pool = Conv(inputs, pool, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """64 + 64 + 96 + `pool` channels, at the same size."""
         five = self.branch5x5_2(self.branch5x5_1(x))
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch1x1(x), five, double, self.branch_pool(_average(x))], 1)
 
 
 class BlockB(nn.Module):
+    """Reduction from 35×35 to 17×17: 3×3, double 3×3 and maximum pooling, side by side."""
+
     def __init__(self) -> None:
         super().__init__()
         self.branch3x3 = Conv(288, 384, 3, 2)
@@ -56,11 +62,14 @@ class BlockB(nn.Module):
         self.branch3x3dbl_2, self.branch3x3dbl_3 = Conv(64, 96, 3, padding=1), Conv(96, 96, 3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """384 + 96 channels, and the 288 of `x` pooled."""
         double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
         return torch.cat([self.branch3x3(x), double, F.max_pool2d(x, 3, 2)], 1)
 
 
 class BlockC(nn.Module):
+    """Inception block at 17×17: 1×1, 7×7, double 7×7 (each as 1×7 and 7×1) and average pooling, side by side."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         row, column = ((1, 7), (0, 3)), ((7, 1), (3, 0))
@@ -77,6 +86,7 @@ class BlockC(nn.Module):
         self.branch_pool = Conv(768, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """192 channels of each of the four branches, at the same size."""
         seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
@@ -84,6 +94,8 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
+    """Reduction from 17×17 to 8×8: 3×3, 7×7 with 3×3, and maximum pooling, side by side."""
+
     def __init__(self) -> None:
         super().__init__()
         self.branch3x3_1, self.branch3x3_2 = Conv(768, 192, 1), Conv(192, 320, 3, 2)
@@ -93,6 +105,7 @@ class BlockD(nn.Module):
         self.branch7x7x3_4 = Conv(192, 192, 3, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """320 + 192 channels, and the 768 of `x` pooled."""
         seven = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
         return torch.cat([self.branch3x3_2(self.branch3x3_1(x)), self.branch7x7x3_4(seven), F.max_pool2d(x, 3, 2)], 1)
 
@@ -113,6 +126,7 @@ class BlockE(nn.Module):
         self.branch_pool = Conv(inputs, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """320 + 2 · 384 + 2 · 384 + 192 channels, at the same size."""
         three = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         forks = [self.branch3x3_2a(three), self.branch3x3_2b(three)]
@@ -148,4 +162,5 @@ class Inception(nn.Module):
         return {width: tap.mean((2, 3)) for width, tap in found.items()}
 
     def forward(self, x: Float[Tensor, "B 3 299 299"]) -> Float[Tensor, "B 2048"]:
+        """The 2048 features of the last group, averaged over the picture."""
         return self.taps(x)[FEATURES]

@@ -63,6 +63,7 @@ class Decoder(nn.Module):
         self.after = nn.Conv1d(channels, width, 1)
 
     def forward(self, z: Float[Tensor, "B L R"], condition: Float[Tensor, "B G T"]) -> Float[Tensor, "B T C"]:
+        """Rows of motion, one for each of the condition's T."""
         rows = self.before(z)[:, :, : condition.shape[-1]]
         return self.after(self.net(self.norm(rows), condition)).mT
 
@@ -75,6 +76,7 @@ class Normed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Float[Tensor, "B C R"]) -> Float[Tensor, "B C R"]:
+        """The normalised rows, max(x, 0) first."""
         return self.norm(x.relu().mT).mT
 
 

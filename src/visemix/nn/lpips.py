@@ -30,6 +30,7 @@ class Features(nn.Module):
         self.features = nn.Sequential(*(_alexnet() if net == "alex" else _vgg16()))
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
+        """Activations of the five ReLUs that are compared, the shallowest first."""
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
@@ -97,4 +98,5 @@ class Lpips(nn.Module):
         return perceptual_distance(a, b, [getattr(self, f"head{layer}") for layer in range(len(a))])
 
     def forward(self, a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, " B"]:
+        """Distance of each pair of pictures, RGB in [-1, 1]."""
         return self.compare(self.embed(a), self.embed(b))

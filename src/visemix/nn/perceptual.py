@@ -33,6 +33,7 @@ class FrozenConv(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features of the same height and width."""
         return F.conv2d(x, self.weight, self.bias, padding=1)
 
 

@@ -13,7 +13,7 @@ from visemix.nn.transformer import Decoder, KVCache
 
 
 class Rollout:
-    """Where a free-running decoder stands. Row t of its input is entry t + W · (its output at t − 1), zero before all.
+    """State of an autoregressive decoder; input row t is entry t + W · (output at t − 1), zero before the first.
 
     In training the gradient flows back through every step (what was kept of the past included). In evaluation the first
     layer's queries, keys and values are one 64-wide linear map of the last output, W and the projection multiplied out

@@ -30,6 +30,7 @@ class Block(nn.Module):
         self.residual = residual
 
     def forward(self, x: Float[Tensor, "N C R"]) -> Float[Tensor, "N D S"]:
+        """Activations, 0 or above."""
         y = self.norm(self.conv(x))
         return (y + x if self.residual else y).relu()
 
@@ -60,6 +61,7 @@ class Tower(nn.Sequential):
         )
 
     def forward(self, x: Float[Tensor, "N C R"]) -> Float[Tensor, "N D"]:
+        """A vector of length 1 for each window, no entry below 0."""
         return F.normalize(super().forward(x).squeeze(-1), dim=-1)
 
 

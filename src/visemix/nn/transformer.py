@@ -40,16 +40,17 @@ class Attention(nn.Module):
         return projected.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
     def merge(self, attended: Float[Tensor, "B h n w"]) -> Float[Tensor, "B n D"]:
+        """The heads' results side by side, through the output projection."""
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 class CrossAttentionCache:
-    """What one layer hears in the sound: frame i listens to frames i − past … i + ahead − 1.
+    """Keys and values of one layer's cross-attention: frame i attends to frames i − past … i + ahead − 1.
 
     Where that is frame i alone, the softmax over one key is 1 whatever the query, and the attention is a linear map
     of the sound, computed here once for all frames.
 
-    `queries` is the attention that asks, in numbers of its own.
+    `queries` is the attention that asks, in a precision of its own.
     """
 
     def __init__(
@@ -116,12 +117,13 @@ class Decoder(nn.Module):
 
     @property
     def layers(self) -> list[DecoderLayer]:
+        """Its layers in their order."""
         return [layer for layer in self._layers if isinstance(layer, DecoderLayer)]
 
     def cross_attention(
         self, sound: Float[Tensor, "B T D"], past: int, ahead: int, queries: Decoder | None = None
     ) -> list[CrossAttentionCache]:
-        """What each layer hears in these frames; `queries`, if not this decoder, is a copy in other numbers."""
+        """A `CrossAttentionCache` for each layer; `queries`, if not this decoder, is a copy in other precision."""
         pairs = zip(self.layers, (queries or self).layers, strict=True)
         return [
             CrossAttentionCache(ours.multihead_attn, sound, past, ahead, theirs.multihead_attn)
@@ -155,6 +157,7 @@ class KVCache:
         self.store: Tensor | None = None  # (2, B, heads, capacity, width)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What the present frame's row attends to (B, heads, 1, width), its own key and value remembered first."""
         kept = self._concatenated(k, v) if torch.is_grad_enabled() else self._written(k, v)
         self.count += 1
         mask = None if self.period is None else self._penalty(q, kept.shape[3])

@@ -22,6 +22,7 @@ class Conv(nn.Conv1d):
         self.context = (2 * sides, 0) if causal else (sides, sides)
 
     def forward(self, x: Float[Tensor, "B C R"]) -> Float[Tensor, "B D R"]:
+        """As many rows as `x` has, zeros standing beyond its ends."""
         return super().forward(x if self.padding[0] else F.pad(x, self.context))
 
 
@@ -52,6 +53,7 @@ class WaveNet(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B H R"], condition: Float[Tensor, "B G R"]) -> Float[Tensor, "B H R"]:
+        """The sum of the layers' skips."""
         conditions = self.condition(condition).chunk(len(self.gates), 1)
         skips = torch.zeros_like(x)
         for gate, out, sound in zip(self.gates, self.outs, conditions, strict=True):

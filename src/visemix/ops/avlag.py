@@ -50,6 +50,7 @@ class Lag:
 
     @property
     def at_zero(self) -> float:
+        """Correlation with the sound left where it is."""
         return float(self.correlations[REACH])
 
     @property
@@ -71,12 +72,12 @@ class StillMouth(LagUndetermined):
 
 
 def mouth_rows(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Rows:
-    """Opening between the inner lips, height and width of the mouth, and how fast they change: upright, spread 1 each.
+    """Mouth shape rows (T, 6): inner-lip opening, height, width and their speeds, of an upright face, standardised.
 
     At 25 frames a second, whatever the video's rate. Frames without a face (NaN) are interpolated.
 
     Raises:
-        Still: the mouth does not move.
+        StillMouth: the mouth does not move.
     """
     points = landmarks.double().numpy()
     frames = np.arange(len(points))
@@ -99,10 +100,10 @@ def mouth_rows(landmarks: Float[Tensor, "T 68 2"], fps: float) -> Rows:
 
 
 def audio_rows(sound: Float[Tensor, " S"], frames: int) -> Rows:
-    """The mel spectrum of each frame and its neighbours, less its slow changes.
+    """Log-mel rows of each frame with its neighbours' (T, C), detrended.
 
     Raises:
-        NoLag: there is silence.
+        LagUndetermined: there is silence.
     """
     wanted = frames * SAMPLES_PER_FRAME
     wave = torch.nn.functional.pad(sound[:wanted], (0, max(0, wanted - len(sound))))
@@ -174,7 +175,7 @@ def detect(landmarks: Float[Tensor, "T 68 2"], sound: Float[Tensor, " S"], fps: 
     """The lag of a clip; `sources` are the sha256 of the recordings that it was made from.
 
     Raises:
-        NoLag: it cannot be judged.
+        LagUndetermined: it cannot be judged.
     """
     frames = min(int((len(landmarks) - 1) * FPS / fps + 1e-6) + 1, len(sound) // SAMPLES_PER_FRAME)
     if frames < SHORTEST:

@@ -29,7 +29,7 @@ def project(points: Float[Tensor, "*b N 3"], camera: Float[Tensor, "*b 3"]) -> F
 
 
 def similarity_transform(motion: Float[Tensor, "4"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 1"]]:
-    """What moves all of space so that its picture moves by a similarity, and every distance stays: a matrix, a shift.
+    """Matrix and shift of space that move the picture by a 2D similarity and keep every depth.
 
     `motion` is as in `types.Subject.torso`.
 

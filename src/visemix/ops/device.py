@@ -70,7 +70,7 @@ def keep_memory() -> bool:
 
 
 def batched_map(work: Callable[[Tensor], Tensor], count: int, piece: int, device: torch.device) -> Tensor:
-    """`work` over the numbers 0 … count − 1, `piece` of them at a time, its rows put together.
+    """Rows of `work(indices)` over 0 … count − 1, computed `piece` indices at a time and concatenated.
 
     Where the memory does not suffice, once more with an eighth of it.
 

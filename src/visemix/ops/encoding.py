@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def positional_encoding(values: Float[Tensor, "*b C"], octaves: int) -> Float[Tensor, "*b D"]:
-    """The values, and their sine and cosine at 1, 2, 4, … (radians, no π): D = C (1 + 2 · octaves).
+    """Positional encoding: the values and their sines and cosines at 1, 2, 4, … (radians); D = C (1 + 2 · octaves).
 
-    NeRF's positional encoding as AD-NeRF and GeneFace use it.
+    NeRF's, without its factor of π, as AD-NeRF and GeneFace use it.
 
     >>> [positional_encoding(torch.zeros(3), octaves).shape[-1] for octaves in (10, 4, 6)]
     [63, 27, 39]

@@ -42,6 +42,11 @@ def format_of(notes: dict[str, Any]) -> int:
 
 
 def refuse_newer(file: Path, held: int, known: int) -> None:
+    """Refuse a file of format `held` where this version reads up to `known`.
+
+    Raises:
+        VisemixError: it is newer.
+    """
     if held > known:
         raise VisemixError(
             f"{file} has format {held}, this version of Visemix reads up to {known}: install the version that wrote it"

@@ -58,6 +58,7 @@ class HashGrid(nn.Module):
         }
 
     def forward(self, points: Float[Tensor, "N D"]) -> Float[Tensor, "N C"]:
+        """Features of the points, level beside level, the coarsest first; outside [-1, 1]^D those of the border."""
         unit = (points.float().clamp(-1, 1) + 1) / 2
         if choose_backend(self.backend, "tinycudann", points.device) == "tinycudann":
             return self._tinycudann(unit)

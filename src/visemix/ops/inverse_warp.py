@@ -16,7 +16,7 @@ def inverse_warp(
     soft: float,
     reach: float,
 ) -> Float[Tensor, "F M 3"]:
-    """Where points were before each of `spots` made its move to where it now is.
+    """The points before the deformation that moved each of `spots` by `moves` to where it is now.
 
     A point is carried by the mean of the moves, weighed by (r² + soft²)⁻² at a distance r (Shepard 1968), against
     standing still with a weight of reach⁻⁴: within `soft` of a spot it goes with that one, beyond `reach` hardly at

@@ -22,11 +22,13 @@ class BatchProgress:
         self.rows: dict[str, TaskID] = {}
 
     def update(self, name: str, step: str, done: int, total: int) -> None:
+        """Set an item's bar to `done` of `total` in this step; its first report adds the bar."""
         if name not in self.rows:
             self.rows[name] = self.progress.add_task("")
         self.progress.update(self.rows[name], description=f"{name}: {step}", completed=done, total=total)
 
     def finish(self, name: str) -> None:
+        """Remove an item's bar and count it in the whole."""
         if name in self.rows:
             self.progress.remove_task(self.rows.pop(name))
         self.progress.advance(self.whole)
@@ -34,6 +36,7 @@ class BatchProgress:
 
 @contextmanager
 def batch_progress(console: Console, total: int, what: str = "videos") -> Iterator[BatchProgress]:
+    """Context: the bars of a batch of `total` items, on the console until it ends."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         yield BatchProgress(progress, total, what)

@@ -64,7 +64,7 @@ def causal_mask(frames: int, context: int | None, device: torch.device | None = 
 
 
 def local_attention_mask(frames: int, past: int, ahead: int, device: torch.device | None = None) -> Bool[Tensor, "T T"]:
-    """True where frame i may listen to frame j: max(i − past, 0) ≤ j < min(i + ahead, T); itself always (`ahead` ≥ 1).
+    """Mask, True where frame i may attend to frame j: max(i − past, 0) ≤ j < min(i + ahead, T); itself if `ahead` ≥ 1.
 
     GSmoothFace's eq. 4 with σ1 = `past`, σ2 = `ahead`, except that its bound T − 1 would leave the last frame no key.
     """
@@ -85,7 +85,7 @@ def smooth(values: Float[Tensor, "B T C"], sigma: float, radius: int) -> Float[T
 def rechunk(
     pieces: Iterable[Tensor], size: int, past: int, ahead: int, whole: int = 1
 ) -> Iterator[tuple[Tensor, int, int]]:
-    """Cut a stream of (B, n, C) rows anew, each piece with its surroundings: (rows, first, last).
+    """A stream of (B, n, C) rows re-cut into chunks with context: (rows, first, last).
 
     `rows[:, first:last]`, at most `size` of them, are the next ones; before them stand up to `past` rows of what went
     before and after them up to `ahead` rows of what follows, fewer only where the stream begins or ends.

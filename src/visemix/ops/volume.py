@@ -46,7 +46,7 @@ def ray_box_intersection(
 def render_weights(
     density: Float[Tensor, "*b S"], length: Float[Tensor, "*b S"], backend: str = "torch"
 ) -> Float[Tensor, "*b S"]:
-    """How much of each of S stretches along a ray is seen: exact for a density that is constant in each.
+    """Volume-rendering weight of each of S intervals along a ray, exact for a density that is constant in each.
 
     `density` per decimetre, `length` in decimetres. The sum is the ray's opacity. `backend` "nerfacc" lets that package
     do it; for equally many samples on every ray it takes the same steps, so "auto" is "torch".
@@ -73,11 +73,11 @@ def importance_sampling(
     *,
     jitter: bool = False,
 ) -> tuple[Float[Tensor, "R count"], Float[Tensor, "R count"]]:
-    """Cut each ray into `count` stretches of equal mass: a sample's place in each, and each one's length.
+    """Places and lengths of `count` samples a ray, of equal mass each (inverse-transform sampling of `mass`).
 
     Args:
         mass: how much is worth looking at in each of S equal parts of [near, far], on any scale, above 0.
-        jitter: draw the places at random inside the stretches (training) instead of in their middle.
+        jitter: draw the places at random inside the samples' stretches (training) instead of in their middle.
 
     The stretches leave no gap between the first place with mass and the last, so compositing over them is exact for
     what is constant in each.
@@ -105,6 +105,6 @@ def cross_entropy(opacity: Float[Tensor, "*b"], wanted: Float[Tensor, "*b"], wei
 
 
 def entropy(opacity: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """Of a ray that is either opaque or not, in bits: what keeps fog away."""
+    """Binary entropy of opacities, in bits: low where a ray is either opaque or clear."""
     sure = opacity.clamp(1e-5, 1 - 1e-5)
     return -(sure * sure.log2() + (1 - sure) * (1 - sure).log2())
