@@ -20,7 +20,8 @@ from torch import Tensor
 
 from visemix.data.module import Span
 from visemix.data.windows import gallery_before
-from visemix.evaluation.heldout import held_out, predict_motion, read_config, recorded_motion, render_motion
+from visemix.evaluation.heldout import held_out, read_config
+from visemix.evaluation.spans import predict_motion, recorded_motion, render_motion
 from visemix.face.layout import lips_apart
 from visemix.generation import LoopedFootage
 from visemix.metrics.region import landmark_box

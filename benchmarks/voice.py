@@ -166,8 +166,7 @@ def silent(speech: Speech) -> Tensor:
 
 
 def sounded(real: Real) -> list[list[int]]:
-    """Frames, by the sound's clock, in which the lips should close, and in which they should touch the teeth; none
-    where nobody can tell."""
+    """Frames, by the sound's clock, in which the lips should close, and touch the teeth; none where nobody can tell."""
     if not real.clip.has_phonemes:
         return lip_closures(real.speech)
     known = real.clip.phonemes()
@@ -219,9 +218,8 @@ def teeth(opening: np.ndarray, moments: list[int], low: float) -> dict[str, Any]
 
 
 def settling(opening: np.ndarray, still: Tensor, rest: float) -> dict[str, Any]:
-    took = settling_time(
-        torch.from_numpy(opening), still[: len(opening)], torch.tensor(rest, dtype=torch.float64), CLOSE
-    )
+    goal = torch.tensor(rest, dtype=torch.float64)
+    took = settling_time(torch.from_numpy(opening), still[: len(opening)], goal, CLOSE)
     if not len(took) or np.isnan(rest):
         return dict.fromkeys(("settles", "settled"))
     return {"settles": float(took.quantile(0.5)), "settled": float((took <= SOON).double().mean())}

@@ -47,5 +47,16 @@ def test_an_issue_form_is_one_that_can_be_shown(path):
     assert any((one.get("validations") or {}).get("required") for one in fields)
 
 
+def test_no_file_of_code_is_longer_than_three_hundred_lines():
+    code = [
+        path
+        for folder in ("src", "tests", "benchmarks", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".js", ".css", ".html")
+    ]
+    assert ROOT / "src/visemix/pipeline.py" in code
+    assert {str(p.relative_to(ROOT)): n for p in code if (n := len(p.read_text("utf-8").splitlines())) > 300} == {}
+
+
 def test_there_is_a_form_for_what_breaks_what_is_new_and_what_is_wrong():
     assert [path.stem for path in FORMS] == ["bug", "new_part", "wrong_number"]

@@ -7,17 +7,9 @@ from omegaconf import OmegaConf
 import visemix.evaluation.pair
 from visemix.data import read_video, write_clip
 from visemix.data.media import probe
-from visemix.evaluation.heldout import (
-    evaluate_run,
-    evaluate_speech,
-    held_out,
-    predict_motion,
-    read_config,
-    recorded_motion,
-    render_motion,
-    write_held_out,
-)
+from visemix.evaluation.heldout import evaluate_run, evaluate_speech, held_out, read_config, write_held_out
 from visemix.evaluation.pair import read_sequence
+from visemix.evaluation.spans import predict_motion, recorded_motion, render_motion
 from visemix.face import FACE
 from visemix.generation import LoopedFootage
 from visemix.ops.store import read_tensors

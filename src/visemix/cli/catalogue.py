@@ -94,7 +94,7 @@ def _source(part: Any) -> str | None:
 
 
 def checks() -> Iterator[tuple[bool, str]]:
-    """One line per thing worth knowing about this installation, and whether it is as it should be."""
+    """(whether it is as it should be, sentence) for each thing worth knowing about this installation."""
     import torch
 
     from visemix.face import FACE

@@ -18,10 +18,16 @@ class Commands(TyperGroup):
     debug = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The line without its options and without `--debug`, which may stand anywhere."""
         self.debug = "--debug" in args
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
+        """The command's answer; an error is said in one sentence.
+
+        Raises:
+            typer.Exit: with 2 for what the user can put right, 3 for an unexpected error, 130 for Ctrl-C.
+        """
         logging.basicConfig(format="%(message)s", level=logging.INFO if self.debug else logging.WARNING)
         try:
             return super().invoke(ctx)
@@ -39,6 +45,7 @@ class Commands(TyperGroup):
             raise typer.Exit(BROKEN) from None
 
     def say(self, sentence: str) -> None:
+        """Write a sentence to standard error, under the program's name."""
         typer.echo(f"visemix: {sentence}", err=True)
 
 

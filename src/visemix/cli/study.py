@@ -15,6 +15,7 @@ class Study(TyperGroup):
     """Takes what is no command of its own as the folders of a new study."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The line without its options, `make` put first where it names no command."""
         plain = args and args[0] not in self.commands and args[0] not in ("--help", "-h")
         return super().parse_args(ctx, ["make", *args] if plain else args)
 

@@ -79,8 +79,7 @@ def sample_recording(kinds: tuple[str, ...], rng: np.random.Generator) -> Record
 
 
 def apply_recording(wave: Wave, recording: Recording, babble: Babble | None = None) -> Wave:
-    """The wave as it is recorded, as long as before, every sound where it was; nothing clips unless `recording` says
-    so.
+    """The wave under these recording conditions: same length and timing, unclipped unless `recording` says so.
 
     Args:
         wave: 16 kHz, in [-1, 1].
@@ -108,7 +107,7 @@ def apply_recording(wave: Wave, recording: Recording, babble: Babble | None = No
 
 
 def room_impulse_response(seconds: float, direct: float, rng: np.random.Generator) -> Float[np.ndarray, " R"]:
-    """A room's answer to a click: the click, and from 2 to 8 ms later on noise that falls by 60 dB in so many seconds.
+    """A room's impulse response: a click, then from 2 to 8 ms on noise that decays by 60 dB in `seconds` (RT60).
 
     Args:
         direct: dB by which the click is louder than all that follows.
@@ -122,7 +121,7 @@ def room_impulse_response(seconds: float, direct: float, rng: np.random.Generato
 
 
 def apply_microphone(wave: Wave, low: float, high: float, tilt: float) -> Wave:
-    """Through a microphone that hears from `low` to `high` Hz (12 dB an octave beyond), all without delay."""
+    """The wave through a microphone of band `low` … `high` Hz (12 dB an octave beyond) and `tilt`, without delay."""
     hertz = np.fft.rfftfreq(2 * len(wave), 1 / SAMPLE_RATE).clip(20.0)
     gain = (hertz / 1000.0) ** (tilt / 20 / np.log10(2)) / np.sqrt((1 + (low / hertz) ** 4) * (1 + (hertz / high) ** 4))
     return np.fft.irfft(np.fft.rfft(wave, 2 * len(wave)) * gain)[: len(wave)]

@@ -73,7 +73,7 @@ class Performance:
 
 
 def animate(phones: Sequence[Phone], frames: int, style: Style, face: FaceModel, seed: int) -> Performance:
-    """Mouth shapes of the phones at each frame's middle, with blinks, brows, head motion and breath of their own.
+    """`Performance` of the phones, frame by frame: mouth shapes, blinks, brows, head motion and breath.
 
     The seed draws everything that the sound does not decide. With the style's `freedom` that includes the manner of
     speaking: slow changes of how far the mouth opens, rounds, smiles and spreads, so that one sentence can be said in
@@ -140,7 +140,7 @@ def _blend_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> 
 
 
 def _dominance(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach: float) -> Float[np.ndarray, "T P"]:
-    """How strongly each sound shapes the mouth at each time; shares, of about 1 in all."""
+    """Dominance (T, P) of each sound over the mouth's shape at each time; rows add up to about 1."""
     middle, half = _places(phones)
     distance = np.abs(seconds[:, None] - middle) / (half + reach)
     pull = np.array([SOUNDS[p.symbol].hold for p in phones]) * np.exp(-1.5 * distance**1.6)

@@ -132,6 +132,7 @@ def subject_of(person: Person, expression: Tensor, pose: Tensor, size: int) -> S
 
 
 def cast_speaker(config: CorpusConfig, spec: ClipSpec, face: FaceModel) -> Person:
+    """Who speaks in a clip: by its number, one of the corpus's people or of those `unseen`."""
     seed = config.seed
     return cast(spec.number, seed, face, config.language, config.voice, config.synthesiser, unseen=spec.unseen)
 

@@ -38,6 +38,7 @@ def hesitate(speech: SynthesisedSpeech, voice: Voice, rng: np.random.Generator) 
 
 
 def silence(seconds: float) -> SynthesisedSpeech:
+    """So many seconds of nothing, labelled as a pause."""
     samples = round(seconds * SAMPLE_RATE)
     return np.zeros(samples), [Phone(PAUSE, 0.0, samples / SAMPLE_RATE, 0.0)]
 

@@ -191,6 +191,7 @@ class Phases:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """Context: times a phase, and prints how long it took once it is done."""
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started

@@ -131,6 +131,7 @@ def strip(frames: UInt8[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "H L 3"]:
 
 
 def curves(opening: Openings) -> dict[str, Points]:
+    """How far the mouth opens (millimetres) over seconds, recorded and generated."""
     both = {"recorded": opening.true, "generated": opening.predicted}
     return {name: [(k / FPS, float(y)) for k, y in enumerate(values)] for name, values in both.items()}
 
@@ -156,6 +157,7 @@ def losses(runs: Mapping[str, Path]) -> list[str]:
 
 
 def facts(results: DemoResults) -> list[list[str]]:
+    """Rows of name and value: what was trained and for how long, its size, seed, folders, machine and versions."""
     trained = []
     for name, run in results.runs.items():
         cfg, model = OmegaConf.load(run / "config.yaml"), TalkingFace.from_checkpoint(run)
@@ -175,8 +177,10 @@ def facts(results: DemoResults) -> list[list[str]]:
 
 
 def weights(part: nn.Module) -> str:
+    """How many weights a part has, in words."""
     return f"{sum(weight.numel() for weight in part.parameters()):,} weights"
 
 
 def total(results: DemoResults) -> float:
+    """Seconds of all phases together, to a tenth."""
     return round(sum(results.seconds.values()), 1)

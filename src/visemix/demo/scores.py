@@ -33,6 +33,7 @@ class Openings:
 
     @property
     def correlation(self) -> float:
+        """Pearson's correlation of the two."""
         return float(np.corrcoef(self.true, self.predicted)[0, 1])
 
     @property

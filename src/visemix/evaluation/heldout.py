@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
 from visemix.data.foreign import held_out_spans
-from visemix.data.windows import Span, gallery_before
+from visemix.data.windows import Span
 from visemix.evaluation.pair import FIT
 from visemix.evaluation.result import Result, write_result
+from visemix.evaluation.spans import (
+    looped_footage,
+    recorded_sound,
+    render_motion,
+    speech_motion,
+    with_eyes,
+    write_recording,
+    write_span,
+)
 from visemix.evaluation.videos import evaluate, refuse_existing
-from visemix.generation import LoopedFootage, pick_device, progress_bar
+from visemix.generation import pick_device
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.ops.store import is_newer, write_tensors
+from visemix.ops.store import is_newer
 from visemix.pipeline import TalkingFace
 from visemix.registry import load_plugin_file
 from visemix.run import check_unedited
 from visemix.training.fitting import target_data
 from visemix.training.stage import trained_stages
-from visemix.types import Motion, Space, Speech, Video, VisemixError
-
-log = logging.getLogger(__name__)
+from visemix.types import VisemixError
 
 PAINTED = {
     "whole": "painted: the whole picture",
@@ -42,6 +45,7 @@ OOD_FOLDER = "foreign"  # the same, of the person saying what others say
 
 
 def is_run(path: Path) -> bool:
+    """Whether a folder is a run's."""
     return (path / "config.yaml").is_file()
 
 
@@ -128,50 +132,8 @@ def _write(
         made.append(fake)
         files = [real, fake, real.with_suffix(FIT)]
         if overwrite or not all(is_newer(path, run / WEIGHTS) for path in files):
-            _write_span(model, span, spoken, real, fake, batch, progress)
+            write_span(model, span, spoken, real, fake, batch, progress)
     return made
-
-
-def _write_span(
-    model: TalkingFace, span: Span, spoken: bool, real: Path, fake: Path, batch: int, progress: bool
-) -> None:
-    """One stretch as recorded and as the run makes it, with the landmarks of both motions beside."""
-    sound = _recorded_sound(span, len(span))
-    _record(real, span, len(span), sound)
-    footage = _looped_footage(model, span, len(span))
-    true = recorded_motion(span).to(footage.device)
-    from_speech = model.audio_driven or (spoken and span.clip.audio == "speech")
-    if spoken and not from_speech:
-        log.warning("%s holds no speech: what is scored is painted from its recorded motion", span.clip.path)
-    motion = _speech_motion(model, _speech(model, span), footage) if from_speech else true
-    lag = span.clip.lag if span.clip.lag_known else None
-    _write_points(model, span, footage, real, true, lag)
-    # the motion model's eyes, not the footage's
-    _write_points(model, span, footage, fake, motion, 0 if from_speech else lag)
-    with VideoWriter(fake, sound=sound, overwrite=True) as writer, progress_bar(progress) as shown:
-        task = shown.add_task(span.clip.name, total=len(span))
-        for video in render_motion(model, with_eyes(model, motion, footage) if from_speech else motion, footage, batch):
-            writer.write(video.frames[0])
-            shown.advance(task, video.frames.shape[1])
-
-
-def _write_points(
-    model: TalkingFace, span: Span, footage: LoopedFootage, video: Path, motion: Motion, lag: int | None
-) -> None:
-    """A motion's 68 points beside its video, with what is known of its sound's clock."""
-    if motion.space is Space.FEATURES:  # driven by sound itself: no landmarks that could be wrong
-        return
-    person = footage.subject(torch.tensor([0]), footage=False)
-    offsets = model.face.convert(motion, Space.LANDMARKS, person).values[0]
-    notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": lag}
-    write_tensors(video.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
-
-
-def _looped_footage(model: TalkingFace, span: Span, frames: int) -> LoopedFootage:
-    """The footage of a stretch, on the model's device."""
-    footage = LoopedFootage(span.clip, frames, start=span.start, gallery=gallery_before(span, model.render.gallery))
-    footage.device = next(model.face.buffers()).device
-    return footage
 
 
 def evaluate_speech(
@@ -209,12 +171,12 @@ def evaluate_speech(
         real, fake = (run / OOD_FOLDER / side / f"{said.name}.mp4" for side in ("real", "fake"))
         if all(is_newer(file, run / WEIGHTS) for file in (real, fake)):
             continue
-        _record(real, span, frames, _recorded_sound(span, frames))
-        footage = _looped_footage(model, span, frames)
+        write_recording(real, span, frames, recorded_sound(span, frames))
+        footage = looped_footage(model, span, frames)
         foreign_speech = said.speech(0, frames)
         with VideoWriter(fake, sound=foreign_speech.wave[0], overwrite=True) as writer:
             for video in render_motion(
-                model, with_eyes(model, _speech_motion(model, foreign_speech, footage), footage), footage, batch
+                model, with_eyes(model, speech_motion(model, foreign_speech, footage), footage), footage, batch
             ):
                 writer.write(video.frames[0])
     folder = run / OOD_FOLDER
@@ -249,54 +211,6 @@ def held_out(
     return spans
 
 
-def recorded_motion(span: Span) -> Motion:
-    """The motion that was fitted to a stretch."""
-    return span.clip.clip(range(span.start, span.stop), footage=False).motion
-
-
-@torch.inference_mode()
-def predict_motion(model: TalkingFace, span: Span, footage: LoopedFootage) -> Motion:
-    """What drives the renderer at a stretch's sound: the whole motion, which is small."""
-    return with_eyes(model, _speech_motion(model, _speech(model, span), footage), footage)
-
-
-@torch.inference_mode()
-def with_eyes(model: TalkingFace, motion: Motion, footage: LoopedFootage) -> Motion:
-    """What a motion model made of sound, with the eyes that the run's `eyes` gives it."""
-    return model.apply_eyes(motion, footage.subject(torch.arange(motion.values.shape[1]), footage=False))
-
-
-@torch.inference_mode()
-def _speech_motion(model: TalkingFace, speech: Speech, footage: LoopedFootage) -> Motion:
-    still = footage.subject(torch.arange(speech.frames), footage=False)
-    pieces, space = model.stream_speech_motion(speech.to(footage.device), still)
-    return Motion(torch.cat(list(pieces), 1), space)
-
-
-@torch.inference_mode()
-def render_motion(model: TalkingFace, motion: Motion, footage: LoopedFootage, batch: int) -> Iterator[Video]:
-    """Pictures of a motion over the footage, `batch` frames at a time."""
-    still = footage.subject(torch.arange(motion.values.shape[1]), footage=False)
-    yield from model.stream_video([motion.values], motion.space, still, footage, batch=batch)
-
-
-def _speech(model: TalkingFace, span: Span) -> Speech:
-    """What is said in a stretch, as recorded, with what the encoder hears around it."""
-    return span.clip.speech(span.start, len(span), around=model.audio.context)
-
-
-def _recorded_sound(span: Span, frames: int) -> Float[Tensor, " S"] | None:
-    """What is said in the recording; None where nobody speaks."""
-    return span.clip.speech(span.start, frames).wave[0] if span.clip.audio == "speech" else None
-
-
-def _record(path: Path, span: Span, frames: int, sound: Float[Tensor, " S"] | None) -> None:
-    """The recording itself, encoded as what is made will be."""
-    with VideoWriter(path, sound=sound, overwrite=True) as writer:
-        for k in range(span.start, span.start + frames):
-            writer.write(span.clip.footage([k]))
-
-
 def _load_run(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tuple[DictConfig, TalkingFace]:
     """A run's config and its model, which must be able to draw."""
     cfg = read_config(run)
@@ -310,6 +224,11 @@ def _load_run(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tup
 
 
 def read_config(run: Path) -> DictConfig:
+    """The complete config that a run was trained with.
+
+    Raises:
+        VisemixError: no run folder, or a config that was edited since.
+    """
     path = run / "config.yaml"
     if not path.is_file():
         raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")

@@ -49,6 +49,7 @@ def contents(places: Mapping[str, str]) -> str:
 
 
 def paragraph(words: str, *, note: bool = False) -> str:
+    """Words as a paragraph; a `note` is smaller and paler."""
     return f'<p class="note">{escape(words)}</p>' if note else f"<p>{escape(words)}</p>"
 
 

@@ -148,4 +148,5 @@ def _reason(clips: Mapping[str, Score], status: str) -> str:
 
 
 def plural(count: int, thing: str) -> str:
+    """A count and its noun, as in "1 clip" and "2 clips"."""
     return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -145,4 +145,5 @@ def _drawn(curves: Mapping[str, Points], across: str, up: str, *, clock: bool = 
 
 
 def anchor(clip: str) -> str:
+    """A clip's name as the `id` of its heading."""
     return "clip-" + "".join(sign if sign.isalnum() else "-" for sign in clip)

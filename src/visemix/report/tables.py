@@ -25,6 +25,7 @@ class Column:
 
     @property
     def heading(self) -> str:
+        """The column's head: title, unit, and an arrow to what is better."""
         unit = f" ({self.unit})" if self.unit not in ("", "1") else ""
         arrow = {"higher": "↑", "lower": "↓", "nearer": f"→ {self.ideal:g}", "": ""}[self.better]
         return " ".join(filter(None, (f"{self.title or self.key}{unit}", arrow)))

@@ -76,6 +76,11 @@ def _notes(ratings: Sequence[Rating], raters: Sequence[str], items: int) -> Iter
 
 
 def read_key(path: Path) -> dict[str, Any]:
+    """The key of a study: its `protocol`, its name as `study`, and `items` with method and clip of each video.
+
+    Raises:
+        VisemixError: a file that cannot be read, or is no key.
+    """
     try:
         key: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = key["protocol"] in PROTOCOLS and isinstance(key["study"], str)

@@ -40,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class ModelStages:
-    """What a built model says about its training."""
+    """Stages to train of a model, how deep in wrappers each is, and whether sound drives the renderer; or why not."""
 
     stages: tuple[str, ...]
     depth: Mapping[str, int]  # of wrappers around the weights of each stage

@@ -38,7 +38,7 @@ class CheckpointChoice:
     last_error: float = float("inf")
 
     def add_scores(self, real: float, fake: float) -> None:
-        """Another step's mean scores."""
+        """Update the running means by another step's mean critic scores."""
         self.real = real if self.real is None else MEMORY * self.real + (1 - MEMORY) * real
         self.fake = fake if self.fake is None else MEMORY * self.fake + (1 - MEMORY) * fake
 
@@ -73,26 +73,32 @@ class PostnetModule(StageModule):
 
     @property
     def stage(self) -> PostNet:
+        """The post-net, inside whatever wraps it."""
         return next(module for module in self.model.motion.modules() if isinstance(module, PostNet))
 
     @property
     def critic(self) -> nn.Module:
+        """The post-net's critic of single frames."""
         return self.stage.postnet_critic
 
     def losses(self, batch: Domains) -> Losses:
+        """The post-net's losses on both domains; what it made of the many is kept for `critic_losses`."""
         losses, self._made = self.stage.adapt(*self._inputs(batch))
         return losses
 
     def critic_losses(self, batch: Domains) -> Losses:
+        """The critic's loss on what `losses` made of the same batch; `choice` takes in its mean scores."""
         real, fake = self.stage.critic_scores(self._made, batch.person.motion, batch.person.subject)
         self.choice.add_scores(real.mean().item(), fake.mean().item())
         return self.stage.critic_loss(real, fake)
 
     def picture(self, batch: Domains) -> Tensor:
+        """t-SNE map (3, H, W) of the motions before and after the post-net, among the person's own."""
         rows = self.stage.measure(*self._inputs(batch))
         return domain_map({name: rows[name].flatten(0, 1) for name in ("before", "after", "truth")})
 
     def validation_step(self, batch: Domains, step: int) -> None:
+        """Report a batch's losses, and keep its motions and errors for the end of the validation."""
         inputs = self._inputs(batch)
         losses, _ = self.stage.adapt(*inputs)
         self._report(losses, "val", batch)
@@ -100,6 +106,7 @@ class PostnetModule(StageModule):
         self._held.append({**self.stage.measure(*inputs), **{k: losses.get(k, zero) for k in ("sync", "mse")}})
 
     def on_validation_epoch_end(self) -> None:
+        """End the stage where `choice` objects to nothing; say what it objects to where the steps are over."""
         if not self._held:
             return
         rows = {name: torch.cat([held[name].flatten(0, 1) for held in self._held]) for name in ("after", "truth")}
@@ -115,9 +122,11 @@ class PostnetModule(StageModule):
             log.warning("the post-net ends with its last step, not with a settled one: %s", "; ".join(objections))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the state of `choice`."""
         checkpoint["choice"] = asdict(self.choice)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take `choice` up where the checkpoint left it."""
         self.choice = CheckpointChoice(**checkpoint["choice"])
 
     def _inputs(self, batch: Domains) -> tuple[MotionExample, MotionExample]:

@@ -31,23 +31,28 @@ class Average(L.Callback):
         self.mean: dict[str, Tensor] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Begin the means at the weights as they are."""
         self.mean = {name: weight.detach().clone() for name, weight in averaged(pl_module).items()}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Move the means to where the weights are by now."""
         weights = averaged(pl_module)
         self.mean = {name: mean.to(weights[name].device) for name, mean in self.mean.items()}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Move the means by one step."""
         weights = averaged(pl_module)
         grown = [name for name, mean in self.mean.items() if mean.shape != weights[name].shape]
         self.mean |= {name: weights[name].detach().clone() for name in grown}
         torch._foreach_lerp_(list(self.mean.values()), [weights[name] for name in self.mean], 1 - self.decay)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the means in place of the weights."""
         self.swap(pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the weights back."""
         self.swap(pl_module)
 
     @torch.no_grad()
@@ -60,9 +65,11 @@ class Average(L.Callback):
             mean.copy_(held)
 
     def state_dict(self) -> dict[str, Any]:
+        """The means, by the names of their weights."""
         return {"mean": self.mean}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up stored means."""
         self.mean = state_dict["mean"]
 
 
@@ -83,6 +90,7 @@ class Best(L.Callback):
 
     @torch.no_grad()
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the weights of the lowest `val/total`; stop after `patience` validations that were no lower."""
         loss = float(trainer.callback_metrics["val/total"])
         self.waited += 1
         if loss < self.loss:
@@ -102,9 +110,11 @@ class Best(L.Callback):
             weights[name].copy_(best)
 
     def state_dict(self) -> dict[str, Any]:
+        """The lowest loss, the validations since, and the weights that had it."""
         return {"loss": self.loss, "waited": self.waited, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a stored best."""
         self.loss, self.waited, self.weights = (state_dict[name] for name in ("loss", "waited", "weights"))
 
 
@@ -124,6 +134,7 @@ class Resumable(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Store the state, where it is time; not at the last step, after which nothing resumes."""
         if trainer.global_step % self.every == 0 and trainer.global_step < trainer.max_steps:
             trainer.save_checkpoint(self.path)
 
@@ -145,6 +156,7 @@ class Samples(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        """Write and log the stage's picture of the first batch."""
         assert isinstance(pl_module, StageModule)
         if batch_idx == 0:
             path = self.folder / f"{pl_module.name}_{trainer.global_step:06d}.png"
@@ -169,9 +181,11 @@ class Progress(RichProgressBar):
 
     @property
     def total_train_batches(self) -> int:
+        """The bar's length: the stage's steps."""
         return self.trainer.max_steps
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """The numbers beside the bar, without Lightning's version number."""
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
         return shown

@@ -48,11 +48,21 @@ class TensorCheckpoints(CheckpointIO):
     """Saves and loads a training state as one safetensors file, written whole or not at all."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write a training state, and apart from it the step that `stored_step` reads.
+
+        Raises:
+            TypeError: something in it that only a pickle could hold.
+        """
         tensors: dict[str, Tensor] = {}
         structure = flatten(checkpoint, tensors)
         write_tensors(Path(path), tensors, {"step": checkpoint["global_step"], "structure": structure})
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """The training state in `path`, its tensors on the CPU wherever `map_location` wants them.
+
+        Raises:
+            VisemixError: no such file, or not one that `save_checkpoint` wrote.
+        """
         try:
             tensors, notes = read_tensors(Path(path))
             return dict(restore(notes["structure"], tensors))
@@ -60,6 +70,7 @@ class TensorCheckpoints(CheckpointIO):
             raise unreadable(path, error) from error
 
     def remove_checkpoint(self, path: Any) -> None:
+        """Delete the file, if it is there."""
         Path(path).unlink(missing_ok=True)
 
 
@@ -72,4 +83,5 @@ def stored_step(path: Path) -> int:
 
 
 def unreadable(path: Any, error: Exception) -> VisemixError:
+    """What to raise where a training state cannot be read, with the way out."""
     return VisemixError(f"{path} is no training state ({error}); delete it to start the stage anew")

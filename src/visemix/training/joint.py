@@ -34,9 +34,15 @@ class JointModule(StageModule):
 
     @property
     def stage(self) -> Renderer:
+        """The renderer."""
         return self.model.render
 
     def losses(self, clip: Clip) -> Losses:
+        """The motion model's own losses, and the renderer's on pictures of what that model answers.
+
+        Raises:
+            VisemixError: no gradient comes back from the pictures to the motion.
+        """
         audio = self.model.audio(clip.speech)
         target = self.model.face.convert(clip.motion, self.model.motion.space, clip.subject)
         motion, *seen = self._painted(clip, self.model.motion(audio, clip.subject))
@@ -46,11 +52,13 @@ class JointModule(StageModule):
         return self.model.motion.loss(audio, clip.subject, target) | pixels
 
     def critic_losses(self, clip: Clip) -> Losses:
+        """The losses of the renderer's critic on pictures of the spoken motion."""
         with torch.no_grad():
             motion = self.model.motion(self.model.audio(clip.speech), clip.subject)
         return self.model.render.critic_loss(*self._painted(clip, motion))  # type: ignore[operator]
 
     def picture(self, clip: Clip) -> Tensor:
+        """Recorded frames, and under each what is drawn from its sound (3, H, W)."""
         return render_comparison(self.model, clip, spoken=True)
 
     def _painted(self, clip: Clip, motion: Motion) -> Any:

@@ -22,7 +22,8 @@ COLUMNS = ("stage", "step", "name", "value")
 class TakesPictures(Protocol):
     """A logger that shows pictures, given as their files."""
 
-    def log_image(self, key: str, images: list[Any], *, step: int | None = None) -> None: ...
+    def log_image(self, key: str, images: list[Any], *, step: int | None = None) -> None:
+        """Show the pictures in these files under a heading, `key`."""
 
 
 class Table(Logger):
@@ -42,16 +43,19 @@ class Table(Logger):
 
     @property
     def name(self) -> str:
+        """What Lightning calls this logger."""
         return "table"
 
     @property
     def version(self) -> str:
+        """The stage, which tells one table of a run from the next."""
         return self.stage
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """The run's config lies beside the table."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Append a row for each number but Lightning's epoch, to six digits."""
         with self.path.open("a", newline="") as file:
             rows = [(self.stage, step, name, f"{value:.6g}") for name, value in metrics.items() if name != "epoch"]
             csv.writer(file).writerows(rows)

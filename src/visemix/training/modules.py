@@ -52,13 +52,16 @@ class RecogniserModule(StageModule):
 
     @classmethod
     def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
+        """What it asks of the data: also which sounds are spoken."""
         return replace(super().data_request(model, options, workers), sounds=True)
 
     @property
     def stage(self) -> CTC:
+        """The recogniser, inside whatever wraps it."""
         return next(module for module in self.model.audio.modules() if isinstance(module, CTC))
 
     def losses(self, clip: Clip) -> Losses:
+        """CTC loss of the sounds that are spoken in a batch."""
         assert clip.sounds is not None
         return self.stage.training_loss(clip.speech, clip.sounds)
 
@@ -70,6 +73,7 @@ class RecogniserModule(StageModule):
         return {"phoneme_error_rate": self.error_rate}
 
     def picture(self, clip: Clip) -> Tensor:
+        """Probability of each character (rows) over time at 50 Hz in the first clip; dark is 1 (3, H, W)."""
         return heat_map(self.stage.log_probs(first_clips(clip, 1).speech)[0].exp().T)
 
 
@@ -80,15 +84,19 @@ class SyncModule(StageModule):
 
     @property
     def stage(self) -> SyncGuide:
+        """The sync-expert that the motion model brings."""
         return next(module for module in self.model.motion.modules() if isinstance(module, SyncGuide))
 
     def losses(self, clip: Clip) -> Losses:
+        """The expert's loss on right and wrong pairs of windows of a batch."""
         return self.stage.training_loss(self.model.audio(clip.speech), clip.subject, clip.motion)
 
     def measures(self, clip: Clip) -> dict[str, Tensor]:
+        """The expert's accuracy, the area under its ROC curve, and how often the true offset is found."""
         return self.stage.measure(self.model.audio(clip.speech), clip.subject, clip.motion)
 
     def picture(self, clip: Clip) -> Tensor:
+        """Score of mouth and sound over the offset between them, of each clip and in the mean (3, H, W)."""
         return offset_curves(self.stage.offset_curves(self.model.audio(clip.speech), clip.subject, clip.motion))
 
 
@@ -97,15 +105,19 @@ class MotionStage(StageModule):
 
     @property
     def stage(self) -> MotionModel:
+        """The motion model."""
         return self.model.motion
 
     def losses(self, clip: Clip) -> Losses:
+        """The motion model's losses on a batch, in its own space."""
         return self.model.motion.loss(*self._inputs(clip))
 
     def critic_losses(self, clip: Clip) -> Losses:
+        """The losses of the motion model's critic on a batch."""
         return self.model.motion.critic_loss(*self._inputs(clip))  # type: ignore[operator]
 
     def picture(self, clip: Clip) -> Tensor:
+        """How far the first clip's mouth opens over its frames, true and predicted from its sound (3, H, W)."""
         return mouth_curves(self.model, clip)
 
     def _inputs(self, clip: Clip) -> Any:
@@ -134,13 +146,16 @@ class AdaptModule(MotionStage):
 
     @classmethod
     def learns_of_person(cls, model: TalkingFace) -> str:
+        """What it learns of one person alone: rest and amplitude."""
         return "rest and amplitude"
 
     @property
     def stage(self) -> Calibrated:
+        """The wrapper that holds rest and amplitude."""
         return next(module for module in self.model.motion.modules() if isinstance(module, Calibrated))
 
     def losses(self, clip: Clip) -> Losses:
+        """How far the motion's mean, its rest and the spread of its opening are from the person's, squared."""
         return self.stage.adapt(*self._inputs(clip))
 
 
@@ -151,29 +166,36 @@ class RenderModule(StageModule):
 
     @classmethod
     def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
+        """What it asks of the data: whatever the lips do, and sound only where that drives the renderer."""
         return replace(super().data_request(model, options, workers), lips=False, uses_sound=model.audio_driven)
 
     @classmethod
     def learns_of_person(cls, model: TalkingFace) -> str:
+        """What it learns of one person alone: looks, where the renderer keeps one person's."""
         return "looks" if model.render.person_specific else ""
 
     @property
     def stage(self) -> nn.Module:
+        """The renderer."""
         return self.model.render
 
     def init_from_data(self, data: DataModule) -> None:
+        """Show the renderer every training stretch's motion, and their frames one by one."""
         spans = data.train_spans
         motions = [span.clip.clip(range(span.start, span.stop), footage=False) for span in spans]
         if spans:
             self.model.render.init_from_data(motions, ValidationWindows(spans, 1, frames=True))
 
     def losses(self, clip: Clip) -> Losses:
+        """The renderer's losses on a batch's frames, drawn from their own motion, or from sound if that drives it."""
         return self.model.render.loss(*self._inputs(clip))
 
     def critic_losses(self, clip: Clip) -> Losses:
+        """The losses of the renderer's critic on the same frames."""
         return self.model.render.critic_loss(*self._inputs(clip))  # type: ignore[operator]
 
     def picture(self, clip: Clip) -> Tensor:
+        """Recorded frames, and under each what is drawn from its motion, or sound if that drives it (3, H, W)."""
         return render_comparison(self.model, clip)
 
     def _inputs(self, clip: Clip) -> Any:

@@ -100,5 +100,6 @@ def first_clips(clip: Clip, count: int) -> Clip:
 
 
 def write_picture(path: Path, picture: Float[Tensor, "3 H W"]) -> None:
+    """Write RGB in [0, 1] as an image file of 8 bits, in a folder that is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     imsave(path, picture.mul(255).round().byte().permute(1, 2, 0).cpu().numpy(), check_contrast=False)

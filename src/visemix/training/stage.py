@@ -55,6 +55,7 @@ class StageModule(L.LightningModule, ABC):
             set_frozen_to_eval(part)
 
     def setup(self, stage: str) -> None:
+        """Freeze all but the stage before a training, and let it look at the data."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # none where `fit_stage` hands over loaders
         if stage == "fit":
             self._freeze()
@@ -94,12 +95,19 @@ class StageModule(L.LightningModule, ABC):
 
     @property
     def critic(self) -> nn.Module | None:
+        """The critic that is trained against the stage; None where there is none."""
         return self.stage.critic if isinstance(self.stage, Adversarial) else None
 
     @abstractmethod
-    def losses(self, batch: Any) -> Losses: ...
+    def losses(self, batch: Any) -> Losses:
+        """Weighted losses of a batch, whose sum moves everything that trains but the critic."""
 
     def critic_losses(self, batch: Any) -> Losses:
+        """Weighted losses of a batch, whose sum moves the critic alone.
+
+        Raises:
+            VisemixError: a stage without a critic.
+        """
         raise VisemixError(f"the {self.name} stage has no critic")
 
     def measures(self, batch: Any) -> dict[str, Tensor]:
@@ -124,6 +132,7 @@ class StageModule(L.LightningModule, ABC):
             self.stage.after_step(optimiser, step)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the model the sizes of the stored state, before Lightning loads its numbers."""
         whole = checkpoint["state_dict"]
         self.model.resize_to({name.removeprefix("model."): tensor for name, tensor in whole.items()})
 
@@ -132,9 +141,15 @@ class StageModule(L.LightningModule, ABC):
         torch.manual_seed(step_seed(self.seed, self.global_step))  # epochs, which others' trainers have, count anew
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Every draw of a validation batch follows from the seed and the batch's number."""
         torch.manual_seed(step_seed(self.seed, batch_idx))
 
     def training_step(self, batch: Any, _: int) -> None:
+        """One move of all but the critic, one of the critic, and of both learning rates.
+
+        Raises:
+            VisemixError: a loss that is not finite, at a step that is logged.
+        """
         optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
         self._move(optimisers[0], self.losses, batch, step, self.before_step)
         self.after_step(optimisers[0].optimizer, step)
@@ -144,14 +159,21 @@ class StageModule(L.LightningModule, ABC):
             scheduler.step()
 
     def validation_step(self, batch: Any, _: int) -> None:
+        """Report a batch's losses and measures under `val/`."""
         self._report(self.losses(batch), "val", batch)
         measured = {f"val/{name}": value for name, value in self.measures(batch).items()}
         self.log_dict(measured, batch_size=len(batch.subject.speaker))
 
     def predict_step(self, batch: Any, _: int) -> Video:
+        """The video that the whole model makes of a batch's speech."""
         return self.model(batch.speech, batch.subject)
 
     def configure_optimizers(self) -> Any:
+        """An optimiser of all that trains but the critic, one of the critic where there is one, and their schedules.
+
+        Raises:
+            VisemixError: nothing in the stage can be trained.
+        """
         critic = self.critic
         if critic is not None:
             critic.requires_grad_(False)

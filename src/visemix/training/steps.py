@@ -81,7 +81,9 @@ class StepLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
+        """How many batches have been handed out."""
         return {"place": self.place}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on behind the batches that have been handed out."""
         self.place = self.plan.start = state["place"]
