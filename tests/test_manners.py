@@ -1,5 +1,6 @@
 """What a repository says to those who come to it holds, too."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -60,3 +61,35 @@ def test_no_file_of_code_is_longer_than_three_hundred_lines():
 
 def test_there_is_a_form_for_what_breaks_what_is_new_and_what_is_wrong():
     assert [path.stem for path in FORMS] == ["bug", "new_part", "wrong_number"]
+
+
+def members():
+    """Class → what it holds, with what its bases of ours hold: methods, annotations, and what methods set on self."""
+    held, bases = {}, {}
+    for node in (n for path in (ROOT / "src").rglob("*.py") for n in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.ClassDef):
+            inside = list(ast.walk(node))
+            names = {n.name for n in inside if isinstance(n, ast.FunctionDef)}
+            names |= {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            names |= {n.attr for n in inside if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+            held.setdefault(node.name, set()).update(names)
+            bases.setdefault(node.name, set()).update(ast.unparse(b).split("[")[0].split(".")[-1] for b in node.bases)
+    for _ in range(4):  # generations
+        for name, above in bases.items():
+            held[name] = held[name].union(*(held.get(base, set()) for base in above))
+    return held, {name for name, above in bases.items() if all(base in held or base in PLAIN for base in above)}
+
+
+PLAIN = {"ABC", "Protocol", "object", "Part", "Generic"}
+TEXTS = [ROOT / "CONTRIBUTING.md", ROOT / "README.md", *sorted((ROOT / "src/visemix").rglob("*.py"))]
+
+
+def test_what_a_text_calls_by_name_is_there():
+    held, whole = members()
+    gone = [
+        f"{path.relative_to(ROOT)}: `{name}.{attribute}`"
+        for path in TEXTS
+        for name, attribute in re.findall(r"`(?:\w+\.)*([A-Z]\w+)\.(\w+)", path.read_text())
+        if name in whole and attribute not in held[name]
+    ]
+    assert not gone

@@ -37,9 +37,9 @@ class DataModule(LightningDataModule, Part):
 
     The attributes are those of `DataRequest`. `train_spans` and `val_spans` are the stretches of clips that it loads
     from, known after `setup`; one that has no clips on disk leaves them empty, and a renderer then looks at nothing
-    before its first step (`Renderer.begin`). Its training loader has a dataset with a length, of examples that are
-    batches of one, and `types.collate` joins them; `fit` draws their order, and seeds what is random in them. What its
-    validation loader gives is what a run is scored on: each example is one clip, of any length.
+    before its first step (`Renderer.init_from_data`). Its training loader has a dataset with a length, of examples
+    that are batches of one, and `types.collate` joins them; `fit` draws their order, and seeds what is random in
+    them. What its validation loader gives is what a run is scored on: each example is one clip, of any length.
     """
 
     window: int = 1

@@ -29,7 +29,7 @@ class StageModule(L.LightningModule, ABC):
 
     name: str  # the stage's name
     parts: tuple[str, ...] = ()  # parts of the pipeline that it trains, but for what these leave to stages of their own
-    host_part: str = ""  # or the part in which it trains what that leaves to it (`Part.separate_stage`)
+    host_part: str = ""  # or the part in which it trains what that leaves to it (`Part.separate_weights`)
     retrains: tuple[str, ...] = ()  # or the stages whose weights it trains once more
     opt_in = False  # whether it runs only where `fit` names it
     requires: tuple[str, ...] = ()  # stages that have to be trained before, where the model has them
