@@ -28,6 +28,7 @@ def describe_face(face: FaceModel) -> dict[str, Any]:
 
 
 def face_words(face: Mapping[str, Any]) -> str:
+    """What `describe_face` says of a face model, in words."""
     return "'{name}' ({identity} + {expression} coefficients, {vertices} vertices)".format(**face)
 
 

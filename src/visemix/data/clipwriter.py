@@ -43,7 +43,7 @@ BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
 
 @contextmanager
 def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
-    """A folder to write into that takes its place at `path` when everything went well, and vanishes when not.
+    """Context: a folder to write into, renamed to `path` on success and removed on error.
 
     Raises:
         VisemixError: `path` exists, or the disk is full.

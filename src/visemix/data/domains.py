@@ -20,6 +20,7 @@ class Domains(TensorStruct):
 
     @property
     def subject(self) -> Subject:
+        """The one person."""
         return self.person.subject
 
 

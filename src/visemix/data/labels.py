@@ -65,6 +65,7 @@ class LabelWriter:
         return self
 
     def write(self, picture: UInt8[Tensor, "h w"]) -> None:
+        """Add the next picture. Raises `VisemixError` where its size is not the first one's."""
         if self._packed and picture.shape != self._size:
             raise VisemixError(f"{self.path} began with labels of {self._size}, the next are {tuple(picture.shape)}")
         self._size = tuple(picture.shape)

@@ -117,6 +117,7 @@ class ClipsModule(DataModule):
         self.person_spans: tuple[list[Span], list[Span]] = [], []  # to train and to validate on
 
     def request(self, request: DataRequest) -> None:
+        """Take note of what a stage wants; one that hears nothing takes silent clips, and windows off the grid."""
         super().request(request)
         if not request.uses_sound:
             self.speech, self.grid = False, 1  # a grid spares hearing, and would hide most frames
@@ -129,6 +130,7 @@ class ClipsModule(DataModule):
 
     @classmethod
     def shared_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """These options with no target."""
         return {**options, "target": None} if "target" in options else dict(options)
 
     @property
@@ -137,6 +139,7 @@ class ClipsModule(DataModule):
         return sorted({span.clip.speaker for span in self.train_spans})
 
     def setup(self, stage: str | None = None) -> None:
+        """Open the clips and split them into spans, if that was not done before."""
         if self.train_spans:
             return
         named = bool(self.names) or (self.root / "meta.yaml").is_file()
@@ -217,6 +220,7 @@ class ClipsModule(DataModule):
         return [Span(clip, part.start, part.stop) for part in parts if part]
 
     def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of random windows in an order that `seed` draws; of `Domains` where `paired`."""
         windows: Any = TrainingWindows(
             self.train_spans, self.window, self.gap, self.frames, self.grid, self.sounds, self.gallery
         )
@@ -227,6 +231,7 @@ class ClipsModule(DataModule):
         return self._loader(windows, batch_size=self.batch, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Windows of what is watched, or else held out, one a batch; no longer than the shortest of these spans."""
         spans = self.watch_spans or self.val_spans
         window = min([self.window, *(len(span) for span in [*spans, *self.person_spans[1]])])
         windows: Any = ValidationWindows(spans, window, self.frames, self.sounds, self.gallery)

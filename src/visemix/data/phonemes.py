@@ -27,6 +27,7 @@ class Phone:
     stress: float
 
     def shifted(self, seconds: float) -> Phone:
+        """The same sound so many seconds later."""
         return replace(self, start=self.start + seconds, stop=self.stop + seconds)
 
 

@@ -33,7 +33,7 @@ class Span:
 
 
 def evenly_spaced(ranges: Sequence[range], count: int) -> list[int]:
-    """`count` frames, evenly over stretches; each more than once where there are not so many.
+    """Numbers of `count` frames, evenly spaced over ranges; repeated where these hold fewer.
 
     >>> evenly_spaced([range(0, 4), range(10, 14)], 4), evenly_spaced([range(2)], 4)
     ([0, 2, 10, 12], [0, 0, 1, 1])
@@ -43,6 +43,7 @@ def evenly_spaced(ranges: Sequence[range], count: int) -> list[int]:
 
 
 def with_gallery(clip: Clip, gallery: Gallery | None) -> Clip:
+    """The clip with this gallery of its subject; as it is where there is none."""
     return clip if gallery is None else replace(clip, subject=replace(clip.subject, gallery=gallery))
 
 

@@ -18,7 +18,7 @@ LIDS, CALM = 1e3, 1e-2  # a face without a name for it closes its eyes: weights 
 
 
 def transfer_eyes(face: FaceModel, motion: Motion, own: Motion) -> Motion:
-    """The motion with the eyes and brows of `own`, which is in the same space; the mouth stays as it is.
+    """`motion` with the eyes and brows of `own`, which is in the same space; the mouth is unchanged.
 
     Landmarks change places point by point; expressions are merged (`FaceModel.merge`).
     """
@@ -30,7 +30,7 @@ def transfer_eyes(face: FaceModel, motion: Motion, own: Motion) -> Motion:
 
 
 def blinking(face: FaceModel, subject: Subject, seed: int = 0) -> Float[Tensor, "B T E"]:
-    """The footage's expression; with blinks made, by `blinks`, for whoever never closes their eyes in it."""
+    """The footage's expression (B, T, E), with `blinks` added for whoever never closes their eyes in it."""
     shut = closed_eyes_expression(face)
     gap = lid_gap(face, subject.expression, subject)
     lowest = lid_gap(face, shut[None, None], subject)

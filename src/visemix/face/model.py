@@ -80,6 +80,7 @@ class FaceModel(nn.Module):
         self.register_buffer(name, value, persistent=False)  # the model's file has it; a checkpoint need not
 
     def extra_repr(self) -> str:
+        """Name, numbers of vertices and triangles, and widths of the bases: what `repr` shows."""
         sizes = [
             f"{self.name}: {len(self.mean)} vertices, {len(self.triangles)} triangles ({int(self.skin.sum())} skin)"
         ]

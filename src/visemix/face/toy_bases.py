@@ -48,6 +48,7 @@ EXPRESSIONS = {
 
 
 def smoothstep(t: Array) -> Array:
+    """3t² − 2t³ with t kept in [0, 1]: from 0 to 1, level at both ends."""
     t = np.clip(t, 0, 1)
     return t * t * (3 - 2 * t)
 

@@ -109,15 +109,18 @@ class Ratio(SequenceMetric):
         super().__init__(statistics=2)
 
     @abstractmethod
-    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]: ...
+    def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        """What of one video is compared with the other's."""
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the fake's amount and the real one's. Raises `NoScore` where the real mouth does not move."""
         row = torch.stack([self.amount(fake), self.amount(real)]).unsqueeze(0)
         if not row[0, 1] > STILL:
             raise NoScore("the real mouth does not move")
         return row
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The fake's amount over the real one's."""
         return mean[0] / mean[1]
 
 
@@ -130,6 +133,7 @@ class Jitter(Ratio):
     shown = Presentation(40, headline=True)
 
     def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        """Mean acceleration of the mouth's points less their centroid, pixels per frame²."""
         return jitter(mouth_landmarks(sequence)[:, MOUTH])
 
 
@@ -141,6 +145,7 @@ class OpeningSpread(Ratio):
     shown = Presentation(41, headline=True)
 
     def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        """Standard deviation of the mouth's opening, in distances between the outer eye corners."""
         return spread(mouth_opening(mouth_landmarks(sequence)))
 
 
@@ -156,6 +161,7 @@ class OpeningCorrelation(SequenceMetric):
     shown = Presentation(13, headline=True)
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the correlation. Raises `NoScore` where the real mouth does not move."""
         there, here = (mouth_opening(mouth_landmarks(sequence)) for sequence in (fake, real))
         if not spread(here) > STILL:
             raise NoScore("the real mouth does not move")

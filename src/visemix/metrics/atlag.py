@@ -34,15 +34,18 @@ class AtLag(SequenceMetric):
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]  # torchmetrics lets no instance set it
+        """As the other metric has it."""
         return self.metric.higher_is_better
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """The other metric's rows for the frames of the same sound, at once for all of the clip."""
         there, here = by_sound(fake, real)
         if self.metric.per == "clip":
             return self.metric.measure(there, here)
         return self.metric.measure(_view(there), _view(here))
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The other metric's number."""
         return self.metric.value(mean)
 
 
@@ -53,7 +56,7 @@ def _view(sequence: VideoSequence) -> FrameBatch:
 
 
 def by_sound(fake: VideoSequence, real: VideoSequence) -> tuple[VideoSequence, VideoSequence]:
-    """Two takes less the frames whose partner, by the sound's clock, lies beyond an end."""
+    """Both sequences cut to the frames that belong to the same sound. Raises `NoScore` where none are left."""
     if fake.lag is None or real.lag is None:
         raise ValueError("the lags of both are needed")
     behind = real.lag - fake.lag

@@ -34,6 +34,7 @@ class ProxyMetric(SequenceMetric):
     variant = f"ridge from {BANDS} mel bands to the mouth's shape, ±{REACH} frames, not a lip-sync score"
 
     def result(self, fake: VideoSequence, real: VideoSequence) -> Lag:
+        """The fake's lag, detected once for all metrics that ask. Raises `NoScore` as `detect` does."""
         return fake.memoised("avproxy", lambda: detect(fake, real))
 
 
@@ -41,13 +42,15 @@ class BestLagMetric(ProxyMetric):
     """A number that stands or falls with the best lag, wherever that is."""
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the number. Raises `NoScore` where the best lag is the furthest that was tried."""
         lag = self.result(fake, real)
         if abs(lag.offset) == REACH:
             raise NoScore(f"the best lag is at the edge ({lag.offset} frames): nothing to trust")
         return torch.tensor([[self.number(lag)]], dtype=torch.float64)
 
     @abstractmethod
-    def number(self, lag: Lag) -> float: ...
+    def number(self, lag: Lag) -> float:
+        """What the metric says of a lag that was found."""
 
 
 @METRICS.register("avproxy_offset")
@@ -64,6 +67,7 @@ class ProxyOffset(BestLagMetric):
     shown = Presentation(34)
 
     def number(self, lag: Lag) -> float:
+        """The offset in frames. Raises `NoScore` where it would be a guess."""
         if lag.doubt:
             raise NoScore(lag.doubt)
         return float(lag.offset)
@@ -86,9 +90,11 @@ class ProxyCorrelation(BestLagMetric):
     )
 
     def number(self, lag: Lag) -> float:
+        """The correlation with the sound as recorded."""
         return lag.at_zero
 
     def lags(self, fake: VideoSequence, real: VideoSequence) -> tuple[float, ...]:
+        """The correlations with the sound moved by −15 to 15 frames."""
         return tuple(self.result(fake, real).correlations.tolist())
 
 
@@ -102,6 +108,7 @@ class ProxyCorrelationAtLag(ProxyMetric):
     needs = ProxyMetric.needs | {"lag"}
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the correlation at the fake's lag. Raises `NoScore` where that is unknown or was not tried."""
         lag = self.result(fake, real)
         if fake.lag is None or abs(fake.lag) > REACH:
             raise NoScore(f"no correlation is known for a lag of {fake.lag} frames")
@@ -118,4 +125,5 @@ class ProxyPeak(BestLagMetric):
     shown = Presentation(35)
 
     def number(self, lag: Lag) -> float:
+        """Standard deviations by which the best correlation stands out."""
         return lag.peak_z

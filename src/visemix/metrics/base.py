@@ -138,6 +138,7 @@ class VideoMetric(Metric, ABC):
         return ()
 
     def update(self, fake: Any, real: Any) -> None:
+        """Add the rows of another stretch of frames, or of another clip where `per` is "clip"."""
         self.add(self.measure(fake, real))
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
@@ -147,6 +148,7 @@ class VideoMetric(Metric, ABC):
         self.scored += len(kept)
 
     def compute(self) -> Tensor:
+        """The number of all rows so far, as `pooled`, but cached and joined over processes by torchmetrics."""
         return self.pooled()
 
     def pooled(self) -> Float[Tensor, ""]:

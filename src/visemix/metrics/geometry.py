@@ -52,6 +52,7 @@ class FitMetric(SequenceMetric):
     needs = frozenset({"fit"})
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row a frame, as far as both videos go. Raises `NoScore` where a fit holds NaN or infinity."""
         if fake.fit is None or real.fit is None:
             raise ValueError("3D landmarks of both videos are needed")
         frames = min(len(fake.fit), len(real.fit))
@@ -74,6 +75,7 @@ class LandmarkMse(FitMetric):
     variant = "68 points of identity and expression, no pose; mean over frames, points and axes of the squared error"
 
     def distance(self, fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"]) -> Float[Tensor, ""]:
+        """Mean squared error, cm²."""
         return mean_squared_error(CM_PER_DM * fake, CM_PER_DM * real)
 
 
@@ -86,6 +88,7 @@ class LandmarkL2(FitMetric):
     variant = "68 points of identity and expression, no pose; mean distance"
 
     def distance(self, fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"]) -> Float[Tensor, ""]:
+        """Mean distance of the points, mm."""
         return point_distance(MM_PER_DM * fake, MM_PER_DM * real)
 
 
@@ -98,4 +101,5 @@ class LipVertexError(FitMetric):
     variant = "20 mouth points (48 to 67) of the fitted 68, largest squared distance of a frame, mean over frames"
 
     def distance(self, fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"]) -> Float[Tensor, ""]:
+        """Largest squared distance of a mouth point, mean over frames, mm²."""
         return lip_vertex_error(MM_PER_DM * fake, MM_PER_DM * real, list(range(MOUTH.start, MOUTH.stop)))

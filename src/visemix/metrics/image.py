@@ -75,6 +75,7 @@ class Psnr(VideoMetric):
     shown = Presentation(21, headline=True, over_time="PSNR (dB)")
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Decibels of each frame; infinite where it is copied exactly."""
         return psnr(fake.frames, real.frames).unsqueeze(1)
 
 
@@ -87,9 +88,11 @@ class PsnrPooled(VideoMetric):
     variant = "RGB, 8 bits, decibels of the mean squared error over all frames"
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Mean squared error of each frame, in levels² (0 to 255)."""
         return squared_error(fake.frames, real.frames).unsqueeze(1)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """Decibels of the mean squared error."""
         return decibels(mean[0])
 
 
@@ -103,6 +106,7 @@ class Ssim(VideoMetric):
     shown = Presentation(20, headline=True)
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Similarity of each frame's grey pictures."""
         return ssim(grey_of(fake), grey_of(real)).unsqueeze(1)
 
 
@@ -115,6 +119,7 @@ class SsimRgb(VideoMetric):
     variant = "mean of R, G and B, Gaussian 11×11 σ 1.5, population covariance, 5 px border left out"
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Similarity of each frame, mean of its three planes."""
         return ssim(fake.frames, real.frames).mean(-1, keepdim=True)
 
 

@@ -50,6 +50,7 @@ class LandmarkDistance(VideoMetric):
         self.variant = f"landmarks {points.start} to {points.stop - 1} less their centroid, mean distance"
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Two statistics a frame, pixels: the landmarks' distance, and the real face's between outer eye corners."""
         if fake.landmarks is None or real.landmarks is None:
             raise ValueError("landmark distances need the landmarks of both videos")
         there, here = fake.landmarks.double(), real.landmarks.double()
@@ -57,6 +58,7 @@ class LandmarkDistance(VideoMetric):
         return torch.stack([distance, eye_distance(here)], 1)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """Pixels; or, `normalised`, the ratio of the two means."""
         return mean[0] / mean[1] if self.normalised else mean[0]
 
 

@@ -45,16 +45,19 @@ TEMPLATE = np.array(  # where ArcFace's training faces have eyes, nose and corne
 
 @lru_cache(maxsize=4)
 def inception(weights: PretrainedWeights) -> Inception:
+    """The Inception network with these weights, kept in memory."""
     return weights.load(Inception)
 
 
 @lru_cache(maxsize=4)
 def lpips_net(net: Backbone, weights: PretrainedWeights) -> Lpips:
+    """The LPIPS network with this backbone and its weights, kept in memory; its heads are torchmetrics'."""
     return Lpips(weights.load(lambda: Features(net), only="features."), heads(net)).eval()
 
 
 @lru_cache(maxsize=4)
 def arcface(depth: Depth, weights: PretrainedWeights) -> ArcFace:
+    """The ArcFace network with these weights, kept in memory."""
     return weights.load(lambda: ArcFace(depth))
 
 
@@ -87,6 +90,7 @@ class Fid(PretrainedMetric):
 
     @torch.inference_mode()
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Features of each frame, 2 048 of the fake's and then as many of the real one's."""
         net = inception(self.weights)
         return torch.cat([self._features(net, batch) for batch in (fake, real)], 1).clone()
 
@@ -95,15 +99,18 @@ class Fid(PretrainedMetric):
         return batch.memoised("inception", lambda: net(inception_input(batch.frames)))
 
     def score(self, rows: Float[Tensor, "T K"]) -> Float[Tensor, ""]:
+        """Fréchet distance of the rows' two halves. Raises `NoScore` for fewer than two rows."""
         if len(rows) < 2:
             raise NoScore(f"FID needs two frames or more, not {len(rows)}")
         return frechet(rows[:, :FEATURES], rows[:, FEATURES:])
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
+        """Keep the rows themselves (float32): the distance needs all of them, not their sum."""
         self.rows.append(finite_rows(rows).float())
         self.scored += len(self.rows[-1])
 
     def pooled(self) -> Float[Tensor, ""]:
+        """Fréchet distance over all rows so far. Raises `NoScore` for fewer than two."""
         return self.score(dim_zero_cat(self.rows))
 
     def caution(self) -> str | None:
@@ -134,6 +141,7 @@ class LpipsDistance(PretrainedMetric):
 
     @torch.inference_mode()
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Distance of each frame."""
         net = lpips_net(self.net, self.weights)
         return net.compare(self._features(net, fake), self._features(net, real)).clone().unsqueeze(1)
 
@@ -176,6 +184,7 @@ class IdentitySimilarity(PretrainedMetric):
 
     @torch.inference_mode()
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Cosine of each frame; NaN where either video shows no face in it."""
         return cosine_similarity(self._embedding(fake), self._embedding(real)).clone().unsqueeze(1)
 
     def _embedding(self, batch: FrameBatch) -> Tensor:

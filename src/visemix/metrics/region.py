@@ -78,19 +78,24 @@ class FaceRegion(VideoMetric):
         self.variant = f"{base.variant}; box of the real 68 landmarks, frame by frame"
 
     def missing(self) -> str | None:
+        """Why the other metric cannot be measured, or None."""
         return self.base.missing()
 
     def doubt(self) -> str | None:
+        """Why what the other metric measures is no score, or None."""
         return self.base.doubt()
 
     def about(self) -> dict[str, Any]:
+        """What belongs beside the other metric's number."""
         return self.base.about()
 
     @property
     def higher_is_better(self) -> bool | None:  # type: ignore[override]
+        """As the other metric has it."""
         return self.base.higher_is_better
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """The other metric's row for each frame's box; NaN where the real frame shows no face, or too small a one."""
         if real.landmarks is None:
             raise ValueError("the face region needs the landmarks of the real frames")
         return torch.cat([self._frame(fake, real, t) for t in range(len(real.frames))])
@@ -105,6 +110,7 @@ class FaceRegion(VideoMetric):
             return torch.full((1, len(self.total)), torch.nan, dtype=torch.float64)
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
+        """The other metric's number."""
         return self.base.value(mean)
 
 

@@ -147,6 +147,7 @@ class Cpbd(VideoMetric):
     shown = Presentation(23, headline=True)
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
+        """Sharpness of each of the fake's frames. Raises `NoScore` for pictures smaller than a block."""
         planes = grey_of(fake)
         height, width = planes.shape[-2:]
         if min(height, width) < BLOCK:

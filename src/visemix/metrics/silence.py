@@ -73,7 +73,7 @@ def lip_instability(opening: Float[Tensor, " T"], still: Bool[Tensor, " T"]) -> 
 def settling_time(
     opening: Float[Tensor, " T"], still: Bool[Tensor, " T"], rest: Float[Tensor, ""], near: float
 ) -> Float[Tensor, " N"]:
-    """Frames from the end of sound until a mouth's opening is within `near` of its rest and stays there for three: one
+    """Frames from the end of sound until the opening stays within `near` of `rest` for three: one
     for each silence that follows sound. Where that never happens, all of the silence: it took longer.
 
     >>> opening = torch.tensor([9.0, 5.0, 2.0, 1.0, 1.0, 1.0, 4.0])
@@ -109,6 +109,7 @@ class SilentLips(Ratio):
     needs = frozenset({"landmarks", "sound"})
 
     def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
+        """`lip_instability` of a clip, in distances between the outer eye corners."""
         return lip_instability(*in_silence(sequence))
 
 
@@ -123,6 +124,7 @@ class Settle(SequenceMetric):
     needs = frozenset({"landmarks", "sound"})
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the median time in frames. Raises `NoScore` where no silence follows the fake's sound."""
         held, still = in_silence(real)
         rest = held[still].nanquantile(0.5)
         took = settling_time(*in_silence(fake), rest, NEAR)

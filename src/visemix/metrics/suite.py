@@ -37,6 +37,7 @@ class Score:
 
     @classmethod
     def of(cls, value: float, frames: tuple[float, ...] = ()) -> Score:
+        """The score of a number: `inf` or `invalid`, without a value, where it is infinite or NaN."""
         if math.isinf(value):
             return cls(None, "inf", "pictures are equal to the bit", frames)
         if math.isnan(value):

@@ -118,6 +118,7 @@ def crop_face(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "3"]) 
 
 @lru_cache(maxsize=2)
 def syncnet(weights: PretrainedWeights) -> SyncNet:
+    """SyncNet with these weights, kept in memory."""
     return weights.load(SyncNet)
 
 
@@ -161,16 +162,19 @@ class SyncMetric(PretrainedMetric):
         self.variant = f"SyncNet v2, {FPS} fps, ±{REACH} frames, {CROP}"
 
     def result(self, fake: VideoSequence) -> SyncResult:
+        """What SyncNet says of the fake, found once for all metrics. Raises `NoScore` as `run_syncnet` does."""
         return fake.memoised("sync", lambda: run_syncnet(syncnet(self.weights), fake))
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
+        """One row, the number. Raises `NoScore` where the smallest distance is at the furthest lag that was tried."""
         sync = self.result(fake)
         if abs(sync.offset) == REACH:
             raise NoScore(f"the smallest distance is at the edge ({sync.offset} frames): no offset to trust")
         return torch.tensor([[self.number(sync)]], dtype=torch.float64)
 
     @abstractmethod
-    def number(self, sync: SyncResult) -> float: ...
+    def number(self, sync: SyncResult) -> float:
+        """What the metric takes from SyncNet's result."""
 
 
 @METRICS.register("av_offset")
@@ -184,6 +188,7 @@ class AvOffset(SyncMetric):
     shown = Presentation(32, digits=2)
 
     def number(self, sync: SyncResult) -> float:
+        """The offset in frames."""
         return float(sync.offset)
 
 
@@ -196,6 +201,7 @@ class AvOffsetAbs(SyncMetric):
     shown = Presentation(36, headline=True, digits=2)
 
     def number(self, sync: SyncResult) -> float:
+        """The offset's size in frames."""
         return float(abs(sync.offset))
 
 
@@ -209,6 +215,7 @@ class LseC(SyncMetric):
     shown = Presentation(30, headline=True, foreign=True)
 
     def number(self, sync: SyncResult) -> float:
+        """The median distance less the smallest."""
         return sync.lse_c
 
 
@@ -227,9 +234,11 @@ class LseD(SyncMetric):
     )
 
     def number(self, sync: SyncResult) -> float:
+        """The smallest mean distance."""
         return sync.lse_d
 
     def lags(self, fake: VideoSequence, real: VideoSequence) -> tuple[float, ...]:
+        """The mean distances in the order of the offsets, from −15 to 15 frames."""
         return self.result(fake).by_offset
 
 
@@ -241,4 +250,5 @@ class LseDAtZero(SyncMetric):
     higher_is_better = False
 
     def number(self, sync: SyncResult) -> float:
+        """The mean distance with the sound as recorded."""
         return sync.at_zero

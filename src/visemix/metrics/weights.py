@@ -45,15 +45,18 @@ class PretrainedWeights:
 
     @property
     def path(self) -> Path:
+        """The file, whether or not it is there; the folder `weights` where neither `given` nor VISEMIX_WEIGHTS says."""
         place = Path(self.given or os.environ.get(FOLDER) or "weights")
         return place / self.released.file if self.given is None or place.is_dir() else place
 
     @property
     def random(self) -> bool:
+        """Whether an untrained network is asked for."""
         return self.given == RANDOM
 
     @property
     def expected(self) -> str:
+        """The sha256 that the file must have; empty where any will do."""
         return (self.released.sha256 or "") if self.sha256 is None else self.sha256
 
     def missing(self) -> str | None:
@@ -118,10 +121,13 @@ class PretrainedMetric(VideoMetric):
     weights: PretrainedWeights
 
     def missing(self) -> str | None:
+        """Why there are no weights, or None."""
         return self.weights.missing()
 
     def doubt(self) -> str | None:
+        """That the weights are random, where they are; else None."""
         return "the weights are random, so the number means nothing" if self.weights.random else None
 
     def about(self) -> dict[str, Any]:
+        """The weights' file and sha256, as `PretrainedWeights.about` has them."""
         return self.weights.about()

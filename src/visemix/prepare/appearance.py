@@ -82,7 +82,7 @@ def fit_appearance(
 
 
 def choose_frames(face: FaceModel, geometry: Geometry, present: Tensor, count: int) -> Int[Tensor, " K"]:
-    """Half of the frames evenly over time, half as different as can be: turned heads, open mouths."""
+    """Numbers of at most `count` frames: half evenly over time, half as different as can be in expression and turn."""
     known = present.nonzero()[:, 0]
     even = known[torch.linspace(0, len(known) - 1, max(min(count // 2, len(known)), 1)).round().long()]
     moved = face.expression[face.landmark_ids].flatten(0, 1) @ geometry.expression[known].T
@@ -99,7 +99,7 @@ def sample_vertices(
     labels: Labels | None,
     step: FractionCallback,
 ) -> VertexObservations:
-    """Sample the pictures at the vertices, hidden ones told by depth and by the part that is drawn there."""
+    """`VertexObservations` of the chosen frames; vertices hidden (by depth, or by another part's triangle) weigh 0."""
     margin = max(round(EDGE * size), 1)
     part = torch.from_numpy(parts(face.triangles.numpy(), len(face.mean))).long()
     shape = face.mean + face.identity @ geometry.identity
@@ -182,7 +182,7 @@ def solve_albedo(
 def fill_unseen(
     face: FaceModel, seen: Float[Tensor, "N 3"], trust: Float[Tensor, " N"], skin: Bool[Tensor, " N"]
 ) -> Float[Tensor, "N 3"]:
-    """A colour for every vertex: where not seen, its neighbours', its mirror image's, the model's in this tone."""
+    """A colour for every vertex; unseen ones take that of neighbours, mirror image or model, in this tone."""
     part = torch.from_numpy(parts(face.triangles.numpy(), len(seen))).long()
     inside = _in_mouth(face, part, skin)
     weight = (trust / (trust + 0.5)).masked_fill(inside, 0)

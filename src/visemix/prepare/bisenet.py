@@ -43,6 +43,7 @@ class BiSeNetParser(Parser):
     def __call__(
         self, pictures: Iterable[UInt8[Tensor, "3 H W"]], landmarks: Float[Tensor, "T 68 2"]
     ) -> Iterator[UInt8[Tensor, "H W"]]:
+        """Labels of each picture in turn, seen at 512² and scaled back to its size."""
         for picture, points in zip(pictures, landmarks, strict=True):
             image = F.interpolate(picture[None].float() / 255, (SIDE, SIDE), mode="bilinear", antialias=True)
             scores = F.interpolate(self.net(image), picture.shape[-2:], mode="bilinear")

@@ -43,7 +43,7 @@ def face_distance(a: Points, b: Points) -> float:
 
 
 def suppress_duplicates(faces: list[Points]) -> list[Points]:
-    """Each face once: what lies within half a face's size of one before it is that one again."""
+    """The faces without duplicates: one within half a face's size of an earlier one is dropped."""
     kept: list[Points] = []
     for face in faces:
         if all(face_distance(face, other) > 0.5 for other in kept):
@@ -52,7 +52,7 @@ def suppress_duplicates(faces: list[Points]) -> list[Points]:
 
 
 def reject_false_detections(faces: list[Points], seen: list[Detection]) -> list[Points]:
-    """The faces but those beside which a face is seen that is none of them: these slid to a neck, or elsewhere.
+    """The faces that the detector does not contradict; those that slid to a neck, or elsewhere, are dropped.
 
     What the detector does not see says nothing: it knows fewer profiles than the mesh.
     """

@@ -44,6 +44,7 @@ class LandmarkSigmas:
     speech: float = 0.15  # acceleration of the expression, as a part of each coefficient's range per frame²
 
     def landmarks(self) -> Float[Tensor, "68"]:
+        """Standard deviation of each of the 68 points, pixels of a 512² picture, float64."""
         groups = ((17, self.jaw), (10, self.brows), (9, self.nose), (12, self.eyes))
         mouth = ((12, self.outer_mouth), (8, self.inner_mouth))
         return torch.cat([torch.full((n,), sigma, dtype=torch.double) for n, sigma in groups + mouth])

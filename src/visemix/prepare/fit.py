@@ -120,6 +120,7 @@ class FromLandmarks(Reconstructor):
         points: Float[Tensor, "T Q 2"] | None = None,
         labels: Labels | None = None,
     ) -> Fit:
+        """The fit by least squares on the landmarks; `flow_px` is None where nothing is refined."""
         require_face(present, cut)
         on_progress = progress or (lambda done, steps: None)
         with torch_threads(1):  # many small operations: waiting for a second thread costs more than it gives

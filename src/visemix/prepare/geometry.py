@@ -20,6 +20,8 @@ from visemix.prepare.problem import POSE, ExtraEquations, FractionCallback, Prob
 
 @dataclass(frozen=True)
 class Geometry:
+    """Shape and place of a clip's face; `pose` is Euler XYZ in radians, then translation in decimetres."""
+
     identity: Float[Tensor, " I"]
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]

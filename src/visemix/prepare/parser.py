@@ -51,6 +51,7 @@ class MediapipeParser(Parser):
     def __call__(
         self, pictures: Iterable[UInt8[Tensor, "3 H W"]], landmarks: Float[Tensor, "T 68 2"]
     ) -> Iterator[UInt8[Tensor, "H W"]]:
+        """Labels of each picture in turn; the person is the largest connected part, with its holes filled."""
         with silence_stderr():
             opened = self.open(model_selection=0)
             opened.process(np.zeros((64, 64, 3), np.uint8))  # it speaks up at its first picture

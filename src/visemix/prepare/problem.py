@@ -31,9 +31,11 @@ class NormalEquations:
     least: Float[Tensor, " T"]  # half the square of what is missing
 
     def cost(self, local: Float[Tensor, "T D"]) -> Float[Tensor, ""]:
+        """Half the squared residuals at `local`, summed over frames."""
         return (0.5 * (local - self.at) * (self.gradient(local) - self.right)).sum() + self.least.sum()
 
     def gradient(self, local: Float[Tensor, "T D"]) -> Float[Tensor, "T D"]:
+        """Gradient of `cost` at `local`."""
         return (self.blocks @ (local - self.at).unsqueeze(-1)).squeeze(-1) - self.right
 
 

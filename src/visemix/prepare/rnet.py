@@ -41,6 +41,7 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        """The input, brought to the output's size where needed, plus what three convolutions make of it; rectified."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
         around = x if self.downsample is None else self.downsample(x)
@@ -63,6 +64,7 @@ class ResNet50(nn.Module):
             width_in = 4 * width
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 2048 1 1"]:
+        """The last feature map averaged over the picture."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         for i in range(1, 5):
             x = getattr(self, f"layer{i}")(x)
@@ -78,6 +80,7 @@ class ReconNet(nn.Module):
         self.final_layers = nn.ModuleList(nn.Conv2d(2048, width, 1) for width in HEADS)
 
     def forward(self, pictures: Float[Tensor, "B 3 224 224"]) -> Float[Tensor, "B 257"]:
+        """The coefficients of each face, the heads' in the order of the 257-vector."""
         features = self.backbone(pictures)
         return torch.cat([head(features).flatten(1) for head in self.final_layers], -1)
 
@@ -148,6 +151,7 @@ class FromNetwork(Reconstructor):
         points: Float[Tensor, "T Q 2"] | None = None,
         labels: Labels | None = None,
     ) -> Fit:
+        """The fit by the network; `points` and `labels` are not looked at."""
         require_face(present, cut)
         align = layout.align_224(landmarks, (size, size))
         vectors = []

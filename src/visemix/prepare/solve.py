@@ -19,7 +19,8 @@ class System(Protocol):
     """A damped normal equation `H · step = −gradient` at one point."""
 
     @property
-    def gradient(self) -> Tensor: ...
+    def gradient(self) -> Tensor:
+        """Of the cost at that point."""
 
     def apply(self, step: Tensor) -> Tensor:
         """H · step."""
@@ -83,6 +84,7 @@ class ChainSystem:
     gradient: Vector
 
     def apply(self, step: Tensor) -> Tensor:
+        """H · step, the coupling over time included."""
         local = step.view(self.blocks.shape[:2])
         return (
             (self.blocks @ local.unsqueeze(-1)).squeeze(-1) + self.smooth * second_difference_gradient(local)
@@ -116,7 +118,7 @@ class ChainSystem:
 
 @dataclass(frozen=True)
 class ArrowheadSystem:
-    """Blocks on the diagonal, one for each frame, and unknowns that all frames share; these come last in a vector."""
+    """Arrowhead normal equations: a diagonal block a frame, bordered by what all frames share (last in a vector)."""
 
     blocks: Float[Tensor, "T D D"]
     cross: Float[Tensor, "T D S"]
@@ -124,6 +126,7 @@ class ArrowheadSystem:
     gradient: Vector
 
     def apply(self, step: Tensor) -> Tensor:
+        """H · step, the unknowns that frames share last."""
         local, shared = self._parts(step)
         first = (self.blocks @ local.unsqueeze(-1)).squeeze(-1) + self.cross @ shared
         second = torch.einsum("tds,td->s", self.cross, local) + self.shared @ shared

@@ -39,6 +39,7 @@ class Track:
 
     @property
     def stop(self) -> int:
+        """The frame after the last one."""
         return self.start + len(self.present)
 
     @property
@@ -95,6 +96,7 @@ class MediaPipe(Tracker):
         self.confidence = confidence
 
     def __call__(self, frames: Iterable[Picture]) -> list[Track]:
+        """The faces' tracks, the largest first. Raises `VisemixError` for pictures other than uint8 (H, W, 3)."""
         threads = TrackAssociation(self.bridge)
         with Mesh(self.faces, self.confidence, static=self.mode == "static") as mesh:
             for picture in frames:

@@ -1,9 +1,12 @@
+"""What a renderer is: motion of a face, over a subject's footage, to video."""
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -69,17 +72,27 @@ class Renderer(nn.Module, Part, ABC):
                 held[name].data = held[name].new_zeros(stored.shape)
 
     @abstractmethod
-    def forward(self, motion: Motion, subject: Subject) -> Video: ...
+    def forward(self, motion: Motion, subject: Subject) -> Video:
+        """Video of the subject's frames, RGB in [0, 1]; the motion is in `space`, and may be longer by `context`."""
 
     @abstractmethod
-    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses: ...
+    def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """Weighted terms, scalars, of drawing these frames so that they look like `target`."""
 
 
 RENDER: Registry[Renderer] = Registry("renderer", Renderer, plainest="mesh")  # type: ignore[type-abstract]
 
 
 def no_segmentation(subject: Subject) -> VisemixError:
+    """The error for a clip without labels or an empty background, to be raised by a renderer that needs them."""
     return VisemixError(
         f"the clip of '{subject.speaker[0]}' does not say what is head, torso and background, and this renderer cannot "
         "do without; prepare it again with --scene mediapipe --overwrite"
     )
+
+
+def empty_background(subject: Subject) -> Float[Tensor, "B 3 H W"]:
+    """The place without the person. Raises `VisemixError` where the clip does not have it."""
+    if subject.background is None:
+        raise no_segmentation(subject)
+    return subject.background

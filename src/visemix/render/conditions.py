@@ -35,6 +35,7 @@ class RunningStats(nn.Module):
 
     @torch.no_grad()
     def update(self, values: Float[Tensor, "*b C"]) -> None:
+        """Take in more rows; all that were ever seen weigh alike."""
         rows = values.reshape(-1, values.shape[-1]).float()
         low, high = rows.amin(0), rows.amax(0)
         if self.count:
@@ -59,9 +60,9 @@ class RunningStats(nn.Module):
 
 
 class RunningPCA(RunningStats):
-    """Also the `count` directions in which the channels vary most together, over all that training has shown.
+    """Running statistics and the `count` principal components of the channels over all of training.
 
-    Their principal components, followed by one step of orthogonal iteration whenever something new is seen. What has no
+    The components are followed by one step of orthogonal iteration whenever something new is seen. What has no
     share in them is no part of how this person's face moves: noise of the fit, or somebody else's idea of a mouth.
     """
 
@@ -75,6 +76,7 @@ class RunningPCA(RunningStats):
 
     @torch.no_grad()
     def update(self, values: Float[Tensor, "*b C"]) -> None:
+        """Take in more rows, and turn the basis by one step of orthogonal iteration."""
         super().update(values)
         rows = values.reshape(-1, values.shape[-1]).float()
         self.product.lerp_(rows.mT @ rows / len(rows), len(rows) / self.count)
@@ -119,6 +121,7 @@ class LandmarkEncoder(nn.Module):
             self.last = nn.Sequential(nn.Linear(128, dim))
 
     def forward(self, values: Float[Tensor, "B T C"]) -> Float[Tensor, "B T D"]:
+        """A code for each frame, which depends on no other frame."""
         x = values.flatten(0, 1)
         if self.convolutions:
             x = x.unsqueeze(-1)
@@ -151,7 +154,7 @@ class TemporalAttention(nn.Module):
 
 
 class ConditionEncoder(nn.Module):
-    """Landmarks, or audio features, over time → what drives a field, one vector a frame.
+    """Condition vector of each frame, from landmarks or audio features over time.
 
     With `directions`, a linear map of how far they lie along as many: little that a few seconds of a person could teach
     wrongly.

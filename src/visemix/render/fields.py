@@ -22,7 +22,7 @@ SOFT, REACH = 0.04, 0.3  # of half a box (6 mm, 4 cm): how near a point goes wit
 
 @dataclass(frozen=True)
 class FrameCondition:
-    """What drives a `GridField` for F frames, worked out once for all of their points."""
+    """Condition of a `GridField` for F frames, computed once for all of their points."""
 
     offset: Float[Tensor, "F 1 W"]
     blends: Float[Tensor, "F 3 R R K"]
@@ -30,6 +30,7 @@ class FrameCondition:
     spots: Float[Tensor, "F N 3"]
 
     def at_frame(self, frame: int) -> FrameCondition:
+        """The condition of one frame alone (F = 1)."""
         one = slice(frame, frame + 1)
         return FrameCondition(self.offset[one], self.blends[one], self.moves[one], self.spots[one])
 
@@ -65,6 +66,7 @@ class VanillaField(nn.Module):
         directions: Float[Tensor, "F R 3"],
         condition: Float[Tensor, "F R C"] | Float[Tensor, "F 1 C"],
     ) -> FieldOutput:
+        """Density and colour at points in [-1, 1]³; the condition is one a ray, or one a frame."""
         frames, rays, samples = points.shape[:3]
         driven = condition[:, :, None].expand(frames, rays, samples, -1)
         start = torch.cat([positional_encoding(points, 10), driven], -1)
@@ -93,10 +95,12 @@ class PlaneTables(nn.Module):
         self.dim = planes * channels * len(levels)
 
     def forward(self, places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+        """Features of places in [-1, 1]², one on each plane; D = planes · channels · levels."""
         return concat_features(self.tables, places)
 
 
 def concat_features(tables: Iterable[Float[Tensor, "P R R C"]], places: Float[Tensor, "N P 2"]) -> Float[Tensor, "N D"]:
+    """Features of N places on each of P planes, of all tables and planes side by side."""
     return torch.cat([plane for table in tables for plane in read_planes(table, places).unbind(1)], -1)
 
 
@@ -118,6 +122,7 @@ class TriplaneEncoding(nn.Module):
         self.dim = self.tables.dim
 
     def forward(self, points: Float[Tensor, "N 3"]) -> Float[Tensor, "N D"]:
+        """Features of points in [-1, 1]³."""
         return self.tables(project_to_planes(points))
 
 
@@ -140,11 +145,13 @@ class BlendedPlanes(nn.Module):
         self.dim = 3 * channels
 
     def blend(self, condition: Float[Tensor, "F C"]) -> Float[Tensor, "F 3 R R K"]:
+        """Each frame's three planes (xy, xz, yz): the sum of all sets, weighed by the condition."""
         weights = self.weigh(condition)
         sets = self.sets.tables[0].unflatten(0, (weights.shape[1], 3))
         return torch.einsum("fk,kpyxc->fpyxc", weights, sets)
 
     def forward(self, points: Float[Tensor, "F M 3"], blends: Float[Tensor, "F 3 R R K"]) -> Float[Tensor, "F M D"]:
+        """Features of each frame's points in [-1, 1]³, read from that frame's planes."""
         return torch.stack(
             [concat_features([blend], project_to_planes(some)) for blend, some in zip(blends, points, strict=True)]
         )
@@ -181,6 +188,7 @@ class GridField(nn.Module):
         self.colour = nn.Linear(width // 2, 3)
 
     def encode_condition(self, condition: Float[Tensor, "F C"]) -> FrameCondition:
+        """Conditions of F frames; behind the codes come the landmarks' moves and spots, 3 N numbers each."""
         codes, landmarks = condition.tensor_split([self.driven.in_features], 1)
         moves, spots = landmarks.view(len(codes), 2, landmarks.shape[1] // 6, 3).unbind(1)
         return FrameCondition(self.driven(codes)[:, None], self.shapes.blend(codes), moves, spots)
@@ -207,6 +215,7 @@ class GridField(nn.Module):
         directions: Float[Tensor, "F R 3"],
         condition: FrameCondition,
     ) -> FieldOutput:
+        """Density and colour at points in [-1, 1]³; `driven` in training only."""
         grid = points.shape[1:3]
         density, features, driven = self.get_density(points.flatten(1, 2), condition)
         view = self.view(spherical_harmonics(directions))[:, :, None]

@@ -57,8 +57,10 @@ def init_gaussians(
     frames: FrameDataset,
     seed: int,
 ) -> GaussianInit:
-    """Hair and torso, `counts` of them, thrown from pixels of a few frames onto a plane each; `frames[k]` is the frame
-    with `pose[k]`, with its picture."""
+    """`GaussianInit` of a person: skin from the bindings, hair and torso back-projected from labelled pixels of frames.
+
+    `counts` are those of hair and torso; `frames[k]` is the frame with `pose[k]`, with its picture.
+    """
     g = torch.Generator().manual_seed(seed)
     order = pose[:, 1].argsort()
     picks = order[torch.linspace(0, len(pose) - 1, min(INIT_FRAMES, len(pose))).round().long()].tolist()

@@ -14,7 +14,7 @@ from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
 from visemix.ops.rotation import quaternions_to_matrix
 from visemix.ops.splat import Splats, splat
-from visemix.render.base import RENDER, FrameDataset, Paste, Renderer, no_segmentation
+from visemix.render.base import RENDER, FrameDataset, Paste, Renderer, empty_background, no_segmentation
 from visemix.render.bindings import Bindings
 from visemix.render.gaussian_init import GaussianInit, init_gaussians
 from visemix.render.gaussian_parameters import GaussianParameters
@@ -124,6 +124,7 @@ class Gaussians(Renderer):
 
     @torch.no_grad()
     def init_from_data(self, motions: Sequence[Clip], frames: FrameDataset) -> None:
+        """Find how the face moves and place the Gaussians, unless that was done; count what of a mouth is ever seen."""
         if not self.begun:
             subjects = [motion.subject for motion in motions]
             expression, pose = (torch.cat([getattr(s, name)[0] for s in subjects]) for name in ("expression", "pose"))
@@ -137,7 +138,7 @@ class Gaussians(Renderer):
 
     def _pixel_counts(self, subject: Subject) -> Float[Tensor, " N"]:
         """How many pixels of the first frame of a subject each Gaussian makes up."""
-        expression, plate = subject.expression[0, 0], _plates(subject)[0]
+        expression, plate = subject.expression[0, 0], empty_background(subject)[0]
         gaussians = self._gaussians(self._mesh(expression, subject, 0, 0), expression, subject, 0, 0)
         means, factors, opacity, colour = (part.detach() for part in gaussians)
         with torch.enable_grad():
@@ -157,7 +158,8 @@ class Gaussians(Renderer):
         self.follow.values.copy_(initial_skinning_logits(*self.counts[1:]))
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
-        plates = _plates(subject)
+        """Video painted frame by frame. Raises `VisemixError` without an empty background, or footage to paste over."""
+        plates = empty_background(subject)
         if self.paste != "whole" and subject.footage is None:
             raise VisemixError(
                 f"there is no footage of '{subject.speaker[0]}' to paste a {self.paste} over; say render.paste=whole"
@@ -213,9 +215,10 @@ class Gaussians(Renderer):
         return paste(draw, subject.footage[b, t], places, lower, kept)
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """Weighted means over frames of the whole picture; in training also priors, and a skin that must be opaque."""
         if subject.labels is None:
             raise no_segmentation(subject)
-        plates, size = _plates(subject), (target.frames.shape[-2], target.frames.shape[-1])
+        plates, size = empty_background(subject), (target.frames.shape[-2], target.frames.shape[-1])
         found: list[Losses] = []
         for b in range(len(plates)):
             spots = landmarks_2d(self.face, subject.expression, subject)[b]
@@ -291,9 +294,3 @@ class Gaussians(Renderer):
             rest = torch.zeros_like(expression)[None, None]
             self._neutral_cache = identity, self.face.vertices(identity, rest)[0, 0, self.bindings.vertices]
         return self._neutral_cache[1] + (self.get_buffer("moving") @ expression).view(-1, 3)
-
-
-def _plates(subject: Subject) -> Float[Tensor, "B 3 H W"]:
-    if subject.background is None:
-        raise no_segmentation(subject)
-    return subject.background

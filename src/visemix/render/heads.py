@@ -49,11 +49,12 @@ class SceneBox(nn.Module):
         return (points - self.low) / (self.high - self.low) * 2 - 1
 
     def intersect(self, origins: Tensor, directions: Float[Tensor, "F R 3"]) -> tuple[Tensor, Tensor]:
+        """Distances (decimetres) at which rays enter and leave the box, (F, R) each; equal for a ray that misses it."""
         return ray_box_intersection(origins[:, None].expand_as(directions), directions, self.low, self.high)
 
 
 class OccupancyGrid(nn.Module):
-    """How dense each cell of the box has lately been: says where along a ray to look, and never what is seen there."""
+    """Running density of each cell of the box: decides where along a ray samples go, never what they show."""
 
     density: Tensor
     looks: Tensor
@@ -68,7 +69,7 @@ class OccupancyGrid(nn.Module):
     def ray_weights(
         self, box: SceneBox, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor, steps: int
     ) -> Float[Tensor, "N S"]:
-        """What is seen of each of `steps` equal parts of N rays, as far as the cells know."""
+        """Approximate render weights of `steps` equal parts of N rays, by the cells' densities."""
         cells, wide = self._cached_cells()
         rough = self._march(wide, box, origins, directions, near, far, max(1, steps // COARSE_FACTOR))
         some = (rough.amax(-1) * (far - near) > MIN_OPACITY).nonzero()[:, 0]
@@ -138,6 +139,7 @@ class GridHead(nn.Module):
     def forward(
         self, origins: Float[Tensor, "F 3"], directions: Float[Tensor, "F R 3"], condition: Float[Tensor, "F C"]
     ) -> list[RenderOutput]:
+        """One output: in training with weights and places of the samples, in use with colour and opacity alone."""
         near, far = self.box.intersect(origins, directions)
         with torch.no_grad():
             mass = self._sampling_weights(origins, directions, near, far)
@@ -237,13 +239,14 @@ class VanillaHead(nn.Module):
 
 
 def composite_over(seen: RenderOutput, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:
-    """The colour where something else stands behind."""
+    """The rays' colour composited over a background."""
     return seen.colour + (1 - seen.opacity)[..., None] * behind
 
 
 def composite_samples(
     found: FieldOutput, length: Float[Tensor, "F R S"], places: Float[Tensor, "F R S"], backend: str = "torch"
 ) -> RenderOutput:
+    """Rays by volume rendering of their samples; `length` of the intervals and `places` in decimetres."""
     weights = render_weights(found.density, length, backend)
     colour = (weights[..., None] * found.colour).sum(-2)
     driven = None if found.driven is None else (weights * found.driven.abs().mean(-1)).sum(-1)

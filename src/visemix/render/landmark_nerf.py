@@ -153,11 +153,13 @@ class LandmarkNeRF(Renderer):
         self._warned: set[str] = set()
 
     def set_feature_dim(self, dim: int) -> None:
+        """Build the driver anew for audio features, or landmark coordinates, of this width."""
         self.driver = ConditionEncoder(dim, CODE, *self._driver)
         if self.learn == "torso":
             self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
+        """Head and torso over the empty background, every pixel. Raises `VisemixError` where the subject has none."""
         height, width = image_size(self._plates(subject))
         seen = self.render_pixels(motion, subject, torch.arange(height * width, device=subject.pose.device))
         return Video(seen.mT.reshape(*subject.pose.shape[:2], 3, height, width).clamp(0, 1))

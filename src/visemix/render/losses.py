@@ -20,7 +20,7 @@ SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at n
 
 @dataclass(frozen=True)
 class RayBatch:
-    """The pixels of each frame that a step looks at, and what is there."""
+    """Pixels of each frame that a training step samples, with their true colour, label and surface distance."""
 
     pixels: Float[Tensor, "F M 2"]
     truth: Float[Tensor, "F M 3"]
@@ -68,6 +68,7 @@ def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
 
 
 def torso_losses(torsos: list[RenderOutput], head: RenderOutput, at: RayBatch) -> Losses:
+    """Of the whole picture, the torso behind the given head, and of the torso's opacity against the labels."""
     sure = 1 - (1 - HIDDEN) * (at.label == Label.HEAD).float()
     on_torso = (at.label == Label.TORSO).float()
     return {
@@ -79,10 +80,11 @@ def torso_losses(torsos: list[RenderOutput], head: RenderOutput, at: RayBatch) -
 
 
 def depth_deviation(seen: RenderOutput, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:
-    """How far from a known surface (decimetres from the camera) each ray sees something, beyond a slack."""
+    """Expected distance (decimetres, beyond `slack`) of each ray's samples from a known surface."""
     assert seen.weights is not None and seen.places is not None
     return (seen.weights * ((seen.places - surface[..., None]).abs() - slack).clamp(min=0)).sum(-1)
 
 
 def sum_losses(values: list[Tensor]) -> Tensor:
+    """Sum of scalars."""
     return torch.stack(values).sum()

@@ -1,3 +1,5 @@
+"""The renderer without networks: the face model, shaded."""
+
 from __future__ import annotations
 
 from typing import Literal
@@ -30,6 +32,7 @@ class Mesh(Renderer):
         self.gain = nn.Parameter(torch.ones(3))
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
+        """The shaded face over footage or black. Raises `VisemixError` where there is no footage to draw over."""
         if subject.footage is not None:
             height, width = subject.footage.shape[-2:]
         elif self.over == "footage":
@@ -44,4 +47,5 @@ class Mesh(Renderer):
         return Video(image)
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """One term: mean absolute error of the whole picture."""
         return {"image": F.l1_loss(self(motion, subject).frames, target.frames)}

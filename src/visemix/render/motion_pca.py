@@ -11,7 +11,7 @@ FAINT = 1e-3  # of the first direction's spread: what varies less is noise
 
 
 class MotionPCA(nn.Module):
-    """Expression and head pose as a few numbers with a spread of one each, which go no further than in training.
+    """Expression on its principal components, and head pose, at unit variance and clamped to the range of training.
 
     The expression along its `components` principal directions over the training frames, and the six of the pose.
     Measured in coefficients: measured by how far the skin moves, lips came out worse (benchmarks/README.md).

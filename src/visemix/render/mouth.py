@@ -25,7 +25,7 @@ DARKEST, BRIGHTEST = -3.0, 0.5  # logarithms of the shade
 
 
 class MouthInterior(nn.Module):
-    """The places of `bindings` that are inside the mouth: teeth, gums, tongue, what lies behind them.
+    """Appearance of the `bindings` inside the mouth: teeth, gums, tongue and what lies behind them.
 
     A clip of seconds shows few of them, and in few states, so they have little freedom to move and to be tinted by
     themselves. Each has a colour of its own, and what drives the face darkens them all by one shade, the exponential of
@@ -77,7 +77,7 @@ class MouthInterior(nn.Module):
         self.unseen = 1 / (1 + pixels[: len(self.unseen)] / ENOUGH)
 
     def shade(self, driven: Float[Tensor, " D"], count: int) -> Float[Tensor, " N"]:
-        """By what the colours of `count` Gaussians, of which the places are the first, are multiplied."""
+        """Factor (N,) of the colours of `count` Gaussians, the first of which are the places."""
         inner = (driven @ self.values @ self.features).clamp(DARKEST, BRIGHTEST).exp()
         return inner.new_ones(count).index_copy(0, self.ids, inner)
 

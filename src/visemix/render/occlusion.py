@@ -23,7 +23,7 @@ def occluded_by_skin(
     camera: Float[Tensor, "3"],
     size: tuple[int, int],
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, "H W"]]:
-    """1 for each Gaussian that the skin hides, and 1 for each pixel of skin. The skin has holes at mouth and eyes.
+    """Masks of Gaussians (N,) behind the skin and of pixels (H, W) of skin, which has holes at mouth and eyes.
 
     Args:
         means: of the Gaussians, in the camera's space.

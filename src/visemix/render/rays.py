@@ -92,10 +92,12 @@ def repeat_per_frame(values: Tensor, frames: int) -> Tensor:
 
 
 def image_size(pictures: Float[Tensor, "F C H W"]) -> tuple[int, int]:
+    """Height and width, pixels."""
     return pictures.shape[-2], pictures.shape[-1]
 
 
 def gather_pixels(pictures: Float[Tensor, "F C H W"], index: Int[Tensor, "F M"]) -> Float[Tensor, "F M C"]:
+    """The values of M pixels of each picture, which `index` counts row by row."""
     return pictures.flatten(2).gather(2, index[:, None].expand(-1, pictures.shape[1], -1)).mT
 
 
@@ -116,5 +118,6 @@ def mouth_patch(
 
 
 def first_frame(subject: Subject) -> Subject:
+    """The first frame of the first clip alone (B = T = 1)."""
     one = subject.at(torch.zeros(1, dtype=torch.long, device=subject.pose.device))
     return replace(one.map(lambda t: t[:1]), speaker=subject.speaker[:1])

@@ -13,7 +13,7 @@ INITIAL_LOGIT = 3.0  # before a sigmoid: how far hair is thought to go with the 
 
 
 def initial_skinning_logits(hair: int, torso: int) -> Float[Tensor, " M"]:
-    """Before a sigmoid: the part that the head has in the motion of each Gaussian, before anything is learnt."""
+    """Initial skinning weights as logits: near 1 (the head) for hair, near 0 (the torso) for the rest."""
     return torch.cat([torch.full((hair,), INITIAL_LOGIT), torch.full((torso,), -INITIAL_LOGIT)])
 
 
@@ -26,7 +26,7 @@ def blend_skinning(
     rest: Float[Tensor, "6"],
     torso: Float[Tensor, "4"] | None,
 ) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 3 M"]]:
-    """Means and factors of the covariances in the camera's space (linear blend skinning with two bones).
+    """Means and covariance factors in the camera's space, by linear blend skinning with two bones, head and torso.
 
     Args:
         places, local: means and factors of the first `hair` in the head's frame, of the others in the camera's.

@@ -155,6 +155,7 @@ class TAFT(Renderer):
         self.critic: nn.Module | None = PatchCritic(6, critic_base) if critic_weight else None
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
+        """Video painted `chunk` frames at a time. Raises `VisemixError` where the subject has no footage."""
         given = self._reference(subject)
         frames = [
             self._draw(Motion(motion.values[:, at], motion.space), subject.at(at), given)[0]
@@ -163,6 +164,7 @@ class TAFT(Renderer):
         return Video(torch.cat(frames, 1).clamp(0, 1))
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """Weighted terms of the frames before they are clamped; what weighs 0 is left out."""
         frames, blend = self._draw(motion, subject, self._reference(subject))
         ours, theirs = frames.flatten(0, 1), target.frames.flatten(0, 1)
         error = 2 * (ours - theirs).abs()  # pictures in [-1, 1]
@@ -180,6 +182,7 @@ class TAFT(Renderer):
         return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
 
     def critic_loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
+        """Hinge loss of the critic, which sees true and painted frames beside their blend; nothing without a critic."""
         if self.critic is None:
             return {}
         with torch.no_grad():
