@@ -15,7 +15,7 @@ from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import batched_map
 from visemix.ops.presets import merge_preset
-from visemix.render.base import RENDER, Renderer, no_segmentation
+from visemix.render.base import RENDER, Renderer, empty_background, no_segmentation
 from visemix.render.conditions import ConditionEncoder, RunningStats
 from visemix.render.fields import GridField, make_encoding
 from visemix.render.heads import EARLY_STOP, GridHead, RenderOutput, VanillaHead, composite_over
@@ -273,9 +273,7 @@ class LandmarkNeRF(Renderer):
 
     @staticmethod
     def _plates(subject: Subject) -> Float[Tensor, "F 3 H W"]:
-        if subject.background is None:
-            raise no_segmentation(subject)
-        return repeat_per_frame(subject.background, subject.frames)
+        return repeat_per_frame(empty_background(subject), subject.frames)
 
 
 def _check(window: int, patch_weight: float, vgg: str | None) -> None:
