@@ -82,7 +82,11 @@ def _forward(self, speech):
             r"is a Plugin, which is no AudioEncoder: derive visemix\.audio",
         ),
         (
-            {"dim": 3, "forward": _forward, "apart": MappingProxyType({"recogniser": SeparateWeights(("listener",))})},
+            {
+                "dim": 3,
+                "forward": _forward,
+                "separate_weights": MappingProxyType({"recogniser": SeparateWeights(("listener",))}),
+            },
             (AudioEncoder,),
             r"audio encoder 'plugin' has no `listener`, which it must say",
         ),
@@ -108,14 +112,14 @@ def test_what_a_plug_in_calls_config_is_not_written_over(parts):
 
 
 def test_a_plug_in_that_names_an_option_it_has_not_is_told_so(parts):
-    apart = MappingProxyType({"sync": SeparateWeights((), ("halfs",))})
+    separate = MappingProxyType({"sync": SeparateWeights((), ("halfs",))})
     with pytest.raises(ValueError, match=r"audio encoder 'plugin' has no option 'halfs'"):
-        AUDIO.register("plugin")(type("Plugin", (AudioEncoder,), {"apart": apart}))
+        AUDIO.register("plugin")(type("Plugin", (AudioEncoder,), {"separate_weights": separate}))
 
 
 def test_a_stage_that_there_is_not_is_named_by_the_weight_that_is_left_to_it(parts, face):
     class Odd(standins.GRUMotion):
-        apart = MappingProxyType({"tongue": SeparateWeights(("head",))})
+        separate_weights = MappingProxyType({"tongue": SeparateWeights(("head",))})
 
     MOTION.register("odd")(Odd)
     model = TalkingFace(toy(), Mel(dim=8), Odd(8, face), standins.Dots(face))

@@ -150,7 +150,7 @@ MARKING = {
     "cv.setNumThreads", "cv2.setNumThreads", "seed_everything", "L.seed_everything", "matplotlib.use",
 }  # fmt: skip
 OWN = {"cli"}  # the command line's process is its own
-WORKERS = {"_begin"}  # what a process of ours starts with
+WORKERS = {"_init_worker"}  # what a process of ours starts with
 INSIDE = {"on_train_batch_start", "on_validation_batch_start"}  # called by `fit_stage`, which puts the draws back
 
 

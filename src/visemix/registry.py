@@ -145,7 +145,7 @@ def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
         if built and isinstance(getattr(part, option), base):
             raise VisemixError(
                 f"{who} builds a part of its kind by its option `{option}` and does not say so: derive "
-                "visemix.parts.Wrapper where it is called `base`, else write `inside`"
+                "visemix.parts.Wrapper where it is called `base`, else write `inner_parts`"
             )
 
 
@@ -193,7 +193,7 @@ def _refuse_loose_ends(kind: str, name: str, part: Callable[..., Any]) -> None:
     for apart in part.separate_weights.values() if inspect.isclass(part) and issubclass(part, Part) else ():
         for option in apart.options or ():
             if option not in inspect.signature(part).parameters:
-                raise ValueError(f"{kind} '{name}' has no option '{option}', which its `apart` names")
+                raise ValueError(f"{kind} '{name}' has no option '{option}', which its `separate_weights` names")
 
 
 def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, Any]:

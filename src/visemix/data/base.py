@@ -33,7 +33,7 @@ class DataRequest:
 
 
 class DataModule(LightningDataModule, Part):
-    """Loaders of `types.Clip`: `train_dataloader` and `val_dataloader`. A stage tells it first what it `wants`.
+    """Loaders of `types.Clip`: `train_dataloader` and `val_dataloader`. A stage says first what it wants (`request`).
 
     The attributes are those of `DataRequest`. `train_spans` and `val_spans` are the stretches of clips that it loads
     from, known after `setup`; one that has no clips on disk leaves them empty, and a renderer then looks at nothing

@@ -141,7 +141,7 @@ def _outcomes(
                 yield score_pair(pair, configs, partial(bar.advance, task))
             return
         begin = (torch.get_num_threads(), jobs, tuple(plugins))
-        with Workers[Pair, Outcome](min(jobs, len(pairs)), _begin, begin) as workers:
+        with Workers[Pair, Outcome](min(jobs, len(pairs)), _init_worker, begin) as workers:
             for pair, outcome in workers.map(partial(score_pair, metrics=configs), pairs):
                 if outcome is None:
                     raise VisemixError(f"the process that measured {pair.name} died; there may be too little memory")
@@ -149,7 +149,7 @@ def _outcomes(
                 yield outcome
 
 
-def _begin(threads: int, jobs: int, plugins: tuple[str | Path, ...]) -> None:
+def _init_worker(threads: int, jobs: int, plugins: tuple[str | Path, ...]) -> None:
     """A worker's share of the cores, and what it must know."""
     torch.set_num_threads(max(1, threads // jobs))
     for plugin in plugins:

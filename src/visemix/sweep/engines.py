@@ -24,7 +24,7 @@ Submit = Callable[[Work, Task], Future[str | None]]  # the answer, once its turn
 @contextmanager
 def local(jobs: int) -> Iterator[Submit]:
     """`jobs` processes that share the cores evenly."""
-    with Workers[Task, str](jobs, _begin, (_threads(jobs),)) as workers:
+    with Workers[Task, str](jobs, _init_worker, (_threads(jobs),)) as workers:
         yield workers.submit
 
 
@@ -62,14 +62,14 @@ def on_ray(jobs: int) -> Iterator[Submit]:
         ray.shutdown()
 
 
-def _begin(threads: int) -> None:
+def _init_worker(threads: int) -> None:
     """A worker's share of the cores, and its memory kept: it trains and paints, and nothing else."""
     torch.set_num_threads(threads)
     keep_memory()
 
 
 def _begun(work: Work, threads: int, task: Task) -> str:
-    _begin(threads)
+    _init_worker(threads)
     return work(task)
 
 
