@@ -188,6 +188,10 @@ class ClipsModule(DataModule):
 
     def _refusal(self, clip: ClipFolder) -> str:
         """Why a clip cannot be used, or nothing."""
+        return self._sound_lacking(clip) or self._pictures_lacking(clip) or self._too_short(clip)
+
+    def _sound_lacking(self, clip: ClipFolder) -> str:
+        """What a clip's sound lacks, or nothing."""
         needs_speech = not self.frames if self.speech is None else self.speech
         if needs_speech and clip.audio != "speech":
             sound = "has no sound track" if clip.audio == "none" else "is silent"
@@ -195,12 +199,20 @@ class ClipsModule(DataModule):
         sync = clip.meta.get("lip_sync", {})
         if self.lips and needs_speech and sync.get("follows") is False:
             return f"has no lip sync: {sync['reason']}; motion is not learned from it (data.speech=false takes it)"
+        return ""
+
+    def _pictures_lacking(self, clip: ClipFolder) -> str:
+        """What a clip's pictures and notes lack, or nothing."""
         if self.frames and not clip.has_pictures:
             return NO_PICTURES
         if self.segmentation and not (clip.has_labels and clip.has_background):
             return f"does not say what is head, torso and background in it, which this renderer needs: {PARSE}"
         if self.sounds and not clip.has_phonemes:
             return UNKNOWN_WORDS
+        return ""
+
+    def _too_short(self, clip: ClipFolder) -> str:
+        """Why there is no window in a clip to train on, or nothing."""
         window = f"for a window of {self.window} (train.<stage>.window)"
         held = 0 if clip.speaker in self.val_speakers else min(self.held + self.watched, clip.frames)
         if clip.frames - held < self.window:
