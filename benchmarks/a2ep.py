@@ -5,11 +5,11 @@ python benchmarks/a2ep.py [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 
 import torch
+from _motion import nobody, read_rounds
 from _report import measure, report
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ from visemix.face import FACE
 from visemix.motion import A2EP
 from visemix.nn.transformer import attend_all
 from visemix.ops.sequence import causal_mask
-from visemix.types import AudioFeatures, Subject
+from visemix.types import AudioFeatures
 
 AUDIO_DIM = 768
 SHORT, LONG = 250, 1500
@@ -25,12 +25,8 @@ OFFICIAL = (100, SHORT)  # frames: the second is compared, both tell how the cos
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    face = FACE.build({"name": "toy"})
-    nothing = torch.zeros(1, 1, 1)
-    subject = Subject(("ann",), torch.zeros(1, face.identity.shape[-1]), *[nothing] * 2, nothing[0], *[nothing] * 2)
+    rounds, face = read_rounds(__doc__), FACE.build({"name": "toy"})
+    subject = nobody(face)
     torch.manual_seed(0)
     sound = AudioFeatures(torch.randn(1, LONG, AUDIO_DIM))
     models = {"all of its past": A2EP(AUDIO_DIM, face, compat="paper"), "100 frames": A2EP(AUDIO_DIM, face)}

@@ -5,17 +5,17 @@ python benchmarks/geneface.py [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import resource
 from collections.abc import Iterator
 
 import torch
+from _motion import nobody, read_rounds
 from _report import measure, report
 from torch import nn
 
 from visemix.face import FACE
 from visemix.motion import MOTION, stream
-from visemix.types import FPS, AudioFeatures, Subject
+from visemix.types import FPS, AudioFeatures
 
 AUDIO_DIM = 1024
 SECONDS = 20
@@ -29,12 +29,8 @@ MODELS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    face = FACE.build({"name": "toy"})
-    nothing = torch.zeros(1, 1, 1)
-    subject = Subject(("ann",), torch.zeros(1, face.identity.shape[-1]), *[nothing] * 2, nothing[0], *[nothing] * 2)
+    rounds, face = read_rounds(__doc__), FACE.build({"name": "toy"})
+    subject = nobody(face)
     torch.manual_seed(0)
     sound = AudioFeatures(torch.randn(1, SECONDS * FPS, AUDIO_DIM))
     models = {name: MOTION.build(config, AUDIO_DIM, face).eval() for name, config in MODELS.items()}
