@@ -71,6 +71,20 @@ def experiment(tmp_path):
     return child
 
 
+@pytest.mark.parametrize("name", ["../base.yaml", "../base", "base"])
+def test_what_an_experiment_extends_is_a_file_beside_it_or_an_experiment_by_its_name(experiment, name, monkeypatch):
+    monkeypatch.chdir(experiment.parents[2])
+    experiment.write_text(f"# Does width matter?\nextends: {name}\n")
+    assert compose(experiment).motion.dim == 32
+
+
+def test_an_experiment_that_extends_what_is_not_there_is_told_what_there_is(experiment, monkeypatch):
+    monkeypatch.chdir(experiment.parents[2])
+    experiment.write_text("# Does width matter?\nextends: bass\n")
+    with pytest.raises(VisemixError, match=r"no experiment 'bass'; did you mean 'base'\? \(have: .*base"):
+        compose(experiment)
+
+
 def test_a_sweep_is_a_grid_and_each_point_its_own_run(experiment):
     found = sweep_points(compose(experiment))
     assert found[1].overrides == ("motion.dim=16", "audio.dim=16")

@@ -77,3 +77,18 @@ def test_a_loose_file_can_add_a_part(tmp_path):
 def test_a_missing_plugin_is_named(tmp_path):
     with pytest.raises(VisemixError, match=r"no plugin file .*absent\.py"):
         load_plugin_file(tmp_path / "absent.py")
+
+
+def test_a_name_that_nobody_knows_may_be_one_of_your_own():
+    with pytest.raises(VisemixError, match="one of your own is known once its file is named, by --plugin FILE"):
+        MOTION["mine"]
+
+
+def test_a_plugin_that_cannot_be_run_is_named(tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("from visemix.types import Nonsense\n")
+    for _ in range(2):  # the second time, too
+        with pytest.raises(
+            VisemixError, match=r"the plugin .*mine\.py cannot be run: ImportError: cannot import name 'N"
+        ):
+            load_plugin_file(plugin)

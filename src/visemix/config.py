@@ -130,7 +130,15 @@ def _with_parents(path: Path) -> DictConfig:
     if "plugins" in body:
         body.plugins = [str(path.parent / plugin) for plugin in body.plugins]
     parent = body.pop("extends", None)
-    return _overlay(_with_parents(path.parent / parent), body) if parent else body
+    return _overlay(_with_parents(_parent(path, parent)), body) if parent else body
+
+
+def _parent(child: Path, name: str) -> Path:
+    """The file that an experiment extends: beside it, with or without suffix, or an experiment by its name."""
+    for beside in (child.parent / name, (child.parent / name).with_suffix(".yaml")):
+        if beside.is_file():
+            return beside
+    return find_experiment(name)
 
 
 def _picked(cfg: DictConfig) -> DictConfig:

@@ -75,7 +75,10 @@ class Registry(Generic[T]):
             load_plugins()
         if name not in self._parts:
             have = ", ".join(sorted(self._parts))
-            raise VisemixError(f"no {self.kind} named '{name}'{did_you_mean(name, self._parts)} (have: {have})")
+            raise VisemixError(
+                f"no {self.kind} named '{name}'{did_you_mean(name, self._parts)} (have: {have}); one of your own is "
+                "known once its file is named, by --plugin FILE or in an experiment's plugins"
+            )
         return self._parts[name]
 
     def names(self) -> list[str]:
@@ -245,10 +248,17 @@ def load_plugins() -> None:
 
 
 def load_plugin_file(path: str | Path) -> None:
-    """Run a loose Python file, once, for what it registers: an experiment's `plugins`, before anyone packages it."""
+    """Run a loose Python file, once, for what it registers: an experiment's `plugins`, before anyone packages it.
+
+    Raises:
+        VisemixError: there is no such file, or it cannot be run.
+    """
     path = Path(path).resolve()
     if not path.is_file():
         raise VisemixError(f"no plugin file {path}; give the path of a Python file")
     if path not in _files_loaded:
+        try:
+            runpy.run_path(str(path), run_name=path.stem)
+        except Exception as error:
+            raise VisemixError(f"the plugin {path} cannot be run: {type(error).__name__}: {error}") from error
         _files_loaded.add(path)
-        runpy.run_path(str(path), run_name=path.stem)

@@ -167,7 +167,9 @@ class Subject(TensorStruct):
     speaker: tuple[str, ...]  # a name for each of the batch; speaking styles are looked up by it
     identity: Float[Tensor, "B I"]  # coefficients of the identity basis, in standard deviations
     expression: Float[Tensor, "B T E"]  # of the footage itself
-    pose: Float[Tensor, "B T 6"]  # Euler XYZ in radians, then translation in decimetres
+    # Euler XYZ in radians, then translation in decimetres; the camera stands at z = 10 and looks towards −z, so that a
+    # head is farther away, and smaller, the lower its z
+    pose: Float[Tensor, "B T 6"]
     camera: Float[Tensor, "B 3"]  # focal length, centre x, centre y, in pixels of the footage
     light: Float[Tensor, "B T 27"]  # spherical harmonics, RGB-major (3 × 9), as Deep3DFaceRecon's gamma
     albedo: Float[Tensor, "B N 3"]  # skin colour of every vertex, RGB in [0, 1]

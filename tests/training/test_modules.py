@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 from visemix.pipeline import TalkingFace
 from visemix.training.modules import MotionModule, RenderModule
 from visemix.training.optim import StageOptions
+from visemix.types import VisemixError
 
 CFG = {
     "face": {"name": "toy"},
@@ -99,4 +100,11 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_way_out(clip, tmp_path):
     with torch.no_grad():
         module.model.motion.head.bias.fill_(float("nan"))
     with pytest.raises(VisemixError, match=r"motion loss is nan at step 0; lower train\.motion\.lr"):
+        one_step(module, clip, tmp_path)
+
+
+def test_a_loss_that_is_no_dict_is_named_with_its_stage(clip, tmp_path, monkeypatch):
+    module = MotionModule(TalkingFace.from_config(CFG), QUICK)
+    monkeypatch.setattr(module, "losses", lambda batch: torch.zeros((), requires_grad=True))  # unseen by types
+    with pytest.raises(VisemixError, match="the loss of the motion stage is a Tensor; it must be a dict"):
         one_step(module, clip, tmp_path)

@@ -12,7 +12,7 @@ from visemix.data.writer import VideoWriter
 from visemix.types import Label
 
 if TYPE_CHECKING:
-    from visemix.data.base import DATA, DataModule
+    from visemix.data.base import DATA, DataModule, DataRequest
     from visemix.data.foreign import write_example
     from visemix.data.module import ClipsModule
 
@@ -22,6 +22,7 @@ __all__ = [
     "ClipFolder",
     "ClipsModule",
     "DataModule",
+    "DataRequest",
     "FrameFile",
     "Label",
     "Probe",
@@ -45,8 +46,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Lightning takes longer to import than all the rest: only for those who train."""
-    if name not in ("DATA", "ClipsModule", "DataModule", "write_example"):
+    if name not in ("DATA", "ClipsModule", "DataModule", "DataRequest", "write_example"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from visemix.data import foreign, module
+    from visemix.data import base, foreign, module
 
-    return getattr(foreign if name == "write_example" else module, name)
+    homes = {"ClipsModule": module, "write_example": foreign}
+    return getattr(homes.get(name, base), name)

@@ -16,7 +16,8 @@ from visemix.data.sound import is_silent
 from visemix.data.windows import Span
 from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
-from visemix.types import Clip, VisemixError
+from visemix.ops.camera import DISTANCE
+from visemix.types import Clip, Subject, VisemixError
 
 TENSORS = ("identity", "expression", "pose", "camera", "light", "albedo")
 
@@ -35,12 +36,14 @@ def write_example(
     have, and where landmarks were found otherwise, there is `write_clip`.
 
     Raises:
-        VisemixError: it has no pictures, or several people are in the batch; or as `write_clip` does.
+        VisemixError: it has no pictures, several people are in the batch, the coefficients are another face model's,
+            or a head is not in front of the camera; or as `write_clip` does.
     """
     subject, speaker = clip.subject, clip.subject.speaker
     if clip.video is None or len(speaker) != 1:
         what = "no pictures" if clip.video is None else f"{len(speaker)} people in one batch"
         raise VisemixError(f"an example of {speaker[0]} has {what}; a clip is one person, with pictures")
+    _check_against(face, subject, speaker[0])
     tensors = {name: getattr(subject, name) for name in TENSORS}
     tensors |= {"wave": clip.speech.wave, "landmarks": landmarks_2d(face, subject.expression, subject)}
     tensors |= {"error": subject.pose.new_zeros(subject.pose.shape[:2])}
@@ -56,6 +59,19 @@ def write_example(
         labels=None if subject.labels is None else subject.labels[0].cpu(),
         overwrite=overwrite,
     )
+
+
+def _check_against(face: FaceModel, subject: Subject, who: str) -> None:
+    for name, basis in (("identity", face.identity), ("expression", face.expression)):
+        given, width = getattr(subject, name).shape[-1], basis.shape[-1]
+        if given != width:
+            raise VisemixError(f"{who} has {given} {name} coefficients, face model '{face.name}' has {width}")
+    nearest = float(subject.pose[..., 5].max())
+    if nearest >= DISTANCE:
+        raise VisemixError(
+            f"the head of {who} is moved to z = {nearest:g} dm, behind the camera: it stands at z = {DISTANCE:g} and "
+            "looks towards −z"
+        )
 
 
 def held_out_spans(data: DataModule, face: FaceModel, folder: Path | None) -> list[Span]:

@@ -197,6 +197,10 @@ class StageModule(L.LightningModule, ABC):
     ) -> None:
         self.toggle_optimizer(optim)
         found = losses(batch)
+        if not isinstance(found, Mapping):
+            raise VisemixError(
+                f"the loss of the {self.name} stage is a {type(found).__name__}; it must be a dict of named scalars"
+            )
         total = torch.stack(list(found.values())).sum()
         if (step + 1) % self.options.log_every == 0:  # each note takes Lightning a millisecond, listened to or not
             self._report(found, "train", batch)
