@@ -127,6 +127,7 @@ class PostnetModule(StageModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take `choice` up where the checkpoint left it."""
+        super().on_load_checkpoint(checkpoint)
         self.choice = CheckpointChoice(**checkpoint["choice"])
 
     def _inputs(self, batch: Domains) -> tuple[MotionExample, MotionExample]:
