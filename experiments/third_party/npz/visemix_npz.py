@@ -1,9 +1,13 @@
 """A data set in one file: recordings as `.npz` files, trained on as they are, or written as clips.
 
-    python -m visemix_npz RECORDINGS CLIPS
+    python -m visemix_npz RECORDINGS CLIPS       # then clips for every experiment: data.root=CLIPS
+    use: {…, data: npz}                          # or as they are, in an experiment, with data: {root: RECORDINGS}
+    plugins: [./visemix_npz.py]                  # and, where it is not installed
 
-Each file holds one person: `pictures` (T, S, S, 3) uint8, `wave` (640 T) at 16 kHz, and of the face model `identity`
-(I), `expression` (T, E) and `pose` (T, 6), as `visemix.types.Subject` has them.
+Each file holds one person: `pictures` (T, S, S, 3) uint8 at 25 a second, `wave` (640 T) at 16 kHz, and of a face
+model `identity` (I) in standard deviations, `expression` (T, E) and `pose` (T, 6): Euler angles in radians, then a
+translation in decimetres from the origin, from which the camera stands 10 away and looks towards −z (at z = −4 the
+toy head is a little lower than the picture). I is `face.identity.shape[-1]`, E `face.width(Space.EXPRESSION)`.
 """
 
 from __future__ import annotations

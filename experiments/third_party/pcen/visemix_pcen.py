@@ -1,4 +1,10 @@
-"""An audio encoder with a stream of its own, in one file: it carries on from one piece of sound to the next."""
+"""An audio encoder with a stream of its own, in one file: it carries on from one piece of sound to the next.
+
+    plugins: [./visemix_pcen.py]                 # in an experiment, where it is not installed
+    use: {…, audio: pcen}
+
+A video frame is 640 samples (`types.SAMPLES_PER_FRAME`), and an encoder answers with one row for each.
+"""
 
 from __future__ import annotations
 
