@@ -59,9 +59,10 @@ def load_scale(name: str) -> DictConfig:
     return _load(config_root() / "scale" / f"{name}.yaml")
 
 
-def find_experiment(name: str | Path) -> Path:
-    """A path to a YAML file; without suffix too, and relative to `experiments/` of the folder one is in."""
-    for folder in (Path(), Path("experiments")):
+def find_experiment(name: str | Path, *first: Path) -> Path:
+    """A path to a YAML file; without suffix too, and relative to the folders to look in `first`, to the one that one is
+    in, or to `experiments/` there."""
+    for folder in (*first, Path(), Path("experiments")):
         for path in (folder / name, (folder / name).with_suffix(".yaml")):
             if path.is_file():
                 return path
@@ -130,15 +131,7 @@ def _with_parents(path: Path) -> DictConfig:
     if "plugins" in body:
         body.plugins = [str(path.parent / plugin) for plugin in body.plugins]
     parent = body.pop("extends", None)
-    return _overlay(_with_parents(_parent(path, parent)), body) if parent else body
-
-
-def _parent(child: Path, name: str) -> Path:
-    """The file that an experiment extends: beside it, with or without suffix, or an experiment by its name."""
-    for beside in (child.parent / name, (child.parent / name).with_suffix(".yaml")):
-        if beside.is_file():
-            return beside
-    return find_experiment(name)
+    return _overlay(_with_parents(find_experiment(parent, path.parent)), body) if parent else body
 
 
 def _picked(cfg: DictConfig) -> DictConfig:
