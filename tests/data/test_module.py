@@ -7,8 +7,8 @@ from clip_maker import make
 from tiny_videos import numbers
 
 from visemix.data import DATA
-from visemix.data.module import ShuffledSampler
-from visemix.data.windows import Draw, Span, TrainingWindows
+from visemix.data.sampling import Draw
+from visemix.data.windows import Span, TrainingWindows
 from visemix.types import SAMPLES_PER_FRAME, Clip, VisemixError
 
 
@@ -254,12 +254,6 @@ def test_a_renderer_that_wants_a_scene_gets_no_clip_without_one(face, root, capl
 def test_nothing_left_to_train_on_is_an_error(face, root):
     with pytest.raises(VisemixError, match=r"no clip in .* can be trained on: bert_000 is too short: 24 frames"):
         module(face, root, window=1000)
-
-
-def test_a_shuffled_pass_has_every_example_once():
-    draws = list(ShuffledSampler(20, seed=0))
-    assert sorted(draw.example for draw in draws) == list(range(20))
-    assert [draw.example for draw in draws] != list(range(20)) and len({draw.seed for draw in draws}) == 20
 
 
 def test_a_clip_without_lip_sync_is_left_out_of_motion_by_name(face, root, caplog):

@@ -1,6 +1,7 @@
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from visemix.data.sampling import Draw
 from visemix.training.steps import StepLoader
 
 
@@ -52,5 +53,5 @@ def test_drawing_leaves_the_global_generator_alone():
     expected = torch.rand(2)
     torch.manual_seed(3)
     first = torch.rand(1)
-    loader().dataset[7, 2]
+    loader().dataset[Draw(example=2, seed=7)]
     torch.testing.assert_close(torch.cat([first, torch.rand(1)]), expected)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset
 
-from visemix.data.windows import Draw, TrainingWindows, ValidationWindows
+from visemix.data.sampling import Draw
+from visemix.data.windows import TrainingWindows, ValidationWindows
 from visemix.types import Clip, Subject, TensorStruct
 
 

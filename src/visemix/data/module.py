@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from visemix.data.base import DATA, DataModule, DataRequest
 from visemix.data.clips import NO_PICTURES, PARSE, UNKNOWN_WORDS, ClipFolder, find_clips
 from visemix.data.domains import TrainingDomains, ValidationDomains
-from visemix.data.windows import Draw, Span, TrainingWindows, ValidationWindows
+from visemix.data.sampling import ShuffledSampler
+from visemix.data.windows import Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
 from visemix.types import FPS, VisemixError, collate
 
@@ -24,22 +24,6 @@ SEEN_BEFORE = (
     "%s: data.holdout=%g s are kept from training, but its identity, albedo and background were estimated from all but "
     "its last %g s; for scores on footage never seen, prepare it again with a --holdout as long and --overwrite"
 )
-
-
-class ShuffledSampler(Sampler[Draw]):
-    """Every example once a pass, in an order, and with seeds, that follow from `seed` and the number of the pass."""
-
-    def __init__(self, examples: int, seed: int) -> None:
-        self.examples = examples
-        self.g = torch.Generator().manual_seed(seed)
-
-    def __len__(self) -> int:
-        return self.examples
-
-    def __iter__(self) -> Iterator[Draw]:
-        order = torch.randperm(self.examples, generator=self.g).tolist()
-        seeds = torch.randint(2**62, (self.examples,), generator=self.g).tolist()
-        yield from map(Draw, order, seeds)
 
 
 @DATA.register("clips")

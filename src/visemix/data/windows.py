@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch.utils.data import Dataset
 
 from visemix.data.clips import ClipFolder
+from visemix.data.sampling import Draw
 from visemix.types import Clip, Gallery
-
-
-class Draw(NamedTuple):
-    """An example, and the seed of the choices made for it: whoever asks for the same draw gets the same window."""
-
-    example: int
-    seed: int
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from visemix.data.base import DataModule, DataRequest
+from visemix.data.sampling import step_seed
 from visemix.parts import WeightNames
 from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
-from visemix.training.steps import step_seed
 from visemix.types import Adversarial, Losses, Video, VisemixError
 
 

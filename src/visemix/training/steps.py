@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-Draw = tuple[int, int]  # the draw's seed, and which example
-
-
-def step_seed(*numbers: int) -> int:
-    """A seed that follows from a few numbers and from nothing else (`hash` differs between processes).
-
-    >>> step_seed(0, 1) == step_seed(0, 1) != step_seed(1, 0)
-    True
-    """
-    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:7], "big")
+from visemix.data.sampling import Draw, shuffled
 
 
 class Steps(Sampler[list[Draw]]):
@@ -32,16 +23,9 @@ class Steps(Sampler[list[Draw]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        shuffled, order = -1, []
-        for step in range(self.start, self.steps):
-            batch = []
-            for position in range(step * self.batch, (step + 1) * self.batch):
-                this_pass, place = divmod(position, self.examples)
-                if this_pass != shuffled:
-                    g = torch.Generator().manual_seed(step_seed(self.seed, this_pass))
-                    shuffled, order = this_pass, torch.randperm(self.examples, generator=g).tolist()
-                batch.append((step_seed(self.seed, 0, position), order[place]))
-            yield batch
+        draws = shuffled(self.examples, self.seed, self.start * self.batch)
+        for _ in range(self.start, self.steps):
+            yield list(islice(draws, self.batch))
 
 
 class Seeded(Dataset[Any]):
@@ -51,10 +35,9 @@ class Seeded(Dataset[Any]):
         self.base = base
 
     def __getitem__(self, draw: Draw) -> Any:
-        seed, index = draw
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            return self.base[index]
+            torch.default_generator.manual_seed(draw.seed)
+            return self.base[draw.example]
 
 
 class StepLoader(DataLoader[Any]):
