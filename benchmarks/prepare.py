@@ -25,7 +25,7 @@ from visemix.data.media import VideoReader
 from visemix.data.writer import VideoWriter
 from visemix.face import FACE, FaceModel, draw
 from visemix.face.layout import MOUTH
-from visemix.prepare.fit import STEPS, Fit, FromLandmarks, landmarks_of, opening
+from visemix.prepare.fit import STEPS, Fit, FromLandmarks, TrackedFace, landmarks_of, opening
 from visemix.prepare.geometry import Geometry
 from visemix.prepare.track import TRACKER, Tracker
 from visemix.types import FPS, Subject
@@ -51,7 +51,7 @@ def measure_clip(video: Path, face: FaceModel, tracker: Tracker, size: int, shee
             if done >= (len(thirds) + 1) * STEPS // 3 and len(thirds) < 2:
                 thirds.append(time.perf_counter())
 
-        fit = FromLandmarks(face)(points, present, size, file.frames, tell)
+        fit = FromLandmarks(face)(TrackedFace(points, present, size, file.frames), tell)
         clock += [*thirds, time.perf_counter()]
         cpu = time.process_time() - cpu
         if sheet:

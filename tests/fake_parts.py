@@ -60,8 +60,9 @@ class Still(Reconstructor):
     def __init__(self, face, *, shift: float = 0.0):
         self.face, self.shift = face, shift
 
-    def __call__(self, landmarks, present, size, frames, progress=None, *, cut=None, points=None, labels=None):
-        assert frames([0, len(landmarks) - 1]).shape == (2, 3, size, size)
+    def __call__(self, tracked, progress=None):
+        landmarks, size = tracked.landmarks, tracked.size
+        assert tracked.frames([0, len(landmarks) - 1]).shape == (2, 3, size, size)
         if progress is not None:
             progress(1, 1)
         frames_, face = len(landmarks), self.face

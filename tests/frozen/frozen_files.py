@@ -19,7 +19,7 @@ from visemix.face import draw, landmarks_2d
 from visemix.generation import LoopedFootage
 from visemix.ops.camera import square_camera
 from visemix.pipeline import TalkingFace, read_checkpoint
-from visemix.prepare import RECONSTRUCT
+from visemix.prepare import RECONSTRUCT, TrackedFace
 from visemix.types import Subject
 
 FILES = Path(__file__).parent / "files"
@@ -172,7 +172,7 @@ def fitted():
     seen = torch.ones(frames, dtype=torch.bool)
     # "dense", the default, follows 8-bit optical flow, which differs with the number of threads
     fit = RECONSTRUCT.build({"name": "landmarks", "refine": "none"}, face)(
-        points, seen, size, lambda chosen: pictures[chosen]
+        TrackedFace(points, seen, size, lambda chosen: pictures[chosen])
     )
     again = replace(subject, identity=fit.identity[None], pose=fit.pose[None])
     found = {name: digest(getattr(fit, name)) for name in ("expression", "light", "albedo", "error")}

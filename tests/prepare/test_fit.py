@@ -8,7 +8,7 @@ from visemix.face import FACE, draw
 from visemix.face.layout import INNER_MOUTH, NO_JAW
 from visemix.ops.camera import square_camera
 from visemix.prepare.appearance import fill_unseen, fit_appearance
-from visemix.prepare.fit import RECONSTRUCT, correlation, fit_clip, landmarks_of, opening
+from visemix.prepare.fit import RECONSTRUCT, FromLandmarks, TrackedFace, correlation, landmarks_of, opening
 from visemix.prepare.geometry import Geometry, LandmarkSigmas, farthest_points, fit_geometry
 from visemix.prepare.track import TRACKER
 from visemix.types import Subject, VisemixError
@@ -30,6 +30,10 @@ def talking(face, seed=0):
     pose[:, 1] = 0.3 * torch.sin(2 * seconds + 1)
     pose[:, 3:] = torch.tensor([0.1, -0.1, -1.0]) + 0.05 * torch.sin(4 * seconds)[:, None]
     return Geometry(torch.randn(face.identity.shape[-1], generator=g) * 0.6, expression, pose)
+
+
+def no_pictures(chosen):
+    return torch.zeros(len(chosen), 3, 8, 8)
 
 
 def everyone(frames=FRAMES):
@@ -121,14 +125,8 @@ def painted(face):
     timed = {"expression": true.expression[None], "pose": true.pose[None], "light": light.expand(1, FRAMES, 27)}
     pictures = (draw(face, timed["expression"], Subject(("a",), **alone, **timed), (SIZE, SIZE)).image[0] * 255).byte()
     told = []
-    fit = fit_clip(
-        face,
-        landmarks_of(face, true, SIZE),
-        everyone(),
-        SIZE,
-        lambda chosen: pictures[chosen],
-        lambda done, steps: told.append((done, steps)),
-    )
+    tracked = TrackedFace(landmarks_of(face, true, SIZE), everyone(), SIZE, lambda chosen: pictures[chosen])
+    fit = FromLandmarks(face)(tracked, lambda done, steps: told.append((done, steps)))
     return fit, pictures, told
 
 
@@ -178,7 +176,7 @@ def test_what_does_not_vary_correlates_with_nothing():
 def test_no_face_at_all_is_refused(face):
     nobody = torch.zeros(3, dtype=torch.bool)
     with pytest.raises(VisemixError, match="no frame has a face"):
-        fit_clip(face, torch.zeros(3, 68, 2), nobody, SIZE, lambda chosen: torch.zeros(len(chosen), 3, 8, 8))
+        FromLandmarks(face)(TrackedFace(torch.zeros(3, 68, 2), nobody, SIZE, no_pictures))
     with pytest.raises(VisemixError, match="smooth must be above 0, not 0"):
         RECONSTRUCT.build({"name": "landmarks", "smooth": 0.0}, face)
 
@@ -240,7 +238,7 @@ def held_out(face, cut, hide):
     if hide:
         landmarks[cut:] += 8 * torch.randn(FRAMES - cut, 68, 2, generator=torch.Generator().manual_seed(3))
         pictures[cut:] = 255 - pictures[cut:]
-    return fit_clip(face, landmarks, everyone(), SIZE, lambda chosen: pictures[chosen], cut=cut)
+    return FromLandmarks(face)(TrackedFace(landmarks, everyone(), SIZE, lambda chosen: pictures[chosen], cut=cut))
 
 
 def test_what_is_held_out_changes_nothing_of_what_comes_before(face):
@@ -263,7 +261,7 @@ def test_frames_held_out_follow_the_others_without_a_jump(face):
 def test_a_face_that_is_seen_in_held_out_frames_only_is_refused(face):
     late = torch.arange(3) == 2
     with pytest.raises(VisemixError, match="no frame has a face before frame 2, where what is held out begins"):
-        fit_clip(face, torch.zeros(3, 68, 2), late, SIZE, lambda chosen: torch.zeros(len(chosen), 3, 8, 8), cut=2)
+        FromLandmarks(face)(TrackedFace(torch.zeros(3, 68, 2), late, SIZE, no_pictures, cut=2))
 
 
 @pytest.mark.slow

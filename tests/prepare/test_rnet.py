@@ -5,7 +5,7 @@ from visemix.face import FaceData, FaceModel
 from visemix.face.layout import SIDE, align_224
 from visemix.ops.camera import project, square_camera
 from visemix.ops.rotation import pose_points
-from visemix.prepare.fit import RECONSTRUCT
+from visemix.prepare.fit import RECONSTRUCT, TrackedFace
 from visemix.prepare.rnet import HEADS, ReconNet, crop, recentre
 from visemix.types import VisemixError
 
@@ -73,8 +73,9 @@ def test_a_clip_goes_through_the_users_checkpoint(basel, checkpoint):
     pictures = (torch.rand(4, 3, SIZE, SIZE, generator=g) * 255).byte()
     present = torch.tensor([True, True, False, True])
     told = []
+    tracked = TrackedFace(landmarks, present, SIZE, lambda chosen: pictures[chosen])
     reconstruct = RECONSTRUCT.build({"name": "rnet", "weights": str(checkpoint), "batch": 3}, basel)
-    fit = reconstruct(landmarks, present, SIZE, lambda chosen: pictures[chosen], lambda *at: told.append(at))
+    fit = reconstruct(tracked, lambda *at: told.append(at))
     shapes = [
         tuple(getattr(fit, name).shape) for name in ("identity", "expression", "pose", "camera", "light", "error")
     ]
@@ -82,7 +83,7 @@ def test_a_clip_goes_through_the_users_checkpoint(basel, checkpoint):
     assert fit.albedo.shape == basel.albedo.shape
     torch.testing.assert_close(fit.expression[2], (fit.expression[1] + fit.expression[3]) / 2)
     assert told == [(3, 4), (4, 4)]
-    again = reconstruct(landmarks, present, SIZE, lambda chosen: pictures[chosen])
+    again = reconstruct(tracked)
     torch.testing.assert_close(again.identity, fit.identity, atol=0, rtol=0)
 
 
@@ -93,7 +94,7 @@ def test_frames_held_out_have_no_part_in_what_comes_before(basel, checkpoint):
     reconstruct = RECONSTRUCT.build({"name": "rnet", "weights": str(checkpoint), "batch": 2}, basel)
     fits = []
     for _ in range(2):
-        fits.append(reconstruct(landmarks, present, SIZE, lambda chosen: pictures[chosen], cut=2))
+        fits.append(reconstruct(TrackedFace(landmarks, present, SIZE, lambda chosen: pictures[chosen], cut=2)))
         pictures[2:] = 255 - pictures[2:]
     for once in ("identity", "albedo"):
         assert torch.equal(getattr(fits[0], once), getattr(fits[1], once))

@@ -11,15 +11,12 @@ from itertools import islice
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from visemix.face import FaceModel
 from visemix.ops.camera import DISTANCE, square_camera
 from visemix.ops.rotation import matrix_to_euler
 from visemix.prepare import RECONSTRUCT, TRACKER, Fit, Reconstructor, Track, Tracker
-from visemix.prepare.appearance import Frames, Labels
-from visemix.prepare.fit import ProgressCallback, require_face, summarise
+from visemix.prepare.fit import ProgressCallback, TrackedFace, summarise
 from visemix.prepare.geometry import Geometry
 from visemix.prepare.track import Picture
 
@@ -61,19 +58,9 @@ class Closed(Reconstructor):
         self.face, self.ridge = face, ridge
 
     @torch.no_grad()
-    def __call__(
-        self,
-        landmarks: Float[Tensor, "T 68 2"],
-        present: Bool[Tensor, " T"],
-        size: int,
-        frames: Frames,
-        progress: ProgressCallback | None = None,
-        *,
-        cut: int | None = None,
-        points: Float[Tensor, "T Q 2"] | None = None,
-        labels: Labels | None = None,
-    ) -> Fit:
-        require_face(present, cut)
+    def __call__(self, tracked: TrackedFace, progress: ProgressCallback | None = None) -> Fit:
+        tracked.require_face()
+        landmarks, present, size = tracked.landmarks, tracked.present, tracked.size
         face, camera = self.face, square_camera(size)
         rest = face.mean[face.landmark_ids]
         seen = (landmarks - camera[1:]) * torch.tensor([1.0, -1.0])  # y up

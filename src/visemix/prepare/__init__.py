@@ -1,4 +1,4 @@
-from visemix.prepare.fit import RECONSTRUCT, Fit, Reconstructor, fit_clip
+from visemix.prepare.fit import RECONSTRUCT, Fit, Reconstructor, TrackedFace
 from visemix.prepare.importers import export_clips
 from visemix.prepare.parser import PARSER, Parser
 from visemix.prepare.rnet import ReconNet
@@ -14,8 +14,8 @@ __all__ = [
     "ReconNet",
     "Reconstructor",
     "Track",
+    "TrackedFace",
     "Tracker",
     "export_clips",
-    "fit_clip",
     "prepare",
 ]

@@ -21,7 +21,7 @@ from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.face import FaceModel
 from visemix.ops.backends import version_of
 from visemix.ops.store import sha256
-from visemix.prepare.fit import Fit, Reconstructor
+from visemix.prepare.fit import Fit, Reconstructor, TrackedFace
 from visemix.prepare.lipsync import lip_sync, remarks
 from visemix.prepare.parser import Parser
 from visemix.prepare.torso import torso_motion
@@ -82,16 +82,16 @@ def extract(
             pictures = FrameFile(part / FRAMES)
             labels = parser((pictures.frames([k])[0] for k in range(stop - start)), points)
             write_labels(part, _with_progress(labels, on_progress, "parsing the scene", stop - start))
-        fit = reconstruct(
+        tracked = TrackedFace(
             points,
             torch.from_numpy(present),
             size,
             FrameFile(part / FRAMES).frames,
-            lambda done, steps: on_progress("fitting", done, steps),
             cut=cut_at,
             points=mesh,
             labels=None if parser is None else LabelFile(part / LABELS).frames,
         )
+        fit = reconstruct(tracked, lambda done, steps: on_progress("fitting", done, steps))
         source = _source(video, start)
         spoken = {"lip_sync": lip_sync(points, present, wave, source["sha256"])} if audio == "speech" else {}
         notes += [note for found in spoken.values() for note in remarks(found)]

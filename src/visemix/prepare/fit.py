@@ -46,35 +46,47 @@ class Fit(TensorStruct):
     flow_px: tuple[float, float] | None = None  # median flow left, px of a 512² picture, before and after refinement
 
 
+@dataclass(frozen=True)
+class TrackedFace:
+    """What is known of one face in a clip before it is fitted.
+
+    Args:
+        landmarks: in pixels of the clip's `size`² crop, pixel centres at i + 0.5.
+        present: False where the face was not seen; such frames are interpolated.
+        frames: gives the crop's pictures by number, uint8 (n, 3, H, W).
+        cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
+            does anything of the frames before. By default none is.
+        points: the tracker's own mesh, in pixels of the crop, where it has one (mediapipe: 478 points).
+        labels: gives by number which pixels show the person, where that is known: uint8 (n, H, W), 0 elsewhere.
+    """
+
+    landmarks: Float[Tensor, "T 68 2"]
+    present: Bool[Tensor, " T"]
+    size: int
+    frames: Frames
+    cut: int | None = None
+    points: Float[Tensor, "T Q 2"] | None = None
+    labels: Labels | None = None
+
+    def require_face(self) -> None:
+        """
+        Raises:
+            VisemixError: no frame before `cut` has a face.
+        """
+        if not self.present[: self.cut].any():
+            held = "" if self.cut is None else f" before frame {self.cut}, where what is held out begins"
+            raise VisemixError(f"no frame has a face{held}; there is nothing to fit")
+
+
 class Reconstructor(ABC):
     """Turns a clip's landmarks and pictures into a `Fit`."""
 
     @abstractmethod
-    def __call__(
-        self,
-        landmarks: Float[Tensor, "T 68 2"],
-        present: Bool[Tensor, " T"],
-        size: int,
-        frames: Frames,
-        progress: ProgressCallback | None = None,
-        *,
-        cut: int | None = None,
-        points: Float[Tensor, "T Q 2"] | None = None,
-        labels: Labels | None = None,
-    ) -> Fit:
-        """
-        Args:
-            landmarks: in pixels of the clip's `size`² crop, pixel centres at i + 0.5.
-            present: False where the face was not seen; such frames are interpolated.
-            frames: gives the crop's pictures by number, uint8 (n, 3, H, W).
-            progress: is told (steps done, of how many).
-            cut: from this frame on all are held out: what a clip has once (identity, albedo) never depends on them, nor
-                does anything of the frames before. By default none is.
-            points: the tracker's own mesh, in pixels of the crop, where it has one (mediapipe: 478 points).
-            labels: gives by number which pixels show the person, where that is known: uint8 (n, H, W), 0 elsewhere.
+    def __call__(self, tracked: TrackedFace, progress: ProgressCallback | None = None) -> Fit:
+        """The fit of one face; `progress` is told (steps done, of how many).
 
         Raises:
-            VisemixError: no frame before `cut` has a face.
+            VisemixError: no frame before `tracked.cut` has a face.
         """
 
 
@@ -108,24 +120,18 @@ class FromLandmarks(Reconstructor):
         self.weights = LandmarkSigmas(turn=base.turn * smooth, move=base.move * smooth, speech=base.speech * smooth)
         self.identity_frames, self.appearance_frames = identity_frames, appearance_frames
 
-    def __call__(
-        self,
-        landmarks: Float[Tensor, "T 68 2"],
-        present: Bool[Tensor, " T"],
-        size: int,
-        frames: Frames,
-        progress: ProgressCallback | None = None,
-        *,
-        cut: int | None = None,
-        points: Float[Tensor, "T Q 2"] | None = None,
-        labels: Labels | None = None,
-    ) -> Fit:
+    def __call__(self, tracked: TrackedFace, progress: ProgressCallback | None = None) -> Fit:
         """The fit by least squares on the landmarks; `flow_px` is None where nothing is refined."""
-        require_face(present, cut)
-        on_progress = progress or (lambda done, steps: None)
+        tracked.require_face()
+        face, landmarks, present, size = self.face, tracked.landmarks, tracked.present, tracked.size
+        frames, cut, points = tracked.frames, tracked.cut, tracked.points
+
+        def third(number: int) -> Callable[[float], None]:
+            return lambda part: progress(round((number + part) * STEPS / 3), STEPS) if progress else None
+
         with torch_threads(1):  # many small operations: waiting for a second thread costs more than it gives
             geometry = fit_geometry(
-                self.face,
+                face,
                 landmarks,
                 present,
                 size,
@@ -133,13 +139,13 @@ class FromLandmarks(Reconstructor):
                 self.identity_frames,
                 cut=cut,
                 points=points,
-                step=lambda part: on_progress(round(part * STEPS / 3), STEPS),
+                step=third(0),
             )
             left = None
             if self.refine == "dense":
                 again = partial(
                     refit_geometry,
-                    self.face,
+                    face,
                     landmarks=landmarks,
                     present=present,
                     size=size,
@@ -147,52 +153,19 @@ class FromLandmarks(Reconstructor):
                     cut=cut,
                     points=points,
                 )
-                geometry, left = refine(
-                    self.face,
-                    geometry,
-                    present,
-                    size,
-                    frames,
-                    again,
-                    cut=cut,
-                    step=lambda part: on_progress(round((1 + part) * STEPS / 3), STEPS),
-                )
+                geometry, left = refine(face, geometry, present, size, frames, again, cut=cut, step=third(1))
             light, albedo = fit_appearance(
-                self.face,
+                face,
                 geometry,
                 present,
                 size,
                 frames,
                 self.appearance_frames,
                 cut=cut,
-                labels=labels,
-                step=lambda part: on_progress(round((2 + part) * STEPS / 3), STEPS),
+                labels=tracked.labels,
+                step=third(2),
             )
-        return replace(summarise(self.face, geometry, light, albedo, landmarks, present, size), flow_px=left)
-
-
-def fit_clip(
-    face: FaceModel,
-    landmarks: Float[Tensor, "T 68 2"],
-    present: Bool[Tensor, " T"],
-    size: int,
-    frames: Frames,
-    progress: ProgressCallback | None = None,
-    *,
-    cut: int | None = None,
-) -> Fit:
-    """The `landmarks` reconstructor with its defaults, in one call."""
-    return FromLandmarks(face)(landmarks, present, size, frames, progress, cut=cut)
-
-
-def require_face(present: Bool[Tensor, " T"], cut: int | None = None) -> None:
-    """
-    Raises:
-        VisemixError: no frame before `cut` has a face.
-    """
-    if not present[:cut].any():
-        held = "" if cut is None else f" before frame {cut}, where what is held out begins"
-        raise VisemixError(f"no frame has a face{held}; there is nothing to fit")
+        return replace(summarise(face, geometry, light, albedo, landmarks, present, size), flow_px=left)
 
 
 def summarise(

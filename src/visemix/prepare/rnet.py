@@ -14,8 +14,7 @@ from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import DISTANCE, project, square_camera
 from visemix.ops.rotation import matrix, matrix_to_euler, pose_points
-from visemix.prepare.appearance import Frames, Labels
-from visemix.prepare.fit import RECONSTRUCT, Fit, ProgressCallback, Reconstructor, require_face, summarise
+from visemix.prepare.fit import RECONSTRUCT, Fit, ProgressCallback, Reconstructor, TrackedFace, summarise
 from visemix.prepare.geometry import Geometry
 from visemix.types import VisemixError
 
@@ -139,25 +138,15 @@ class FromNetwork(Reconstructor):
         self.face, self.batch, self.net = face, batch, read_weights(weights)
 
     @torch.no_grad()
-    def __call__(
-        self,
-        landmarks: Float[Tensor, "T 68 2"],
-        present: Bool[Tensor, " T"],
-        size: int,
-        frames: Frames,
-        progress: ProgressCallback | None = None,
-        *,
-        cut: int | None = None,
-        points: Float[Tensor, "T Q 2"] | None = None,
-        labels: Labels | None = None,
-    ) -> Fit:
+    def __call__(self, tracked: TrackedFace, progress: ProgressCallback | None = None) -> Fit:
         """The fit by the network; `points` and `labels` are not looked at."""
-        require_face(present, cut)
+        tracked.require_face()
+        landmarks, present, size, cut = tracked.landmarks, tracked.present, tracked.size, tracked.cut
         align = layout.align_224(landmarks, (size, size))
         vectors = []
         for low in range(0, len(landmarks), self.batch):
             some = range(low, min(low + self.batch, len(landmarks)))
-            vectors.append(self.net(crop(frames(list(some)).float() / 255, align.camera()[low : some.stop])))
+            vectors.append(self.net(crop(tracked.frames(list(some)).float() / 255, align.camera()[low : some.stop])))
             if progress:
                 progress(some.stop, len(landmarks))
         found = torch.cat(vectors)
