@@ -19,6 +19,7 @@ from visemix.types import VisemixError
 
 __all__ = ["compose", "config_root", "find_experiment", "load_part", "signature", "sweep_points"]
 
+TABLES = ("scale", "compat")  # folders of `configs/` whose files speak of every part
 VOLATILE = ("name", "log", "out", "device", "workers", "plugins")  # changing these does not make it another run
 
 
@@ -29,9 +30,9 @@ def config_root() -> Path:
 
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
-    """The parts that `use` picks, at the sizes that `use.scale` gives them, under the experiment's own keys, under the
-    overrides (`motion.layers=2`). A part's `train`, in its file or in the scale's, is how the stage of its name is
-    trained, over what holds for every part."""
+    """The parts that `use` picks, as `use.compat` has them, at the sizes that `use.scale` gives them, under the
+    experiment's own keys, under the overrides (`motion.layers=2`). A part's `train`, in its file or in these tables, is
+    how the stage of its name is trained, over what holds for every part."""
     changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
@@ -39,24 +40,49 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
         changes.merge_with(_picked(OmegaConf.from_dotlist([override])))
     cfg = _overlay(_with_parents(find_experiment(experiment)), changes)
     use = dict(cfg.get("use", {}))
-    scale = load_scale(use.pop("scale")) if use.get("scale") else OmegaConf.create()
+    scale, compat = (load_table(table, use.pop(table, None)) for table in TABLES)
     sized = {group: scale.get(group, {}).get(name, {}) for group, name in use.items() if group != "train"}
     parts = {group: load_part(group, name) for group, name in use.items()}
+    chosen = OmegaConf.merge(parts, {group: cfg.get(group, {}) for group in sized})
+    preset = {group: _preset(chosen[group], compat.get(group, {})) for group in sized}
+    published = _own_training(preset)
     built = OmegaConf.merge(parts, sized)
-    own = {group: built[group].pop("train") for group in sized if "train" in built[group]}
-    trained = [{"train": options} for options in (scale.get("train"), own) if options]
+    told = (compat.get("train"), published, scale.get("train"), _own_training(built))
+    trained = [{"train": options} for options in told if options]
     assert isinstance(built, DictConfig)
-    merged = OmegaConf.merge(_kept_options(_written(built), _written(cfg)), *trained, cfg)
+    general = {key: value for key, value in compat.items() if not (config_root() / str(key)).is_dir()}
+    merged = OmegaConf.merge(preset, _kept_options(_written(built), _written(cfg)), general, *trained, cfg)
     assert isinstance(merged, DictConfig)
     return merged
 
 
-def load_scale(name: str) -> DictConfig:
-    """`configs/scale/`: for each part its options at that scale, and under `train` how long each stage is trained."""
-    have = [path.stem for path in (config_root() / "scale").glob("*.yaml")]
+def load_table(table: str, name: str | None) -> DictConfig:
+    """A file of `configs/scale/` or `configs/compat/`: for each part its options, and under `train` how each stage is
+    trained; nothing where none is named."""
+    have = [path.stem for path in (config_root() / table).glob("*.yaml")]
+    if name is None:
+        return OmegaConf.create()
     if name not in have:
-        raise VisemixError(f"no scale '{name}'{did_you_mean(str(name), have)} (have: {', '.join(sorted(have))})")
-    return _load(config_root() / "scale" / f"{name}.yaml")
+        raise VisemixError(f"no {table} '{name}'{did_you_mean(str(name), have)} (have: {', '.join(sorted(have))})")
+    return _load(config_root() / table / f"{name}.yaml")
+
+
+def _own_training(parts: Any) -> dict[str, Any]:
+    """Group → how the stage of its name is trained, taken out of the options of its part."""
+    return {group: options.pop("train") for group, options in parts.items() if "train" in options}
+
+
+def _preset(part: Mapping[Any, Any], table: Mapping[Any, Any]) -> dict[str, Any]:
+    """What a table says of a part and of the parts inside it; their `train` is the part's."""
+    said = dict(table.get(part.get("name"), {}))
+    train = said.pop("train", {})
+    for option, inner in part.items():
+        if isinstance(inner, Mapping):
+            below = _preset(inner, table)
+            train = {**below.pop("train", {}), **train}
+            if below:
+                said[option] = {**below, **said.get(option, {})}
+    return said | ({"train": train} if train else {})
 
 
 def find_experiment(name: str | Path, *first: Path) -> Path:
@@ -151,7 +177,7 @@ def _overlay(under: DictConfig, over: DictConfig) -> DictConfig:
     does how its stage was trained, where the other one brings its own `train`."""
     old, new = under.get("use", {}), over.get("use", {})
     kept = _kept(_written(under), {k: name for k, name in new.items() if name != old.get(k)})
-    asked = [group for group in old if group in kept and group in over and group != "scale"]
+    asked = [group for group in old if group in kept and group in over and group not in TABLES]
     parts = {group: _written(load_part(group, old[group])) for group in asked}
     merged = OmegaConf.merge(_kept_options(kept, _written(over), parts), over)
     assert isinstance(merged, DictConfig)

@@ -22,6 +22,26 @@ class SeparateWeights:
     options: tuple[str, ...] | None = None  # of the part, which have a say in them; None: all
 
 
+@dataclass(frozen=True)
+class Published:
+    """What a paper, or its authors' code, does where a part can do otherwise, or does.
+
+    Args:
+        option: the part's own (`norm`), or one of the whole config by its path (`train.motion.lr`, `eyes`); "" where no
+            option brings it about, which is then a departure whatever is chosen.
+        value: the option's value there; `...` where it is any but the empty one. Without an option, a sentence.
+        source: the equation, table or section; of the code, the file.
+        why: the default is another.
+        code: it is the authors' code that does so, not the paper.
+    """
+
+    option: str
+    value: Any
+    source: str
+    why: str = ""
+    code: bool = False
+
+
 class Part:
     """What is in a registry. `AudioEncoder`, `MotionModel`, `Renderer` and `DataModule` are parts."""
 
@@ -29,6 +49,8 @@ class Part:
     # options that a checkpoint has otherwise, since it brings the weights itself
     checkpoint_options: Mapping[str, Any] = {}
     separate_weights: ClassVar[Mapping[str, SeparateWeights]] = {}  # stage → the weights that it trains
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # value of `compat` → the options that it decides
+    published: ClassVar[tuple[Published, ...]] = ()  # what its paper does, and the authors' code
 
     @classmethod
     def separate_attributes(cls) -> list[str]:

@@ -16,6 +16,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
+from visemix.parts import Published
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
 
 T = TypeVar("T", bound="_SpeechModel")
@@ -171,6 +172,17 @@ class Wav2Vec2(_SpeechModel):
 
     __doc__ = f"{__doc__} {_SpeechModel.__doc__}"
     family, checkpoint, alignment = "Wav2Vec2", "facebook/wav2vec2-base-960h", "conv"
+    published = (
+        Published("weights", "facebook/wav2vec2-base", "V-B", "the authors' code starts from the checkpoint with CTC"),
+        Published("trainable", True, "V-B"),
+        Published("lr_scale", 1.0, "V-B", "at the full rate the features are known to become constant"),
+        Published("", "the convolutions are fine-tuned, too", "V-B", "here they are frozen, as in the authors' code"),
+        Published("weights", "facebook/wav2vec2-base-960h", "models/wav2vec.py", code=True),
+        Published("trainable", True, "models/wav2vec.py", code=True),
+        Published("lr_scale", 1.0, "modules", "at the full rate the features are known to become constant", code=True),
+        Published("spec_augment", True, "models/wav2vec.py", "its mask is a random vector", code=True),
+        Published("", "a chunk of 24 s gets one row too many", "modules", "here rows are the clock's", code=True),
+    )
 
 
 @AUDIO.register("hubert")
@@ -179,6 +191,12 @@ class HuBERT(_SpeechModel):
 
     __doc__ = f"{__doc__} {_SpeechModel.__doc__}"
     family, checkpoint, alignment = "Hubert", "facebook/hubert-large-ls960-ft", "mean"
+    published = (
+        Published("trainable", False, "3.1", "a motion model learns with its encoder unless it is told not to"),
+        Published("trainable", False, "process_audio_hubert.py", code=True),
+        Published("", "pieces of 20 s know nothing of each other", "process_audio_hubert.py", "here of 4 s", code=True),
+        Published("", "of stereo the first channel is heard", "process_audio_hubert.py", "here the mean", code=True),
+    )
 
 
 def _time_masks(hidden: Float[Tensor, "B R C"]) -> Bool[Tensor, "B R"]:

@@ -231,13 +231,15 @@ def parts(
 
 @app.command()
 def show(experiment: Experiment, overrides: Overrides = None) -> None:
-    """The complete config of an experiment, and under `#` the folder of its run."""
+    """The complete config of an experiment, under `#` the folder of its run, and in what it departs from the papers."""
     from omegaconf import OmegaConf
 
     from visemix.run import folder_of, load_experiment
+    from visemix.training.departures import report
 
     cfg = load_experiment(experiment, of_one_run(overrides))
-    typer.echo(f"# {folder_of(cfg)}\n{OmegaConf.to_yaml(cfg)}", nl=False)
+    told = "".join(f"# {line}\n" for line in report(cfg))
+    typer.echo(f"# {folder_of(cfg)}\n{OmegaConf.to_yaml(cfg)}{told}", nl=False)
 
 
 @app.command()

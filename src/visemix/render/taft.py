@@ -19,6 +19,7 @@ from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
 from visemix.ops.presets import merge_preset
 from visemix.parts import advise
+from visemix.render import published
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
 from visemix.render.generator import Generator, run_in_dtype
@@ -96,6 +97,7 @@ class TAFT(Renderer):
     """
 
     space = Space.EXPRESSION
+    presets, published = PRESETS, published.TAFT
 
     def __init__(
         self,
