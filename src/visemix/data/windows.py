@@ -14,7 +14,7 @@ from visemix.types import Clip, Gallery
 
 
 class Draw(NamedTuple):
-    """An example, and the seed of the choices made for it: whoever asks for the same draw gets the same window."""
+    """Number of an example, and the seed of its random choices: equal draws are equal windows."""
 
     example: int
     seed: int
@@ -84,7 +84,7 @@ class TrainingWindows(Dataset[Clip]):
         return with_gallery(clip, self._gallery(span, start))
 
     def _gallery(self, span: Span, start: int) -> Gallery | None:
-        """All that is far enough from the window, some of it repeated, so that there are as many for every window."""
+        """`Gallery` of frames far enough from the window, some repeated, so that there are as many for every window."""
         if not self.gallery:
             return None
         shown = evenly_spaced([range(span.start, span.stop)], self.gallery)

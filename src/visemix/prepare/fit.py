@@ -31,7 +31,7 @@ STEPS = 100
 
 @dataclass(frozen=True)
 class Fit(TensorStruct):
-    """One clip in one face model's terms; pixels are those of the clip's square crop."""
+    """A clip's parameters in a face model; pixels are those of the clip's square crop."""
 
     identity: Float[Tensor, " I"]  # in standard deviations
     expression: Float[Tensor, "T E"]
@@ -62,7 +62,8 @@ class Reconstructor(ABC):
         points: Float[Tensor, "T Q 2"] | None = None,
         labels: Labels | None = None,
     ) -> Fit:
-        """
+        """The `Fit` of a clip.
+
         Args:
             landmarks: in pixels of the clip's `size`² crop, pixel centres at i + 0.5.
             present: False where the face was not seen; such frames are interpolated.
@@ -88,6 +89,9 @@ class FromLandmarks(Reconstructor):
     `smooth` scales how much the motion may accelerate: 1 is faithful to speech, 0.5 calmer. `appearance_frames` are
     looked at for light and albedo. `refine` "dense" brings the mesh to lie on the pictures (`face.refine`): held-out
     frames, too, each by its own picture; "none" leaves it where the landmarks have it.
+
+    Raises:
+        VisemixError: `smooth` is not above 0.
     """
 
     def __init__(
@@ -181,12 +185,18 @@ def fit_clip(
     *,
     cut: int | None = None,
 ) -> Fit:
-    """The `landmarks` reconstructor with its defaults, in one call."""
+    """`Fit` of a clip by the reconstructor `landmarks` with its defaults; arguments as `Reconstructor.__call__` takes
+    them.
+
+    Raises:
+        VisemixError: no frame before `cut` has a face.
+    """
     return FromLandmarks(face)(landmarks, present, size, frames, progress, cut=cut)
 
 
 def require_face(present: Bool[Tensor, " T"], cut: int | None = None) -> None:
-    """
+    """Raise a VisemixError where no frame has a face that may be learnt from.
+
     Raises:
         VisemixError: no frame before `cut` has a face.
     """
@@ -222,7 +232,7 @@ def summarise(
 
 
 def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor, "T 68 2"]:
-    """Where the fitted mesh has its 68 points, in pixels of the crop."""
+    """The 68 points of the fitted mesh, in pixels of the crop."""
     ids = face.landmark_ids
     shape = face.mean[ids] + face.identity[ids] @ geometry.identity
     points = shape + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)
