@@ -30,9 +30,13 @@ def config_root() -> Path:
 
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
-    """The parts that `use` picks, as `use.compat` has them, at the sizes that `use.scale` gives them, under the
-    experiment's own keys, under the overrides (`motion.layers=2`). A part's `train`, in its file or in these tables, is
-    how the stage of its name is trained, over what holds for every part."""
+    """The config of an experiment: the parts that `use` picks, as `use.compat` has them, at the sizes that `use.scale`
+    gives them, under the experiment's own keys, under the overrides (`motion.layers=2`). A part's `train`, in its file
+    or in these tables, is how the stage of its name is trained, over what holds for every part.
+
+    Raises:
+        VisemixError: no such experiment, table or part, or a word that is no override.
+    """
     changes = OmegaConf.create()
     for override in overrides:
         if "=" not in override:
@@ -58,7 +62,11 @@ def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig
 
 def load_table(table: str, name: str | None) -> DictConfig:
     """A file of `configs/scale/` or `configs/compat/`: for each part its options, and under `train` how each stage is
-    trained; nothing where none is named."""
+    trained; empty where none is named.
+
+    Raises:
+        VisemixError: there is no such file.
+    """
     have = [path.stem for path in (config_root() / table).glob("*.yaml")]
     if name is None:
         return OmegaConf.create()
@@ -86,8 +94,12 @@ def _preset(part: Mapping[Any, Any], table: Mapping[Any, Any]) -> dict[str, Any]
 
 
 def find_experiment(name: str | Path, *first: Path) -> Path:
-    """A path to a YAML file; without suffix too, and relative to the folders to look in `first`, to the one that one is
-    in, or to `experiments/` there."""
+    """The path of an experiment's YAML file, by path or name; without suffix too, and relative to the folders to look
+    in `first`, to the one that one is in, or to `experiments/` there.
+
+    Raises:
+        VisemixError: there is none.
+    """
     for folder in (*first, Path(), Path("experiments")):
         for path in (folder / name, (folder / name).with_suffix(".yaml")):
             if path.is_file():
@@ -113,6 +125,9 @@ def sweep_points(cfg: DictConfig) -> list[Point]:
     Points that differ in nothing but the seed share a row. Without `sweep` there is one point. `quoted` names the
     paper's table that the rows are set beside; there, the first row is the full model. `ood` names a folder of clips
     whose speech the points are also scored on.
+
+    Raises:
+        VisemixError: a key of `sweep` without a list.
     """
     grid: Any = OmegaConf.to_container(OmegaConf.create(cfg.get("sweep") or {}))
     for key in ("quoted", "ood"):

@@ -135,7 +135,11 @@ def generate(
 
 
 def load_target(target: str | Path, model: TalkingFace, run: Path, size: int | None = None) -> ClipFolder:
-    """The clip in a folder; or a video's, prepared with the model's face and kept by the video's content."""
+    """The clip in a folder; or a video's, prepared with the model's face and kept by the video's content.
+
+    Raises:
+        VisemixError: no such file, a video that cannot be prepared, or a `size` for a clip.
+    """
     target = Path(target)
     if not target.exists():
         raise VisemixError(f"no such target: {target}; give a clip folder or a video")
@@ -157,7 +161,7 @@ def load_target(target: str | Path, model: TalkingFace, run: Path, size: int | N
 
 
 def run_home(run: Path) -> Path:
-    """Where what is made on the way for a run is kept."""
+    """The folder that keeps what is made on the way for a run."""
     if resolve_checkpoint(run).parent == SHIPPED:
         return Path("runs") / run
     return run if run.is_dir() else run.parent
@@ -199,7 +203,11 @@ def set_seed(model: TalkingFace, seed: int | None) -> None:
 
 
 def choose_start(clip: ClipFolder, seconds: float) -> tuple[int, range]:
-    """The frame to begin with, and those to stay within: where the face is seen for longest from there on."""
+    """The frame to begin with, and those to stay within: where the face is seen for longest from there on.
+
+    Raises:
+        VisemixError: it lies behind the end of the clip.
+    """
     frame = round(seconds * FPS)
     if not 0 <= frame < clip.frames:
         raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
@@ -211,7 +219,11 @@ def choose_start(clip: ClipFolder, seconds: float) -> tuple[int, range]:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one."""
+    """The torch device of that name; `auto` is a GPU where there is one.
+
+    Raises:
+        VisemixError: an unknown name, or a GPU where torch sees none.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

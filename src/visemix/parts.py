@@ -1,4 +1,4 @@
-"""What a part knows of itself: its config, what of it a checkpoint carries, what it wraps, what trains it."""
+"""Base of all parts: their config, what of it goes into a checkpoint, what they wrap, and which stage trains them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Published:
 
 
 class Part:
-    """What is in a registry. `AudioEncoder`, `MotionModel`, `Renderer` and `DataModule` are parts."""
+    """Base of whatever stands in a registry: `AudioEncoder`, `MotionModel`, `Renderer` and `DataModule` are parts."""
 
     config: dict[str, Any]  # its name and all of its options; the registry notes them, however it is built
     # options that a checkpoint has otherwise, since it brings the weights itself
@@ -112,7 +112,8 @@ def advise(log: logging.Logger, message: str, *args: Any) -> None:
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """What parts say about the weights they start from does not hold where a checkpoint replaces them."""
+    """Context in which `advise` is silent: what it says of starting weights does not hold where a checkpoint replaces
+    them."""
     before = _advised.set(False)
     try:
         yield
@@ -151,7 +152,7 @@ def locate_parts(
 
 
 class WeightNames:
-    """Whose the weights of a model are, by their names in its `state_dict`."""
+    """Owners of the weights of a model, by their names in its `state_dict`."""
 
     def __init__(self, found: Iterable[PartLocation]) -> None:
         self.places = list(found)

@@ -1,4 +1,4 @@
-"""The whole of it: sound → features → motion → pictures."""
+"""The whole model: sound → features → motion → pictures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
-        """Widths flow from stage to stage here, so no YAML file repeats one."""
+        """The model of a complete config, widths handed from part to part. Raises `VisemixError` for a bad one."""
         face = FACE.build(cfg["face"])
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
@@ -94,12 +94,12 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return parts | {"eyes": self.eyes}
 
     def stages(self) -> dict[str, AudioEncoder | MotionModel | Renderer]:
-        """The parts that may learn."""
+        """Name → part, for the parts that may learn."""
         return {"audio": self.audio, "motion": self.motion, "render": self.render}
 
     @property
     def names(self) -> WeightNames:
-        """Whose its weights are."""
+        """`WeightNames` of this model: which part each weight belongs to."""
         return weight_names({part: config_of(stage) for part, stage in self.stages().items() if is_known(stage)})
 
     def forward(self, audio: Speech | str | Path, target: Subject | str | Path) -> Video:
@@ -154,12 +154,12 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return self.face.convert(Motion(own, Space.EXPRESSION), space, subject)
 
     def draw(self, motion: Motion, subject: Subject) -> Video:
-        """Also the way in for motion that did not come from sound: ground truth, or another video's."""
+        """Video of any motion, that of ground truth or of another video too, over the subject."""
         return self.render(self.face.convert(motion, self.render.space, subject), subject)
 
     @torch.inference_mode()
     def stream(self, speech: Speech, target: Target, *, batch: int = 4) -> Iterator[Video]:
-        """The same, piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
+        """The video piece by piece: at most `batch` frames at a time are in memory, however long the speech."""
         still = target.subject(torch.arange(speech.frames), footage=False)
         pieces, space = self.stream_motion(speech, still)
         yield from self.stream_video(pieces, space, still, target, batch=batch)
@@ -171,7 +171,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         return pieces if own is None else self._stream_eyes(pieces, own), space
 
     def stream_speech_motion(self, speech: Speech, still: Subject) -> tuple[Iterator[Tensor], Space]:
-        """The motion model's own answer, piece by piece: the eyes too are what it makes of the sound."""
+        """The motion model's own motion, piece by piece (B, n, D), its eyes included, and its space."""
         features = self.stream_features(speech)
         if self.audio_driven:
             return (piece.values for piece in features), Space.FEATURES
@@ -236,7 +236,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def from_pretrained(  # type: ignore[override]  # what a part is built from takes the place of the hub's own options
         cls, name: str | Path, *, revision: str | None = None, **parts: Mapping[str, Any] | str
     ) -> TalkingFace:
-        """As `from_checkpoint`, and where no such path exists, from the repository of that name on Hugging Face."""
+        """As `from_checkpoint`, errors too; without such a path, from the repository of that name on Hugging Face."""
         if Path(name).exists() or str(name).count("/") != 1:
             return cls.from_checkpoint(name, **parts)
         try:
@@ -283,7 +283,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
 
 
 def weight_names(config: Mapping[str, Any]) -> WeightNames:
-    """Whose the weights of a model of this config are."""
+    """`WeightNames` of a model of this config."""
     learns = {part: registry for part, registry in PARTS.items() if part != "face" and part in config}
     return WeightNames(
         place for part, registry in learns.items() for place in locate_parts(registry, config[part], part)

@@ -57,7 +57,11 @@ class Registry(Generic[T]):
 
     def register(self, name: str) -> Callable[[P], P]:
         """A decorator that puts a class, or a function, under a name. What either builds, by whomever it is called,
-        has its config in `config`."""
+        has its config in `config`.
+
+        Raises:
+            ValueError: another part has the name.
+        """
 
         def add(part: P) -> P:
             there = self._parts.get(name)
@@ -91,7 +95,11 @@ class Registry(Generic[T]):
         return _schema(self[name], name)
 
     def check(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill defaults, convert types, refuse unknown keys."""
+        """A part's options, checked: defaults filled, types converted, unknown keys refused.
+
+        Raises:
+            VisemixError: no name, an unknown name or option, or a value of another type.
+        """
         if "name" not in config:
             raise VisemixError(f"which {self.kind}? say its name (have: {', '.join(self.names())})")
         options = {k: v for k, v in config.items() if k != "name"}
@@ -200,7 +208,11 @@ def _refuse_loose_ends(kind: str, name: str, part: Callable[..., Any]) -> None:
 
 
 def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """`options` against the dataclass `schema`: defaults filled, types converted, unknown keys refused by name."""
+    """`options` against the dataclass `schema`: defaults filled, types converted, unknown keys refused by name.
+
+    Raises:
+        VisemixError: an unknown option, or a value of another type.
+    """
     known = [f.name for f in fields(schema)]
     for key in options:
         if key not in known:

@@ -64,7 +64,11 @@ STAGE_OPTIONS = {  # options of a data module that each stage sets for itself
 
 
 def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
-    """The complete config of an experiment file under overrides, named after the file."""
+    """The complete config of an experiment file under overrides, named after the file.
+
+    Raises:
+        VisemixError: as `compose` and `complete_config`.
+    """
     path = find_experiment(experiment)
     parts = path.resolve().with_suffix("").parts
     inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
@@ -89,7 +93,11 @@ def _compose_with_fallback(path: Path, overrides: Sequence[str]) -> dict[str, An
 
 
 def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
-    """Every option of every part and stage, checked and written out; what nobody knows is refused by name."""
+    """The complete config: every option of every part and stage, checked and written out.
+
+    Raises:
+        VisemixError: an unknown key, part, stage or option.
+    """
     if "metrics" in cfg:
         raise VisemixError(
             "metrics have no say in a run, which is the same whatever it is scored by: choose them where it is scored, "
@@ -135,7 +143,8 @@ def _training(train: Mapping[str, Any], fit: Sequence[str]) -> dict[str, Any]:
 
 
 def _sources(load: Any) -> dict[str, str]:
-    """What `load` names, without the stages that an experiment takes back by null; the library's own pinned."""
+    """The sources of weights in `load`, without the stages that an experiment takes back by null; the library's own
+    pinned."""
     if load is not None and not isinstance(load, Mapping):
         raise VisemixError(f"load={load} says no stage that is to come from there; write load.motion={load}, say")
     return {stage: pin_source(str(source)) for stage, source in (load or {}).items() if source is not None}

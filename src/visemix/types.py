@@ -1,4 +1,4 @@
-"""What flows between stages. Everything here is a frozen bundle of tensors; nothing here learns.
+"""The types that flow between stages. Everything here is a frozen bundle of tensors; nothing here learns.
 
 Axes: B batch, T video frames, S audio samples, C feature channels, D motion channels, N vertices, H×W pixels.
 One clock: 25 video frames and 16 000 samples a second, so one frame is exactly 640 samples.

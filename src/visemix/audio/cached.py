@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @AUDIO.register("cached")
 class Cached(AudioEncoder, Wrapper):
-    """Any frozen encoder, whose answer to a stretch of sound is kept on disk and read from there the next time.
+    """Any frozen encoder, with its features of each stretch of sound kept on disk and read from there the next time.
 
     It pays where the same stretches come again: whole clips, or training windows at fixed places. An entry is named by
     the sha256 of the sound, of what the base hears around it, of the base's config and of the base's weights, so it can
@@ -34,6 +34,9 @@ class Cached(AudioEncoder, Wrapper):
         base: the encoder, as under `audio` in an experiment; its weights must be frozen (`trainable: false`).
         folder: where the entries lie, one safetensors file each.
         limit: gigabytes; above it the entries that were written first are deleted.
+
+    Raises:
+        VisemixError: the base learns.
     """
 
     base: AudioEncoder
@@ -52,11 +55,11 @@ class Cached(AudioEncoder, Wrapper):
 
     @classmethod
     def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the base, whose features these are."""
+        """The feature options of the base, whose features these are."""
         return feature_config(options["base"])
 
     def checkpoint_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """That of the base: keeping features on disk is for training."""
+        """The base's config: a cache is for training, and in no checkpoint."""
         return self.base.checkpoint_config(config["base"])
 
     def train(self, mode: bool = True) -> Cached:
@@ -93,7 +96,7 @@ class Cached(AudioEncoder, Wrapper):
         return digest.hexdigest()
 
     def _write(self, path: Path, values: Tensor) -> None:
-        """Whole or not at all: other workers may be reading and writing the same entry."""
+        """Write an entry atomically: other workers may be reading and writing the same one."""
         try:
             with atomic_write(path) as part:
                 save_file({"values": values.detach().cpu().contiguous()}, part)
@@ -110,7 +113,7 @@ class Cached(AudioEncoder, Wrapper):
         return sum(p.stat().st_size for p in self.folder.glob("*.safetensors"))
 
     def _evict(self) -> None:
-        """Delete the oldest until a tenth of the limit is free, so that this is seldom done."""
+        """Delete the oldest entries until a tenth of the limit is free, so that this is seldom done."""
         size = self._cache_size()
         for path in sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime):
             if size <= self.limit * 0.9e9:

@@ -21,6 +21,9 @@ class Concat(AudioEncoder):
     Args:
         parts: each encoder under a key, its options below it: `{moonshine: {look_back: 25}, mel: {}}`. A key is the
             encoder's name, unless it has another in `name`; null leaves it out.
+
+    Raises:
+        VisemixError: no encoder is switched on.
     """
 
     def __init__(self, *, parts: dict[str, Any]) -> None:
@@ -79,7 +82,7 @@ def enabled_encoders(parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _stream_aligned(part: AudioEncoder, speech: Speech) -> Iterator[torch.Tensor]:
-    """What an encoder streams, cut at the same places for all."""
+    """An encoder's streamed rows (B, n, C), re-cut at the same frames for every encoder."""
     for rows, first, last in rechunk(
         (piece.values for piece in stream_features(part, speech)), BLOCK_FRAMES, 0, 0, whole=BLOCK_FRAMES
     ):

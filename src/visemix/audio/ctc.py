@@ -1,4 +1,4 @@
-"""The characters that a speech recogniser hears, as features."""
+"""Audio features from a CTC speech recogniser: log-probabilities of its characters."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class CTC(AudioEncoder):
 
     @classmethod
     def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is not in its weights."""
+        """Name, family, and what of the architecture the weights do not show."""
         return {key: options[key] for key in ("name", "family")} | unshaped(options)
 
     def train(self: T, mode: bool = True) -> T:
@@ -84,13 +84,14 @@ class CTC(AudioEncoder):
         return AudioFeatures(average_pairs(self.log_probs(speech)))
 
     def log_probs(self, speech: Speech) -> Float[Tensor, "B R C"]:
-        """Log-probabilities at 50 Hz."""
+        """Log-probabilities (B, R, C) of the C characters, the blank included, in rows at 50 Hz."""
         wave = normalise(speech.wave[:, : speech.frames * SAMPLES_PER_FRAME])
         logits: Tensor = self.recogniser(F.pad(wave, (0, RECEPTIVE_FIELD - HOP))).logits
         return logits.log_softmax(-1)
 
     def training_loss(self, speech: Speech, targets: Int[Tensor, "B P"]) -> Losses:
-        """Its own training loss (Graves et al. 2006, eq. 14), by what is said: numbers of characters, then blanks."""
+        """Its CTC loss (Graves et al. 2006, eq. 14); `targets` are the numbers of the spoken characters, then
+        blanks."""
         rows = self.log_probs(speech)
         input_lengths = torch.full((len(rows),), rows.shape[1])
         loss = F.ctc_loss(

@@ -60,12 +60,12 @@ def check_architecture(weights: str | None, architecture: Mapping[str, Any] | No
 
 
 def architecture_of(model: Any) -> dict[str, Any]:
-    """What its config class needs to build the same network, in types that YAML and JSON share."""
+    """Options of its config class that build the same network, in types that JSON and YAML have."""
     plain = json.loads(model.config.to_json_string(use_diff=True))
     return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
 
 
 def unshaped(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an encoder's architecture changes its features, and not the shapes of its weights."""
+    """Options of an encoder's architecture that change its features, but not the shapes of its weights."""
     built = options["architecture"] or {}
     return {name: built[name] for name in UNSHAPED if name in built}

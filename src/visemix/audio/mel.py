@@ -1,4 +1,4 @@
-"""The encoder that needs no weights from anyone."""
+"""Log-mel spectrum as audio features: no pretrained weights."""
 
 from __future__ import annotations
 

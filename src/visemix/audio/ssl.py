@@ -1,4 +1,4 @@
-"""Speech models trained on their own, wav2vec 2.0 and HuBERT, through `transformers`."""
+"""Self-supervised speech models, wav2vec 2.0 and HuBERT, as audio encoders, through `transformers`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class _SpeechModel(AudioEncoder, ABC):
 
     @classmethod
     def feature_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is not for training, or in its weights."""
+        """All options that are neither for training nor seen in the weights."""
         said = {key: options[key] for key in ("name", "align", "chunk", "overlap")}
         return said | {"align": options["align"] or cls.alignment} | unshaped(options)
 
@@ -106,7 +106,7 @@ class _SpeechModel(AudioEncoder, ABC):
         return AudioFeatures(torch.cat([piece.values for piece in self.stream(speech)], 1))
 
     def stream(self, speech: Speech) -> Iterator[AudioFeatures]:
-        """The features chunk by chunk."""
+        """Features (B, n, C) chunk by chunk."""
         frames = speech.frames
         wave = normalise(speech.wave[:, : frames * SAMPLES_PER_FRAME])
         step = self.chunk or frames
@@ -119,7 +119,7 @@ class _SpeechModel(AudioEncoder, ABC):
             yield AudioFeatures(values)
 
     def _rows(self, wave: Tensor, first: int, last: int, moments: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Features of these frames, as if nothing lay around them but for `moments`: (B, last − first, C)."""
+        """Features (B, last − first, C) of these frames, without the sound around them but for its `moments`."""
         frames = last - first
         # the last frame's second row sees a little of the next frame
         reach = last * SAMPLES_PER_FRAME + RECEPTIVE_FIELD - HOP
@@ -136,7 +136,7 @@ class _SpeechModel(AudioEncoder, ABC):
 
     @torch.no_grad()
     def _convolve(self, wave: Tensor, moments: tuple[Tensor, Tensor] | None) -> Tensor:
-        """(B, R, C) at 50 rows a second."""
+        """Output rows (B, R, C) of the convolutions, 50 a second."""
         first, *others = self.model.feature_extractor.conv_layers
         x = wave.unsqueeze(1)
         if moments is None:

@@ -1,4 +1,4 @@
-"""Encoders that would listen to a whole recording, kept to a fixed window."""
+"""The base class of encoders whose model would attend to a whole recording, run over fixed windows instead."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ class WindowedEncoder(AudioEncoder):
 
     `digest` is the sha256 of the model's file: it goes into checkpoints, so that a motion model never hears another one
     than it was trained with.
+
+    Raises:
+        VisemixError: a window that cannot be: `chunk` below 1, `look_back` or `look_ahead` below 0.
     """
 
     hop: ClassVar[float]  # samples from one of the model's rows to the next
@@ -44,7 +47,7 @@ class WindowedEncoder(AudioEncoder):
 
     @abstractmethod
     def encode(self, wave: Float[np.ndarray, " S"]) -> Float[np.ndarray, "R C"]:
-        """The model's own rows of a window."""
+        """The model's own rows for a 16 kHz waveform."""
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> AudioFeatures:

@@ -62,7 +62,7 @@ def generate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     plugin: Plugins = None,
 ) -> None:
-    """Make the target say what is heard."""
+    """Write a video in which the person of the target says what is heard."""
     from visemix.generation import generate
     from visemix.ops.device import keep_memory
 

@@ -1,4 +1,4 @@
-"""What there is: parts with their options, and the state of the installation."""
+"""Lists of the parts with their options, and of what is installed: `visemix parts` and `visemix doctor`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def catalogue() -> Catalogue:
 
 
 def pages(found: Catalogue) -> str:
-    """The catalogue for reading."""
+    """The catalogue as text for the console."""
     lines = []
     for group, named in found.items():
         lines.append(group)
@@ -94,7 +94,7 @@ def _source(part: Any) -> str | None:
 
 
 def checks() -> Iterator[tuple[bool, str]]:
-    """(whether it is as it should be, sentence) for each thing worth knowing about this installation."""
+    """(ok, sentence) for each check of this installation: packages, GPU, weights of metrics, face models."""
     import torch
 
     from visemix.face import FACE

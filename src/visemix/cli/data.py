@@ -60,7 +60,7 @@ def prepare(
 
 
 def _configs(parts: Mapping[str, str], option: Sequence[str]) -> dict[str, Any]:
-    """Each part's file under the options given."""
+    """Config of each part: its file, with the options of the command line over it."""
     from visemix.config import load_part
     from visemix.evaluation.videos import options_of
     from visemix.registry import did_you_mean

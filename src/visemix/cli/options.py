@@ -13,17 +13,17 @@ SOME_FAILED, WRONG, BROKEN, STOPPED = 1, 2, 3, 130  # part of a batch; the user'
 
 
 class Commands(TyperGroup):
-    """Says errors in one sentence; `--debug`, anywhere on the line, shows where they come from."""
+    """Command group that prints errors in one sentence; `--debug`, anywhere on the line, shows the traceback."""
 
     debug = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The line without its options and without `--debug`, which may stand anywhere."""
+        """The arguments left once the options are parsed, `--debug` among them, which may stand anywhere."""
         self.debug = "--debug" in args
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
-        """The command's answer; an error is said in one sentence.
+        """What the command returns; an error ends the program with one sentence.
 
         Raises:
             typer.Exit: with 2 for what the user can put right, 3 for an unexpected error, 130 for Ctrl-C.
@@ -45,12 +45,16 @@ class Commands(TyperGroup):
             raise typer.Exit(BROKEN) from None
 
     def say(self, sentence: str) -> None:
-        """Write a sentence to standard error, under the program's name."""
+        """Write a sentence to standard error, after the name of the program."""
         typer.echo(f"visemix: {sentence}", err=True)
 
 
 def of_one_run(overrides: list[str] | None) -> list[str]:
-    """Overrides of a single run, on which an experiment's `sweep` has no effect."""
+    """The overrides, checked: a command that trains one run takes none of an experiment's `sweep`.
+
+    Raises:
+        VisemixError: an override of `sweep`.
+    """
     for override in overrides or []:
         if override.startswith("sweep."):
             from visemix.types import VisemixError

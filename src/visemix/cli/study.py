@@ -1,4 +1,4 @@
-"""The command line's `study`: ask people."""
+"""The command line's `study`: pages that ask people, and tables of what they answered."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from visemix.cli.options import Overwrite, Tables
 
 
 class Study(TyperGroup):
-    """Takes what is no command of its own as the folders of a new study."""
+    """Command group whose default is `make`: a first word that is no command is a folder of its videos."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The line without its options, `make` put first where it names no command."""
+        """The arguments left once the options are parsed, `make` before them where they name no command."""
         plain = args and args[0] not in self.commands and args[0] not in ("--help", "-h")
         return super().parse_args(ctx, ["make", *args] if plain else args)
 

@@ -46,6 +46,9 @@ class Recording:
 def parse_conditions(text: str) -> tuple[str, ...]:
     """Kinds of condition as they are asked for: "clean", "all", or some of `KINDS` with commas between.
 
+    Raises:
+        VisemixError: a word that is no kind of condition.
+
     >>> parse_conditions("noise,room")
     ('room', 'noise')
     """
@@ -121,7 +124,8 @@ def room_impulse_response(seconds: float, direct: float, rng: np.random.Generato
 
 
 def apply_microphone(wave: Wave, low: float, high: float, tilt: float) -> Wave:
-    """The wave through a microphone of band `low` … `high` Hz (12 dB an octave beyond) and `tilt`, without delay."""
+    """The wave through a microphone of band `low` … `high` Hz (12 dB an octave beyond) and `tilt` (dB an octave),
+    without delay."""
     hertz = np.fft.rfftfreq(2 * len(wave), 1 / SAMPLE_RATE).clip(20.0)
     gain = (hertz / 1000.0) ** (tilt / 20 / np.log10(2)) / np.sqrt((1 + (low / hertz) ** 4) * (1 + (hertz / high) ** 4))
     return np.fft.irfft(np.fft.rfft(wave, 2 * len(wave)) * gain)[: len(wave)]

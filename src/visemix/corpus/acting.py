@@ -66,7 +66,7 @@ def sample_style(rng: np.random.Generator) -> Style:
 
 @dataclass(frozen=True)
 class Performance:
-    """A performance, frame by frame."""
+    """What `animate` returns: expression and head pose in each frame."""
 
     expression: Float[Tensor, "T E"]
     pose: Float[Tensor, "T 6"]  # Euler XYZ in radians, then translation in decimetres
@@ -111,7 +111,7 @@ def mouth_shapes(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"]) -> C
 
 
 def _places(phones: Sequence[Phone]) -> tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]:
-    """Middles and half lengths, seconds."""
+    """Middle and half length of each sound, seconds."""
     start, stop = np.array([(phone.start, phone.stop) for phone in phones]).T
     return (start + stop) / 2, (stop - start) / 2
 
@@ -148,7 +148,7 @@ def _dominance(phones: Sequence[Phone], seconds: Float[np.ndarray, " T"], reach:
 
 
 def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
-    """What jaw and lips do for these shapes, spoken in these ways."""
+    """Curves of jaw and lip actions for mouth shapes, spoken in the manner of `ways`."""
     talking = shapes["speech"]
     low = (1 - np.exp(-2.5 * shapes["open"])) / (1 - np.exp(-2.5))  # half open is not far from open
     opened = low * style.amplitude * ways["strength"] + style.ajar * (1 - talking)
@@ -170,7 +170,8 @@ def lip_actions(shapes: Curves, ways: Curves, style: Style) -> Curves:
 
 
 def manner(frames: int, freedom: float, rng: np.random.Generator, *, held: bool = False) -> Curves:
-    """Slowly changing ways to say the same: factors for opening and rounding, amounts of spread and smile.
+    """Curves (T,) of a slowly changing manner of speaking: factors for opening and rounding, amounts of spread and
+    smile.
 
     They drift, each on its own, or are `held`: one of `MANNERS` for six to twelve seconds, then another.
     """
@@ -192,7 +193,8 @@ def _held(frames: int, rng: np.random.Generator) -> Float[np.ndarray, "T 4"]:
 def reconstruction_noise(
     expression: Float[Tensor, "T E"], face: FaceModel, seed: int, *, drift: float = 0.02, jitter: float = 0.02
 ) -> Float[Tensor, "T E"]:
-    """The expression as a fitted 3DMM would have it: every coefficient drifts slowly and trembles from frame to frame.
+    """The expression with the errors of a fitted 3DMM: every coefficient drifts slowly and trembles from frame to
+    frame.
 
     Args:
         drift: standard deviation of what changes over two seconds, as a share of each coefficient's range.
@@ -228,7 +230,7 @@ def _smoothstep(t: np.ndarray) -> np.ndarray:
 
 
 def _drift(frames: int, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A slow random motion of unit spread."""
+    """A slow random curve (T,) of about unit standard deviation, within ±2."""
     extra = round(4 * seconds * FPS)
     noise = gaussian_filter1d(rng.standard_normal(frames + 2 * extra), seconds * FPS)[extra:-extra]
     return np.tanh(noise * np.sqrt(2 * np.sqrt(np.pi) * seconds * FPS) / 2) * 2

@@ -165,7 +165,7 @@ def complexion(
     *,
     beard: float = 0.0,
 ) -> tuple[Float[Tensor, "N 3"], Bool[Tensor, " N"]]:
-    """The face model's own colours made this person's: albedo of every vertex, and which of them are hairy scalp."""
+    """Albedo (N, 3) of a person with these colours of skin, hair and eyes, and a mask (N,) of the hairy scalp."""
     points, colour = face.mean, face.albedo.clone()
     marks = points[face.landmark_ids]
     outside = torch.zeros(len(points), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""One clip of a corpus: somebody is given words, speaks and acts them, and is filmed."""
+"""Making one clip of a corpus: words, speech, animation and pictures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ProgressCallback = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """One clip to make: who, what kind of speech, which."""
+    """One clip to make: its name, the number of its speaker, and the kind of speech."""
 
     clip: str
     number: int
@@ -108,7 +108,7 @@ def make_clip(
 
 
 def _render(part: Path, scene: Scene, subject: Subject, on_progress: ProgressCallback) -> UInt8[Tensor, "3 H W"]:
-    """Pictures and labels of a performance; the place without the person is returned."""
+    """Write the pictures and labels of a performance; returns the background without the person."""
     with VideoWriter(part / FRAMES, seekable=True, crf=CRF) as pictures, LabelWriter(part / LABELS) as labels:
         for k, (picture, label) in enumerate(scene.draw(subject.expression[0], subject.pose[0])):
             pictures.write(picture)
@@ -119,7 +119,7 @@ def _render(part: Path, scene: Scene, subject: Subject, on_progress: ProgressCal
 
 
 def subject_of(person: Person, expression: Tensor, pose: Tensor, size: int) -> Subject:
-    """A person's performance before the camera; `pose` is about the place where heads are."""
+    """`Subject` of a person with this performance; `pose` is relative to the place where heads are."""
     return Subject(
         speaker=(person.name,),
         identity=person.identity[None],
@@ -132,13 +132,13 @@ def subject_of(person: Person, expression: Tensor, pose: Tensor, size: int) -> S
 
 
 def cast_speaker(config: CorpusConfig, spec: ClipSpec, face: FaceModel) -> Person:
-    """Who speaks in a clip: by its number, one of the corpus's people or of those `unseen`."""
+    """The `Person` who speaks in a clip: by its number, one of the corpus's people or of those `unseen`."""
     seed = config.seed
     return cast(spec.number, seed, face, config.language, config.voice, config.synthesiser, unseen=spec.unseen)
 
 
 def choose_voice(config: CorpusConfig, spec: ClipSpec, person: Person) -> Voice:
-    """Whose voice a take has: the person's own if it can say that, or else another of their sex."""
+    """The `Voice` of a clip: the speaker's own if it can say that, or else another of their sex."""
     if spec.voice is not None:
         return sample_voice(person.seed, spec.language, spec.voice, config.synthesiser)
     own = person.voice
@@ -164,7 +164,7 @@ def _recording(config: CorpusConfig, spec: ClipSpec, voice: Voice, seed: int) ->
 
 
 def _seeds(seed: int, spec: ClipSpec) -> tuple[int, int]:
-    """Of what is said, and of how."""
+    """Seeds of the words of a clip, and of how they are said."""
     kinds = ("singing", "female", "male", *languages())
     kind = kinds.index("singing" if spec.singing else spec.voice or spec.language)
     rng = np.random.default_rng([seed, 21, spec.number, int(spec.unseen), kind])

@@ -1,4 +1,4 @@
-"""Sound as it comes through telephones and compressed files, in its old place."""
+"""Speech through audio codecs and telephones, with their delay taken out."""
 
 from __future__ import annotations
 

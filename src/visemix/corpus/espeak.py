@@ -59,7 +59,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 
 
 def installed() -> bool:
-    """Whether the extra `corpus` is here."""
+    """Whether espeak-ng (the extra `corpus`) is installed."""
     return importlib.util.find_spec("espeakng_loader") is not None
 
 

@@ -80,7 +80,8 @@ def synthesise_formants(
 
 
 def formants(symbol: str) -> tuple[float, float, float, float]:
-    """Where a man's vocal tract resonates for a sound, Hz: an open mouth raises the first, a front tongue the second.
+    """The four formants of a sound, Hz, of a man's vocal tract: an open mouth raises the first, a front tongue the
+    second.
 
     >>> [round(f) for f in formants("i")], [round(f) for f in formants("ɑ")]
     ([291, 2259, 2900, 3500], [740, 1168, 2495, 3500])
@@ -100,7 +101,7 @@ def _voice(phone: Phone) -> float:
 
 
 def _pulses(pitch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The glottis: derivative of its flow (KLGLOTT88), a little unsteady, with a little breath."""
+    """Glottal source: derivative of the flow (KLGLOTT88), a little unsteady, with a little breath."""
     unsteady = np.repeat(rng.standard_normal(len(pitch) // BLOCK + 1), BLOCK)[: len(pitch)]
     phase = np.cumsum(pitch * (1 + 0.008 * unsteady) / SAMPLE_RATE) % 1.0
     flow = np.where(phase < OPEN, 2 * phase - 3 * phase**2 / OPEN, 0.0)
@@ -108,7 +109,8 @@ def _pulses(pitch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shape(source: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """A filter that changes every block: windows of two blocks, each by its own frequency response (tick, bins)."""
+    """The source through a filter that varies in time: windows of two blocks, each by its own frequency response (tick,
+    bins)."""
     window = np.sin(np.pi * (np.arange(2 * BLOCK) + 0.5) / (2 * BLOCK)) ** 2  # two of them overlap and add up to one
     ticks, tail = len(response), BINS * 2 - 2
     padded = np.pad(source, (BLOCK, (ticks + 1) * BLOCK - len(source)))
@@ -133,7 +135,7 @@ def _resonance(centres: np.ndarray) -> np.ndarray:
 
 
 def _band(symbol: str) -> np.ndarray:
-    """How loud each frequency is in a sound's noise; unit power over all."""
+    """Amplitude of each frequency in a sound's noise; unit power over all."""
     _, low, high = (HISS | BURST).get(symbol, (0.0, 500, 5000))
     hertz = np.linspace(1, SAMPLE_RATE / 2, BINS)
     band = 1 / np.sqrt((1 + (low / hertz) ** 6) * (1 + (hertz / high) ** 6))

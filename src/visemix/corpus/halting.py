@@ -38,7 +38,7 @@ def hesitate(speech: SynthesisedSpeech, voice: Voice, rng: np.random.Generator) 
 
 
 def silence(seconds: float) -> SynthesisedSpeech:
-    """So many seconds of nothing, labelled as a pause."""
+    """`seconds` of silence, labelled as a pause."""
     samples = round(seconds * SAMPLE_RATE)
     return np.zeros(samples), [Phone(PAUSE, 0.0, samples / SAMPLE_RATE, 0.0)]
 
@@ -53,7 +53,7 @@ def breath(rng: np.random.Generator) -> SynthesisedSpeech:
 
 
 def lengthen_vowel(speech: SynthesisedSpeech, rng: np.random.Generator, *, longest: bool = False) -> SynthesisedSpeech:
-    """One vowel of it lasts two to three times as long; with `longest`, the one that is longest as it is."""
+    """The speech with one vowel two to three times as long; with `longest`, the one that is longest as it is."""
     wave, phones = speech
     lasting = [k for k, phone in enumerate(phones) if SOUNDS[phone.symbol].kind == "vowel" and phone.stress >= WEAK]
     if not lasting:
@@ -65,7 +65,7 @@ def lengthen_vowel(speech: SynthesisedSpeech, rng: np.random.Generator, *, longe
 
 
 def concatenate(pieces: Sequence[SynthesisedSpeech]) -> SynthesisedSpeech:
-    """One after the other; pauses that meet become one."""
+    """The pieces one after the other; pauses that meet become one."""
     phones: list[Phone] = []
     samples = 0
     for wave, sounds in pieces:

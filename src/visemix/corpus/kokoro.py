@@ -43,7 +43,7 @@ Piece = tuple[str, list[PhoneSpec]]  # tokens, and the sounds that they make
 
 
 def installed() -> bool:
-    """Whether its packages are here."""
+    """Whether the packages of Kokoro are installed."""
     return all(importlib.util.find_spec(name) for name in ("onnxruntime", *PACKAGES))
 
 
@@ -90,7 +90,7 @@ def synthesise(
 
 
 def to_pieces(ipa: str) -> list[Piece]:
-    """A part of a sentence as Kokoro writes it, with the sounds that each piece stands for; blanks stand for none.
+    """A part of a sentence in Kokoro's letters, with the sounds that each piece stands for; blanks stand for none.
 
     >>> [letters for letters, _ in to_pieces("ðə bˈɔɪ")]
     ['ð', 'ə', ' ', 'b', 'ˈY']
@@ -110,7 +110,7 @@ def to_pieces(ipa: str) -> list[Piece]:
 
 
 def align_pieces(pieces: list[Piece], steps: Float[np.ndarray, " N"], wave: Float[np.ndarray, " S"]) -> list[Phone]:
-    """Where each piece's sounds are, given the steps of every token (and of silence before and after).
+    """The pieces' sounds with their times, given the model's steps for every token (and for silence before and after).
 
     A blank belongs to the sound before it. A mark is a pause, with the quiet end of the sound before it.
     """
@@ -148,7 +148,7 @@ def _load() -> tuple[Any, dict[str, int], dict[str, np.ndarray]]:
 
 
 def with_output(model: bytes, name: bytes) -> bytes:
-    """An ONNX model that answers with one of its inner values, too.
+    """The ONNX model with one of its inner values as a further output.
 
     Protocol buffers that follow one another are one: a graph (field 7 of a model) with nothing but an output (field 12)
     of that name (field 1) adds it to the graph that is there.

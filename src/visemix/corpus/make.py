@@ -27,7 +27,7 @@ OTHER_SEX: dict[str, Literal["female", "male"]] = {"female": "male", "male": "fe
 
 @dataclass(frozen=True)
 class CorpusResult:
-    """Names of clips."""
+    """Names of the clips that were made, and of those that were there."""
 
     done: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)  # were there already

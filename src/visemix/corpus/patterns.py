@@ -16,7 +16,7 @@ BACKDROPS = ("wall", "shelf", "window", "lights")
 
 
 def strands(style: Hairdo, seed: int, side: int) -> Float[Array, "3 side side"]:
-    """Hair, combed down: fine across, long down, in locks; lighter where it bends over the head."""
+    """Texture of hair, combed down: fine across, long down, in locks; lighter where it bends over the head."""
     rng = np.random.default_rng([seed, 1])
     fine = gaussian_filter(rng.standard_normal((DETAIL, DETAIL)), (40, 0.8), mode=("nearest", "wrap"))
     locks = gaussian_filter(rng.standard_normal((DETAIL, DETAIL)), (70, 5), mode=("nearest", "wrap"))
@@ -31,7 +31,7 @@ def strands(style: Hairdo, seed: int, side: int) -> Float[Array, "3 side side"]:
 
 
 def cloth(garment: Garment, skin: Colour, collar: float, seed: int, side: int) -> Array:
-    """What the bust is covered with, seen from the front, (3, side, side); `collar` is its height, decimetres."""
+    """Texture (3, side, side) of the clothed bust, seen from the front; `collar` is its height, decimetres."""
     rng = np.random.default_rng([seed, 2])
     left, right, bottom, top = BUST
     x = left + (right - left) * (np.arange(DETAIL) + 0.5)[None, :] / DETAIL
@@ -75,7 +75,7 @@ def cloth(garment: Garment, skin: Colour, collar: float, seed: int, side: int) -
 
 
 def backdrop(kind: str, seed: int, side: int) -> Float[Array, "3 side side"]:
-    """What is behind the speaker, out of focus: a wall, a shelf, a window or lights in the dark."""
+    """Background picture, out of focus: a wall, a shelf, a window or lights in the dark."""
     rng = np.random.default_rng([seed, 3])
     y, x = (np.mgrid[0:DETAIL, 0:DETAIL] + 0.5) / DETAIL
     base = rng.uniform(0.35, 0.8) * (1 + 0.18 * rng.standard_normal(3).clip(-1, 1))
@@ -110,7 +110,7 @@ def backdrop(kind: str, seed: int, side: int) -> Float[Array, "3 side side"]:
 
 
 def _shelves(room: Array, rng: np.random.Generator) -> None:
-    """Books, drawn over a wall in place."""
+    """Draw shelves of books over a wall, in place."""
     board = np.array([0.42, 0.3, 0.2])[:, None, None]
     height = DETAIL // 4
     for floor in range(0, DETAIL, height):
@@ -138,7 +138,7 @@ def _band(away: Array, middle: float, half: float) -> Array:
 
 
 def _resized(picture: Array, side: int) -> Array:
-    """Brought to `side` pixels, averaged where that is fewer."""
+    """The picture at `side` pixels, averaged where that is fewer."""
     if side < DETAIL:
         picture = np.stack([gaussian_filter(c, 0.45 * DETAIL / side, mode="nearest") for c in picture])
     scaled: Array = np.stack([zoom(c, side / DETAIL, order=1, mode="nearest", grid_mode=True) for c in picture])

@@ -23,7 +23,7 @@ DEFAULT_RECORDING = Recording()
 def record_utterance(
     utterance: Utterance, kinds: tuple[str, ...], seed: int, babble: Babble | None = None
 ) -> tuple[Utterance, list[dict[str, Any]]]:
-    """The utterance under conditions by chance, its phones untouched, and how each stretch was recorded.
+    """The utterance under random recording conditions, its phones untouched, and how each stretch was recorded.
 
     Returns:
         The utterance, and for each stretch `start` (seconds) and what of `Recording` is not the default.
@@ -40,7 +40,7 @@ def record_utterance(
 
 
 def segment_boundaries(phones: Sequence[Phone]) -> list[float]:
-    """Where one stretch ends and the next begins, seconds: in the middle of pauses, `STRETCH` or more apart."""
+    """Times (seconds) at which recording conditions change: in the middle of pauses, `STRETCH` or more apart."""
     found: list[float] = []
     end = phones[-1].stop
     for phone in phones:
@@ -52,7 +52,7 @@ def segment_boundaries(phones: Sequence[Phone]) -> list[float]:
 
 
 def babble_source(language: str, synthesiser: SynthesiserChoice) -> Babble:
-    """Other people, all speaking at once, as they are asked for: seconds, and a seed."""
+    """Function (seconds, seed) → the sound of other people, all speaking at once."""
 
     def babble(seconds: float, seed: int) -> np.ndarray:
         people = [

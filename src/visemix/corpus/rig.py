@@ -1,4 +1,4 @@
-"""What a face can be asked to do: a few actions, and the expressions by which each face model does them."""
+"""Actions of a face (jaw, lips, lids …), and the expressions by which each face model does them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ class Rig:
         self.low, self.high = face.expression_range.double().numpy().T
 
     def perform(self, curves: dict[str, Float[np.ndarray, " T"]], balance: float = 0.0) -> Float[np.ndarray, "T E"]:
-        """Expressions for curves of actions; a positive balance does more on the left than on the right."""
+        """Expression coefficients (T, E) for curves of actions; a positive balance does more on the left than on the
+        right."""
         expression = np.zeros((len(next(iter(curves.values()))), self.width))
         sides = np.array([1 + balance, 1 - balance])
         for action, curve in curves.items():
@@ -82,14 +83,19 @@ class Rig:
         return expression
 
     def seal(self, expression: Float[np.ndarray, "T E"], share: Float[np.ndarray, " T"]) -> Float[np.ndarray, "T E"]:
-        """Close that share of what parts the lips, by as much of the closing expression as this face needs."""
+        """The expression with that share of the gap between the lips closed, by as much of the closing expression as
+        this face needs."""
         move = self.moves["close"].mean(0)
         needed = (expression @ self.parting).clip(min=0) / -(move @ self.parting)
         return np.clip(expression + (share * needed)[:, None] * move, self.low, self.high)
 
 
 def rig_layout(face: FaceModel) -> Layout:
-    """The expressions by which this face acts: those of the toy face, or ARKit's as ICT-FaceKit writes them."""
+    """Action → weights of this face's expressions, named as the toy face's or ARKit's (ICT-FaceKit).
+
+    Raises:
+        VisemixError: its expressions are neither.
+    """
     names = {name for full in face.expression_names for name in (full, *_sideless(full))}
     lacking = {}
     for title, layout in (("the toy face", TOY), ("ARKit", ARKIT)):

@@ -30,7 +30,7 @@ WHITE = 2  # pixels of the pattern that leave a colour as it is
 
 @dataclass(frozen=True)
 class SceneMesh:
-    """Everything that does not move by itself, joined: vertices of the face first, then hair, then clothes."""
+    """Face, hair and clothes joined in one mesh: vertices of the face first, then hair, then clothes."""
 
     still: Float[Tensor, "M 3"]  # hair and clothes; the face's vertices are not among them
     triangles: Int[Tensor, "F 3"]
@@ -60,7 +60,7 @@ class Scene:
 
     @property
     def background(self) -> UInt8[Tensor, "3 H W"]:
-        """The place without the person, as it is in the pictures."""
+        """The background without the person, as it is in the pictures."""
         return self.backdrop.mul(255).round().to(torch.uint8)
 
     @torch.no_grad()
@@ -117,7 +117,7 @@ class Scene:
 
 
 def _sum_samples(samples: Tensor) -> Tensor:
-    """Over the FINER² samples of each pixel."""
+    """Sum over the FINER² samples of each pixel."""
     rows = samples.unflatten(-2, (-1, FINER)).sum(-2, dtype=samples.dtype)
     return rows.unflatten(-1, (-1, FINER)).sum(-1, dtype=samples.dtype)
 
@@ -199,7 +199,7 @@ def _are_skin(face: FaceModel, triangles: Tensor) -> Tensor:
 
 
 def _girth(rest: Tensor, height: float) -> tuple[float, float, float, float]:
-    """Height, half width, half depth and z of the middle of the neck there."""
+    """Height, half width, half depth and z of the middle of the neck at this height, decimetres."""
     ring = rest[((rest[:, 1] - height).abs() < 0.12) & (rest[:, 0].abs() < 0.75)]
     low, high = ring[:, 2].min(), ring[:, 2].clamp(max=0.0).max()
     width = float(torch.quantile(ring[:, 0].abs(), 0.9))
@@ -207,13 +207,13 @@ def _girth(rest: Tensor, height: float) -> tuple[float, float, float, float]:
 
 
 def _below_chin(bust: Mesh, collar: float) -> Float[Tensor, " n"]:
-    """Less light falls on the chest right under the chin."""
+    """Factor of the light on each vertex of the bust: darker right under the chin."""
     x, y, _ = _floats(bust.points).T
     return 1 - 0.3 * torch.exp(-(((y - collar) / 0.3) ** 2) - (x / 0.6) ** 2)
 
 
 def _patterns(person: Person, plain: int, hair: Mesh, bust: Mesh, collar: float, side: int) -> tuple[Tensor, Tensor]:
-    """One picture with strands, cloth and white side by side, and where each vertex lies on it."""
+    """One texture with hair, cloth and white side by side, and where each vertex lies on it."""
     side = min(side, 1024)
     tiles = [
         torch.from_numpy(strands(person.hair, person.seed, side)),

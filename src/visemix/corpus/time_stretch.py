@@ -1,4 +1,4 @@
-"""Longer sounds at the same pitch."""
+"""Time stretching of speech at the same pitch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REACH = 100  # samples by which a piece may move to fit the last one: a pitch pe
 def time_stretch(
     wave: Float[np.ndarray, " S"], phones: Sequence[Phone], factors: Sequence[float]
 ) -> tuple[Float[np.ndarray, " R"], list[Phone]]:
-    """Let each phone last so many times as long, with its pitch kept.
+    """The wave and its phones with each phone so many times as long, at the same pitch.
 
     Windows of the wave are laid closer or further apart, each taken from where it best continues the one before
     (WSOLA, Verhelst & Roelands 1993).
@@ -44,7 +44,7 @@ def time_stretch(
 
 
 def _best(wave: Float[np.ndarray, " S"], following: int, wanted: int) -> int:
-    """Where near `wanted` the wave is most like what would have followed."""
+    """The start near `wanted` from which the wave is most like what would have followed."""
     first = max(0, min(wanted - REACH, len(wave) - 2 * HOP - 2 * REACH))
     natural = wave[following : following + 2 * HOP]
     searched = wave[first : first + 2 * HOP + 2 * REACH]

@@ -1,4 +1,4 @@
-"""What every synthesiser's answer is made into: sounds at their places in time, without gaps."""
+"""Synthesisers' outputs brought to one form: sounds at their places in time, without gaps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ REDUCED = frozenset("əɚɨɐ")  # vowels that are never stressed
 
 
 def split_durations(sounds: Sequence[PhoneSpec], start: float, stop: float) -> list[Phone]:
-    """What a synthesiser takes for one sound, come apart: each part lasts as long as it usually does among the others.
+    """The sounds that a synthesiser takes for one, between its times: each lasts as long as it usually does among the
+    others.
 
     >>> [(p.symbol, round(p.stop, 2)) for p in split_durations(parse_ipa("aʊ"), 0.0, 0.21)]
     [('a', 0.13), ('ʊ', 0.21)]
@@ -29,7 +30,7 @@ def split_durations(sounds: Sequence[PhoneSpec], start: float, stop: float) -> l
 
 
 def merge_phones(phones: Sequence[Phone]) -> list[Phone]:
-    """Without empty phones, short pauses and gaps; from the first sound to the last."""
+    """The phones without empty ones, short pauses and gaps; from the first sound to the last."""
     kept: list[Phone] = []
     for phone in phones:
         brief = phone.stop - phone.start < SHORTEST_PAUSE
@@ -52,13 +53,13 @@ def trim_speech(wave: np.ndarray, rate: int, phones: Sequence[Phone]) -> tuple[F
 def change_speed(
     wave: Float[np.ndarray, " S"], phones: Sequence[Phone], factor: float
 ) -> tuple[Float[np.ndarray, " R"], list[Phone]]:
-    """As if played slower: `factor` times as long, all frequencies that much lower, sounds where they then are."""
+    """Wave and phones as if played slower: `factor` times as long, all frequencies that much lower."""
     slow = soxr.resample(wave, SAMPLE_RATE, SAMPLE_RATE * factor)
     return slow, [replace(p, start=p.start * factor, stop=p.stop * factor) for p in phones]
 
 
 def with_stress(phones: Sequence[Phone], ipa: str) -> list[Phone]:
-    """With the stress of a transcription, for synthesisers that do not tell: sounds are matched in order.
+    """The phones with the stress of a transcription, for synthesisers that do not tell: sounds are matched in order.
 
     Those that the transcription spells otherwise are stressed if their vowel can be; a consonant is like the vowel
     it leads to, or else like the one before.

@@ -1,4 +1,4 @@
-"""Someone says something: sentences until the time is full, and every sound's place in time."""
+"""Utterances: sentences until the time is full, and the time of every sound."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOM = 1e-3  # the sound of an empty room, so that a pause is quiet and not noth
 
 @dataclass(frozen=True)
 class Utterance:
-    """Sound and its exact transcription."""
+    """A waveform and its exact transcription."""
 
     wave: Float[np.ndarray, " S"]  # 16 kHz mono, float32, peak 0.7
     phones: tuple[Phone, ...]  # cover the whole of it without gaps; pauses are "_"
@@ -38,6 +38,9 @@ def compose_utterance(
 
     Args:
         speed: at which a sentence is played, its pitch higher by as much.
+
+    Raises:
+        VisemixError: less than a frame is asked for, or as `synthesise`.
     """
     frames = round(seconds * FPS)
     if frames < 1:

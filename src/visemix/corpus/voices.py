@@ -1,4 +1,4 @@
-"""Who can speak: the synthesisers that are here, their voices, and how each says a sentence."""
+"""The voices of the synthesisers that are installed, and how each says a sentence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ BODIES = 0.08  # by which the size of a recorded speaker is varied, so that few 
 
 @dataclass(frozen=True)
 class Voice:
-    """Whose voice, speaking what."""
+    """A voice of a synthesiser, its language, and the pitch, rate and size of the speaker."""
 
     name: str
     language: str

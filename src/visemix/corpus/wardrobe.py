@@ -34,7 +34,7 @@ TORSO = np.array(
 
 @dataclass(frozen=True)
 class Mesh:
-    """A surface, and where on its pattern (0 to 1, left to right and top to bottom) every vertex lies."""
+    """A triangle mesh, with texture coordinates (0 to 1, left to right and top to bottom) of every vertex."""
 
     points: Float[Array, "N 3"]  # decimetres, the head upright at the origin
     triangles: Int[np.ndarray, "F 3"]
@@ -65,7 +65,7 @@ class Garment:
 
 
 def dress(neck: tuple[float, float, float, float], shoulders: float) -> Mesh:
-    """Clothed bust below a neck of (collar height, half width, half depth, z of its middle)."""
+    """Mesh of a clothed bust below a neck of (collar height, half width, half depth, z of its middle), decimetres."""
     height, half_width, half_depth, middle = neck
     fine = np.linspace(0, len(TORSO) - 1, 34)
     down, wide, deep, ahead = (np.interp(fine, np.arange(len(TORSO)), column) for column in TORSO.T)
@@ -84,7 +84,7 @@ def dress(neck: tuple[float, float, float, float], shoulders: float) -> Mesh:
 
 
 def comb(head: Float[Array, "N 3"], scalp: Bool[np.ndarray, " N"], eyes: float, style: Hairdo, seed: int) -> Mesh:
-    """Hair over a head.
+    """Mesh of the hair over a head.
 
     Args:
         head: vertices of the face model in the speaker's shape.
@@ -149,7 +149,7 @@ def _mirrored() -> NDArray[np.int64]:
 
 
 def _look_up(radius: Array, turn: Array, elevation: Array) -> Array:
-    """`radius` between its samples, at (rows × columns) directions."""
+    """`radius`, interpolated between its samples, in (rows × columns) directions."""
     columns = np.concatenate([radius, radius[:, :1]], 1)
     at = (np.broadcast_to(turn, elevation.shape) + np.pi) / np.radians(6)
     up = (elevation + np.pi / 2) / np.radians(6)

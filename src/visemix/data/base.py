@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataRequest:
-    """What a stage wants of clips, and how much of them at once."""
+    """What a training stage asks of its data module: the size of its examples, and what they must hold."""
 
     window: int  # frames in an example
     batch: int  # examples in a batch
@@ -63,17 +63,18 @@ class DataModule(LightningDataModule, Part):
 
     @property
     def speakers(self) -> list[str]:
-        """Who is trained on, sorted: after `setup`. Nobody, where it does not know."""
+        """Names of the training speakers, sorted, after `setup`; empty where they are not known."""
         return []
 
     @classmethod
     def person_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Its config for a stage that learns from the one person who is shown, where these options name one."""
+        """Its config for a stage that learns from one person: with the clips of that person alone, where the options
+        name one."""
         return dict(options)
 
     @classmethod
     def shared_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Its config for a stage to which it makes no difference who is shown."""
+        """Its config for a stage that learns the same whichever person is named: without the options that name one."""
         return dict(options)
 
 

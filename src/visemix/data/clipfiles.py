@@ -1,4 +1,4 @@
-"""What stands on disk of a clip: the names of its files, what `meta.yaml` says, and where such folders are."""
+"""A clip's files on disk: their names, what `meta.yaml` holds, and how clip folders are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TORSO = "torso"  # a tensor that clips may lack: its motion
 
 
 def describe_face(face: FaceModel) -> dict[str, Any]:
-    """What a clip remembers of the face model it was fitted with."""
+    """Name and sizes of a face model, as `meta.yaml` keeps them of the one that a clip was fitted with."""
     vertices, identity = face.identity.shape[0], face.identity.shape[-1]
     return {"name": face.name, "identity": identity, "expression": face.expression.shape[-1], "vertices": vertices}
 
@@ -42,8 +42,12 @@ def speaker_of(name: str) -> str:
 
 
 def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
-    """`meta.yaml` of a clip folder. A `VisemixError` where it is none, or of a format that is neither today's nor, with
-    `any_format`, an older one."""
+    """`meta.yaml` of a clip folder.
+
+    Raises:
+        VisemixError: no clip there, a damaged one, or one of a format that is neither today's nor, with `any_format`,
+            an older one.
+    """
     file = path / META
     if not file.is_file():
         raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")

@@ -128,7 +128,7 @@ class ClipFolder:
         return torch.nn.functional.pad(torch.from_numpy(wave), silence)
 
     def gallery(self, frames: Sequence[int]) -> Gallery:
-        """The face in some frames, kept: the same ones are asked for again and again."""
+        """`Gallery` of the face in some frames, kept in memory: the same ones are asked for again and again."""
         if self._gallery is None or self._gallery[0] != list(frames):
             index = self._check_frames(frames)
             self.check_pictures()
@@ -170,6 +170,9 @@ class ClipFolder:
         """A window of consecutive frames, with its sound and its own motion: a training example.
 
         With `sounds`, also which are spoken in it.
+
+        Raises:
+            VisemixError: the frames are not consecutive, or something in the clip is NaN or infinite.
         """
         index = self._check_frames(frames)
         if not torch.equal(index, torch.arange(int(index[0]), int(index[0]) + len(index))):
@@ -185,7 +188,7 @@ class ClipFolder:
         return Clip(speech, motion, subject, video, self.sounds(int(index[0]), len(index)) if sounds else None)
 
     def footage(self, frames: Sequence[int]) -> Float[Tensor, "n 3 size size"]:
-        """Pictures, RGB in [0, 1].
+        """Pictures of the frames, RGB in [0, 1].
 
         Raises:
             VisemixError: the clip was made without them (`has_pictures` tells).
@@ -207,7 +210,7 @@ class ClipFolder:
         return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
 
     def background(self) -> Float[Tensor, "3 size size"]:
-        """The place without the person, RGB in [0, 1]; what nobody has seen of it is made up, out of focus."""
+        """The background without the person, RGB in [0, 1]; what is never seen of it is made up, out of focus."""
         if self._background is None:
             self._background = read_plate(self.path / BACKGROUND)
         return self._background
@@ -273,7 +276,7 @@ class ClipFolder:
 
 
 def _complement(gaps: Sequence[Sequence[int]], frames: int) -> list[range]:
-    """What lies between the gaps.
+    """The ranges of frames between the gaps.
 
     >>> _complement([[3, 5]], 9)
     [range(0, 3), range(5, 9)]

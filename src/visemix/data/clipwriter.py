@@ -1,4 +1,4 @@
-"""Writing a clip: everything into a folder beside its place, which it takes when it is whole."""
+"""Writing a clip: into a folder beside its place, which is moved there once it is whole."""
 
 from __future__ import annotations
 
@@ -89,6 +89,9 @@ def write_clip(
         meta: whatever else should stand in `meta.yaml`; `audio`, `speaker` and `holdout` have defaults. `holdout`:
             seconds at the end from which nothing was estimated, nor is the background; 0.
         labels: T pictures of `types.Label`, of the size of `pictures`, where it is known what every pixel shows.
+
+    Raises:
+        VisemixError: `path` exists, a tensor or the labels have another shape or are not finite, or the disk is full.
     """
     path = Path(path)
     with atomic_folder(path, overwrite) as part:
@@ -100,14 +103,14 @@ def write_clip(
 
 
 def write_pictures(part: Path, pictures: Iterable[UInt8[Tensor, "3 H W"]], *, causal: bool = False) -> None:
-    """`frames.mp4`, for a folder that is being written; `causal` as `VideoWriter` says."""
+    """Write `frames.mp4` into the folder of an unfinished clip; `causal` as `VideoWriter` says."""
     with VideoWriter(part / FRAMES, seekable=True, causal=causal, crf=15) as out:
         for picture in pictures:
             out.write(picture)
 
 
 def write_labels(part: Path, labels: Iterable[UInt8[Tensor, "h w"]]) -> None:
-    """`labels.safetensors`, for a folder that is being written."""
+    """Write `labels.safetensors` into the folder of an unfinished clip."""
     with LabelWriter(part / LABELS) as out:
         for label in labels:
             out.write(label)
@@ -121,10 +124,14 @@ def write_data(
     face: FaceModel,
     background: UInt8[Tensor, "3 H W"] | None = None,
 ) -> None:
-    """`clip.safetensors` and `meta.yaml`, for a folder that holds its pictures (and labels) already.
+    """Write `clip.safetensors` and `meta.yaml` into the folder of an unfinished clip, which has its pictures (and
+    labels).
 
     `background` where the place without the person is known; otherwise it is estimated where there are labels. A
     folder without pictures has `pictures` false in `meta`, and `size`, in whose pixels its landmarks are.
+
+    Raises:
+        VisemixError: a tensor or the labels have another shape, or are not finite.
     """
     rest: dict[str, Any] = {"format": FORMAT, "name": name, "speaker": speaker_of(name), "audio": "speech"}
     rest |= {"holdout": 0.0, "notes": []} | dict(meta)
@@ -170,7 +177,7 @@ def _check(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[
 
 
 def _background(part: Path, learned: int) -> UInt8[Tensor, "3 H W"]:
-    """The place without the person, of some of the first `learned` frames."""
+    """The background without the person, from some of the first `learned` frames."""
     pictures = FrameFile(part / FRAMES)
     some = range(0, learned, -(-learned // BACKGROUND_FRAMES))
     return clean_plate((pictures.frames([k])[0] for k in some), LabelFile(part / LABELS).frames(some))

@@ -1,4 +1,4 @@
-"""One square of the picture that a talking head stays in, and taking it out and putting it back."""
+"""The square crop of a talking head: where it lies in the picture, cutting it out and pasting it back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def head_box(landmarks: Float[np.ndarray, "T 68 2"], height: int, width: int) ->
 
 
 def _within(start: float, centred: float, side: int, room: int) -> int:
-    """Moved into the picture where it fits; else so that the face is in its middle."""
+    """Start of the box along one axis: moved into the picture where it fits, else with the face in its middle."""
     return round(min(max(start, 0), room - side) if side <= room else centred)
 
 

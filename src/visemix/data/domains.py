@@ -14,14 +14,14 @@ from visemix.types import Clip, Subject, TensorStruct
 
 @dataclass(frozen=True)
 class Domains(TensorStruct):
-    """As many examples of either; they have nothing to do with each other."""
+    """As many clips of each domain, many speakers' and the person's; the two are not related."""
 
     many: Clip
     person: Clip
 
     @property
     def subject(self) -> Subject:
-        """The one person."""
+        """The `Subject` of the person adapted to."""
         return self.person.subject
 
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def pingpong(frames: int, count: int, start: int = 0) -> list[int]:
-    """Numbers of `count` frames of a footage of `frames`, there and back again; without a jump, however long.
+    """Numbers of `count` frames that go through a footage of `frames` there and back again, without a jump.
 
     >>> pingpong(4, 10)
     [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]

@@ -45,7 +45,7 @@ EXACT = _exact()
 
 @dataclass(frozen=True)
 class Probe:
-    """What a media file says of itself, without decoding it."""
+    """Frames, rate, length, size and sound of a media file, as its header has them: nothing is decoded."""
 
     path: Path
     frames: int  # of the file's own, at its own rate; 0 where there is no picture
@@ -135,7 +135,11 @@ class VideoReader:
         return self.between(0, None)
 
     def between(self, start: int, stop: int | None) -> Iterator[UInt8[Tensor, "3 H W"]]:
-        """Frames `start` up to `stop` (None: the end), found by seeking. Each is a view on H×W×3 memory."""
+        """Frames `start` up to `stop` (None: the end), found by seeking. Each is a view on H×W×3 memory.
+
+        Raises:
+            VisemixError: no picture can be decoded.
+        """
         frame = None
         for frame in self._frames(start, stop):
             yield self._rgb(frame)

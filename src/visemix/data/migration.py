@@ -106,7 +106,8 @@ def _clip(folder: Path) -> tuple[int, int]:
 
 
 def _sound_apart(folder: Path, meta: dict[str, Any]) -> None:
-    """1 → 2: the sound in a file of its own, landmarks as whole numbers, light that stands still once."""
+    """A clip of format 1 as format 2: the sound in a file of its own, landmarks as whole numbers, constant light
+    once."""
     tensors = load((folder / TENSORS).read_bytes())
     with (folder / SOUND).open("wb") as sound:
         wave = tensors.pop("wave").clamp(-1, 1).numpy()

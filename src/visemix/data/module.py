@@ -123,7 +123,11 @@ class ClipsModule(DataModule):
         return sorted({span.clip.speaker for span in self.train_spans})
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the clips and split them into spans, if that was not done before."""
+        """Open the clips and split them into spans, if that was not done before.
+
+        Raises:
+            VisemixError: as the class says.
+        """
         if self.train_spans:
             return
         named = bool(self.names) or (self.root / "meta.yaml").is_file()
@@ -171,11 +175,11 @@ class ClipsModule(DataModule):
         return train, val
 
     def _refusal(self, clip: ClipFolder) -> str:
-        """Why a clip cannot be used, or nothing."""
+        """Why a clip cannot be used; empty where it can."""
         return self._sound_lacking(clip) or self._pictures_lacking(clip) or self._too_short(clip)
 
     def _sound_lacking(self, clip: ClipFolder) -> str:
-        """What a clip's sound lacks, or nothing."""
+        """What keeps a clip from use in its sound, or nothing."""
         needs_speech = not self.frames if self.speech is None else self.speech
         if needs_speech and clip.audio != "speech":
             sound = "has no sound track" if clip.audio == "none" else "is silent"
@@ -186,7 +190,7 @@ class ClipsModule(DataModule):
         return ""
 
     def _pictures_lacking(self, clip: ClipFolder) -> str:
-        """What a clip's pictures and notes lack, or nothing."""
+        """What keeps a clip from use in its pictures and notes, or nothing."""
         if self.frames and not clip.has_pictures:
             return NO_PICTURES
         if self.segmentation and not (clip.has_labels and clip.has_background):

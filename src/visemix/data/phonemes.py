@@ -202,7 +202,7 @@ def time_phones(spelt: Sequence[PhoneSpec], start: float = 0.0, slowness: float 
 
 
 def write_phonemes(path: Path, phones: Sequence[Phone]) -> None:
-    """Start and end in seconds, and the sound: an IPA letter, or "_" for a pause."""
+    """Write `phonemes.csv`: start and end in seconds, and the sound: an IPA letter, or "_" for a pause."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("start", "end", "symbol"))
@@ -210,7 +210,7 @@ def write_phonemes(path: Path, phones: Sequence[Phone]) -> None:
 
 
 def read_phonemes(path: Path) -> list[tuple[float, float, str]]:
-    """What `write_phonemes` wrote.
+    """(start, end, sound) of each row of a `phonemes.csv`, seconds.
 
     Raises:
         VisemixError: a table that is none, or with a letter that is not in `SOUNDS`.

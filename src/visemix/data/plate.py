@@ -1,4 +1,4 @@
-"""The place without the person: what is behind them where they have ever moved out of the way."""
+"""The clean plate: the background without the person, seen where they have ever moved out of the way."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def clean_plate(
 
     A pixel that always shows the person takes the value of the nearest one that does not, out of focus. One picture
     at a time is in memory.
+
+    Raises:
+        ValueError: no pictures.
     """
     total: np.ndarray | None = None
     for picture, label in zip(pictures, labels, strict=True):
@@ -48,12 +51,16 @@ def clean_plate(
 
 
 def write_plate(path: str | Path, plate: UInt8[Tensor, "3 H W"]) -> None:
-    """As a PNG."""
+    """Write a plate as PNG."""
     imsave(path, plate.permute(1, 2, 0).numpy(), check_contrast=False)
 
 
 def read_plate(path: str | Path) -> Float[Tensor, "3 H W"]:
-    """RGB in [0, 1]."""
+    """The plate of a PNG file, RGB in [0, 1].
+
+    Raises:
+        VisemixError: the file is damaged.
+    """
     try:
         picture = imread(path)
     except (OSError, ValueError, SyntaxError) as error:

@@ -52,12 +52,16 @@ def whole_frames(wave: Float[Tensor, " S"], frames: int | None = None) -> Float[
 
 
 def is_silent(wave: Float[Tensor, "*S"]) -> bool:
-    """Digital silence: nothing in it to learn a motion from."""
+    """Whether a wave is digital silence, from which no motion can be learnt."""
     return bool(wave.abs().max() < QUIET)
 
 
 def sound_blocks(path: str | Path) -> tuple[int, int, Iterator[np.ndarray]]:
-    """(sample rate, channels, blocks of float32 (channels, n)): the file's own sound, decoded as it is asked for."""
+    """(sample rate, channels, blocks of float32 (channels, n)): the file's own sound, decoded as it is asked for.
+
+    Raises:
+        VisemixError: no sound track, or an unreadable one.
+    """
     start = None
     with open_media(path) as container:
         if not container.streams.audio:
@@ -94,7 +98,7 @@ def _blocks(path: Path, rate: int, channels: int, start: float | None) -> Iterat
 
 
 def _decoded(container: Any, path: Path) -> Iterator[Any]:
-    """Planar float frames, whatever the codec works in."""
+    """Decoded frames of the sound, planar floats whatever the codec works in."""
     to_float = av.AudioResampler(format="fltp")
     for frames in packets(container, container.streams.audio[0]):
         for frame in frames or ():  # a damaged packet leaves a gap, which the next one's timestamp shows

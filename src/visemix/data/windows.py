@@ -77,7 +77,7 @@ class TrainingWindows(Dataset[Clip]):
         return with_gallery(clip, self._gallery(span, start))
 
     def _gallery(self, span: Span, start: int) -> Gallery | None:
-        """All that is far enough from the window, some of it repeated, so that there are as many for every window."""
+        """`Gallery` of frames far enough from the window, some repeated, so that there are as many for every window."""
         if not self.gallery:
             return None
         shown = evenly_spaced([range(span.start, span.stop)], self.gallery)

@@ -105,7 +105,11 @@ class VideoWriter:
             self._abandon()
 
     def write(self, frames: UInt8[Tensor, "*n 3 H W"] | Float[Tensor, "*n 3 H W"]) -> None:
-        """Append one picture or several: RGB, bytes or floats in [0, 1]. Odd sizes gain a row or column."""
+        """Append one picture or several: RGB, bytes or floats in [0, 1]. Odd sizes gain a row or column.
+
+        Raises:
+            VisemixError: pictures that change size or hold NaN, or a full disk.
+        """
         if frames.is_floating_point():
             if frames.isnan().any():
                 raise VisemixError(
@@ -175,7 +179,7 @@ class VideoWriter:
         self._file.close()
 
     def _abandon(self) -> None:
-        """Nothing stays behind, whatever state the container is in."""
+        """Remove what was written, whatever state the container is in."""
         for part in (self._container, self._file):
             try:
                 part.close()
@@ -215,7 +219,7 @@ class _SoundReader:
 
 
 def _resampled(blocks: Iterator[np.ndarray], rate: int, new: int, channels: int) -> Iterator[np.ndarray]:
-    """At a rate that AAC knows, in one or two channels."""
+    """The sound at a rate that AAC knows, in one or two channels."""
     resampler = soxr.ResampleStream(rate, new, min(channels, 2), dtype="float32")
     for block in blocks:
         few = block if channels <= 2 else block.mean(0, keepdims=True).repeat(2, 0)

@@ -1,4 +1,4 @@
-"""The embedded default: synthetic speakers, models trained on them in minutes, a sentence they have never heard."""
+"""`visemix demo`: synthetic speakers, models trained on them in minutes, a sentence they have never heard."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TAFT, GAUSSIANS = "demo.yaml", "demo_gaussians.yaml"  # in `configs/`, which the
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is made and trained; `changes` go over the files in `configs/`."""
+    """Sizes of a demo; `changes` go over the files in `configs/`."""
 
     speakers: int
     seconds: float  # of each clip, the held-out end included
@@ -122,7 +122,7 @@ def demo(
 
 
 def config(work: Path, scale: Scale, seed: int, experiment: str = TAFT, changes: Sequence[str] = ()) -> DictConfig:
-    """What is trained: one of the files in `configs/`."""
+    """Config of an experiment of the demo: a file in `configs/`, under `changes`."""
     here = {"name": "demo", "seed": seed, "out": str(work / "runs"), "data": {"root": str(work / "clips")}}
     smaller = scale.changes.get(experiment, "").split()
     cfg = OmegaConf.merge(compose(config_root() / experiment, [*smaller, *changes]), here)
@@ -131,13 +131,17 @@ def config(work: Path, scale: Scale, seed: int, experiment: str = TAFT, changes:
 
 
 def train(cfg: DictConfig, stage: str, **load: Path) -> Path:
-    """The run of one stage, on top of others'."""
+    """Train one stage, on top of those of the runs in `load`; returns the run's folder."""
     sources = {name: str(run) for name, run in load.items()}
     return fit(OmegaConf.merge(cfg, {"fit": [stage], "load": sources}))  # type: ignore[arg-type]
 
 
 def clear(out: Path, overwrite: bool) -> None:
-    """Make room: for the first demo in `out`, for the rest of one that was stopped, or for another if so told."""
+    """Make room in `out` for the first demo, for the rest of one that was stopped, or for another if so told.
+
+    Raises:
+        VisemixError: a demo is there, and is not to be replaced.
+    """
     for file in (out / PAGE, out / VIDEO):
         if (out / PAGE).exists() and not overwrite:
             raise VisemixError(f"{out / PAGE} exists and is kept; choose another --out or pass --overwrite")
@@ -171,7 +175,8 @@ def record(clip: ClipFolder, start: int, sound: Path, path: Path) -> Path:
 
 @torch.inference_mode()
 def hold_still(run: Path, clip: ClipFolder, start: int, sound: Path, path: Path, progress: bool) -> Path:
-    """The same painter over the same footage, with the face of the clip's first frame held all along."""
+    """Write the baseline video: the same renderer over the same footage, with the face of the clip's first frame
+    throughout."""
     model = TalkingFace.from_checkpoint(run)
     frames = len(read_sound(sound)) * FPS // SAMPLE_RATE
     footage, rest = LoopedFootage(clip, frames, start=start), clip.subject([0], footage=False).expression
@@ -184,7 +189,7 @@ def hold_still(run: Path, clip: ClipFolder, start: int, sound: Path, path: Path,
 
 @dataclass
 class Phases:
-    """What took how long, said in one line each."""
+    """Durations of the phases of a demo, printed in one line each."""
 
     console: Console
     seconds: dict[str, float] = field(default_factory=dict)

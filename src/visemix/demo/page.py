@@ -1,4 +1,4 @@
-"""What the demo shows at its end: videos, numbers, mouths, curves, and how they came about."""
+"""The page of the demo: videos, numbers, mouths, curves, and how they came about."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOAL = 0.8
 
 @dataclass(frozen=True)
 class DemoResults:
-    """Everything the page is about."""
+    """Videos, scores, curves and facts that the page shows."""
 
     videos: Mapping[str, Path]  # recorded, gaussians, taft, still, other
     names: tuple[str, str]  # whose sentence it is, and who else says it

@@ -1,4 +1,4 @@
-"""How near the demo comes to what was recorded: pictures, mouths, and how far the mouths open."""
+"""Scores of the demo against the recording: pictures, mouths, and how far the mouths open."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Openings:
 
 
 def openings(run: Path, clip: ClipFolder, held: int) -> Openings:
-    """Of the last `held` frames of a clip, from their sound alone."""
+    """Lip distances in the last `held` frames of a clip, recorded and predicted from their sound alone."""
     model = TalkingFace.from_checkpoint(run)
     window = clip.clip(range(clip.frames - held, clip.frames), footage=False)
     with torch.inference_mode():

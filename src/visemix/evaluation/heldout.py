@@ -198,7 +198,11 @@ def held_out(
     cfg: DictConfig, model: TalkingFace, spoken: bool, clips: str | Path | None = None, kept: Path | None = None
 ) -> list[Span]:
     """The stretches that the run's data keeps for validation. A data module that is not made of clips on disk gives
-    examples, which are written to `kept`."""
+    examples, which are written to `kept`.
+
+    Raises:
+        VisemixError: nothing is held out, or as the data module's `setup`.
+    """
     about = target_data(cfg.data) | ({} if clips is None else {"root": str(clips)})
     data: Any = DATA.build(about, model.face)
     data.window, data.frames, data.segmentation = 1, True, model.render.needs_segmentation

@@ -37,7 +37,7 @@ UNFITTED = "3D landmarks need a face fitted in both videos by one model; give th
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of one pair."""
+    """Scores of one pair of videos, its notes, and the states of the metrics."""
 
     pair: Pair
     frames: int
@@ -48,7 +48,11 @@ class Outcome:
 
 
 def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[], None] = lambda: None) -> Outcome:
-    """Decode both videos side by side and measure; `tick` is called once for each picture decoded."""
+    """Decode both videos side by side and measure; `tick` is called once for each picture decoded.
+
+    Raises:
+        VisemixError: a video holds no picture that can be decoded.
+    """
     made, truth = Suite(metrics), Suite(metrics)
     notes: list[str] = []
     without: dict[str, str] = {"fit": UNFITTED, "lag": UNTIMED}
@@ -91,7 +95,7 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
 
 
 def with_known_lag(fake: VideoSequence, real: VideoSequence) -> VideoSequence:
-    """A fake with its lag: none, for it was made from its sound, unless it is the recording itself, or its motion."""
+    """The fake with its lag: 0, as it was made from its sound, unless it is the recording itself, or has its motion."""
     return replace(fake, lag=fake.lag if fake.lag is not None and fake.source == real.source else 0)
 
 
@@ -177,7 +181,7 @@ def _first(path: Path, frames: int) -> Iterator[np.ndarray]:
 
 
 def _sound(path: Path, clip: ClipFolder | None, fps: float, frames: int) -> Float[Tensor, " S"]:
-    """As much of the sound as the frames last."""
+    """The sound, no longer than the frames."""
     if clip is not None and clip.audio == "none":
         raise VisemixError(f"{clip.path} has no sound; prepare it from a video that has")
     wave = read_sound(path) if clip is None else clip.speech().wave[0]

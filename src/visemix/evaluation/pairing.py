@@ -1,4 +1,4 @@
-"""Real and fake videos that belong together, frame by frame as they were recorded: what scores are made of."""
+"""Pairs of a real video and its fake, and their frames as they were recorded."""
 
 from __future__ import annotations
 
@@ -58,6 +58,9 @@ def rgb_frames(path: Path) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """Every frame as recorded, RGB: FFmpeg's default conversion, which is what published scores were measured on.
 
     `VideoReader` converts more exactly, and to 25 frames a second; scores must not mix the two (44 dB apart).
+
+    Raises:
+        VisemixError: a damaged file.
     """
     with open_media(path) as container:
         try:

@@ -33,7 +33,8 @@ class Mean:
 
 @dataclass(frozen=True)
 class Details:
-    """What belongs beside a metric's number; `higher_is_better` is None where `ideal`, a number, is best."""
+    """What tables and reports print beside a metric's number; `higher_is_better` is None where `ideal`, a number, is
+    best."""
 
     reason: str = ""  # why there is no number
     truth_reason: str = ""
@@ -80,13 +81,13 @@ class Result:
     versions: dict[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The same as dicts and lists; a frame's NaN as None, infinity as "inf", which JSON both lacks."""
+        """The result as dicts and lists; a frame's NaN as None, infinity as "inf", which JSON both lacks."""
         found: dict[str, Any] = _plain(self)
         return found
 
     @classmethod
     def from_json(cls, found: Any, where: str = "this") -> Result:
-        """What `to_json` gave, by this version or an earlier one; what is unknown is passed over.
+        """The result of what `to_json` gave, in this version or an earlier one; what is unknown is passed over.
 
         Raises:
             VisemixError: it is no evaluation; `where` it is from is named.
@@ -128,7 +129,7 @@ def write_result(path: Path, result: Result) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """What `write_result` wrote, or an earlier version.
+    """The result in a file that `write_result` wrote, in this version or an earlier one.
 
     Raises:
         VisemixError: no such file, or not one of ours.
@@ -155,7 +156,7 @@ def _plain(value: Any) -> Any:
 
 
 def _known(kind: type[T], found: Mapping[str, Any], **instead: Any) -> T:
-    """A dataclass of what it knows of `found`."""
+    """An instance of a dataclass from those keys of `found` that are its fields."""
     names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: found[name] for name in names if name in found} | instead)
 

@@ -70,7 +70,7 @@ def recorded_motion(span: Span) -> Motion:
 
 @torch.inference_mode()
 def predict_motion(model: TalkingFace, span: Span, footage: LoopedFootage) -> Motion:
-    """What drives the renderer at a stretch's sound: the whole motion, which is small."""
+    """What drives the renderer at the sound of a stretch, motion or features, in memory as a whole."""
     return with_eyes(model, speech_motion(model, _speech(model, span), footage), footage)
 
 
@@ -101,7 +101,7 @@ def _speech(model: TalkingFace, span: Span) -> Speech:
 
 
 def recorded_sound(span: Span, frames: int) -> Float[Tensor, " S"] | None:
-    """What is said in the recording; None where nobody speaks."""
+    """The waveform (16 kHz) of a stretch as recorded; None where nobody speaks."""
     return span.clip.speech(span.start, frames).wave[0] if span.clip.audio == "speech" else None
 
 

@@ -89,7 +89,10 @@ def refuse_existing(out: str | Path | None, overwrite: bool) -> None:
 
 
 def options_of(words: Sequence[str], owner: str = "metric", example: str = "fid.sha256=…") -> dict[str, dict[str, Any]]:
-    """Options as the command line gives them.
+    """Owner → its options, from words `owner.option=value` of the command line.
+
+    Raises:
+        VisemixError: a word of another form.
 
     >>> options_of(["fid.sha256=", "lpips.net=vgg"])
     {'fid': {'sha256': ''}, 'lpips': {'net': 'vgg'}}

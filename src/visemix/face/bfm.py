@@ -32,6 +32,9 @@ def bfm(*, path: str | None = None) -> FaceModel:
 
     `path` is a ready `BFM_model_front.mat`, or the folder with it or with the files it is built from (then it is
     written there, once). Without `path`: the folder or file named by `VISEMIX_BFM`.
+
+    Raises:
+        VisemixError: the files are not there, or not what they should be.
     """
     where = path or os.environ.get("VISEMIX_BFM")
     if not where:
@@ -53,7 +56,11 @@ def _ready(where: Path) -> Path:
 
 
 def read_front(path: Path) -> FaceData:
-    """A `BFM_model_front.mat`, checked against itself: every array must fit the vertices that the mean shape has."""
+    """A `BFM_model_front.mat`, checked against itself: every array must fit the vertices that the mean shape has.
+
+    Raises:
+        VisemixError: an array is missing, or does not fit.
+    """
     arrays = read_mat(path, ARRAYS)
     mean = arrays["meanshape"].astype(np.float64).reshape(-1)
     if mean.size % 3:

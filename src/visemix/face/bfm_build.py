@@ -41,6 +41,9 @@ def front_arrays(folder: Path) -> dict[str, Array]:
     """The arrays of `BFM_model_front.mat`: bases times their deviations, micrometres → decimetres, front vertices.
 
     The mean of the expression basis is dropped, so that the mean face stays the Basel one.
+
+    Raises:
+        VisemixError: a file is missing or unreadable, or does not fit the others.
     """
     names = ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV")
     model = read_mat(folder / MODEL, names)
@@ -69,7 +72,11 @@ def front_arrays(folder: Path) -> dict[str, Array]:
 
 
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """Those arrays of a .mat file."""
+    """The arrays of these names in a .mat file.
+
+    Raises:
+        VisemixError: it is no readable .mat file, or lacks one of them.
+    """
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -93,7 +100,7 @@ def _scaled(model: dict[str, Array], kind: str, rows: NDArray[np.int64], compone
 
 
 def _expression(folder: Path) -> Array:
-    """(vertices, 3, components) in decimetres per deviation."""
+    """Expression basis (vertices, 3, components), decimetres per deviation."""
     path = folder / EXPRESSION
     count = int(np.fromfile(path, np.int32, 1).sum())
     values = np.fromfile(path, np.float32, offset=4)

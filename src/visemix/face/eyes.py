@@ -1,4 +1,4 @@
-"""Whose eyes and brows a face wears that speaks: sound says little about them, the footage under it shows them."""
+"""Eyes and brows of a face that speaks, taken from the footage or made to blink: sound says little about them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def blinking(face: FaceModel, subject: Subject, seed: int = 0) -> Float[Tensor, 
 
 
 def blinked(gap: Float[Tensor, "B T"]) -> Tensor:
-    """(B,) whether the lids come together anywhere: to less than CLOSED of how far they are open in the middle."""
+    """Mask (B,): whether the lids come together anywhere, to less than CLOSED of how far they are open in the
+    middle."""
     return (gap < CLOSED * gap.median(1, keepdim=True).values).any(1)
 
 

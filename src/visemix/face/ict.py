@@ -51,6 +51,9 @@ def ict(*, path: str | None = None) -> FaceModel:
     `path` is a checkout of ICT-FaceKit (its files are gathered in `ict_facekit.npz` there, once), or that file. Without
     `path`: the folder named by `VISEMIX_FACES`, then `VISEMIX_ASSETS/face`. The albedo is a plain one for every part;
     a clip brings its own.
+
+    Raises:
+        VisemixError: the files are not there, or are those of another model.
     """
     found = _ready(Path(path)) if path else _find()
     arrays = _read(found)
@@ -130,7 +133,8 @@ def _part(name: str) -> slice:
 
 
 def _skin(neutral: Array) -> Array:
-    """The face proper (as BFM's front): below the hairline, in front of the ears, with what one sees under the chin."""
+    """Mask of the face proper (as BFM's front): below the hairline, in front of the ears, with what one sees under the
+    chin."""
     x, y, z = neutral.T
     jaw = -4.0 - 0.66 * (z - 2.0)  # a plane two centimetres under the jaw, from below the ear to below the chin
     inside = (y > jaw) & (y < 9.8) & (z > 1.9) & (np.abs(x) < 7.75)
@@ -175,7 +179,7 @@ def _turn_eyes(expression: Array, names: list[str], neutral: Array) -> Array:
 
 
 def _centroid(points: Array, triangles: Array) -> Array:
-    """Of the surface, so that a denser mesh around the mouth does not pull it down."""
+    """Centroid of the surface, weighted by area: a denser mesh around the mouth does not pull it down."""
     corners = points[triangles]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     return (corners.mean(1) * area[:, None]).sum(0) / area.sum()

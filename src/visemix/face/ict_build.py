@@ -38,7 +38,11 @@ def build_facekit(model: Path) -> Path:
 
 
 def facekit_arrays(model: Path) -> dict[str, Array]:
-    """Neutral vertices (N, 3) in centimetres, triangles, offsets of each shape at weight 1, and iBUG-68's vertices."""
+    """Neutral vertices (N, 3) in centimetres, triangles, offsets of each shape at weight 1, and iBUG-68's vertices.
+
+    Raises:
+        VisemixError: a Wavefront file is missing, or has another number of vertices.
+    """
     expressions, landmarks = _names(model / NAMES)
     identities = [f"identity{k:03d}" for k in range(IDENTITIES)]
     missing = [name for name in (*identities, *expressions) if not (model / f"{name}.obj").is_file()]

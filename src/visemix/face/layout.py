@@ -1,4 +1,4 @@
-"""Orders that others fixed, written once: the 257-vector, the 68 points, and the alignment to 224 × 224.
+"""Conventions that others fixed: the 257-vector, the 68 points, and the alignment to 224 × 224.
 
 Sources: Deep3DFaceRecon (Deng et al. 2019) for the vector, the five points and the alignment; iBUG (300-W) for the 68.
 """
@@ -47,7 +47,7 @@ def split_coefficients(vector: Float[Tensor, "*b 257"]) -> dict[str, Tensor]:
 
 
 def join_coefficients(parts: dict[str, Tensor]) -> Float[Tensor, "*b 257"]:
-    """The vector again; every part must be there."""
+    """The 257-vector of its parts by name: the inverse of `split_coefficients`; every part must be there."""
     return torch.cat([parts[name] for name in COEFFICIENTS], -1)
 
 
@@ -58,7 +58,8 @@ def five_points(landmarks: Float[Tensor, "*b 68 C"]) -> Float[Tensor, "*b 5 C"]:
 
 
 def lip_distance(landmarks: Float[Tensor, "*b 68 3"]) -> Float[Tensor, "*b 3"]:
-    """From the lower inner lip up to the upper, at three places; below 0 where they overlap."""
+    """Signed gap from the lower inner lip up to the upper at three places, in the unit of the points; below 0 where
+    they overlap."""
     return landmarks[..., UPPER_LIP, 1] - landmarks[..., LOWER_LIP, 1]
 
 
@@ -91,7 +92,7 @@ class Alignment(TensorStruct):
         return (points - self.origin[..., None, :]) * self.scale[..., None, None] + SIDE / 2
 
     def from_crop(self, points: Float[Tensor, "*b N 2"]) -> Float[Tensor, "*b N 2"]:
-        """Back to the picture."""
+        """Points of the crop, in pixels of the picture: the inverse of `to_crop`."""
         return (points - SIDE / 2) / self.scale[..., None, None] + self.origin[..., None, :]
 
     def camera(self) -> Float[Tensor, "*b 3"]:

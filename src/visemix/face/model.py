@@ -127,7 +127,7 @@ class FaceModel(nn.Module):
         return own + ((driven - own).double() @ share.mT).to(own.dtype)
 
     def _share(self, lower: Float[Tensor, " N"]) -> Float[Tensor, "E E"]:
-        """(G_driven + G_own)⁻¹ G_driven."""
+        """The matrix (G_driven + G_own)⁻¹ G_driven of `merge`."""
         speaks, looks = torch.zeros_like(lower), torch.zeros_like(lower)
         speaks[self.landmark_ids[MOUTH]], looks[self.landmark_ids[UPPER]] = MOUTH_WEIGHT, UPPER_WEIGHT
         driven, own = self.gram(lower + speaks), self.gram(1 - lower + looks)

@@ -28,7 +28,7 @@ BAND_2 = 2 * math.pi / math.sqrt(8) * 3 * math.sqrt(5 / (12 * math.pi))
 
 @dataclass(frozen=True)
 class FacePicture(TensorStruct):
-    """What `draw` gives; no part of it is antialiased."""
+    """A drawn face and its masks, as `draw` gives them; no part is antialiased."""
 
     image: Float[Tensor, "B T 3 H W"]  # RGB in [0, 1], black where there is no mesh
     coverage: Float[Tensor, "B T 1 H W"]  # 1 where any of the mesh is seen
@@ -64,7 +64,7 @@ def draw(
 
 
 def posed(face: FaceModel, expression: Float[Tensor, "B T E"], subject: Subject) -> Float[Tensor, "B T N 3"]:
-    """The mesh where the head is: decimetres, the camera ten decimetres down the z axis."""
+    """The mesh in its head pose, decimetres; the camera is ten decimetres down the z axis."""
     return pose_points(face.vertices(subject.identity, expression), subject.pose)
 
 

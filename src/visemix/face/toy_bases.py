@@ -130,7 +130,7 @@ def _jaw_weight(h: Head, arc: Array, sided: Array) -> Array:
 
 
 def _followed(h: Head, basis: Array, jaw: Array) -> Array:
-    """Lips' insides and the mouth's walls share the motion of the edge they hang on."""
+    """The basis with lips' insides and the mouth's walls moving with the edge they hang on."""
     hung = h.follows != np.arange(len(h.follows))
     basis[hung] = basis[h.follows[hung]] * h.share[hung][:, None, None]
     return basis

@@ -27,7 +27,7 @@ TEETH, WHITE, IRIS, LASH = (0.97, 0.95, 0.90), (0.96, 0.95, 0.94), (0.30, 0.45, 
 
 
 def head() -> Head:
-    """The whole geometry."""
+    """Geometry of the toy head: skin, eyes, teeth, tongue, inside of the mouth, ears."""
     h = Head()
     skin(h)
     _mouth(h)
@@ -116,7 +116,8 @@ def _strip(start: int, n: int, m: int) -> Ids:
 
 
 def lip_weight(h: Head) -> Array:
-    """1 on the red of the lips, 0 on the skin, with a soft rim; a bow in the upper contour."""
+    """Weight (N,) of each vertex: 1 on the red of the lips, 0 on the skin, with a soft rim; a bow in the upper
+    contour."""
     x, y, _ = h.points.T
     t = np.clip(np.abs(x) / 0.27, 0, 1)
     upper = 0.085 * (1 - t**1.6) - 0.014 * np.exp(-((x / 0.028) ** 2))
@@ -129,7 +130,7 @@ def lip_weight(h: Head) -> Array:
 
 
 def hair_weight(h: Head) -> Array:
-    """1 under the hair."""
+    """Weight (N,) of each vertex: 1 under the hair, 0 elsewhere."""
     turn = np.abs(h.turn)
     line = np.interp(turn, [0, 0.5, 0.9, 1.2, 1.5, 1.75, 2.2, 3.2], [3.15, 3.1, 3.5, 4.3, 6.6, 7.0, 9.6, 12.5])
     return np.clip((line - h.row) / 0.7 + 0.5, 0, 1) * (h.part == "skin")

@@ -81,7 +81,7 @@ def bump(x: Array, y: Array, at: tuple[float, float], radii: tuple[float, float]
 
 
 def both(x: Array, y: Array, at: tuple[float, float], radii: tuple[float, float]) -> Array:
-    """The same on either side."""
+    """The sum of a `bump` and its mirror image on the other side of the face."""
     return bump(x, y, at, radii) + bump(x, y, (-at[0], at[1]), radii)
 
 
@@ -148,7 +148,7 @@ def _relief(x: Array, y: Array) -> Array:
 
 
 def skin(head: Head) -> None:
-    """Lay the grid, cut the slits."""
+    """Add the skin to a head: one grid, with slits cut for mouth and eyes."""
     rows = np.concatenate([k + np.arange(n) / n for k, n in enumerate(ROWS_BETWEEN)] + [np.array([18.0])])
     half = np.concatenate(
         [np.radians(np.arange(0, 44, 2.15)), np.radians([*range(44, 100, 4), *np.linspace(100, 180, 9)])]
@@ -189,7 +189,8 @@ def skin(head: Head) -> None:
 
 
 def behind(head: Head, slit: str, rings: list[tuple[str, Array, float]]) -> None:
-    """A tube from a slit's edge inwards, one ring after another: (part, offsets of the edge, share of its motion)."""
+    """Add a tube from a slit's edge inwards, one ring after another: (part, offsets of the edge, share of its
+    motion)."""
     upper, lower = head.loops[slit]
     edge = np.concatenate([upper, lower[-2:0:-1]])
     ring, after = edge, np.roll(np.arange(len(edge)), -1)

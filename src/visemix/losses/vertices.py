@@ -47,7 +47,7 @@ class VertexLoss(nn.Module):
         self.vertices, self.norm = len(basis), norm
 
     def forward(self, delta: Float[Tensor, "B T E"]) -> Float[Tensor, ""]:
-        """`delta`: predicted less true coefficients."""
+        """The loss of `delta`, predicted less true coefficients; square decimetres, or decimetres for `norm` "l2"."""
         spread = torch.einsum("pfe,bte->pbtf", self.roots, delta)
         if self.norm == "squared":
             return spread.square().sum(-1).mean() / self.vertices

@@ -54,7 +54,12 @@ def spread(opening: Float[Tensor, " T"]) -> Float[Tensor, ""]:
 
 
 def mouth_landmarks(sequence: VideoSequence) -> Float[Tensor, "T 68 2"]:
-    """The landmarks, float64; refused where too few frames show a face."""
+    """The landmarks of a whole clip, float64.
+
+    Raises:
+        NoScore: fewer than three frames, or too many without a face.
+        ValueError: the sequence has no landmarks.
+    """
     if sequence.landmarks is None:
         raise ValueError("how a mouth moves needs landmarks")
     gone = int(sequence.landmarks.isnan().flatten(1).any(1).sum())
@@ -97,7 +102,7 @@ def _detrend(opening: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
 
 
 class Ratio(SequenceMetric):
-    """What `amount` says of the fake over what it says of the real one."""
+    """Base of metrics that are a ratio: the fake's `amount` over the real one's."""
 
     unit = "× real"
     higher_is_better = None
@@ -110,7 +115,7 @@ class Ratio(SequenceMetric):
 
     @abstractmethod
     def amount(self, sequence: VideoSequence) -> Float[Tensor, ""]:
-        """What of one video is compared with the other's."""
+        """The quantity of one video that is set in relation to the other's."""
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         """One row, the fake's amount and the real one's. Raises `NoScore` where the real mouth does not move."""

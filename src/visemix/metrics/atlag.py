@@ -1,4 +1,4 @@
-"""Scores of the mouth's course by the sound's clock: `…@lag`, beside those that compare frames as they were recorded.
+"""Metrics `…@lag`: mouths compared at the same sound, beside those that compare frames as they were recorded.
 
 A recording whose sound is early or late shows a mouth that is wrong for its sound by so many frames; one that was made
 from that sound is not. What compares the two frame by frame punishes the better one. Here each mouth is first moved by
@@ -23,7 +23,7 @@ from visemix.ops.avlag import overlap
 
 
 class AtLag(SequenceMetric):
-    """What another metric says of the frames that belong to the same sound."""
+    """Another metric over the frames that belong to the same sound, by the known lag of either video."""
 
     def __init__(self, metric: VideoMetric, shown: Presentation = UNSHOWN) -> None:
         super().__init__(statistics=len(metric.total))
@@ -50,13 +50,18 @@ class AtLag(SequenceMetric):
 
 
 def _view(sequence: VideoSequence) -> FrameBatch:
-    """All of a take's landmarks, without pictures."""
+    """All landmarks of a sequence as a `FrameBatch`, without pictures."""
     assert sequence.landmarks is not None
     return FrameBatch(torch.zeros(len(sequence.landmarks), 3, 0, 0, dtype=torch.uint8), sequence.landmarks)
 
 
 def by_sound(fake: VideoSequence, real: VideoSequence) -> tuple[VideoSequence, VideoSequence]:
-    """Both sequences cut to the frames that belong to the same sound. Raises `NoScore` where none are left."""
+    """Both sequences, cut to the frames that belong to the same sound.
+
+    Raises:
+        NoScore: none are left.
+        ValueError: the lag of either is not known.
+    """
     if fake.lag is None or real.lag is None:
         raise ValueError("the lags of both are needed")
     behind = real.lag - fake.lag
@@ -85,7 +90,7 @@ def lmd_norm_at_lag() -> VideoMetric:
 
 @METRICS.register("opening_corr@lag")
 def opening_corr_at_lag() -> VideoMetric:
-    """Correlation of the mouth's opening with the real one's, by the sound's clock."""
+    """Correlation of the mouth's opening with the real one's, of the frames that belong to the same sound."""
     return AtLag(OpeningCorrelation(), Presentation(14, headline=True))
 
 

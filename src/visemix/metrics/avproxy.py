@@ -16,7 +16,7 @@ from visemix.ops.avlag import BANDS, REACH, Lag
 
 
 def detect(fake: VideoSequence, real: VideoSequence) -> Lag:
-    """The lag of `fake`. Raises `NoScore` for a clip that cannot be judged."""
+    """The `Lag` of `fake`. Raises `NoScore` for a clip that cannot be judged."""
     if fake.sound is None:
         raise ValueError("a lag needs sound")
     try:
@@ -26,7 +26,7 @@ def detect(fake: VideoSequence, real: VideoSequence) -> Lag:
 
 
 class ProxyMetric(SequenceMetric):
-    """What the lag detector says of a clip."""
+    """Base of metrics that the lag detector computes for a clip."""
 
     region = "mouth"
     needs = frozenset({"landmarks", "sound"})
@@ -39,7 +39,7 @@ class ProxyMetric(SequenceMetric):
 
 
 class BestLagMetric(ProxyMetric):
-    """A number that stands or falls with the best lag, wherever that is."""
+    """Base of metrics that depend on the best lag, wherever that is."""
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
         """One row, the number. Raises `NoScore` where the best lag is the furthest that was tried."""
@@ -50,7 +50,7 @@ class BestLagMetric(ProxyMetric):
 
     @abstractmethod
     def number(self, lag: Lag) -> float:
-        """What the metric says of a lag that was found."""
+        """The metric, from a lag that was found."""
 
 
 @METRICS.register("avproxy_offset")
@@ -75,7 +75,7 @@ class ProxyOffset(BestLagMetric):
 
 @METRICS.register("avproxy_corr@0")
 class ProxyCorrelation(BestLagMetric):
-    """Correlation of the mouth with what the sound foretells, as recorded; by the lag detector."""
+    """Correlation of mouth movements with those predicted from the sound as recorded, by the lag detector."""
 
     unit = "1"
     higher_is_better = True
@@ -100,8 +100,8 @@ class ProxyCorrelation(BestLagMetric):
 
 @METRICS.register("avproxy_corr@lag")
 class ProxyCorrelationAtLag(ProxyMetric):
-    """The same with the sound moved by the lag that the video is known to have: a recording by the stored one, what was
-    made from sound by none."""
+    """Correlation of mouth movements with those predicted from the sound, moved by the known lag of the video: the
+    stored one of a recording, none for what was made from sound."""
 
     unit = "1"
     higher_is_better = True
@@ -117,7 +117,7 @@ class ProxyCorrelationAtLag(ProxyMetric):
 
 @METRICS.register("avproxy_peak_z")
 class ProxyPeak(BestLagMetric):
-    """How far the best lag stands out, in standard deviations of the bests of the same sound far out of step."""
+    """z-score of the best correlation over lags, among the best ones of the same sound moved far out of step."""
 
     unit = "σ"
     higher_is_better = True

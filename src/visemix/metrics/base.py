@@ -1,4 +1,5 @@
-"""What a metric looks at, and what it remembers: sums, so neither batching nor several processes change the answer."""
+"""Base classes of metrics, and what these look at. Their state is sums, so neither batches nor processes change the
+answer."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ class NoScore(Exception):
 
 
 class Memoised(TensorStruct):
-    """Keeps what several metrics want to know of the same pictures."""
+    """Base of what metrics look at: keeps results that several of them need."""
 
     memo: dict[str, Any]
 
     def memoised(self, key: str, make: Callable[[], T]) -> T:
-        """What `make` answered when `key` was first asked for."""
+        """The result kept under `key`, made by `make` when first asked for."""
         if key not in self.memo:
             self.memo[key] = make()
         answer: T = self.memo[key]
@@ -40,7 +41,7 @@ class Memoised(TensorStruct):
 
 @dataclass(frozen=True)
 class FrameBatch(Memoised):
-    """A stretch of one video, as a metric sees it: 8-bit pictures, and the landmarks that a tracker found in them."""
+    """Consecutive frames of one video: 8-bit pictures, and the landmarks that a tracker found in them."""
 
     frames: UInt8[Tensor, "T 3 H W"]  # RGB, 0 to 255
     landmarks: Float[Tensor, "T 68 2"] | None = None  # iBUG-68, pixels; NaN where no face was found
@@ -49,7 +50,7 @@ class FrameBatch(Memoised):
 
 @dataclass(frozen=True)
 class VideoSequence(Memoised):
-    """One whole video, as metrics of motion and of sound see it. What could not be had is None."""
+    """One whole video, for metrics of motion and of sound. What could not be had is None."""
 
     fps: float = 25.0
     landmarks: Float[Tensor, "T 68 2"] | None = None  # iBUG-68, pixels; NaN where no face was found
@@ -107,7 +108,7 @@ class VideoMetric(Metric, ABC):
 
     @abstractmethod
     def measure(self, fake: Any, real: Any) -> Float[Tensor, "T K"]:
-        """Rows for two views, or one row for two takes. Raises `NoScore` where there can be none."""
+        """Rows of two `FrameBatch`es, or one row of two `VideoSequence`s. Raises `NoScore` where there can be none."""
 
     def value(self, mean: Float[Tensor, " K"]) -> Float[Tensor, ""]:
         """The number that averaged statistics stand for."""
@@ -130,11 +131,11 @@ class VideoMetric(Metric, ABC):
         return None
 
     def about(self) -> dict[str, Any]:
-        """What else belongs beside the number: the weights' sha256."""
+        """What else belongs beside the number in a report: the sha256 of the weights."""
         return {}
 
     def lags(self, fake: VideoSequence, real: VideoSequence) -> tuple[float, ...]:
-        """What the number is the best of, where that is a lag: one for every offset from −15 to 15 frames."""
+        """The values at offsets of −15 to 15 frames, for a metric that is the best of these; else empty."""
         return ()
 
     def update(self, fake: Any, real: Any) -> None:
@@ -157,7 +158,7 @@ class VideoMetric(Metric, ABC):
 
 
 class SequenceMetric(VideoMetric):
-    """A number that only a whole clip has."""
+    """Base of metrics of a whole clip: `measure` takes two `VideoSequence`s and answers with one row."""
 
     per = "clip"
 
@@ -188,15 +189,15 @@ class MetricRegistry(Registry[VideoMetric]):
         return dict(sorted(found.items(), key=lambda named: (named[1].shown.rank, named[0])))
 
     def headlines(self) -> list[str]:
-        """What stands in a table that is to fit a page."""
+        """Names of the headline metrics, for tables that are to fit a page."""
         return [name for name, metric in self.known().items() if metric.shown.headline]
 
     def without_truth(self) -> list[str]:
-        """What can be measured of speech that nobody recorded the person saying."""
+        """Names of the metrics that need no real video of the same speech."""
         return [name for name, metric in self.known().items() if metric.without_truth]
 
     def foreign(self) -> list[str]:
-        """Those of them that stand in tables beside the others."""
+        """Names of those without truth whose numbers of foreign speech stand in tables, too."""
         return [name for name, metric in self.known().items() if metric.without_truth and metric.shown.foreign]
 
     def stand_ins(self) -> dict[str, str]:

@@ -46,7 +46,7 @@ def lip_vertex_error(fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"],
 
 
 class FitMetric(SequenceMetric):
-    """A distance of fitted faces."""
+    """Base of distances between the points of two fitted faces."""
 
     higher_is_better = False
     needs = frozenset({"fit"})
@@ -63,7 +63,7 @@ class FitMetric(SequenceMetric):
 
     @abstractmethod
     def distance(self, fake: Float[Tensor, "T P 3"], real: Float[Tensor, "T P 3"]) -> Float[Tensor, ""]:
-        """Of faces in decimetres."""
+        """The distance, in the unit of the metric, of points in decimetres."""
 
 
 @METRICS.register("lm3d_mse")

@@ -61,7 +61,7 @@ def grey(frames: UInt8[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b H W"]:
 
 
 def grey_of(batch: FrameBatch) -> UInt8[Tensor, "T H W"]:
-    """A view's grey pictures, made once."""
+    """The grey pictures of a `FrameBatch`, made once."""
     return batch.memoised("grey", lambda: grey(batch.frames))
 
 

@@ -50,7 +50,11 @@ class LandmarkDistance(VideoMetric):
         self.variant = f"landmarks {points.start} to {points.stop - 1} less their centroid, mean distance"
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
-        """Two statistics a frame, pixels: the landmarks' distance, and the real face's between outer eye corners."""
+        """Two statistics a frame, pixels: the landmarks' distance, and the real face's between outer eye corners.
+
+        Raises:
+            ValueError: a video has no landmarks.
+        """
         if fake.landmarks is None or real.landmarks is None:
             raise ValueError("landmark distances need the landmarks of both videos")
         there, here = fake.landmarks.double(), real.landmarks.double()

@@ -54,7 +54,7 @@ def mouth_box(landmarks: Float[Tensor, "T 68 2"], margin: float, height: int, wi
 
 
 def crop(batch: FrameBatch, box: Box) -> FrameBatch:
-    """A view of the box only; landmarks move with it."""
+    """The `FrameBatch` cut to the box; landmarks move with it."""
     left, top, right, bottom = box
     points = batch.landmarks
     if points is not None:
@@ -95,7 +95,11 @@ class FaceRegion(VideoMetric):
         return self.base.higher_is_better
 
     def measure(self, fake: FrameBatch, real: FrameBatch) -> Float[Tensor, "T K"]:
-        """The other metric's row for each frame's box; NaN where the real frame shows no face, or too small a one."""
+        """The other metric's row for each frame's box; NaN where the real frame shows no face, or too small a one.
+
+        Raises:
+            ValueError: the real frames have no landmarks.
+        """
         if real.landmarks is None:
             raise ValueError("the face region needs the landmarks of the real frames")
         return torch.cat([self._frame(fake, real, t) for t in range(len(real.frames))])

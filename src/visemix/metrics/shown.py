@@ -1,4 +1,4 @@
-"""Where tables and pages show a metric, as the metric says it."""
+"""How tables and pages show a metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Presentation:
-    """By default a metric stands only where all of them do, behind the library's own."""
+    """How tables and pages show a metric: by default only where all of them stand, behind the library's own."""
 
     rank: int = 1000  # its place among the others, the smallest first; equal ones by name
     headline: bool = False  # it stands in tables that are to fit a page

@@ -37,7 +37,8 @@ def silences(sound: Float[Tensor, " S"], fps: float, least: float = LEAST) -> Bo
 
 
 def runs(still: Bool[Tensor, " T"]) -> list[range]:
-    """
+    """The ranges of consecutive silent frames.
+
     >>> runs(torch.tensor([True, False, True, True]))
     [range(0, 1), range(2, 4)]
     """
@@ -46,8 +47,8 @@ def runs(still: Bool[Tensor, " T"]) -> list[range]:
 
 
 def shift(still: Bool[Tensor, " T"], lag: int, frames: int) -> Bool[Tensor, " N"]:
-    """The same by the clock of a mouth of so many frames, whose sound is early by `lag`. What lies beyond the ends of
-    the sound is no silence.
+    """Silent frames by the clock of a mouth of N = `frames` frames, whose sound is early by `lag`. What lies beyond the
+    ends of the sound is no silence.
 
     >>> shift(torch.tensor([True, True, False]), 1, 4).int().tolist()
     [0, 1, 1, 0]
@@ -91,7 +92,12 @@ def settling_time(
 
 
 def in_silence(sequence: VideoSequence) -> tuple[Float[Tensor, " T"], Bool[Tensor, " T"]]:
-    """The mouth's opening over the distance between the eyes, and in which frames nothing is heard."""
+    """The mouth's opening over the distance between the eyes, and in which frames nothing is heard.
+
+    Raises:
+        NoScore: there is no silence, or as `mouth_landmarks`.
+        ValueError: the sequence has no sound.
+    """
     if sequence.sound is None:
         raise ValueError("silence needs sound")
     opening = mouth_opening(mouth_landmarks(sequence))

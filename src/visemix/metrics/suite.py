@@ -86,7 +86,7 @@ class Suite:
         real: VideoSequence | None = None,
         without: Mapping[str, str] | None = None,
     ) -> dict[str, Score]:
-        """Every metric over the frames since the last call, and over the takes that they make up.
+        """Name → score of every metric over the frames since the last call, and over both whole sequences.
 
         `without` says of what could not be had (landmarks, sound, fit, pictures) why.
         """
@@ -123,7 +123,7 @@ class Suite:
         return replace(score, lags=lags)
 
     def merge(self, states: Mapping[str, dict[str, Any]]) -> None:
-        """Remember what another suite of the same metrics does."""
+        """Add the state of another suite of the same metrics."""
         for name, state in states.items():
             self.metrics[name].merge_state(state)
 

@@ -44,7 +44,7 @@ CROP = "crop=mediapipe (box of the 68 landmarks and 0.3 of its height above; not
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What SyncNet says of a clip.
+    """SyncNet's offset and distances of a clip.
 
     >>> apart = torch.full((31,), 12.0)
     >>> apart[18] = 7.5  # nearest with the sound moved by three frames
@@ -58,22 +58,22 @@ class SyncResult:
 
     @property
     def by_offset(self) -> tuple[float, ...]:
-        """The distances in the order of the offsets that they speak for, from −15 to 15."""
+        """Mean distance at each offset, from −15 to 15 frames."""
         return tuple(self.distances.flip(0).tolist())
 
     @property
     def lse_d(self) -> float:
-        """The smallest distance."""
+        """LSE-D: the smallest of the distances."""
         return float(self.distances.min())
 
     @property
     def lse_c(self) -> float:
-        """How far the smallest distance is below the median: SyncNet's confidence."""
+        """LSE-C, SyncNet's confidence: how far the smallest distance is below the median."""
         return float(self.distances.median() - self.distances.min())
 
     @property
     def at_zero(self) -> float:
-        """The distance as recorded."""
+        """Mean distance with the sound as recorded."""
         return float(self.distances[REACH])
 
 
@@ -103,7 +103,11 @@ def face_boxes(landmarks: Float[Tensor, "T 68 2"]) -> Float[np.ndarray, "T 3"]:
 
 
 def crop_face(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "3"]) -> UInt8[Tensor, "3 224 224"]:
-    """The face as SyncNet's pipeline cuts it out, BGR: top of the box kept, room below the chin and at the sides."""
+    """The face as SyncNet's pipeline cuts it out, BGR: top of the box kept, room below the chin and at the sides.
+
+    Raises:
+        NoScore: the face lies outside the picture.
+    """
     x, y, half = (float(value) for value in box)
     margin = int(np.ceil(half * (1 + 2 * (ACROSS - 1)))) + 1
     padded = np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=GREY)
@@ -124,7 +128,7 @@ def syncnet(weights: PretrainedWeights) -> SyncNet:
 
 @torch.inference_mode()
 def run_syncnet(net: SyncNet, sequence: VideoSequence) -> SyncResult:
-    """SyncNet over a whole clip. Raises `NoScore` for one that it cannot judge."""
+    """`SyncResult` of a whole clip. Raises `NoScore` for one that it cannot judge."""
     if sequence.sound is None or sequence.pictures is None or sequence.landmarks is None:
         raise ValueError("sync needs sound, pictures and landmarks")
     if abs(sequence.fps - FPS) > 1e-3 * FPS:
@@ -149,7 +153,7 @@ def _embed_video(net: SyncNet, crops: UInt8[Tensor, "3 T 224 224"]) -> Float[Ten
 
 
 class SyncMetric(PretrainedMetric):
-    """A number that SyncNet says of the fake; the real video is not looked at."""
+    """Base of metrics from SyncNet's result for the fake; the real video is not looked at."""
 
     per = "clip"
     region = "face"

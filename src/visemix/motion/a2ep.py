@@ -244,7 +244,7 @@ class A2EP(MotionModel):
         return alibi_penalty(ages, self.heads, self.alibi).masked_fill(~allowed, -torch.inf)
 
     def _style(self, subject: Subject) -> Tensor:
-        """(B, D)"""
+        """Style vectors (B, D) of the speakers."""
         if self.style_map is None:
             return self.expression_map.bias.new_zeros(len(subject.speaker), self.dim)
         return self.style_map.weight.T[[self.speakers.index(self._style_of(name)) for name in subject.speaker]]

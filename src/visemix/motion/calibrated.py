@@ -37,6 +37,9 @@ class Calibrated(EventCorrected):
         still: millimetres a frame by which lips that rest move, at most.
         start, sure: probability of a pause above which the second offset counts, and from which on it counts in full.
         lowest, highest: bounds of the scale.
+
+    Raises:
+        VisemixError: `still` is not above 0, or `lowest` and `highest` do not lie around 1.
     """
 
     separate_weights = MappingProxyType({"adapt": SeparateWeights(("calibration",))})
@@ -107,7 +110,7 @@ class Calibrated(EventCorrected):
         }
 
     def _opening(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T"]:
-        """Decimetres."""
+        """Opening of the mouth in each frame, decimetres."""
         return lip_distance(self.face.landmarks(motion, subject)).mean(-1)
 
     def _still(self, opening: Float[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
@@ -121,5 +124,5 @@ class Calibrated(EventCorrected):
 
 
 def _mean(values: Float[Tensor, "B T D"], weights: Float[Tensor, "B T 1"]) -> Float[Tensor, " D"]:
-    """Over a batch's frames."""
+    """Weighted mean over the frames of a batch."""
     return (weights * values).sum((0, 1)) / weights.sum().clamp(min=1)

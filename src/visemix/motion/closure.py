@@ -32,6 +32,9 @@ class Closure(EventCorrected):
         near: millimetres by which true lips may be further apart (at the widest of three places) than those of the face
             at rest and still touch: the corpus' p, b and m are 0.3 to 0.7, its f and v 0.8 to 1.8.
         start, sure: probability above which lips are drawn together, and from which on they meet.
+
+    Raises:
+        VisemixError: `near` is not above 0.
     """
 
     _shut: Tensor
@@ -75,14 +78,15 @@ class Closure(EventCorrected):
         return self.base.loss(audio, subject, target) | {"closure": closure}
 
     def _touching(self, target: Motion, subject: Subject) -> Bool[Tensor, "B T"]:
-        """Measured from the face at rest: on some faces lips that touch are millimetres apart."""
+        """Frames in which the lips touch, measured from the face at rest: on some faces lips that touch are millimetres
+        apart."""
         rest = target.values.new_zeros(len(target.values), 1, self.face.width(Space.EXPRESSION))
         motions = (target, Motion(rest, Space.EXPRESSION))
         true, still = (lip_distance(self.face.landmarks(motion, subject)) for motion in motions)
         return (true - still).amax(-1) * MILLIMETRES < self.near
 
     def _apart(self, motion: Motion, subject: Subject) -> Float[Tensor, "B T 3"]:
-        """From the lower lip up to the upper, at three places, decimetres."""
+        """Gap from the lower lip up to the upper at three places, decimetres, 0 where they overlap."""
         return lip_distance(self.face.landmarks(motion, subject)).clamp(min=0)
 
 

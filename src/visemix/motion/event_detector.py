@@ -1,4 +1,4 @@
-"""What a small net hears in the sound, for motion models that act on it."""
+"""Detection of events (lips that touch, a pause) in the sound, and motion models that correct motion by it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ class EventDetector(nn.Sequential):
         audio_dim: width of the features.
         hidden, dropout: of the net.
         start, sure: probability above which it counts, and from which on it counts in full.
+
+    Raises:
+        VisemixError: `start` is not below `sure`.
     """
 
     reach = 3  # frames to either side that are heard
@@ -51,7 +54,7 @@ class EventDetector(nn.Sequential):
         return F.binary_cross_entropy_with_logits(self._logits(features), happens.to(features.dtype))
 
     def share(self, features: Float[Tensor, "B T C"]) -> Float[Tensor, "B T 1"]:
-        """How far it counts, from 0 to 1."""
+        """How far the event counts in each frame: 0 up to a probability of `start`, 1 from `sure` on."""
         found = (self._logits(features).sigmoid() - self.start) / (self.sure - self.start)
         return found.clamp(0, 1).unsqueeze(-1)
 
@@ -83,11 +86,11 @@ class EventCorrected(MotionModel, Wrapper):
     @property
     @abstractmethod
     def detector(self) -> EventDetector:
-        """The net that says where the motion is to be corrected, and how far."""
+        """The net that detects the event."""
 
     @abstractmethod
     def corrected(self, motion: Motion, share: Float[Tensor, "B T 1"], subject: Subject) -> Motion:
-        """The base's motion, where the cue counts so far."""
+        """The base's motion, corrected as far as the event counts in each frame (`share`, 0 to 1)."""
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
         """The base's motion, corrected as far as the detector says in each frame."""

@@ -78,6 +78,9 @@ class FlowVAE(MotionModel):
         temperature: spread of the noise at inference; 0 gives the middle of what fits.
         seed: of that noise: the same seed, the same motion, however the sound is batched or cut. None: anew each time.
         sigma, mouth_sigma: of a Gaussian over time at inference, in frames; 0 for none.
+
+    Raises:
+        VisemixError: `halves` that the features do not have, or `ahead` out of range.
     """
 
     space = Space.LANDMARKS

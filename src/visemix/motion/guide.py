@@ -1,4 +1,4 @@
-"""A sync-expert in its place: it hears features, sees motions, is trained on clips and then guides what is trained."""
+"""The sync-expert as a motion model brings it: trained on clips, then frozen and used as a loss."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class SyncGuide(nn.Module):
         sampling: of wrong pairs, see `draw_pairs`.
         dim: length of the expert's vectors.
         windows: pairs of windows that are drawn for one loss.
+
+    Raises:
+        VisemixError: `halves` is not 1 or 2, or does not divide `audio_dim`.
     """
 
     def __init__(
@@ -57,7 +60,8 @@ class SyncGuide(nn.Module):
 
     @torch.no_grad()
     def measure(self, audio: AudioFeatures, subject: Subject, target: Motion) -> dict[str, Tensor]:
-        """How often it is right at 0.5, the area under its ROC curve, and how often the true offset is found."""
+        """`accuracy` at a threshold of 0.5, `auc` (area under the ROC curve), and `offset_found`: how often the true
+        offset is."""
         scores, right = self._pairs(audio, subject, target)
         found = (self.offset_curves(audio, subject, target).argmax(-1) == REACH).float().mean()
         return {"accuracy": ((scores > 0.5) == right).float().mean(), "auc": auc(scores, right), "offset_found": found}
@@ -121,7 +125,7 @@ class DelayedWeight(nn.Module):
 
     @property
     def running(self) -> bool:
-        """Whether the guidance counts by now."""
+        """Whether the guidance counts yet."""
         return bool(self.on)
 
     def forward(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
@@ -137,7 +141,7 @@ class DelayedWeight(nn.Module):
 
 
 def split_halves(values: Float[Tensor, "B T C"], halves: int) -> Float[Tensor, "B R c"]:
-    """Rows side by side, as rows one after another.
+    """Rows that lie side by side in the channels laid out in time: R = T · halves, c = C / halves.
 
     >>> split_halves(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)
     tensor([[[1.],

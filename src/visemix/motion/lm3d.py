@@ -16,7 +16,7 @@ CENTIMETRES = 10.0  # in a decimetre: the unit in which the papers' loss weights
 
 
 class LM3D(nn.Module):
-    """Motion ↔ rows of 204 numbers.
+    """Conversion of motion to rows of 204 numbers (68 landmarks, centimetres) and back.
 
     Args:
         identity: "subject": rows are what the face does, and the subject's shape is added again (it is known; it does
@@ -33,7 +33,7 @@ class LM3D(nn.Module):
         return (self.face.convert(motion, Space.LANDMARKS, subject).values - self._shape(subject)) * CENTIMETRES
 
     def unpack(self, rows: Float[Tensor, "B T 204"], subject: Subject) -> Motion:
-        """The motion of such rows: landmarks in decimetres, that shape added again."""
+        """Motion (landmarks, decimetres) of rows that `pack` gave, that shape added again."""
         return Motion(rows / CENTIMETRES + self._shape(subject), Space.LANDMARKS)
 
     def _shape(self, subject: Subject) -> Tensor:

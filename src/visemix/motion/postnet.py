@@ -113,8 +113,8 @@ class PostNet(MotionModel, Wrapper):
         return self.base.loss(audio, subject, self.face.convert(target, self.base.space, subject))
 
     def adapt(self, many: MotionExample, person: MotionExample) -> tuple[Losses, Float[Tensor, "B T 204"]]:
-        """What this net minimises: look like the person on anyone's sound, stay in sync, be right on the person's. And
-        what it made of anyone's sound."""
+        """Losses of this net (adversarial and sync on anyone's sound, squared error on the person's), and the rows that
+        it made of anyone's sound."""
         audio, subject, _ = many
         made = self._rows(audio, subject)
         losses = {
@@ -152,7 +152,7 @@ class PostNet(MotionModel, Wrapper):
         return self.postnet(rows)
 
     def _base(self, audio: AudioFeatures, subject: Subject) -> Motion:
-        """In training another of the fitting motions every time, else always the same."""
+        """The base's motion: in training another of those that fit every time, else always the same."""
         seed = int(torch.randint(2**31, ())) if self.training else 0
         return self.face.convert(self.base.draw(audio, subject, seed), self.space, subject)
 

@@ -1,4 +1,4 @@
-"""The plainest motion model: what the others have to beat."""
+"""Plain regression from sound to motion: the baseline of the other motion models."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Regression(MotionModel):
 
 
 class Recurrent(nn.Module):
-    """Hears the past."""
+    """GRU over audio features: a row depends on the past alone."""
 
     def __init__(self, audio_dim: int, hidden: int, layers: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
 
 
 class TemporalConv(nn.Module):
-    """Hears a little of the past and of the future."""
+    """WaveNet over audio features: a row depends on a few before and after it."""
 
     def __init__(self, audio_dim: int, hidden: int, layers: int) -> None:
         super().__init__()

@@ -24,6 +24,9 @@ class Smooth(MotionModel, Wrapper):
     Args:
         base: the motion model, as under `motion` in an experiment.
         sigma: standard deviation in frames. Consonants close the lips for two or three frames; keep it at about one.
+
+    Raises:
+        VisemixError: `sigma` is not above 0.
     """
 
     base: MotionModel

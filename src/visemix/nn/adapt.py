@@ -1,4 +1,4 @@
-"""The two nets of domain adaptation: one that refines motion, and one that tells it from a person's own."""
+"""Networks of domain adaptation: one that refines motion, and a critic that tells it from the person's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a face is, as 512 numbers: the residual network of ArcFace (Deng et al. 2019).
+"""Face identity as 512 numbers: the residual network of ArcFace (Deng et al. 2019).
 
 The names of the weights are those of insightface's `arcface_torch` (`iresnet18` … `iresnet100`).
 """

@@ -78,7 +78,7 @@ class ResNet18(nn.Module):
 
 
 class Attention(nn.Module):
-    """Features, each channel weighed by a look at all of the picture."""
+    """Attention refinement: features, each channel weighed by the means over the whole picture."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -93,7 +93,8 @@ class Attention(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """What is where, coarsely: the two deepest stages and the whole, brought up to an eighth of the picture."""
+    """Context path: the two deepest stages of the ResNet and the mean over the picture, brought up to an eighth of its
+    size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class ContextPath(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Detail and context in one."""
+    """Feature fusion: detail and context in one map, its channels weighed by their means."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""An invertible prior: a latent sequence, bent by what is heard into plain noise and back."""
+"""Normalising flow under a condition: between the latents of a posterior and standard normal noise."""
 
 from __future__ import annotations
 

@@ -111,7 +111,8 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """The last one of the network takes the maximum in its pooling branch, the one before it the mean."""
+    """Inception block at 8×8: 1×1, 3×3, double 3×3 (split into 1×3 and 3×1) and pooling, side by side; pooling is by
+    maximum in the last block, by mean in the one before."""
 
     def __init__(self, inputs: int, last: bool) -> None:
         super().__init__()

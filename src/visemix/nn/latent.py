@@ -1,4 +1,4 @@
-"""Encoder and decoder of a variational autoencoder over time, and the noise that stands for what is not heard."""
+"""Encoder and decoder of a variational autoencoder over time, and its noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 64  # latents whose noise is drawn at once
 
 
 class Posterior(nn.Module):
-    """True motion and condition → a latent every four frames, and its log-density under the distribution it is of."""
+    """True motion and condition → a sampled latent every four frames, and its log-density under the posterior."""
 
     def __init__(
         self, width: int, channels: int, latent: int, layers: int, *, kernel: int, growth: int, norm: bool
@@ -29,7 +29,7 @@ class Posterior(nn.Module):
     def forward(
         self, rows: Float[Tensor, "B T C"], condition: Float[Tensor, "B G R"]
     ) -> tuple[Float[Tensor, "B L R"], Float[Tensor, "B L R"]]:
-        """One draw from torch's global generator; T = 4 R."""
+        """Latents, drawn from torch's global generator, and their log-densities, entry by entry; T = 4 R."""
         mean, log_std = self.after(self.net(self.norm(self.before(rows.mT)), condition)).chunk(2, 1)
         noise = torch.randn_like(mean)
         return mean + noise * log_std.exp(), log_normal(noise) - log_std

@@ -1,4 +1,5 @@
-"""SyncNet (Chung and Zisserman, ACCV workshops 2016): where a mouth and a sound land when they belong together.
+"""SyncNet (Chung and Zisserman, ACCV workshops 2016): embeddings of mouths and sounds, near each other where these
+belong together.
 
 The names of the weights are those of the released `syncnet_v2.model`.
 """

@@ -57,7 +57,7 @@ def _vgg16() -> list[nn.Module]:
 
 
 def heads(net: Backbone) -> list[Tensor]:
-    """How much each channel of each tap weighs."""
+    """Weights (C,) of the channels of each layer that is compared."""
     with as_file(files("torchmetrics") / "functional" / "image" / "lpips_models" / f"{net}.pth") as path:
         found = read_weights(path)
     return [found[f"lin{layer}.model.1.weight"].flatten() for layer in range(len(TAPS[net]))]
@@ -94,7 +94,7 @@ class Lpips(nn.Module):
         return [tap / (tap.square().sum(1, keepdim=True).sqrt() + 1e-10) for tap in taps]
 
     def compare(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, " B"]:
-        """Distances of pictures by what `embed` said of them."""
+        """Distances of pictures whose features `embed` gave."""
         return perceptual_distance(a, b, [getattr(self, f"head{layer}") for layer in range(len(a))])
 
     def forward(self, a: Float[Tensor, "B 3 H W"], b: Float[Tensor, "B 3 H W"]) -> Float[Tensor, " B"]:

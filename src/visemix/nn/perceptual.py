@@ -81,7 +81,11 @@ class VGG19(nn.Module):
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A state dict from a `.safetensors` file, or from one that `torch.save` wrote; nothing in it is executed."""
+    """A state dict from a `.safetensors` file, or from one that `torch.save` wrote; nothing in it is executed.
+
+    Raises:
+        VisemixError: no such file, a damaged one, or one that holds no state dict of tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -101,7 +105,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def gram(features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C C"]:
-    """Which channels light up together: F·Fᵀ / (C·H·W)."""
+    """Gram matrices of the channels: F·Fᵀ / (C·H·W)."""
     flat = features.flatten(2)
     return flat @ flat.mT / flat[0].numel()
 

@@ -1,4 +1,4 @@
-"""A decoder that hears its own last word: frame by frame, with what it needs of the past in caches."""
+"""Autoregressive roll-out of a transformer decoder: frame by frame, with keys and values of the past in caches."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Rollout:
         truth: Float[Tensor, "B n E"] | None = None,
         share: float = 0.0,
     ) -> Float[Tensor, "B n E"]:
-        """The next n frames.
+        """The outputs of the next n frames.
 
         Args:
             entries: what the rows hold besides the last output.

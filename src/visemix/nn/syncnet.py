@@ -1,4 +1,4 @@
-"""Does this mouth belong to this sound? Two towers, and the windows that they are trained and asked on."""
+"""Sync-expert (whether a mouth belongs to a sound): two towers, and the windows that they are trained and asked on."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CrossAttend = Callable[[Tensor], Tensor]  # rows that ask (B, n, D) → what the
 
 
 class Attention(nn.Module):
-    """The weights of multi-head attention; who attends to whom is the caller's business."""
+    """Projections of multi-head attention; which rows attend to which is left to the caller."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class CrossAttentionCache:
             self.keys, self.values = attention.split(attention.project(sound, 1, 3).to(dtype), 2)
 
     def at(self, frame: int) -> CrossAttend:
-        """What the one row of frame `frame` hears."""
+        """Cross-attention of a single row, that of frame `frame`."""
         if (self.past, self.ahead) == (0, 1):
             projected = self.projected[:, frame : frame + 1]
             return lambda x: projected
@@ -73,7 +73,7 @@ class CrossAttentionCache:
         return lambda x: self._attend(x, keys, values, None)
 
     def all(self, frames: int) -> CrossAttend:
-        """What the rows of the first `frames` frames hear, all at once."""
+        """Cross-attention of the rows of the first `frames` frames, all at once."""
         if (self.past, self.ahead) == (0, 1):
             return lambda x: self.projected[:, :frames]
         near = local_attention_mask(self.frames, self.past, self.ahead, self.keys.device)[:frames]
@@ -132,12 +132,12 @@ class Decoder(nn.Module):
 
 
 def attend_all(mask: Tensor | None, dropout: float = 0.0) -> Attend:
-    """Every row at once, under `mask` (True or a bias where looking is allowed; None: everywhere)."""
+    """Attention of every row at once, under `mask` (True or a bias where looking is allowed; None: everywhere)."""
     return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, mask, dropout)
 
 
 class KVCache:
-    """Keys and values of the frames gone by, for one row at a time: call it as an `Attend`.
+    """Keys and values of past frames, for one row at a time: call it as an `Attend`.
 
     Args:
         context: how many frames are remembered, the present one included; None for all. A bounded memory is a ring that

@@ -1,4 +1,4 @@
-"""Gated convolutions over time that listen to a condition, and the condition made from sound."""
+"""Gated convolutions over time under a condition, and the condition made from sound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ CONDITION = 64  # channels of what is heard
 
 
 class Conv(nn.Conv1d):
-    """As many rows out as in; a row sees `kernel // 2`, times `dilation`, to either side, or twice as many back."""
+    """Convolution that keeps the number of rows; one sees `kernel // 2`, times `dilation`, to either side, or twice as
+    many back."""
 
     def __init__(
         self, channels: int, out: int, kernel: int, *, dilation: int = 1, bias: bool = True, causal: bool = False
@@ -66,8 +67,8 @@ class WaveNet(nn.Module):
 
 
 class Condition(nn.Sequential):
-    """Audio features, one row a frame, as what a `WaveNet` listens to: two convolutions, two frames to either side, or
-    four back."""
+    """Condition of a `WaveNet` from audio features, one row a frame: two convolutions, which see two frames to either
+    side, or four back."""
 
     def __init__(self, audio_dim: int, width: int = CONDITION, *, causal: bool = False) -> None:
         first, second = (Conv(dim, width, 3, bias=False, causal=causal) for dim in (audio_dim, width))

@@ -42,7 +42,7 @@ Frames = TypeVar("Frames", np.ndarray, Tensor)
 
 @dataclass(frozen=True)
 class Lag:
-    """What the detector says of a clip."""
+    """The lag that the detector found in a clip, and how far it stands out."""
 
     offset: int  # frames; above 0 the sound is early
     correlations: Float[np.ndarray, "31"]  # with the sound moved by −15 to 15 frames
@@ -55,7 +55,7 @@ class Lag:
 
     @property
     def doubt(self) -> str:
-        """Why the offset would be a guess, or nothing."""
+        """Why the offset would be a guess; empty where it is none."""
         if abs(self.offset) == REACH:
             return f"the best lag is at the edge ({self.offset} frames): nothing to trust"
         if self.peak_z < CLEAR:
@@ -125,7 +125,7 @@ def _standardise(rows: Rows) -> Rows:
 
 
 def fit(pairs: Iterable[tuple[Rows, Rows, int]]) -> Rows:
-    """The ridge regression from (heard, seen, offset) of several clips."""
+    """Weights of the ridge regression from audio rows to mouth rows, by (audio, mouth, offset) of several clips."""
     both = [overlap(sound, mouth, offset) for sound, mouth, offset in pairs]
     sounds, shapes = (np.concatenate(rows) for rows in zip(*both, strict=True))
     ridge = RIDGE * len(sounds) * np.eye(sounds.shape[1])
@@ -144,7 +144,7 @@ def overlap(sound: Frames, mouth: Frames, offset: int) -> tuple[Frames, Frames]:
 
 
 def find_lag(predicted: Rows, mouth: Rows) -> Lag:
-    """The lag at which what the sound foretells of the mouth is most like it.
+    """The lag at which the mouth that was predicted from sound correlates best with the one that is seen.
 
     >>> mouth = np.random.default_rng(0).standard_normal((200, 3))
     >>> find_lag(np.roll(mouth, 4, axis=0), mouth).offset  # the sound is four frames late

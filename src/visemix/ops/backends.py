@@ -1,4 +1,4 @@
-"""Which of several implementations does the work: `auto` may choose, a name is an order."""
+"""Choice among several implementations of an operation: `auto` picks one, a name is an order."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ def choose_backend(asked: str, fast: str, device: torch.device | str, *, process
 
     `processor` is what `auto` takes instead on a processor, and warns once if its package is missing. A named backend
     is never replaced: if its package is missing, the error says how to get it.
+
+    Raises:
+        VisemixError: an unknown backend, or a named one whose package is missing.
 
     >>> choose_backend("auto", "pytorch3d", "cpu")
     'torch'

@@ -18,7 +18,11 @@ SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the lib
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights by name, and the notes beside them, of a file that `TalkingFace.save` wrote (or its folder); or of a
-    model that comes with the library, by its name."""
+    model that comes with the library, by its name.
+
+    Raises:
+        VisemixError: there is none, or it cannot be read.
+    """
     file = resolve_checkpoint(path)
     if not file.is_file():
         ours = ", ".join(sorted(own.stem for own in SHIPPED.glob("*.safetensors")))
@@ -54,8 +58,8 @@ def resolve_checkpoint(path: str | Path) -> Path:
 
 
 def pin_source(source: str) -> str:
-    """A source of weights, and where that is a model of the library by name, what is in it: a later version may bring
-    another under that name, and a run must not be taken for the same then.
+    """A source of weights, with a digest of the file behind it where it is a model of the library by name: a later
+    version may bring another under that name, and a run must not be taken for the same then.
 
     >>> pin_source("runs/mine/1a2b3c4d"), pin_source("starter").split("@")[0]
     ('runs/mine/1a2b3c4d', 'starter')

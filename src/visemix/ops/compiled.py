@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def compiled(*, fastmath: bool) -> Callable[[Callable[..., Any]], Any]:
-    """To machine code, kept for the next process beside its file or in the user's cache, whichever can be written."""
+    """Decorator that compiles a function by numba, and keeps the result for the next process beside its file or in the
+    user's cache, whichever can be written."""
 
     def compile_(function: Callable[..., Any]) -> Any:
         function = inspect.unwrap(function)  # what checks types in tests, numba cannot read
@@ -43,5 +44,5 @@ def _warn_uncached() -> None:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """A part of compiled functions, which is compiled into each of them."""
+    """Decorator for a function that only compiled functions call: it is compiled into each of them."""
     return numba.njit(inline="always", fastmath=True)(inspect.unwrap(function))

@@ -1,4 +1,4 @@
-"""What the machine under torch is good at, and how to keep it from doing needless work."""
+"""Number types, threads and memory of the machine under torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers spread out for small networks: waves of a coordinate, harmonics of a direction."""
+"""Input encodings of small networks: sines and cosines of coordinates, spherical harmonics of directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that come inside other packages."""
+"""Where other packages lie that bring models."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def upgrade(content: Content, file: Path) -> Content:
 
 
 def format_of(notes: dict[str, Any]) -> int:
-    """The number in a checkpoint's notes.
+    """The format's number in a checkpoint's notes.
 
     >>> format_of({}), format_of({"format": 1})
     (0, 1)

@@ -1,4 +1,4 @@
-"""Space that a few moving spots carry along."""
+"""Inverse warp of a space that moves with a few spots in it."""
 
 from __future__ import annotations
 

@@ -44,6 +44,9 @@ def splat(
     `auto` is gsplat on CUDA and numba on a processor, where they are installed, else torch, the readable twin. numba
     and gsplat compute in float32 and are done with a pixel that lets less through than 1e-5 (gsplat: 1e-4). On one
     machine the same call gives the same bytes with numba, whatever the number of threads: as many as torch's.
+
+    Raises:
+        VisemixError: the backend is missing, or means of less than float32.
     """
     if means.dtype not in (torch.float32, torch.float64):
         raise VisemixError(f"{means.dtype} is too coarse for the positions of Gaussians; pose them in float32")

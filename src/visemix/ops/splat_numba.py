@@ -24,7 +24,11 @@ from visemix.types import VisemixError
 def draw(
     prints: Footprints, opacity: Float[Tensor, " N"], colour: Float[Tensor, "N 3"], size: tuple[int, int]
 ) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "1 H W"]]:
-    """Image and transmittance, as `ops.splat.splat` promises."""
+    """Image and transmittance, as `ops.splat.splat` promises.
+
+    Raises:
+        VisemixError: the tensors are not on a processor.
+    """
     if opacity.device.type != "cpu":
         raise VisemixError(f"backend 'numba' draws on a processor, these Gaussians are on {opacity.device}; say 'auto'")
     gaussians = (t.float() for t in (prints.centre, prints.conic, opacity, colour))

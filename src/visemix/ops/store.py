@@ -20,7 +20,7 @@ NOTES = "visemix"  # the metadata's only key
 
 
 def beside(path: Path) -> Path:
-    """Where this process writes what is to stand at `path` once it is whole."""
+    """The path at which this process writes what is to stand at `path` once it is whole."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
@@ -65,7 +65,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
 
 
 def write_text(path: Path, text: str) -> Path:
-    """A text file that is whole or not there.
+    """Write a text file, whole or not at all; returns its path.
 
     Raises:
         VisemixError: the disk is full, or the place is not to be written to.
@@ -92,7 +92,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Only the notes, without reading the tensors."""
+    """Only the notes, without reading the tensors.
+
+    Raises:
+        ValueError: it is another kind of file, or broken.
+    """
     try:
         with safe_open(path, "pt") as file:
             return _notes(file)
@@ -117,7 +121,7 @@ def is_newer(path: Path, than: Path) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, in hex; read in pieces."""
+    """The sha256 of a file's content, in hex; read in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

@@ -10,8 +10,8 @@ EXAGGERATION, EARLY = 12.0, 0.25  # neighbours pull this much harder in the firs
 
 
 def tsne(points: Float[Tensor, "N D"], *, perplexity: float = 30.0, steps: int = 500) -> Float[Tensor, "N 2"]:
-    """Near stays near; distances between far groups mean little. Starts from the two principal components, so nothing
-    is drawn by chance.
+    """The points as a t-SNE map: near stays near, distances between far groups mean little. Starts from the two
+    principal components, so nothing is drawn by chance.
 
     Args:
         perplexity: how many neighbours count, about; at most a third of the points.

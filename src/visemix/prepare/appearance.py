@@ -133,8 +133,8 @@ def sample_vertices(
 def solve_light(
     sight: VertexObservations, albedo: Float[Tensor, "N 3"], skin: Bool[Tensor, " N"]
 ) -> Float[Tensor, "K 3 9"]:
-    """Linear least squares over the visible skin, each frame drawn towards the clip's common light, outliers dropped
-    once. The ambient part is included."""
+    """Spherical-harmonics light of each frame, the ambient part included, by linear least squares over the visible
+    skin: drawn towards the clip's common light, outliers dropped once."""
     colour, basis, weight = sight.colour[:, skin], sight.harmonics[:, skin], sight.weight[:, skin]
     plain = torch.zeros(3, 9)
     plain[:, 0] = AMBIENT
@@ -160,7 +160,7 @@ def _towards(left: Tensor, right: Tensor, prior: Tensor, pull: Tensor) -> Tensor
 
 
 def _white(light: Tensor, sight: VertexObservations) -> Tensor:
-    """Scaled per channel so that what is seen is lit by one on average."""
+    """Light scaled per channel so that what is seen is lit by one on average."""
     shade = sight.harmonics @ light.mT
     mean = (shade * sight.weight.unsqueeze(-1)).sum((0, 1)) / sight.weight.sum().clamp(min=1e-6)
     return light / mean.clamp(min=1e-3).unsqueeze(-1)
@@ -233,8 +233,8 @@ def _toned(generic: Tensor, seen: Tensor, trust: Tensor, weight: Tensor, skin: T
 
 
 def interpolate_light(light: Float[Tensor, "K 3 9"], frames: Int[Tensor, " K"], count: int) -> Float[Tensor, "T 27"]:
-    """Between and around the chosen frames by a Gaussian kernel as wide as their spacing; as Deep3D's gamma, which
-    has the ambient part taken off."""
+    """Light of all `count` frames as Deep3D's gamma (the ambient part taken off), from that of the chosen ones by a
+    Gaussian kernel as wide as their spacing."""
     gamma = light.clone()
     gamma[..., 0] -= AMBIENT
     far = torch.arange(count)[:, None] - frames

@@ -29,6 +29,9 @@ class BiSeNetParser(Parser):
 
     `weights`: the file, or a folder with `79999_iter.pth`; by default the folder that the environment variable
     VISEMIX_WEIGHTS names, else `weights`.
+
+    Raises:
+        VisemixError: there is no such file, or it holds other weights.
     """
 
     def __init__(self, *, weights: str | None = None) -> None:

@@ -66,7 +66,7 @@ def reject_false_detections(faces: list[Points], seen: list[Detection]) -> list[
 
 
 def _off(face: Points, seen: Detection) -> float:
-    """Mean distance of the four marks, in sizes of the face."""
+    """Mean distance of the four marks of a detection from those of the mesh, in sizes of the face."""
     marks = np.stack([face[ids].mean(0) for ids in MARKS])
     return float(np.linalg.norm(marks - seen.marks, axis=1).mean()) / seen.size
 
@@ -150,7 +150,11 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int]]:
 
 
 def mediapipe_modules(part: str, *names: str) -> list[Any]:
-    """Modules of mediapipe's, quiet from the start; `part` ("face tracker") is named where they are missing."""
+    """Modules of mediapipe, with its log silenced; `part` ("face tracker") is named where they are missing.
+
+    Raises:
+        VisemixError: mediapipe is not installed.
+    """
     try:
         with environment(GLOG_minloglevel="3", TF_CPP_MIN_LOG_LEVEL="3"):
             return [import_module(f"mediapipe.python.solutions.{name}") for name in names]
@@ -163,7 +167,8 @@ def mediapipe_modules(part: str, *names: str) -> list[Any]:
 
 @contextmanager
 def silence_stderr() -> Iterator[None]:
-    """mediapipe's C++ side writes to file descriptor 2 before any logging flag is heard."""
+    """Context: nothing reaches file descriptor 2, to which mediapipe's C++ side writes before it hears of any logging
+    flag."""
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

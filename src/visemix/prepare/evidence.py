@@ -68,8 +68,8 @@ def landmark_observations(
     size: int,
     weights: LandmarkSigmas,
 ) -> LandmarkObservations:
-    """Of the 68 landmarks; and of more, where mediapipe's whole mesh is at hand as `points`. Where the points of
-    another tracker's mesh are is not known: then the 68 are all."""
+    """Observations of the 68 landmarks, and of lids, lips and irises too where mediapipe's whole mesh is given as
+    `points`: of another tracker's it is not known where its points are."""
     scale = size / STANDARD
     landmarks = landmarks.double()
     metric = _metric_of_68(landmarks, weights, scale)
@@ -92,7 +92,7 @@ def landmark_observations(
 def _metric_of_68(
     landmarks: Float[Tensor, "T 68 2"], weights: LandmarkSigmas, scale: float
 ) -> Float[Tensor, "T 68 2 2"]:
-    """Every point as sure in all directions, but the jaw's across the contour alone."""
+    """Weights (…, 2, 2) of the 68 points: as sure in all directions, but the jaw's across the contour alone."""
     sigma = weights.landmarks() * scale
     metric = (torch.eye(2, dtype=torch.double) / sigma[:, None, None]).repeat(len(landmarks), 1, 1, 1)
     line = landmarks[:, layout.JAW]
@@ -120,7 +120,7 @@ def _across(along: Tensor, across_sigma: float, along_sigma: float) -> Tensor:
 
 
 def _between(found: ContourPoints, weights: LandmarkSigmas, scale: float) -> tuple[Tensor, Tensor]:
-    """The points between the 68, as sure as those at their ends but for a factor."""
+    """Observations of the points between the 68, as sure as those at their ends but for a factor."""
     lids = {k for pair in LIDS for k in (*pair, *(MIRROR[each] for each in pair))}
     more = [k for k in found.tracked[68:].tolist() if k not in IRISES]
     sigma = torch.tensor([weights.eyes if k in lids else weights.outer_mouth for k in more], dtype=torch.double)
@@ -129,7 +129,8 @@ def _between(found: ContourPoints, weights: LandmarkSigmas, scale: float) -> tup
 
 
 def _lids(found: ContourPoints, target: Tensor, sigma: float, slide: float) -> tuple[Tensor, Tensor]:
-    """Each pair of points on upper and lower lid, measured across the line between the eye's corners."""
+    """Observations of each pair of points on upper and lower lid, measured across the line between the eye's
+    corners."""
     rows, metrics = [], []
     known = set(found.tracked.tolist())
     for side in (lambda k: k, MIRROR.__getitem__):
@@ -143,7 +144,7 @@ def _lids(found: ContourPoints, target: Tensor, sigma: float, slide: float) -> t
 
 
 def _iris(found: ContourPoints, target: Tensor, eye: int, sigma: float) -> tuple[Tensor, Tensor]:
-    """An iris from the middle of its eye, the less sure the less open the eye is."""
+    """Observation of an iris from the middle of its eye, the less sure the less open the eye is."""
     side = MIRROR.__getitem__ if eye else (lambda k: k)
     outer, inner, up, down = (target[:, found[side(k)]] for k in (*CORNERS, 160, 144))
     height = (up - down).norm(dim=-1) / (outer - inner).norm(dim=-1)

@@ -31,7 +31,7 @@ STEPS = 100
 
 @dataclass(frozen=True)
 class Fit(TensorStruct):
-    """One clip in one face model's terms; pixels are those of the clip's square crop."""
+    """A clip's parameters in a face model; pixels are those of the clip's square crop."""
 
     identity: Float[Tensor, " I"]  # in standard deviations
     expression: Float[Tensor, "T E"]
@@ -100,6 +100,9 @@ class FromLandmarks(Reconstructor):
     `smooth` scales how much the motion may accelerate: 1 is faithful to speech, 0.5 calmer. `appearance_frames` are
     looked at for light and albedo. `refine` "dense" brings the mesh to lie on the pictures (`face.refine`): held-out
     frames, too, each by its own picture; "none" leaves it where the landmarks have it.
+
+    Raises:
+        VisemixError: `smooth` is not above 0.
     """
 
     def __init__(
@@ -195,7 +198,7 @@ def summarise(
 
 
 def landmarks_of(face: FaceModel, geometry: Geometry, size: int) -> Float[Tensor, "T 68 2"]:
-    """Where the fitted mesh has its 68 points, in pixels of the crop."""
+    """The 68 points of the fitted mesh, in pixels of the crop."""
     ids = face.landmark_ids
     shape = face.mean[ids] + face.identity[ids] @ geometry.identity
     points = shape + torch.einsum("pce,te->tpc", face.expression[ids], geometry.expression)

@@ -106,6 +106,7 @@ def farthest_points(points: Float[Tensor, "N D"], count: int) -> Int[Tensor, " K
 
 
 def _describe(landmarks: Tensor) -> Tensor:
-    """What makes frames different: where the points are in the face, a turned head and an open mouth alike."""
+    """Descriptor of each frame by which different ones are chosen: where the points are in the face, a turned head and
+    an open mouth alike."""
     centred = landmarks - landmarks.mean(1, keepdim=True)
     return (centred / centred.square().mean((1, 2), keepdim=True).sqrt()).flatten(1)

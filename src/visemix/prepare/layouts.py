@@ -41,6 +41,9 @@ def hdtf(root: Path) -> Iterator[Entry | UnusableEntry]:
 
     Lines are `KatieHill.mp4 00:05-03:20 …` and `KatieHill_0.mp4 left width top height`, the box in pixels of the
     height that `<group>_resolution.txt` names. Videos are found by name, with the group before it or without.
+
+    Raises:
+        VisemixError: `root` is not laid out so.
     """
     videos = {path.name: path for path in sorted(root.rglob("*.mp4"))}
     lists = sorted(root.rglob("*_annotion_time.txt"))
@@ -75,6 +78,9 @@ def voxceleb(root: Path) -> Iterator[Entry | UnusableEntry]:
 
     After a head of lines, each line is `frame x y w h`: 25 frames a second; the box in parts of the picture
     (VoxCeleb 2) or in pixels (VoxCeleb 1). A clip is the square around all of its boxes, and a tenth more.
+
+    Raises:
+        VisemixError: `root` is not laid out so.
     """
     videos = {path.stem: path for path in sorted(root.rglob("*.mp4"))}
     count: defaultdict[str, int] = defaultdict(int)
@@ -103,7 +109,11 @@ def voxceleb(root: Path) -> Iterator[Entry | UnusableEntry]:
 
 
 def lrs3(root: Path) -> Iterator[Entry | UnusableEntry]:
-    """LRS3: `{pretrain,trainval,test}/<person>/<number>.mp4`, each with its text beside it; cut to the face already."""
+    """LRS3: `{pretrain,trainval,test}/<person>/<number>.mp4`, each with its text beside it; cut to the face already.
+
+    Raises:
+        VisemixError: `root` is not laid out so.
+    """
     found = sorted(path for part in ("pretrain", "trainval", "test") for path in root.glob(f"{part}/*/*.txt"))
     if not found:
         raise VisemixError(f"{root} holds no pretrain, trainval or test/<person>/<number>.txt, as LRS3 has them")
@@ -121,7 +131,11 @@ def lrs3(root: Path) -> Iterator[Entry | UnusableEntry]:
 
 def adnerf(root: Path) -> Iterator[Entry | UnusableEntry]:
     """AD-NeRF's and GeneFace's folder of a person (or a folder of such): `transforms_train.json` and
-    `transforms_val.json`, pictures by number in `ori_imgs`, `gt_imgs` or `com_imgs`, and `aud.wav`; 25 a second."""
+    `transforms_val.json`, pictures by number in `ori_imgs`, `gt_imgs` or `com_imgs`, and `aud.wav`; 25 a second.
+
+    Raises:
+        VisemixError: `root` is not laid out so.
+    """
     found = sorted({path.parent for path in root.rglob("transforms_*.json")})
     if not found:
         raise VisemixError(f"{root} holds no transforms_train.json, as AD-NeRF's folders of a person do")
@@ -153,7 +167,7 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[Entry | UnusableEntry]]] = {
 
 
 def _table(path: Path) -> dict[str, list[str]]:
-    """Lines of a name and what belongs to it."""
+    """Rows of a text file: a name, and the words that follow it."""
     if not path.is_file():
         raise VisemixError(f"there is no {path}; HDTF's lists belong together")
     rows = (line.split() for line in path.read_text().splitlines())
@@ -161,7 +175,8 @@ def _table(path: Path) -> dict[str, list[str]]:
 
 
 def _seconds(time: str) -> float:
-    """
+    """Seconds of a time written as minutes and seconds, or with hours.
+
     >>> _seconds("01:05"), _seconds("1:00:00")
     (65.0, 3600.0)
     """

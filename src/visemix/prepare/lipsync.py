@@ -18,7 +18,7 @@ UNSEEN = 0.05  # of a clip's frames without a face, above which its mouth is not
 def lip_sync(
     landmarks: Float[Tensor, "T 68 2"], present: Bool[np.ndarray, " T"], wave: Float[Tensor, " S"], source: str
 ) -> dict[str, Any]:
-    """What `meta.yaml` says of it, by the lag detector.
+    """`lip_sync` of a clip's `meta.yaml`: the lag of its sound, by the lag detector, and whether the lips follow it.
 
     `follows` is True where one lag stands out; then `lag` is how many frames the sound is early (below 0: late), and
     `z` by how much it stands out. It is False where none does, or the lips keep still while somebody speaks, and None
@@ -41,7 +41,7 @@ def lip_sync(
 
 
 def remarks(found: dict[str, Any]) -> list[str]:
-    """What of it is worth a note."""
+    """Sentences for the notes of a clip, from its `lip_sync`."""
     if found["follows"] is False:
         return [f"no lip sync: its lips do not follow its sound ({found['reason']}); motion is not learned from it"]
     if found["lag"]:

@@ -88,7 +88,7 @@ def split(person: Tensor, points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]
 
 
 def with_face(labels: UInt8[Tensor, "H W"], points: Float[Tensor, "68 2"]) -> UInt8[Tensor, "H W"]:
-    """The same, and all that the 68 landmarks enclose is head: no parser may cut a mouth out of its face."""
+    """The labels, with all that the 68 landmarks enclose as head: no parser may cut a mouth out of its face."""
     from skimage.draw import polygon
 
     outline = np.concatenate([points[JAW].numpy(), points[[26, 25, 24, 19, 18, 17]].numpy()])

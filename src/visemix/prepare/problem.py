@@ -66,7 +66,8 @@ class Problem:
         self.smooth = 1 / jump.square()
 
     def first_pose(self, known: Tensor) -> Tensor:
-        """Scaled orthography on the points that do not talk (DeMenthon & Davis 1995), held through the gaps."""
+        """Pose of each frame by scaled orthography (DeMenthon & Davis 1995) on points that speech does not move, held
+        through the gaps."""
         still = torch.arange(layout.NO_JAW.start, layout.MOUTH.start)
         model = torch.cat([self.mean[still], torch.ones(len(still), 1, dtype=torch.double)], -1)
         flipped = (self.target[known][:, still] - self.camera[1:]) * FLIP
@@ -213,5 +214,5 @@ def nearest(known: Tensor, count: int) -> Tensor:
 
 
 def _damped(h: Tensor, damping: float) -> Tensor:
-    """Marquardt's: each unknown held in its own unit."""
+    """Blocks `h` with Marquardt's damping, which is relative to each unknown's own diagonal entry."""
     return h + torch.diag_embed(damping * h.diagonal(dim1=-2, dim2=-1) + 1e-9)

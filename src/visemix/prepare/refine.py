@@ -43,7 +43,7 @@ class FlowSigmas:
 
 
 def anchors(weights: LandmarkSigmas) -> LandmarkSigmas:
-    """Landmarks beside flow: they hold what it cannot follow, lids, lips and the outline."""
+    """Sigmas of the landmarks beside flow: smaller where it cannot follow, at lids, inner lips and the outline."""
     return replace(
         weights,
         jaw=0.4 * weights.jaw,
@@ -109,7 +109,8 @@ def _part(step: FractionCallback, done: int, rounds: int, part: float) -> None:
 
 @contextmanager
 def one_core(cv: Any) -> Iterator[None]:
-    """OpenCV cuts a picture into as many parts as it has threads: on one, all machines find the same flow."""
+    """Context: OpenCV on one thread. It cuts a picture into as many parts as it has threads, and the flow differs with
+    them."""
     before = cv.getNumThreads()
     cv.setNumThreads(1)
     try:

@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """Without its classifier: a picture's 2048 pooled features."""
+    """ResNet-50 without its classifier: the 2048 pooled features of a picture."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,8 @@ class ResNet50(nn.Module):
 
 
 class ReconNet(nn.Module):
-    """224 × 224 faces, RGB in [0, 1] (no mean, no variance taken off), to the 257-vectors of `layout`."""
+    """Reconstruction network: 224 × 224 faces, RGB in [0, 1] (no mean, no variance taken off), to the 257-vectors of
+    `layout`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,6 +127,9 @@ class FromNetwork(Reconstructor):
     """Each frame through the reconstruction network, then one identity and texture for the clip.
 
     `weights` is the path of the user's `epoch_20.pth`. Only for the Basel face, whose coefficients it gives.
+
+    Raises:
+        VisemixError: the face model is not the Basel one, or as `read_weights`.
     """
 
     def __init__(self, face: FaceModel, *, weights: str, batch: int = 16) -> None:
@@ -205,7 +209,7 @@ def recentre(
 
 
 def _interpolate_missing(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, " T"]) -> Float[Tensor, "T 257"]:
-    """Frames without a face get what lies between their neighbours."""
+    """Rows in which frames without a face have what lies between their neighbours."""
     known = present.nonzero()[:, 0]
     clock = torch.arange(len(present))
     after = torch.searchsorted(known, clock).clamp(max=len(known) - 1)
@@ -216,7 +220,7 @@ def _interpolate_missing(vectors: Float[Tensor, "T 257"], present: Bool[Tensor, 
 
 
 def _smooth_light(light: Float[Tensor, "T 27"], width: float = 3.0) -> Float[Tensor, "T 27"]:
-    """Averaged over a Gaussian window: the light of a room does not flicker."""
+    """The light averaged over a Gaussian window: that of a room does not flicker."""
     reach = round(3 * width)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / width) ** 2)
     padded = F.pad(light.T.unsqueeze(1), (reach, reach), mode="replicate")  # (27, 1, T + 2 · reach)

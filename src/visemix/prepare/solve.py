@@ -1,4 +1,5 @@
-"""Least squares in a box: Levenberg's damping around a Newton step whose bounds are met by pinning."""
+"""Least squares within bounds: Levenberg's damping around a Newton step whose unknowns are pinned where they meet a
+bound."""
 
 from __future__ import annotations
 
@@ -20,13 +21,13 @@ class System(Protocol):
 
     @property
     def gradient(self) -> Tensor:
-        """Of the cost at that point."""
+        """Gradient of the cost at that point."""
 
     def apply(self, step: Tensor) -> Tensor:
         """H · step."""
 
     def solve(self, right: Tensor, free: Tensor) -> Tensor:
-        """The rows and columns of the free unknowns only; zero elsewhere."""
+        """The x with H · x = `right` in the rows and columns of the free unknowns; zero elsewhere."""
 
 
 def minimise(
@@ -77,7 +78,7 @@ def bounded_step(x: Vector, system: System, low: Vector, high: Vector, rounds: i
 
 @dataclass(frozen=True)
 class ChainSystem:
-    """Blocks on the diagonal, one for each frame, coupled by second differences over time."""
+    """Normal equations with one diagonal block a frame, coupled by second differences over time."""
 
     blocks: Float[Tensor, "T D D"]
     smooth: Float[Tensor, " D"]  # weight of half the squared second difference of each unknown
@@ -91,7 +92,7 @@ class ChainSystem:
         ).flatten()
 
     def solve(self, right: Tensor, free: Tensor) -> Tensor:
-        """Conjugate gradients (Hestenes & Stiefel 1952); inexact is enough for a Newton step."""
+        """`System.solve` by conjugate gradients (Hestenes & Stiefel 1952); inexact is enough for a Newton step."""
         shape = self.blocks.shape[:2]
         kept = free.view(shape).to(right.dtype)
         blocks = (self.blocks + torch.diag_embed(6 * self.smooth)) * kept.unsqueeze(-1) * kept.unsqueeze(-2)
@@ -133,7 +134,7 @@ class ArrowheadSystem:
         return torch.cat([first.flatten(), second])
 
     def solve(self, right: Tensor, free: Tensor) -> Tensor:
-        """Eliminates the frames (Schur complement)."""
+        """`System.solve` by eliminating the frames (Schur complement)."""
         local, shared = self._parts(right)
         free_local, free_shared = self._parts(free.to(right.dtype))
         blocks = self.blocks * free_local.unsqueeze(-1) * free_local.unsqueeze(-2)
@@ -152,7 +153,7 @@ class ArrowheadSystem:
 
 
 def inverse_spd(blocks: Float[Tensor, "T D D"]) -> Float[Tensor, "T D D"]:
-    """Of symmetric positive definite blocks; half the time of a general inverse."""
+    """Inverses of symmetric positive definite blocks, in half the time of a general inverse."""
     return torch.cholesky_inverse(torch.linalg.cholesky(blocks))
 
 

@@ -41,7 +41,7 @@ def torso_motion(
     cut: int,
     step: Callable[[int], None] = lambda done: None,
 ) -> Float[Tensor, "T 4"]:
-    """Where the torso of each frame is, against one frame in which the head is as it mostly is.
+    """Motion of the torso in each frame, against one frame in which the head is as it mostly is.
 
     Args:
         frames, labels: give the pictures and the `Label`s of frames by their numbers.

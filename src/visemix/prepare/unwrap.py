@@ -1,4 +1,4 @@
-"""A face's skin as one flat picture: what a frame shows of it, and where flow says that it is instead.
+"""A face's skin unwrapped to one flat texture: what a frame shows of it, and by how far flow says that it is off.
 
 The chart is the neutral face seen from where the head is on average. Each of its texels is a fixed spot of the mesh, so
 a frame is unwrapped by sampling it where the fitted mesh has that spot, and nothing is rasterised per frame.
@@ -43,7 +43,7 @@ class UnwrappedFrame:
 
 
 class Chart:
-    """h × w texels, where they are on the mesh, and a thinner set of `spots` at which flow is read.
+    """Texture of h × w texels with their places on the mesh, and a thinner set of `spots` at which flow is read.
 
     Args:
         face: any face model.
@@ -77,7 +77,7 @@ class Chart:
         self.spots = torch.from_numpy(np.flatnonzero((self.trusted & x & y).flatten()[self.texels.numpy()]))
 
     def _trusted(self, marks: Float[Tensor, "68 2"]) -> Any:
-        """Skin that neither ends nor is covered: not the outline, the lids and the inner lips."""
+        """Mask of the texels well inside the skin: not near the outline, the lids and the inner lips."""
         inside = self.cv.erode(np.pad(self.skin.astype(np.uint8), 1), self.disc(MARGIN))[1:-1, 1:-1]
         apart = ((layout.LEFT_EYE, AROUND_EYES), (layout.RIGHT_EYE, AROUND_EYES), (layout.INNER_MOUTH, AROUND_MOUTH))
         for part, reach in apart:
@@ -123,7 +123,8 @@ class Chart:
 
 
 class Flow:
-    """From a texture to the sheets of frames: dense inverse search (Kroeger et al. 2016). Not `fine` is faster."""
+    """Optical flow from a texture to unwrapped frames by dense inverse search (Kroeger et al. 2016). Not `fine` is
+    faster."""
 
     def __init__(self, chart: Chart, texture: Float[np.ndarray, "h w"], fine: bool) -> None:
         cv = chart.cv
@@ -136,7 +137,7 @@ class Flow:
         self.detail = (change / PLAIN - 0.02).clip(0, 1) * chart.trusted
 
     def __call__(self, sheet: UnwrappedFrame) -> tuple[Float[np.ndarray, "h w 2"], Float[np.ndarray, "h w"]]:
-        """By how many texels the frame shows each spot elsewhere, and how far to believe that, 0 to 1."""
+        """By how many texels each spot is off in the frame, and how far to believe that, 0 to 1."""
         cv = self.chart.cv
         both = (sheet.seen > 0) & self.known
         flow = self.search.calc(self.texture, np.where(both, sheet.picture, self.texture), None)

@@ -55,7 +55,7 @@ class PrepareResult:
 
 @dataclass(frozen=True)
 class Options:
-    """What every process needs to know; configs of parts, as YAML has them."""
+    """Options of every process of `prepare`; configs of parts, as YAML has them."""
 
     out: Path
     face: dict[str, Any]
@@ -71,7 +71,7 @@ class Options:
 
 @dataclass(frozen=True)
 class VideoOutcome:
-    """One video's end: notes of a clip, or why there is none."""
+    """What became of one video: notes of its clip, or why there is none."""
 
     notes: list[str] = field(default_factory=list)
     skipped: bool = False
@@ -179,7 +179,7 @@ class VideoPreparer:
         self.parts |= {"scene": {"name": "none"} if options.scene is None else PARSER.full(options.scene)}
 
     def prepare(self, video: Path, on_progress: ProgressCallback) -> VideoOutcome:
-        """Never raises but for Ctrl-C: what goes wrong is the answer."""
+        """`VideoOutcome` of a video. Never raises but for Ctrl-C: what goes wrong is in it."""
         try:
             if self._is_done(video):
                 return VideoOutcome(skipped=True)

@@ -45,7 +45,7 @@ class Renderer(nn.Module, Part, ABC):
         """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
 
     def init_from_data(self, motions: Sequence[Clip], frames: FrameDataset) -> None:
-        """Look at what it is to learn, before the first step of its training.
+        """Initialise from the training data, before the first step.
 
         Args:
             motions: each stretch of the training clips as a whole, without pictures.
@@ -53,10 +53,10 @@ class Renderer(nn.Module, Part, ABC):
         """
 
     def before_step(self, optimiser: Optimizer, step: int) -> None:
-        """Look at the gradients of a training step, counted from 0: they are there, and no weight has moved yet."""
+        """Hook of a training step, counted from 0, at which the gradients are there and no weight has moved yet."""
 
     def after_step(self, optimiser: Optimizer, step: int) -> None:
-        """Grow and prune, if it is time: the weights have moved, and no graph over them is alive.
+        """Hook of a training step at which to grow and prune: the weights have moved, and no graph over them is alive.
 
         `ops.resize.resize_parameter` changes a parameter's rows and what the optimiser remembers of them alike.
         Buffers, also those that only count, are the renderer's own to keep in step. Weights that are averaged over
@@ -92,7 +92,7 @@ def no_segmentation(subject: Subject) -> VisemixError:
 
 
 def empty_background(subject: Subject) -> Float[Tensor, "B 3 H W"]:
-    """The place without the person. Raises `VisemixError` where the clip does not have it."""
+    """The background without the person, RGB in [0, 1]. Raises `VisemixError` where the clip does not have it."""
     if subject.background is None:
         raise no_segmentation(subject)
     return subject.background

@@ -67,7 +67,7 @@ class Bindings(nn.Module):
         return self._between(a, b, c), axes, area.sqrt()
 
     def origins(self, vertices: Float[Tensor, "V 3"], pose: Float[Tensor, "6"]) -> Float[Tensor, "3 M"]:
-        """The first of what `forward` answers."""
+        """Origins (decimetres) of the places alone, as `forward` gives them."""
         return self._between(*self._corners(vertices, pose))
 
     def _corners(self, vertices: Float[Tensor, "V 3"], pose: Float[Tensor, "6"]) -> list[Float[Tensor, "3 M"]]:

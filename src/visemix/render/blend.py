@@ -36,7 +36,7 @@ Operation = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Blend(TensorStruct):
-    """What the generator sees of the driven face."""
+    """The driven face laid over the footage, and its mask, as the generator sees them."""
 
     image: Float[Tensor, "B T 3 H W"]  # footage outside the mask, rendered face inside; RGB in [0, 1]
     mask: Float[Tensor, "B T 1 H W"]  # 1 where the face replaces the footage
@@ -110,7 +110,8 @@ class FaceBlend(nn.Module):
     def _driven_vertices(
         self, expression: Tensor, subject: Subject, generator: torch.Generator | None
     ) -> Float[Tensor, "B T N 1"]:
-        """1 at the vertices that are drawn: those below the nose, and those that are not where the footage has them."""
+        """Mask of the vertices that are drawn: those below the nose, and those that are not where the footage has
+        them."""
         change = (expression - subject.expression) @ self.face.expression.flatten(0, 1).mT
         moves = (change.unflatten(-1, (-1, 3)).norm(dim=-1) > STILL) | self.face.lower
         if self.training:
@@ -120,7 +121,7 @@ class FaceBlend(nn.Module):
     def _where(
         self, marks: Float[Tensor, "B T N 1"], expression: Tensor, subject: Subject, footage: Tensor
     ) -> Float[Tensor, "B T 1 H W"]:
-        """Marks of vertices as a picture of the skin, its mouth and eyes closed."""
+        """Values at vertices, drawn as a picture (0 where no skin is); mouth and eyes are closed."""
         seen = self._raster(self.face.closed_skin, expression, subject, footage, marks.flatten(0, 1))
         return (seen.attributes * seen.coverage).unflatten(0, expression.shape[:2])
 
@@ -182,7 +183,8 @@ def soften(mask: Float[Tensor, "B T 1 H W"], sigma: float) -> Float[Tensor, "B T
 
 
 def _share(part: Float[Tensor, "B T 1 H W"], whole: Float[Tensor, "B T 1 H W"]) -> Float[Tensor, "B T 1 H W"]:
-    """1 on a part and 0 on the rest of the whole, with a soft border around it and none to the outside of the whole."""
+    """Mask of a part within a whole: 1 on the part, 0 on the rest, a soft border between and none to the outside of the
+    whole."""
     wider = dilate(part.flatten(0, 1), *footprint(BORDER, part)).view_as(part)
     return (soften(wider, FADING) / soften(whole, FADING).clamp(min=1e-6)).clamp(0, 1)
 

@@ -1,4 +1,4 @@
-"""What drives a field: landmarks, and their neighbours in time, as one vector a frame (GeneFace, appendix A)."""
+"""Condition vectors of a field: landmarks and their neighbours in time, one vector a frame (GeneFace, appendix A)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RunningStats(nn.Module):
         self.square.lerp_(rows.square().mean(0), share)
 
     def clamp_to_range(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
-        """Kept inside the range that was seen, or no further beyond it than `leeway`; all of it before anything was."""
+        """Values clamped to the range that was seen, or to `leeway` beyond it; unchanged before anything was."""
         return values.clamp(self.low - leeway, self.high + leeway) if self.count else values
 
     @property
@@ -84,13 +84,14 @@ class RunningPCA(RunningStats):
         self.basis.copy_(torch.where(lengths.diagonal() < 0, -basis, basis))  # a direction keeps its sign
 
     def project(self, values: Float[Tensor, "*b C"]) -> Float[Tensor, "*b K"]:
-        """How far values lie along each direction, no further than BEYOND; 1 is the spread along the first."""
+        """Coordinates along each component, clamped at BEYOND standard deviations; 1 is the deviation along the
+        first."""
         spread = self._spreads
         far = BEYOND * spread
         return ((values - self.mean) @ self.basis).clamp(-far, far) / spread[0]
 
     def clamp_to_range(self, values: Float[Tensor, "*b C"], leeway: float = 0.0) -> Float[Tensor, "*b C"]:
-        """The values that lie as far along, and have nothing beside; all of it before anything was seen."""
+        """Values rebuilt from their clamped coordinates along the components; unchanged before anything was seen."""
         return self.mean + self.project(values) * self._spreads[0] @ self.basis.mT if self.count else values
 
     @property
@@ -103,7 +104,7 @@ class RunningPCA(RunningStats):
 
 
 class LandmarkEncoder(nn.Module):
-    """68 landmarks → 64 numbers.
+    """Encoder of a frame: the coordinates of 68 landmarks → 64 numbers.
 
     `convolutions` is the official stack, whose kernels of three see a sequence of length one: 49 600 parameters, two
     thirds of its convolutions' idle. Else three plain layers of 128, as the paper's table says.
@@ -158,6 +159,9 @@ class ConditionEncoder(nn.Module):
 
     With `directions`, a linear map of how far they lie along as many: little that a few seconds of a person could teach
     wrongly.
+
+    Raises:
+        VisemixError: more `directions` than there are channels.
     """
 
     def __init__(self, inputs: int, dim: int, window: int, convolutions: bool, directions: int | None = None) -> None:
@@ -184,7 +188,8 @@ class ConditionEncoder(nn.Module):
 
 
 def pad_context(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:
-    """`frames` frames and `context` more on either side: as they come, or else the first and last ones repeated."""
+    """Rows of `frames` frames and `context` more on either side: those that are there, or the first and last ones
+    repeated."""
     if values.shape[1] == frames + 2 * context:
         return values
     return F.pad(values.mT, (context, context), mode="replicate").mT

@@ -1,4 +1,4 @@
-"""What a point of a head looks like: a density and a colour, for a driven face."""
+"""Radiance fields of a head: density and colour at a point, for a driven face."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FrameCondition:
 
 @dataclass(frozen=True)
 class FieldOutput:
-    """The answer of a field at F × R × S places: frames, rays, samples."""
+    """Density and colour at F × R × S places: frames, rays, samples."""
 
     density: Float[Tensor, "F R S"]  # per decimetre
     colour: Float[Tensor, "F R S 3"]  # RGB in [0, 1]
@@ -105,7 +105,7 @@ def concat_features(tables: Iterable[Float[Tensor, "P R R C"]], places: Float[Te
 
 
 def project_to_planes(points: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 2"]:
-    """A point's place on each of the planes xy, xz and yz."""
+    """Places (·, 3, 2) of points on the planes xy, xz and yz."""
     x, y, z = points.unbind(-1)
     return torch.stack([x, x, y, y, z, z]).unflatten(0, (2, 3)).movedim((0, 1), (-1, -2))
 
@@ -127,7 +127,7 @@ class TriplaneEncoding(nn.Module):
 
 
 def make_encoding(name: str, levels: list[int], channels: int, backend: str) -> nn.Module:
-    """Features of a place by name: "planes", or "hash" with RAD-NeRF's own sizes."""
+    """Encoding of points by name: "planes", or "hash" with RAD-NeRF's own sizes."""
     return TriplaneEncoding(levels, channels) if name == "planes" else HashGrid(3, backend=backend)
 
 

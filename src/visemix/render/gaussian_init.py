@@ -1,4 +1,4 @@
-"""Where the Gaussians of a person begin: on the skin in its colour, hair and torso where the labels see them."""
+"""Initial Gaussians of a person: on the skin in its colour, hair and torso where the labels see them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HIDDEN_LOGIT = -6.0
 
 @dataclass(frozen=True)
 class GaussianInit:
-    """Columns are Gaussians: face, hair, torso."""
+    """Initial values of the Gaussians, a column each: face, hair, torso."""
 
     places: Float[Tensor, "3 M"]  # of hair, in the head's frame, and torso, in the camera's; decimetres
     size: Float[Tensor, " N"]  # decimetres, or units of a triangle
@@ -38,7 +38,7 @@ class GaussianInit:
 
     @staticmethod
     def untrained(face: FaceModel, bindings: Bindings, hair: int, torso: int) -> GaussianInit:
-        """Of nobody yet: the face model's own colours, and neither hair nor torso."""
+        """Initial values before any person is seen: the face model's own colours, and neither hair nor torso."""
         free = hair + torso
         skin = _on_face(bindings, face.albedo)
         return GaussianInit(

@@ -1,4 +1,4 @@
-"""What is learnt of each Gaussian."""
+"""Learnt parameters of Gaussians."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 
 class GaussianParameters(nn.Module):
-    """Numbers of each Gaussian; columns are Gaussians, and each kind of number has a pace of its own."""
+    """Learnt numbers of each Gaussian; columns are Gaussians, and each kind of number has a learning rate of its
+    own."""
 
     def __init__(self, values: Tensor, lr_scale: float, decay_scale: float = 0.0) -> None:
         super().__init__()
@@ -15,5 +16,5 @@ class GaussianParameters(nn.Module):
         self.lr_scale, self.decay_scale = lr_scale, decay_scale
 
     def along(self, shape: Float[Tensor, " K"]) -> Float[Tensor, "3 M"]:
-        """Of a table of K rows for each axis or colour: their sum, weighted by `shape`."""
+        """Sum (3, M) over the K rows of a table of offsets, weighted by `shape`."""
         return (shape @ self.values).view(3, -1)

@@ -57,6 +57,9 @@ class Gaussians(Renderer):
     through it: a skin that is not opaque shows blotches as soon as a head turns further than it did in training.
 
     `backend` is that of `ops.splat`; `seed` draws the places.
+
+    Raises:
+        VisemixError: `count` below 10, or `components` below 0.
     """
 
     space = Space.EXPRESSION
@@ -215,7 +218,8 @@ class Gaussians(Renderer):
         return paste(draw, subject.footage[b, t], places, lower, kept)
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
-        """Weighted means over frames of the whole picture; in training also priors, and a skin that must be opaque."""
+        """Weighted means over frames of the whole picture; in training also priors, and a skin that must be opaque.
+        Raises `VisemixError` without labels or an empty background."""
         if subject.labels is None:
             raise no_segmentation(subject)
         plates, size = empty_background(subject), (target.frames.shape[-2], target.frames.shape[-1])
@@ -256,7 +260,7 @@ class Gaussians(Renderer):
         return splat(means, factors, opacity, colour, camera, size, backend=self.backend), plate
 
     def _mesh(self, expression: Float[Tensor, " E"], subject: Subject, b: int, t: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What the bindings answer in one frame, in the camera's space."""
+        """Origins, axes and units of the bindings in one frame, in the camera's space."""
         with torch.autocast(expression.device.type, enabled=False):  # bfloat16 would be half a pixel off
             return self.bindings(self._vertices(expression.to(self.places), subject, b), subject.pose[b, t])
 

@@ -1,4 +1,4 @@
-"""From rays to what they see of a head: samples where there is something, composited."""
+"""Volume rendering of a head: samples along rays where there is something, composited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EARLY_STOP = 1e-3  # light that has to be left for a ray's further samples to be
 
 @dataclass(frozen=True)
 class RenderOutput:
-    """What F × R rays see, over nothing."""
+    """Colour and opacity of F × R rays, without a background."""
 
     colour: Float[Tensor, "F R 3"]  # RGB, premultiplied by the opacity
     opacity: Float[Tensor, "F R"]
@@ -34,7 +34,7 @@ class RenderOutput:
 
 
 class SceneBox(nn.Module):
-    """Where a head may be, in its own frame."""
+    """The box that a head lies in, in its own frame."""
 
     low: Tensor
     high: Tensor
@@ -81,7 +81,7 @@ class OccupancyGrid(nn.Module):
         return mass
 
     def _cached_cells(self) -> tuple[Float[Tensor, "X Y Z"], Float[Tensor, "x y z"]]:
-        """The cells, and the densest of each block of eight and those around it; kept until a look changes any."""
+        """Densities of the cells, and the highest of each block of eight and those around it; kept until an update."""
         untold = self.density.is_inference()  # such tensors do not count their changes
         version = (self.density.data_ptr(), -1 if untold else self.density._version)
         if self._cache is None or self._cache[0] != version or untold:
@@ -113,7 +113,8 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def update(self, field: GridField, condition: Float[Tensor, "1 C"], share: float, decay: float) -> None:
-        """Look at a random place in some of the cells; what was found there before counts for `decay`."""
+        """Update a `share` of the cells by the density at a random place in each; older densities are scaled by
+        `decay`."""
         cells = torch.randint(len(self.density), (int(share * len(self.density)),), device=self.density.device)
         place = torch.stack([cells // self.side**2, cells // self.side % self.side, cells % self.side], -1)
         points = (place + torch.rand(len(place), 3, device=place.device)) / self.side * 2 - 1
@@ -122,7 +123,7 @@ class OccupancyGrid(nn.Module):
 
 
 class GridHead(nn.Module):
-    """A grid field, looked at `samples` times along each ray that hits something."""
+    """Renders a grid field with `samples` along each ray that hits something."""
 
     def __init__(self, field: GridField, *, samples: int, cells: int, steps: int, compositing: str = "torch") -> None:
         super().__init__()
@@ -131,7 +132,7 @@ class GridHead(nn.Module):
         self.bytes_per_ray = 64 * (steps + samples) + 2560  # the walk, the samples, a torso's layers
 
     def update_occupancy(self, condition: Float[Tensor, "1 C"]) -> None:
-        """Once a training step: every so often, look where the head is now."""
+        """Update the occupancy grid every so often; to be called once a training step."""
         if self.occupancy.looks % UPDATE_EVERY == 0:
             self.occupancy.update(self.field, condition, UPDATE_SHARE, DECAY)
         self.occupancy.looks += 1
@@ -199,7 +200,7 @@ class GridHead(nn.Module):
 
 
 class VanillaHead(nn.Module):
-    """Two of the paper's networks: 64 samples everywhere, then 128 more where the first saw something."""
+    """Renders the paper's two networks: 64 samples everywhere, then 128 more where the first one saw something."""
 
     def __init__(self, condition: int, *, width: int, coarse: int, fine: int) -> None:
         super().__init__()
@@ -214,7 +215,7 @@ class VanillaHead(nn.Module):
         directions: Float[Tensor, "F R 3"],
         condition: Float[Tensor, "F C"] | Float[Tensor, "F R C"],
     ) -> list[RenderOutput]:
-        """What the coarse network sees, and the fine one."""
+        """Outputs of the coarse network and of the fine one."""
         per_ray = condition if condition.ndim == 3 else condition[:, None]
         near, far = self.box.intersect(origins, directions)
         length = ((far - near) / self.first)[..., None].expand(*near.shape, self.first)

@@ -1,4 +1,4 @@
-"""How far a picture of a person is from the footage, and where that matters."""
+"""Image losses between a painted picture and the footage."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def differences(
     labels: UInt8[Tensor, "H W"],
     mouth_weight: float,
 ) -> Losses:
-    """Absolute error of "pixels", around the mouth `mouth_weight` times more; 1 − SSIM of blocks; how much weaker or
-    stronger "edges" are in such blocks, not in the mouth; how "clear" the place is not where nobody stands.
+    """Loss terms: absolute error of "pixels", `mouth_weight` times more around the mouth; "ssim", 1 − SSIM of blocks;
+    "edges", the difference of their strength in such blocks, but not in the mouth; "clear", what is painted where
+    nobody stands.
 
     Args:
         transmittance: the share of the place that shows through what is painted.

@@ -1,4 +1,4 @@
-"""GeneFace's renderer: a head in three dimensions that landmarks drive, and a torso that follows it."""
+"""GeneFace's renderer: a NeRF of the head that landmarks drive, and of a torso that follows it."""
 
 from __future__ import annotations
 

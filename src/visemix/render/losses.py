@@ -1,4 +1,4 @@
-"""What a landmark NeRF pays for: differences to the footage, and what footage says little about."""
+"""Losses of a landmark NeRF: differences to the footage, and priors where footage says little."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class RayBatch:
 
 
 def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
-    """Of all that a field's networks have seen (coarse and fine), the last of which is shown."""
+    """Loss terms of the head over the outputs of all networks of a field (coarse and fine), the last of which is
+    shown."""
     on_head, best = (at.label == Label.HEAD).float(), seen[-1]
     wanted = torch.lerp(at.plate, at.truth, on_head[..., None])
     losses = {
@@ -68,7 +69,8 @@ def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
 
 
 def torso_losses(torsos: list[RenderOutput], head: RenderOutput, at: RayBatch) -> Losses:
-    """Of the whole picture, the torso behind the given head, and of the torso's opacity against the labels."""
+    """Loss terms of the whole picture, the torso behind the given head, and of the torso's opacity against the
+    labels."""
     sure = 1 - (1 - HIDDEN) * (at.label == Label.HEAD).float()
     on_torso = (at.label == Label.TORSO).float()
     return {

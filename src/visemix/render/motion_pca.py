@@ -1,4 +1,4 @@
-"""What of expression and head pose changes how a person looks."""
+"""Expression and head pose reduced to what changes how a person looks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MotionPCA(nn.Module):
     def forward(
         self, expression: Float[Tensor, " E"], pose: Float[Tensor, "6"]
     ) -> tuple[Float[Tensor, " K"], Float[Tensor, "6"]]:
-        """The numbers of the expression, and those of the pose."""
+        """Expression on its K components, and head pose, both at unit variance and clamped."""
         values = (torch.cat([expression, pose]) - self.mean) @ self.basis
         shape, turn = values.clamp(self.low, self.high).split([self.components, POSE])
         return shape, turn

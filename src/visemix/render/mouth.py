@@ -52,7 +52,7 @@ class MouthInterior(nn.Module):
         self.lr_scale, self.decay_scale = 4.0, 4.0  # with more freedom teeth turn grey where a head turns further
 
     def rebuild(self, face: FaceModel, bindings: Bindings) -> None:
-        """From the bindings: a checkpoint may bring others."""
+        """Recompute what depends on the bindings: a checkpoint may bring others."""
         strength = face.expression.norm(dim=1).amax(-1, keepdim=True)
         known = torch.cat([face.mean, face.albedo, face.expression.sum(-1), strength], -1)[bindings.vertices]
         place, albedo, moved, strength = (

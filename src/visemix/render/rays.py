@@ -1,4 +1,4 @@
-"""Which pixels of a picture training looks at."""
+"""Sampling of the pixels that a NeRF is trained on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARES = {"all": 0.2, "torso": 0.15, "head": 0.45, "mouth": 0.2}  # of the rays
 
 @dataclass(frozen=True)
 class Regions:
-    """Parts of each frame; they overlap."""
+    """Masks of the parts of each frame, which overlap, and the distance of the skin."""
 
     torso: Bool[Tensor, "F H W"]
     head: Bool[Tensor, "F H W"]
@@ -33,7 +33,7 @@ class Regions:
     @staticmethod
     @torch.no_grad()
     def from_subject(face: FaceModel, subject: Subject, labels: UInt8[Tensor, "B T H W"]) -> Regions:
-        """Where the footage's own face is, and what its labels say."""
+        """Regions by the footage's own fitted face, and by its labels."""
         spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1)
         flat = labels.flatten(0, 1)
         size = (flat.shape[-2], flat.shape[-1])
@@ -42,7 +42,7 @@ class Regions:
 
 
 def skin_distance(face: FaceModel, subject: Subject, size: tuple[int, int]) -> Float[Tensor, "F H W"]:
-    """How far along each pixel's ray the fitted face's skin is, its mouth and eyes closed; roughly."""
+    """Distance (decimetres, roughly) along each pixel's ray to the fitted face's skin, its mouth and eyes closed."""
     known = (min(size[0], COARSE), min(size[1], COARSE))
     cameras = subject.camera[:, None].expand(-1, subject.frames, 3) * (known[0] / size[0])
     points = project(posed(face, subject.expression, subject), cameras).flatten(0, 1)
@@ -87,7 +87,7 @@ def pixel_centres(height: int, width: int, device: torch.device) -> Float[Tensor
 
 
 def repeat_per_frame(values: Tensor, frames: int) -> Tensor:
-    """What holds for a clip, once for each of its frames, all clips' frames in a row."""
+    """Values of a clip, once for each of its frames, all clips' frames in a row."""
     return values[:, None].expand(-1, frames, *values.shape[1:]).flatten(0, 1)
 
 

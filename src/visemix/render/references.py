@@ -1,4 +1,4 @@
-"""A picture of the subject for every frame: of the mouth most like the one that is wanted, moved to where it is."""
+"""Reference pictures: for every frame the one whose mouth is most like the wanted one, moved to where it is."""
 
 from __future__ import annotations
 

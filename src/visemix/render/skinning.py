@@ -1,4 +1,4 @@
-"""What is on no mesh: hair goes with the head, clothes with the torso, and what lies between them with both."""
+"""Skinning of Gaussians on no mesh: hair goes with the head, clothes with the torso, what lies between with both."""
 
 from __future__ import annotations
 

@@ -94,6 +94,9 @@ class TAFT(Renderer):
 
     The work: `precision` is that of inference ("auto": bfloat16 where the hardware multiplies it), training follows the
     trainer's; `chunk` is how many frames go through the generator at once in `forward`.
+
+    Raises:
+        VisemixError: `composite` without `blend`.
     """
 
     space = Space.EXPRESSION

@@ -14,7 +14,7 @@ from visemix.render.heads import RenderOutput, VanillaHead
 
 
 class HeadColour(nn.Sequential):
-    """The head at a pixel, its colour and with `inputs` = 4 its opacity, as 16 numbers."""
+    """Encoding (16 numbers) of the head at a pixel: its colour, and with `inputs` = 4 its opacity."""
 
     def __init__(self, inputs: int) -> None:
         act = nn.LeakyReLU(LEAK)
@@ -42,7 +42,8 @@ class FlatTorso(nn.Module):
     def forward(
         self, places: Float[Tensor, "F M 2"], pose: Float[Tensor, "F 6"], head: Float[Tensor, "F M 4"]
     ) -> RenderOutput:
-        """`places` in [-1, 1] of the picture, `pose` less its mean, `head` premultiplied colour and opacity."""
+        """The torso at `places` in [-1, 1] of the picture; `pose` less its mean, `head` premultiplied colour and
+        opacity."""
         posed = positional_encoding(pose, 4)
         extra = [] if self.colours is None else [self.colours(head)]
         hidden = (
@@ -75,7 +76,8 @@ class VanillaTorso(nn.Module):
         condition: Float[Tensor, "F C"],
         head: Float[Tensor, "F M 3"],
     ) -> list[RenderOutput]:
-        """`still` is the pose whose camera all frames are seen from; `head` the head's colour over the background."""
+        """Outputs of the torso's networks; `still` is the pose whose camera all frames are seen from, `head` the head's
+        colour over the background."""
         origins, directions = camera_rays(pixels, still.expand(len(pixels), 6), camera)
         posed = torch.cat([positional_encoding(pose[:, :3], 6), positional_encoding(pose[:, 3:], 6)], -1)
         driven = torch.cat([condition, posed], -1)[:, None].expand(-1, pixels.shape[1], -1)

@@ -1,4 +1,4 @@
-"""From where the frames of a clip are seen, and what drives a field in each of them."""
+"""Cameras of the frames of a clip, and the condition of a field in each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from visemix.ops.volume import camera_rays
 
 @dataclass(frozen=True)
 class CameraViews:
-    """F frames of one size."""
+    """Condition, head pose and camera of F frames of one size."""
 
     codes: Float[Tensor, "F C"]
     poses: Float[Tensor, "F 6"]
@@ -20,7 +20,7 @@ class CameraViews:
     size: tuple[int, int]  # height and width, pixels
 
     def frame(self, f: int) -> CameraViews:
-        """One of them."""
+        """The view of frame `f` alone (F = 1)."""
         one = slice(f, f + 1)
         return CameraViews(self.codes[one], self.poses[one], self.cameras[one], self.size)
 

@@ -42,6 +42,9 @@ def sweep_table(title: str, rows: Rows, quoted: Quoted | None = None, *, short: 
 
     A row that is scored on other clips than the first is never the best, and a note names it. `short` leaves out what
     neither the paper prints nor is a headline: for a page.
+
+    Raises:
+        VisemixError: no point has a result.
     """
     results = {f"{row} {seed}": result for row, of in rows.items() for seed, result in of.items()}
     if not results:
@@ -77,6 +80,9 @@ def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
     Points of one seed share every stage in which they do not differ, so differences are taken seed by seed. Their mean
     is undecided where its 95 % interval (Student's, over the seeds) holds zero, and for a single seed. Where nothing
     here has a metric of the paper, and a stand-in for it is known, that is judged.
+
+    Raises:
+        VisemixError: the first row is none of the paper's.
     """
     full, instead = next(iter(rows)), stand_ins()
     if full not in quoted.rows:

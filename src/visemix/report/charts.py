@@ -103,7 +103,11 @@ def _curves(axes: Axes, drawn: Mapping[str, tuple[str, list[Points]]], start: Nu
 
 
 def scatter(clouds: Mapping[str, Points], label: str, *, height: int = 420) -> str:
-    """Points by name, equally scaled in both directions, without axes: for embeddings, where only nearness tells."""
+    """Points by name, equally scaled in both directions, without axes: for embeddings, where only nearness tells.
+
+    Raises:
+        ValueError: there is no point.
+    """
     points = [point for cloud in clouds.values() for point in cloud]
     if not points:
         raise ValueError(f"nothing to draw for '{label}'")
@@ -169,7 +173,7 @@ class Spread:
 
 
 def _spread(row: Sequence[Number]) -> Spread | None:
-    """Of what is finite; None where nothing is."""
+    """Mean and standard deviation of the finite numbers; None where there are none."""
     values = [value for value in row if math.isfinite(value)]
     if not values:
         return None
@@ -203,7 +207,7 @@ def _key(name: str, colour: str, x: Number, y: Number) -> str:
 
 
 def _pieces(curve: Points) -> list[Points]:
-    """A curve without its gaps; a lone point becomes a short stroke, or it would not be seen."""
+    """The unbroken pieces of a curve; a lone point becomes a short stroke, or it would not be seen."""
     pieces: list[list[tuple[Number, Number]]] = [[]]
     for x, y in curve:
         if math.isfinite(y):

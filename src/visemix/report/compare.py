@@ -1,4 +1,4 @@
-"""Anyone's videos on equal terms: folders of them, named in one file, scored against one set of recordings."""
+"""`visemix compare`: folders of videos by any method, named in one file, scored against one set of recordings."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ LATEX = {
 
 
 def markdown(table: Table) -> str:
-    """For a README: pipes, bold, footnotes below."""
+    """The table as Markdown: pipes, bold, footnotes below."""
     formatted = format_table(table)
     lines = _md_row(["", *formatted.heads]) + _md_row(["---", *["---:"] * len(formatted.heads)])
     for title, rows in formatted.groups:
@@ -62,7 +62,7 @@ def latex(table: Table) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """One row a number, with its interval, unit, direction and the reason where it is missing."""
+    """The table as CSV, one row a number, with its interval, unit, direction and the reason where it is missing."""
     text = io.StringIO()
     rows = list(records(table))
     columns = ["group", "method", "metric", "value", "low", "high", "unit", "better", "reason"]
@@ -73,13 +73,13 @@ def comma_separated(table: Table) -> str:
 
 
 def as_json(table: Table) -> str:
-    """The same as `comma_separated`, and the table's notes."""
+    """The table as JSON: the rows of `comma_separated`, and its notes."""
     content = {"title": table.title, "notes": list(table.notes), "rows": list(records(table))}
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def html(table: Table, *, metrics_down: bool = False) -> str:
-    """For a page of `visemix.report.page`."""
+    """The table as HTML for a page of `visemix.report.page`."""
     formatted = transposed(format_table(table)) if metrics_down else format_table(table)
     head = "".join(f'<th scope="col" class="number">{_html_head(name)}</th>' for name in formatted.heads)
     body = []

@@ -17,7 +17,7 @@ PLAYED = ("h264", "yuv420p")
 
 
 def inline_video(path: Path) -> str:
-    """A video as an address inside a page."""
+    """A video as a data URL, for a page that needs no other file."""
     return inline(playable(path), "video/mp4")
 
 

@@ -54,12 +54,12 @@ def paragraph(words: str, *, note: bool = False) -> str:
 
 
 def row(blocks: Iterable[str]) -> str:
-    """Pieces side by side where there is room."""
+    """HTML of pieces side by side where there is room."""
     return f'<div class="row">{"".join(blocks)}</div>'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str | Number | None]]) -> str:
-    """Numbers to the right; None is a dash: not measured, or without meaning."""
+    """HTML of a table, numbers to the right; None is a dash: not measured, or without meaning."""
     lines = ["".join(f"<th>{escape(name)}</th>" for name in head)]
     lines += ["".join(_cell(value) for value in cells) for cells in rows]
     return f'<div class="scroll"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
@@ -88,7 +88,7 @@ def video(path: str | Path, caption: str) -> str:
 
 
 def inline(data: bytes, kind: str) -> str:
-    """A file's content as an address that needs no file."""
+    """A file's content as a data URL, which needs no file."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 

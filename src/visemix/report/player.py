@@ -36,7 +36,7 @@ def player(videos: Mapping[str, Path], *, sound_of: int = 0) -> str:
 
 
 def _film(name: str, path: Path, number: int) -> str:
-    """With the colour that its curves have."""
+    """HTML of one video, named in the colour that its curves have."""
     words, key = escape(name), f'<i class="key c{number % COLOURS}"></i>'
     shown = f'<video aria-label="{words}" muted playsinline preload="auto" src="{inline_video(path)}"></video>'
     return f"<figure>{shown}<figcaption>{key}{words}</figcaption></figure>"

@@ -25,7 +25,7 @@ OOD = "_ood"  # of a metric: measured on foreign speech (GeneFace's out-of-domai
 
 
 def with_ood(result: Result, foreign: Result) -> Result:
-    """A result whose means have those of foreign speech beside them, as `fid_ood` and the like."""
+    """The result with the means of foreign speech beside its own, as `fid_ood` and the like."""
     shown = METRICS.foreign()
     return replace(
         result,

@@ -36,7 +36,11 @@ ABSENT = Score(None, "unavailable")
 def clip_section(
     clip: str, results: Mapping[str, Result], track: Tracker | None, seen: dict[str, list[np.ndarray]]
 ) -> Iterator[str]:
-    """One recording and what every method made of it."""
+    """HTML pieces about one recording and what every method made of it.
+
+    Raises:
+        VisemixError: a video that was scored is gone.
+    """
     there = {name: result.clips[clip] for name, result in results.items() if clip in result.clips}
     first = next(iter(there.values()))
     videos = {RECORDED: first.real} | {name: scored.fake for name, scored in there.items()}

@@ -27,6 +27,9 @@ class Method:
 def named_sources(sources: Sequence[str], reserved: Sequence[str] = (RECORDED,)) -> list[tuple[str, Path]]:
     """`name=path`, or a path under its own last name. Two of one name are refused, and the `reserved`.
 
+    Raises:
+        VisemixError: two sources of one name, or a reserved one.
+
     >>> named_sources(["runs/mine/12ab", "other=runs/x/34cd", "c.json"])
     [('12ab', PosixPath('runs/mine/12ab')), ('other', PosixPath('runs/x/34cd')), ('c', PosixPath('c.json'))]
     """
@@ -47,7 +50,11 @@ def method(
     progress: bool = False,
     plugins: Sequence[str | Path] = (),
 ) -> Method:
-    """A run's held-out scores, measured anew where its weights are younger; or those in a file."""
+    """A run's held-out scores, measured anew where its weights are younger; or those in a file.
+
+    Raises:
+        VisemixError: it is neither a run nor an evaluation.
+    """
     if is_run(path):
         cfg = read_config(path)
         scores = path / FOLDER / SCORES

@@ -95,7 +95,11 @@ def study_page(study: str, protocol: Protocol, films: Mapping[str, str]) -> str:
 
 
 def videos_of(path: Path) -> dict[str, Path]:
-    """A folder's videos by their names without ending; of a run, what it made of its held-out part."""
+    """A folder's videos by their names without ending; of a run, what it made of its held-out part.
+
+    Raises:
+        VisemixError: no folder, no video in it, two of one name, or a run without scores.
+    """
     if is_run(path):
         held = path / FOLDER / "fake"
         if not held.is_dir():
@@ -117,7 +121,11 @@ def videos_of(path: Path) -> dict[str, Path]:
 
 
 def check_alike(methods: Mapping[str, Mapping[str, Path]]) -> None:
-    """Raters compare like with like: every method has every clip, as long, and with sound."""
+    """Check that every method has every clip, as long, and with sound: raters compare like with like.
+
+    Raises:
+        VisemixError: they do not, or there are fewer than two methods.
+    """
     if len(methods) < 2:
         raise VisemixError(
             "a study compares two methods or more; give a folder of videos for each, as in mine=DIR theirs=DIR"
@@ -144,5 +152,5 @@ def check_alike(methods: Mapping[str, Mapping[str, Path]]) -> None:
 
 
 def digest(*words: str) -> str:
-    """A name that says nothing."""
+    """An opaque name of 12 hex digits that follows from the words."""
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:12]

@@ -97,7 +97,11 @@ def read_key(path: Path) -> dict[str, Any]:
 
 
 def read_answers(path: Path, key: dict[str, Any], protocol: Protocol) -> list[Rating]:
-    """The rows of one file, every one of them checked."""
+    """The rows of one file, every one of them checked.
+
+    Raises:
+        VisemixError: a file that cannot be read, or an answer that the study does not have.
+    """
     header = ["study", "rater", "item", "position", *protocol.questions]
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Where the runs of a sweep are worked off: processes of this machine, or Ray's."""
+"""Engines of a sweep: where its runs are trained, processes of this machine or Ray's."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ Submit = Callable[[Work, Task], Future[str | None]]  # the answer, once its turn
 
 @contextmanager
 def local(jobs: int) -> Iterator[Submit]:
-    """`jobs` processes that share the cores evenly."""
+    """Context: a function that submits tasks to `jobs` processes, which share the cores evenly."""
     with Workers[Task, str](jobs, _init_worker, (_threads(jobs),)) as workers:
         yield workers.submit
 
 
 @contextmanager
 def on_ray(jobs: int) -> Iterator[Submit]:
-    """The same on Ray: on the cluster that `RAY_ADDRESS` names, else on this machine with `jobs` workers."""
+    """Context: a function that submits tasks to Ray, on the cluster that `RAY_ADDRESS` names, else on this machine with
+    `jobs` workers.
+
+    Raises:
+        VisemixError: Ray is not installed.
+    """
     try:
         import ray
     except ImportError as error:

@@ -40,7 +40,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class ModelStages:
-    """Stages to train of a model, how deep in wrappers each is, and whether sound drives the renderer; or why not."""
+    """Stages of a model that can be trained, how deep in wrappers each is, and whether sound drives the renderer; or
+    why not."""
 
     stages: tuple[str, ...]
     depth: Mapping[str, int]  # of wrappers around the weights of each stage

@@ -187,14 +187,14 @@ def _run_tasks(work: Work, tasks: Mapping[str, Task], submit: Submit, shown: Pro
 
 
 def _settled(answer: str) -> Future[str | None]:
-    """A future that has come."""
+    """A future that has its result already."""
     future: Future[str | None] = Future()
     future.set_result(answer)
     return future
 
 
 def _run_logged(folder: Path, work: Callable[[], object]) -> str:
-    """Do it with everything it says in `log.txt` of the folder; answers why it failed, or nothing."""
+    """Run a task with its output in `log.txt` of the folder; answers why it failed, or nothing."""
     reason = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)

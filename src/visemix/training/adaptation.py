@@ -26,7 +26,7 @@ MEMORY = 0.98  # of the running means over steps
 
 @dataclass
 class CheckpointChoice:
-    """The first validation at which critic, sync, spread and error are all settled (section 5 of the fact sheet).
+    """Early stopping of the post-net: at the first validation at which critic, sync, spread and error are all settled.
 
     Before the critic has learnt anything, it cannot tell either: so its scores must also have come to 0.5, and the
     error on the person's own sound must have stopped falling by more than a tenth from one validation to the next.
@@ -43,7 +43,7 @@ class CheckpointChoice:
         self.fake = fake if self.fake is None else MEMORY * self.fake + (1 - MEMORY) * fake
 
     def objections(self, sync: float, spread: float, error: float) -> list[str]:
-        """What speaks against ending here; nothing if it is settled. Remembers the sync loss and the error."""
+        """Reasons against ending here; none if it is settled. Remembers the sync loss and the error."""
         self.lowest_sync = min(self.lowest_sync, sync)
         falling, self.last_error = error * SLACK < self.last_error, error
         real, fake = self.real or 0.0, self.fake or 0.0

@@ -14,7 +14,10 @@ from visemix.types import VisemixError
 
 
 def flatten(value: Any, tensors: dict[str, Tensor], at: str = "") -> Any:
-    """What JSON can hold of `value`; tensors go to `tensors` by their path, and leave a mark where they were.
+    """`value` with what JSON can hold; tensors go to `tensors` by their path, and leave a mark where they were.
+
+    Raises:
+        TypeError: something in `value` that only a pickle could hold.
 
     >>> flatten({0: (1, None)}, {})
     {'dict': [[0, {'tuple': [1, None]}]]}
@@ -75,7 +78,11 @@ class TensorCheckpoints(CheckpointIO):
 
 
 def stored_step(path: Path) -> int:
-    """How many steps were done when the training state in `path` was written."""
+    """How many steps were done when the training state in `path` was written.
+
+    Raises:
+        VisemixError: the file cannot be read.
+    """
     try:
         return int(read_notes(path)["step"])
     except (ValueError, KeyError, OSError) as error:

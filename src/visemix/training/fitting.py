@@ -1,4 +1,4 @@
-"""One stage, from its first step or from where it was stopped, to its last."""
+"""Training of one stage, from its first step or from where it was stopped, to its last."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ ACCELERATORS = {"cuda": "gpu"}
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's advice about workers, devices and modes is for people who write the loop themselves."""
+    """Context: Lightning's advice about workers, devices and modes is silent; it is for people who write the loop
+    themselves."""
     theirs = logging.getLogger("lightning.pytorch")
     level = theirs.level
     theirs.setLevel(logging.WARNING)
@@ -118,7 +119,7 @@ def fit_stage(
 
 
 def data_for(cfg: DictConfig, model: TalkingFace, stage: str) -> DataModule:
-    """What a stage is trained on, looked through: a clip that does not do is said here."""
+    """The data module that a stage is trained on, set up: a clip that does not do is said here."""
     module, options = STAGES[stage], stage_options(stage, cfg.train[stage])
     data = DATA.build(target_data(cfg.data) if module.person_specific else cfg.data, model.face)
     data.request(module.data_request(model, options, cfg.workers))

@@ -1,4 +1,4 @@
-"""End to end: what the pictures lack pulls at the motion under them. GSmoothFace says it can; no released code does."""
+"""Joint training: image losses reach the motion model through the renderer. GSmoothFace says so; no code of it does."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ class JointModule(StageModule):
 
     The motion is spoken as at inference; the renderer's losses go back through it, the blend, the rasteriser and the
     face model. Any motion model and any renderer whose pictures follow its motion smoothly.
+
+    Raises:
+        VisemixError: the renderer listens to the sound itself.
     """
 
     name, retrains, opt_in, person_specific, frames = "joint", ("motion", "render"), True, True, True
@@ -62,7 +65,8 @@ class JointModule(StageModule):
         return render_comparison(self.model, clip, spoken=True)
 
     def _painted(self, clip: Clip, motion: Motion) -> Any:
-        """A few frames of what was spoken, as the renderer wants it, and their truth. In validation the middle ones."""
+        """Arguments of the renderer's losses: a few frames of the spoken motion, and their truth. In validation the
+        middle ones."""
         assert clip.video is not None
         slack = max(0, motion.values.shape[1] - PAINTED)
         start = int(torch.randint(slack + 1, ())) if self.training else slack // 2

@@ -52,7 +52,7 @@ class Table(Logger):
         return self.stage
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run's config lies beside the table."""
+        """Nothing: the run's config lies beside the table."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a row for each number but Lightning's epoch, to six digits."""
@@ -90,6 +90,9 @@ def weights_and_biases(
 
     `group` is what its runs are listed under: by default the experiment, for the runs of a sweep the sweep. Under
     `wandb agent` the agent says which run it is.
+
+    Raises:
+        VisemixError: `mode` "online" without a login.
     """
     if mode == "online" and not _logged_in():
         raise VisemixError("log.mode=online needs a W&B login: run `wandb login`, or say log.mode=offline")
@@ -109,7 +112,7 @@ def weights_and_biases(
 
 
 def close(loggers: Sequence[Logger]) -> None:
-    """The stage is over; W&B would write the next one's numbers into its run."""
+    """Close a stage's loggers: W&B would write the next one's numbers into its run."""
     for logger in loggers:
         logger.finalize("success")
         if isinstance(logger, WandbLogger):

@@ -37,7 +37,11 @@ __all__ = [
 
 
 class RecogniserModule(StageModule):
-    """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`."""
+    """Trains the recogniser of the audio encoder `ctc` on the sounds that are spoken in clips of `visemix corpus`.
+
+    Raises:
+        VisemixError: a recogniser with another number of characters than the corpus has sounds.
+    """
 
     name, host_part, unfreezes, opt_in = "recogniser", "audio", True, True
 
@@ -132,7 +136,7 @@ class MotionModule(MotionStage):
 
 
 class FinetuneModule(MotionStage):
-    """Trains the same on, with the clips of the person who is shown (GeneFace's Table 3, "w. fine-tune")."""
+    """Trains the motion model on, with the clips of the person who is shown (GeneFace's Table 3, "w. fine-tune")."""
 
     name, retrains, opt_in, person_specific = "finetune", ("motion",), True, True
     requires = ("sync", "motion")
@@ -166,7 +170,7 @@ class RenderModule(StageModule):
 
     @classmethod
     def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
-        """What it asks of the data: whatever the lips do, and sound only where that drives the renderer."""
+        """What it asks of the data: clips whatever their lips do, and sound only where that drives the renderer."""
         return replace(super().data_request(model, options, workers), lips=False, uses_sound=model.audio_driven)
 
     @classmethod

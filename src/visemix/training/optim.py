@@ -1,4 +1,4 @@
-"""What a stage is trained with: how long, on what, by which optimiser."""
+"""Options of a stage's training, its optimiser and its learning rate."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
-    """The stage's defaults under what is given; unknown and impossible values are refused by name."""
+    """The stage's defaults under what is given.
+
+    Raises:
+        VisemixError: an unknown option, or a value that is impossible.
+    """
     options = StageOptions(**checked(StageOptions, DEFAULTS.get(stage, {}) | dict(given), f"train.{stage}"))
     for name in ("steps", "batch", "window", "val_every", "save_every", "log_every"):
         if getattr(options, name) < 1:

@@ -1,4 +1,4 @@
-"""A stage's work as one picture: frames under their originals, curves, or a map of motions."""
+"""Pictures that show what a stage has learnt: frames under their originals, curves, or a map of motions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thin: a step asks a part of the one pipeline for its losses, and reports them."""
+"""The base of the stages: each step asks a part of the pipeline for its losses, and reports them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class StageModule(L.LightningModule, ABC):
                 self.init_from_data(data)
 
     def on_fit_end(self) -> None:
-        """What the stage froze, it froze for itself only: the next one finds the model as this one did."""
+        """Unfreeze what the stage has frozen: the next one finds the model as this one did."""
         for parameter, before in self._trainable_before:
             parameter.requires_grad_(before)
 
@@ -119,15 +119,15 @@ class StageModule(L.LightningModule, ABC):
         """The stage's work on a batch as one picture (3, H, W)."""
 
     def init_from_data(self, data: DataModule) -> None:
-        """Look at what it is to learn from, before the first step of a training that goes on from nothing."""
+        """Initialise the stage from its data, before the first step of a training that goes on from nothing."""
 
     def before_step(self, optimiser: Optimizer, step: int) -> None:
-        """The gradients are there, and nothing has moved."""
+        """Hook of a step after its gradients, before anything has moved."""
         if isinstance(self.stage, Renderer):
             self.stage.before_step(optimiser, step)
 
     def after_step(self, optimiser: Optimizer, step: int) -> None:
-        """All but a critic has moved; a renderer may change its sizes."""
+        """Hook of a step at which all but a critic has moved; a renderer may change its sizes."""
         if isinstance(self.stage, Renderer):
             self.stage.after_step(optimiser, step)
 
@@ -137,15 +137,15 @@ class StageModule(L.LightningModule, ABC):
         self.model.resize_to({name.removeprefix("model."): tensor for name, tensor in whole.items()})
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Every draw of a step follows from the seed and the step: a resumed run draws what it would have drawn."""
+        """Seed a step's random draws by the seed and the step: a resumed run draws what it would have drawn."""
         torch.manual_seed(step_seed(self.seed, self.global_step))  # epochs, which others' trainers have, count anew
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Every draw of a validation batch follows from the seed and the batch's number."""
+        """Seed a validation batch's random draws by the seed and the batch's number."""
         torch.manual_seed(step_seed(self.seed, batch_idx))
 
     def training_step(self, batch: Any, _: int) -> None:
-        """One move of all but the critic, one of the critic, and of both learning rates.
+        """Update all but the critic, then the critic, and both learning rates.
 
         Raises:
             VisemixError: a loss that is not finite, at a step that is logged.
