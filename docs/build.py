@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import departures
 import gallery
 import parts
 import pictures
@@ -61,6 +62,7 @@ def gather() -> dict[str, str]:
             pages[f"{shelf.folder}/index.md"] = parts.index(shelf)
             pages |= {f"{shelf.folder}/{name}.md": parts.page(shelf, name) for name in shelf.names}
     pages["parts/index.md"] = "# Parts\n\n" + parts.overview(shelves())
+    pages["parts/papers.md"] = departures.page()
     return pages | {"experiments.md": experiments.page()} | reference.pages()
 
 
@@ -70,7 +72,7 @@ def settings(pages: dict[str, str]) -> dict[str, Any]:
     kinds = [{parts.title(one): inside(pages, one.folder)} for one in shelves() if one.kind != "metric"]
     nav = [
         {"Start": ["index.md", "concepts.md", "pipeline.md"]},
-        {"Parts": ["parts/index.md", *kinds]},
+        {"Parts": ["parts/index.md", "parts/papers.md", *kinds]},
         {"Metrics": inside(pages, "metrics")},
         {"Experiments": "experiments.md"},
         {"Gallery": "gallery.md"},

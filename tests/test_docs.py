@@ -93,3 +93,11 @@ def test_links_between_files_are_links_between_pages():
     )
     with pytest.raises(ValueError, match=r"links to secret\.md, which is no page"):
         linked("[this](secret.md)", "README.md", "index.md")
+
+
+def test_a_page_has_what_was_published_of_every_part():
+    import departures
+
+    page = departures.page()
+    assert "## taft" in page and "## wav2vec2" in page
+    assert "| <code>union</code> | <code>false</code> | IV-C | <code>true</code> |" in page
