@@ -46,6 +46,7 @@ from visemix.types import FPS
 EXPERIMENTS = {
     "gaussians": "experiments/gaussians/person.yaml",
     "taft": "experiments/gsmoothface/person.yaml",
+    "taft_gan": "experiments/gsmoothface/gan.yaml",
     "landmark_nerf": "experiments/geneface/person.yaml",
 }
 HELD = 2 * FPS
