@@ -18,8 +18,9 @@ import torch
 from _driving import write_sheet
 from _perceptual import efflite_distance
 from _report import report
-from gaussians import EVERY, EXPERIMENTS, held_out, judged, learnt, mean_of
+from gaussians import EVERY, held_out, judged, learnt, mean_of
 from rich.console import Console
+from torch import Tensor
 
 from visemix.data import find_clips
 from visemix.metrics.image import grey
@@ -50,11 +51,7 @@ def main() -> None:
             for method in METHODS:
                 model, minutes = learnt(method, path, seed, args.runs, args.overrides)
                 scores, made = judged(model, path, distance)
-                sharp = {"cpbd": made, "cpbd true": true}
-                scores |= {
-                    name: float(np.mean([cpbd(plane) for plane in grey(torch.stack(some))]))
-                    for name, some in sharp.items()
-                }
+                scores |= {"cpbd": sharpness(made), "cpbd true": sharpness(true)}
                 rows.append({"clip": path.name, "method": method, "seed": seed, "cpu_min": minutes, **scores})
                 Console(stderr=True).print(rows[-1])
                 if seed == 0:
@@ -63,6 +60,12 @@ def main() -> None:
             write_sheet(args.sheets / f"{path.name}_gan.png", shown, EVERY)
     clips = dict.fromkeys(row["clip"] for row in rows)
     report("gan", [mean_of(rows, clip, method) for clip in clips for method in METHODS], rows_by_seed=rows)
+
+
+def sharpness(pictures: list[Tensor]) -> float:
+    """Mean CPBD of pictures (3, H, W) in [0, 1]."""
+    planes = grey((torch.stack(pictures) * 255).round().byte())
+    return float(np.mean([cpbd(plane) for plane in planes]))
 
 
 if __name__ == "__main__":
