@@ -24,9 +24,10 @@ from visemix.demo.page import DemoResults, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
 from visemix.generation import LoopedFootage, generate, progress_bar
+from visemix.ops.store import refuse_existing
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
-from visemix.types import FPS, SAMPLE_RATE, Motion, Space, VisemixError
+from visemix.types import FPS, SAMPLE_RATE, Motion, Space
 
 VIDEO, PAGE, WORK = "demo.mp4", "report.html", "work"
 TAFT, GAUSSIANS = "demo.yaml", "demo_gaussians.yaml"  # in `configs/`, which the wheel carries
@@ -139,8 +140,7 @@ def train(cfg: DictConfig, stage: str, **load: Path) -> Path:
 def clear(out: Path, overwrite: bool) -> None:
     """Make room: for the first demo in `out`, for the rest of one that was stopped, or for another if so told."""
     for file in (out / PAGE, out / VIDEO):
-        if (out / PAGE).exists() and not overwrite:
-            raise VisemixError(f"{out / PAGE} exists and is kept; choose another --out or pass --overwrite")
+        refuse_existing(out / PAGE, overwrite, "another --out")
         file.unlink(missing_ok=True)
     if overwrite:
         shutil.rmtree(out / WORK, ignore_errors=True)

@@ -21,7 +21,7 @@ from visemix.data.clipfiles import describe_face, read_meta
 from visemix.data.clipwriter import remove_stale
 from visemix.face import FACE
 from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
-from visemix.ops.store import sha256
+from visemix.ops.store import REPLACE, sha256
 from visemix.ops.workers import Workers
 from visemix.prepare import (
     bisenet,  # noqa: F401 – registers its parser
@@ -222,7 +222,7 @@ class VideoPreparer:
         for key, value in asked.items():
             if have.get(key) != value:
                 raise VisemixError(
-                    f"{out} exists with {key} {have.get(key)}, not {value}; pass --overwrite or another --out"
+                    f"{out} exists with {key} {have.get(key)}, not {value}; choose another --out or {REPLACE}"
                 )
         return True
 
