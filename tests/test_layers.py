@@ -7,7 +7,7 @@ from pathlib import Path
 
 LAYERS = [
     {"types"},
-    {"parts"},
+    {"parts", "plugins"},
     {"registry"},
     {"config"},
     {"ops"},

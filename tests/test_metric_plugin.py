@@ -13,7 +13,7 @@ from clip_maker import make
 from test_wheel import wheel
 from typer.testing import CliRunner
 
-from visemix import registry
+from visemix import plugins
 from visemix.cli.app import app
 from visemix.data import VideoWriter
 from visemix.evaluation import pair as scoring
@@ -32,7 +32,7 @@ def alone(monkeypatch, folders):
     """What a plug-in registers here is forgotten at the end of a test."""
     monkeypatch.chdir(folders)
     monkeypatch.setattr(METRICS, "_parts", dict(METRICS._parts))
-    monkeypatch.setattr(registry, "_files_loaded", set())
+    monkeypatch.setattr(plugins, "_files_loaded", set())
     for place in (scoring, make_report):
         monkeypatch.setattr(place, "make_tracker", lambda: (None, "no tracker in this test"))
 
@@ -139,8 +139,8 @@ def test_a_sweep_is_scored_by_it_too_and_once_more_where_it_was_not(tmp_path, fa
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("    variant = ''\n    higher_is_better = True\n", "metric 'bare' does not say its `unit`"),
-        ("    unit = '1'\n", "does not say its `variant`, `higher_is_better` (or `ideal`, the number that is best)"),
+        ("    variant = ''\n    higher_is_better = True\n", "metric 'bare' has no `unit`, which it must say"),
+        ("    unit = '1'\n", "has no `variant`, `higher_is_better` (or `ideal`, the number that is best)"),
     ],
 )
 def test_what_a_metric_does_not_say_of_itself_is_named(tmp_path, lines, said):
@@ -149,3 +149,13 @@ def test_what_a_metric_does_not_say_of_itself_is_named(tmp_path, lines, said):
     (tmp_path / "bare.py").write_text(head + lines + body)
     done = visemix("evaluate", "real", "red", "--metrics", "bare", "--plugin", tmp_path / "bare.py", code=2)
     assert said in done.stderr.replace("\n", " ") and len(done.stderr.splitlines()) == 1
+
+
+def test_one_that_answers_with_a_number_for_all_frames_is_named_in_a_sentence(tmp_path):
+    head = "from visemix.metrics import METRICS, VideoMetric\n@METRICS.register('bare')\nclass Bare(VideoMetric):\n"
+    said = "    unit = '1'\n    variant = 'mean'\n    higher_is_better = True\n"
+    body = "    def measure(self, fake, real):\n        return fake.frames.double().mean()\n"
+    (tmp_path / "bare.py").write_text(head + said + body)
+    done = visemix("evaluate", "real", "red", "--metrics", "bare", "--plugin", tmp_path / "bare.py", code=2)
+    assert "the metric Bare answers `measure` with a tensor of shape (); it must be (1, 1)" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

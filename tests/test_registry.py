@@ -4,8 +4,9 @@ import torch
 
 from visemix.audio import AUDIO
 from visemix.motion import MOTION, MotionModel
-from visemix.registry import Registry, load_plugin_file
-from visemix.types import Speech, VisemixError
+from visemix.plugins import load_plugin_file
+from visemix.registry import Registry
+from visemix.types import Space, Speech, VisemixError
 
 
 def test_keyword_only_parameters_are_the_config():
@@ -35,13 +36,57 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 
 def test_a_config_without_a_name_is_told_the_names():
-    with pytest.raises(VisemixError, match=r"which motion model\? say its name \(have: .*a2ep"):
+    with pytest.raises(
+        VisemixError, match=r"which motion model\? say its name \(have: .*a2ep.*use: {motion: NAME}.*visemix parts"
+    ):
         MOTION.check({"layers": 1})
 
 
 def test_a_required_option_is_asked_for():
     with pytest.raises(VisemixError, match=r"smooth.*\(base\)"):
         MOTION.check({"name": "smooth"})
+
+
+class Plain(MotionModel):
+    """A model with no constructor of its own."""
+
+    space = Space.EXPRESSION
+
+    def forward(self, audio, subject): ...
+
+    def loss(self, audio, subject, target): ...
+
+
+def plugin(init):
+    registry: Registry[MotionModel] = Registry("motion model", MotionModel)
+    registry.register("mine")(type("Mine", (Plain,), {"__init__": init}))
+    return registry
+
+
+def test_an_option_among_the_wiring_is_refused_where_it_is_written():
+    def init(self, audio_dim, face, gain: float = 0.1): ...
+
+    with pytest.raises(ValueError, match=r"'mine' could never be told its 'gain': .*write `\*,` before them"):
+        plugin(init)
+
+
+def test_an_option_without_a_type_is_refused_where_it_is_written():
+    def init(self, audio_dim, face, *, gain=0.1): ...
+
+    with pytest.raises(ValueError, match="motion model 'mine' does not say the type of its option 'gain'"):
+        plugin(init)
+
+
+def fewer(self, audio_dim): ...
+
+
+def more(self, audio_dim, face, gain): ...
+
+
+@pytest.mark.parametrize("init", [fewer, more])
+def test_wiring_that_is_not_what_is_handed_over_is_named(init):
+    with pytest.raises(VisemixError, match=r"'mine' is handed 2 things .*otherwise \(.*options are keyword-o"):
+        plugin(init).build({"name": "mine"}, 8, None)
 
 
 def test_a_name_is_given_once():

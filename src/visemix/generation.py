@@ -21,9 +21,10 @@ from visemix.data.footage import paste_into_source, pingpong
 from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
 from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
-from visemix.ops.store import sha256
+from visemix.ops.store import refuse_existing, sha256
 from visemix.pipeline import SHOWN, TalkingFace
-from visemix.registry import did_you_mean, load_plugin_file
+from visemix.plugins import load_plugin_file
+from visemix.registry import did_you_mean
 from visemix.training.modules import STAGES
 from visemix.training.stage import applicable_stages, trained_stages
 from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
@@ -103,8 +104,7 @@ def generate(
             the eyes, a seed for a motion model that draws nothing.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
+    refuse_existing(out, overwrite)
     for plugin in plugins:
         load_plugin_file(plugin)
     speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from visemix.types import VisemixError
 
+T = TypeVar("T")
 _advised = ContextVar("advised", default=True)
 
 
@@ -51,11 +52,16 @@ class Part:
     separate_weights: ClassVar[Mapping[str, SeparateWeights]] = {}  # stage → the weights that it trains
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # value of `compat` → the options that it decides
     published: ClassVar[tuple[Published, ...]] = ()  # what its paper does, and the authors' code
+    option_sources: ClassVar[Mapping[str, str]] = {}  # option without a default → what it may be, and who makes that
 
     @classmethod
     def separate_attributes(cls) -> list[str]:
         """Its attributes that hold what stages of their own train."""
         return [attribute for held in cls.separate_weights.values() for attribute in held.attributes]
+
+    def unsaid(self) -> list[str]:
+        """What else it must say of itself and does not, in words, beside the attributes that its kind announces."""
+        return []
 
     @classmethod
     def inner_parts(cls, options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -102,6 +108,18 @@ def config_of(part: object) -> dict[str, Any]:
             "@….register('name') above the class, or above the function that builds it"
         )
     return dict(vars(part)["config"])
+
+
+def answered(who: str, answer: object, wanted: type[T]) -> T:
+    """What a part answered, `who` is the part in words.
+
+    Raises:
+        VisemixError: it is of another type than `wanted`.
+    """
+    if not isinstance(answer, wanted):
+        must = wanted.__qualname__ if wanted.__module__ == "builtins" else f"{wanted.__module__}.{wanted.__qualname__}"
+        raise VisemixError(f"{who} answers with a {type(answer).__qualname__}; it must be a {must}")
+    return answer
 
 
 def advise(log: logging.Logger, message: str, *args: Any) -> None:

@@ -10,25 +10,24 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-import runpy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import field, fields, make_dataclass
 from functools import cache, wraps
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from visemix.parts import Part, Wrapper, config_of
+from visemix.plugins import load_plugins
 from visemix.types import VisemixError
 
-__all__ = ["Registry", "load_plugin_file", "load_plugins"]
+__all__ = ["Registry"]
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
+WIRING = "positional parameters are what the library hands over, options are keyword-only, so write `*,` before them"
 _registered: set[type] = set()  # classes whose constructor notes its config
 
 
@@ -49,10 +48,11 @@ class Registry(Generic[T]):
         kind: what one of them is called in messages.
         base: the class that all of them derive from. What it annotates without a value, each of them says.
         plainest: the name of the part to take where it has no say in the result.
+        group: the key of an experiment that picks one of them, and under which its options stand.
     """
 
-    def __init__(self, kind: str, base: type[T] | None = None, *, plainest: str = "") -> None:
-        self.kind, self.base, self.plainest = kind, base, plainest
+    def __init__(self, kind: str, base: type[T] | None = None, *, plainest: str = "", group: str = "") -> None:
+        self.kind, self.base, self.plainest, self.group = kind, base, plainest, group
         self._parts: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[P], P]:
@@ -64,12 +64,12 @@ class Registry(Generic[T]):
         """
 
         def add(part: P) -> P:
+            self._refuse_loose_ends(name, part)
             there = self._parts.get(name)
             if there is None:
                 there = self._parts[name] = _noting(part, name)
             if inspect.unwrap(there) is not inspect.unwrap(part):
                 raise ValueError(f"{self.kind} '{name}' is already {there.__qualname__}")
-            _refuse_loose_ends(self.kind, name, there)
             return there  # type: ignore[return-value]
 
         return add
@@ -101,10 +101,14 @@ class Registry(Generic[T]):
             VisemixError: no name, an unknown name or option, or a value of another type.
         """
         if "name" not in config:
-            raise VisemixError(f"which {self.kind}? say its name (have: {', '.join(self.names())})")
+            how = f", as `use: {{{self.group}: NAME}}` in an experiment" if self.group else ""
+            have = ", ".join(self.names())
+            raise VisemixError(f"which {self.kind}? say its name (have: {have}){how}; visemix parts describes them")
         options = {k: v for k, v in config.items() if k != "name"}
         schema = self.schema(config["name"])
-        return checked(schema, options, f"{self.kind} '{config['name']}'")
+        sources = self.kind_of(config["name"]).option_sources
+        where = f"{self.group}." if self.group else ""
+        return checked(schema, options, f"{self.kind} '{config['name']}'", sources, where)
 
     def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A config with every option, the name first."""
@@ -123,6 +127,13 @@ class Registry(Generic[T]):
             lacks = ", ".join(sorted(make.__abstractmethods__))
             raise VisemixError(f"{self.kind} '{name}' has no {lacks}; write it in {make.__qualname__}")
         options = self.check(config)
+        try:
+            inspect.signature(make).bind(*wiring, **options)
+        except TypeError as error:
+            raise VisemixError(
+                f"{self.kind} '{name}' is handed {len(wiring)} things to build it, and {make.__qualname__} takes them "
+                f"otherwise ({error}); {WIRING}"
+            ) from error
         part = make(*wiring, **options)
         _note(part, {"name": name} | options)  # a part may have two names
         _refuse_unfinished(f"{self.kind} '{name}'", part, self.base)
@@ -137,6 +148,21 @@ class Registry(Generic[T]):
             return Part
         return made if inspect.isclass(made) and issubclass(made, Part) else Part
 
+    def _refuse_loose_ends(self, name: str, part: Callable[..., Any]) -> None:
+        """What a part says of its options must be about options that it has; and what has a default, or no type, is no
+        wiring, or no option."""
+        who, given = f"{self.kind} '{name}'", inspect.signature(part).parameters
+        inherited = inspect.signature(self.base).parameters if self.base else {}
+        for p in given.values():
+            if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty and p.name not in inherited:
+                raise ValueError(f"{who} could never be told its '{p.name}': {WIRING}")
+            if p.kind is p.KEYWORD_ONLY and p.annotation is p.empty:
+                raise ValueError(f"{who} does not say the type of its option '{p.name}'; write {p.name}: float, say")
+        for apart in part.separate_weights.values() if inspect.isclass(part) and issubclass(part, Part) else ():
+            for option in apart.options or ():
+                if option not in given:
+                    raise ValueError(f"{who} has no option '{option}', which its `separate_weights` names")
+
 
 def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
     """A part without what its kind needs is refused, by what that is."""
@@ -146,10 +172,13 @@ def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
     if not isinstance(part, base):
         wanted = f"{base.__module__}.{base.__qualname__}"
         raise VisemixError(f"{who} is a {kind}, which is no {base.__qualname__}: derive {wanted}")
+    if not isinstance(part, Part):
+        return
     said = [key for cls in (base, Part, Wrapper) if isinstance(part, cls) for key in inspect.get_annotations(cls)]
-    for attribute in (*said, *part.separate_attributes()):
-        if not hasattr(part, attribute):  # the one place that looks whether a plug-in has what its base announces
-            raise VisemixError(f"{who} has no `{attribute}`, which it must say; set it in {kind}")
+    # the one place that looks whether a plug-in has what its base announces
+    lacks = [f"`{attribute}`" for attribute in (*said, *part.separate_attributes()) if not hasattr(part, attribute)]
+    if lacks := lacks + part.unsaid():
+        raise VisemixError(f"{who} has no {', '.join(lacks)}, which it must say; set that in {kind}")
     options = config_of(part)
     for option in options.keys() - part.inner_parts(options):
         built = isinstance(options[option], Mapping) and hasattr(part, option)
@@ -199,19 +228,15 @@ def _options(part: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
-def _refuse_loose_ends(kind: str, name: str, part: Callable[..., Any]) -> None:
-    """What a part says of its options must be about options that it has."""
-    for apart in part.separate_weights.values() if inspect.isclass(part) and issubclass(part, Part) else ():
-        for option in apart.options or ():
-            if option not in inspect.signature(part).parameters:
-                raise ValueError(f"{kind} '{name}' has no option '{option}', which its `separate_weights` names")
-
-
-def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def checked(
+    schema: type, options: Mapping[str, Any], owner: str, sources: Mapping[str, str] = {}, where: str = ""
+) -> dict[str, Any]:
     """`options` against the dataclass `schema`: defaults filled, types converted, unknown keys refused by name.
 
+    One without a default is asked for: `where` stands before its name on a command line, `sources` says what it may be.
+
     Raises:
-        VisemixError: an unknown option, or a value of another type.
+        VisemixError: an unknown option, one that is missing, or a value of another type.
     """
     known = [f.name for f in fields(schema)]
     for key in options:
@@ -222,6 +247,11 @@ def checked(schema: type, options: Mapping[str, Any], owner: str) -> dict[str, A
     try:
         merged = OmegaConf.merge(_defaults(schema), options)
         return dict(vars(OmegaConf.to_object(merged)))
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise VisemixError(
+            f"{owner}: an option without a default must be said ({key}): {where}{key}={sources.get(key, '…')}"
+        ) from error
     except OmegaConfBaseException as error:
         raise VisemixError(f"{owner}: {str(error).splitlines()[0]} ({error.full_key})") from error
 
@@ -244,33 +274,3 @@ def _default(p: inspect.Parameter) -> Any:
     if isinstance(p.default, (list, dict)):
         return field(default_factory=p.default.copy)
     return field(default=p.default)
-
-
-_plugins_loaded = False
-_files_loaded: set[Path] = set()
-
-
-def load_plugins() -> None:
-    """Import what installed packages declare under the entry-point group `visemix`, once."""
-    global _plugins_loaded
-    if not _plugins_loaded:
-        _plugins_loaded = True
-        for point in entry_points(group="visemix"):
-            point.load()
-
-
-def load_plugin_file(path: str | Path) -> None:
-    """Run a loose Python file, once, for what it registers: an experiment's `plugins`, before anyone packages it.
-
-    Raises:
-        VisemixError: there is no such file, or it cannot be run.
-    """
-    path = Path(path).resolve()
-    if not path.is_file():
-        raise VisemixError(f"no plugin file {path}; give the path of a Python file")
-    if path not in _files_loaded:
-        try:
-            runpy.run_path(str(path), run_name=path.stem)
-        except Exception as error:
-            raise VisemixError(f"the plugin {path} cannot be run: {type(error).__name__}: {error}") from error
-        _files_loaded.add(path)

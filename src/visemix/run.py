@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
-from visemix.registry import Registry, did_you_mean, load_plugin_file
+from visemix.plugins import load_plugin_file
+from visemix.registry import Registry, did_you_mean
 from visemix.render import RENDER
 from visemix.training.fitting import data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
-from visemix.training.optim import stage_options
+from visemix.training.optim import StageOptions, stage_options
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ GENERAL_DEFAULTS: dict[str, Any] = {  # what an experiment may say beside its pa
     "workers": 0,
     "plugins": [],
 }
+TRAINED_BY = [field.name for field in fields(StageOptions)]
 STAGE_OPTIONS = {  # options of a data module that each stage sets for itself
     "window": "train.<stage>.window",
     "batch": "train.<stage>.batch",
@@ -126,6 +129,12 @@ def _parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
     for key, instead in STAGE_OPTIONS.items():
         if key in given["data"]:
             raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
+    for group, registry in REGISTRIES.items():
+        if "name" in given[group]:  # what else it has not is said by the registry
+            options = [field.name for field in fields(registry.schema(given[group]["name"]))]
+            own = {key for key in given[group] if key in TRAINED_BY}
+            stage = group if group in STAGES else "<stage>"
+            _check_known(f"{registry.kind} '{given[group]['name']}'", own, options, stage)
     full = {group: registry.full(given[group]) for group, registry in REGISTRIES.items()}
     full["data"] = {key: value for key, value in full["data"].items() if key not in STAGE_OPTIONS}
     return full
@@ -232,7 +241,9 @@ def check_unedited(folder: Path) -> None:
         )
 
 
-def _check_known(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+def _check_known(owner: str, given: Iterable[str], known: Iterable[str], stage: str = "<stage>") -> None:
     for key in given:
+        if key not in known and key in TRAINED_BY:
+            raise VisemixError(f"{owner} knows no '{key}': how a stage is trained is said by train.{stage}.{key}")
         if key not in known:
             raise VisemixError(f"{owner} knows no '{key}'{did_you_mean(key, known)} (has: {', '.join(known)})")

@@ -95,7 +95,7 @@ def test_from_an_experiment_to_a_video(project):
 
     kept = visemix("generate", run, "--audio", "speech.wav", "--target", "clips/anna_000", "--out", "talk.mp4")
     assert (kept.exit_code, kept.stderr.count("\n")) == (2, 1)
-    assert "talk.mp4 exists and is kept" in kept.stderr
+    assert "talk.mp4 exists and is kept; choose another name or pass --overwrite (overwrite=True from" in kept.stderr
 
     scored = visemix("evaluate", "talk.mp4", "talk.mp4", "--metrics", "psnr,ssim", "--out", "scores.json")
     assert scored.exit_code == 0, scored.output
@@ -109,7 +109,39 @@ def test_from_an_experiment_to_a_video(project):
         (["fit", "tyni"], "no experiment 'tyni'; did you mean 'tiny'?"),
         (["fit", "tiny", "data.root=clips", "motion.layer=2"], "has no option 'layer'; did you mean 'layers'?"),
         (["fit", "tiny", "data.root=clips", "use.motion=a2pe"], "no motion model named 'a2pe'; did you mean 'a2ep'?"),
-        (["fit", "tiny", "data.root=nowhere"], "no prepared clips in nowhere"),
+        (
+            ["fit", "tiny", "data.root=nowhere"],
+            "no prepared clips in nowhere; make some with visemix prepare VIDEO",
+        ),
+        (
+            ["fit", "tiny", "data.root=data/corpus"],
+            "no prepared clips in data/corpus; make some with visemix corpus --out data/corpus (synthetic people) or "
+            "visemix prepare VIDEO … --out data/corpus",
+        ),
+        (
+            ["fit", "tiny", "data.root=data/corpus", "data.clips=[ada_000]"],
+            "ada_000 is no prepared clip (no meta.yaml in it); make one with visemix corpus --out data/corpus (synth",
+        ),
+        (
+            ["fit", "tiny"],
+            "must be said (root): data.root=FOLDER (of clips, as visemix corpus or visemix prepare makes them)",
+        ),
+        (
+            ["fit", "tiny", "data.root=clips", "steps=3"],
+            "an experiment knows no 'steps': how a stage is trained is said by train.<stage>.steps",
+        ),
+        (
+            ["fit", "tiny", "data.root=clips", "train.lr=3"],
+            "train knows no 'lr': how a stage is trained is said by train.<stage>.lr",
+        ),
+        (
+            ["fit", "tiny", "data.root=clips", "motion.steps=3"],
+            "motion model 'a2ep' knows no 'steps': how a stage is trained is said by train.motion.steps",
+        ),
+        (
+            ["fit", "tiny", "data.root=clips", "face.ema=3"],
+            "face model 'toy' knows no 'ema': how a stage is trained is said by train.<stage>.ema",
+        ),
         (["show", "tiny", "motoin.layers=2"], "knows no 'motoin'; did you mean 'motion'?"),
         (
             ["prepare", "experiments/tiny.yaml", "--out", "clips2", "--face", "ickt"],
@@ -126,6 +158,41 @@ def test_what_the_user_can_put_right_is_one_sentence_and_exit_code_2(project, ar
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert result.stderr.strip().count("\n") == 0 and "Traceback" not in result.stderr
+
+
+def test_a_stage_without_a_part_is_asked_for_as_an_experiment_says_it(project):
+    Path("experiments/none.yaml").write_text("use: {face: toy, audio: mel, motion: a2ep, data: clips}\n")
+    done = visemix("fit", "none", "data.root=clips")
+    assert done.exit_code == 2 and "which renderer? say its name (have: " in done.stderr
+    assert "as `use: {render: NAME}` in an experiment; visemix parts describes them" in done.stderr
+
+
+LAMP = """
+from visemix.render import RENDER, Renderer
+from visemix.types import Space
+
+@RENDER.register("lamp")
+class Lamp(Renderer):
+    space = Space.EXPRESSION
+    works_untrained = True
+
+    def forward(self, motion, subject):
+        return subject.footage
+
+    def loss(self, motion, subject, target):
+        return {"image": motion.values.sum()}
+"""
+
+
+def test_a_renderer_of_ones_own_that_answers_with_a_bare_tensor_is_named(project):
+    Path("lamp.py").write_text(LAMP)
+    words = ("use.render=lamp", "fit=[motion]", f"plugins=[{project / 'lamp.py'}]")
+    fitted = visemix("fit", "tiny", "data.root=clips", "device=cpu", *words)
+    assert fitted.exit_code == 0, fitted.output
+    run = fitted.stdout.splitlines()[-1]
+    made = visemix("generate", run, "--audio", "speech.wav", "--target", "clips/anna_000", "--out", "a.mp4")
+    assert made.exit_code == 2 and not Path("a.mp4").exists()
+    assert made.stderr.endswith("visemix: the renderer Lamp answers with a Tensor; it must be a visemix.types.Video\n")
 
 
 @pytest.mark.parametrize("args", [["fitt"], ["fit"], ["generate", "run"], ["prepare", "x.mp4"]])
@@ -173,7 +240,7 @@ def test_parts_for_programs_is_json_with_types_and_defaults():
         (["--tracker", "mediapip"], "no face tracker named 'mediapip'; did you mean 'mediapipe'?"),
         (
             ["--fit", "rnet"],
-            "reconstructor 'rnet': Structured config of type `rnet` has missing mandatory value: weights",
+            "reconstructor 'rnet': an option without a default must be said (weights): weights=…",
         ),
         (["--fit", "rnet", "--option", "fit.weights=x", "--face", "toy"], "of the face model 'bfm'"),
         (["--refine", "fine"], "reconstructor 'landmarks': Invalid value 'fine'"),

@@ -28,3 +28,11 @@ def test_a_head_behind_the_camera_is_refused(tmp_path, face):
     behind = replace(clip, subject=replace(clip.subject, pose=pose))
     with pytest.raises(VisemixError, match=r"moved to z = 10 dm, behind the camera"):
         write_example(tmp_path / "ann", behind, face)
+
+
+def test_one_that_is_there_is_kept_and_how_it_is_replaced_is_said_for_python_too(tmp_path, face):
+    clip = make_clip(face, batch=1)
+    write_example(tmp_path / "ann", clip, face)
+    with pytest.raises(VisemixError, match=r"ann exists and is kept; .* --overwrite \(overwrite=True from Python\)"):
+        write_example(tmp_path / "ann", clip, face)
+    write_example(tmp_path / "ann", clip, face, overwrite=True)

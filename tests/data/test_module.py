@@ -6,7 +6,7 @@ import torch
 from clip_maker import make
 from tiny_videos import numbers
 
-from visemix.data import DATA
+from visemix.data import DATA, DataRequest
 from visemix.data.sampling import Draw
 from visemix.data.windows import Span, TrainingWindows
 from visemix.types import SAMPLES_PER_FRAME, Clip, VisemixError
@@ -223,9 +223,32 @@ def test_a_clip_too_short_for_a_window_is_left_out_by_name(face, root, caplog):
     assert f"short_000 is left out: it is too short: {said}" in caplog.text
 
 
+def test_a_stage_that_hears_leaves_out_silent_clips_also_where_it_sees_them(face, tmp_path):
+    make(tmp_path / "anna_000", face)
+    make(tmp_path / "mute_000", face, audio="silent")
+
+    def speakers(uses_sound, **options):
+        data = DATA.build({"name": "clips", "root": str(tmp_path), "holdout": 0.0, **options}, face)
+        data.request(DataRequest(4, 1, frames=True, uses_sound=uses_sound))
+        data.setup("fit")
+        return data.speakers
+
+    assert (speakers(True), speakers(False)) == (["anna"], ["anna", "mute"])
+    assert speakers(True, speech=False) == ["anna", "mute"]
+
+
+def test_a_clip_that_nobody_prepared_is_not_to_be_prepared_again(face, tmp_path, caplog):
+    make(tmp_path / "mine_000", face, frames=24)  # as write_example writes one
+    with caplog.at_level(logging.WARNING):
+        module(face, tmp_path)
+    assert "mine_000: data.holdout=0.4 s are kept from training" in caplog.text
+    assert "its meta.yaml (`holdout`) says of its last 0 s alone" in caplog.text
+    assert "prepare" not in caplog.records[0].getMessage().replace(str(tmp_path), "")
+
+
 def test_a_clip_of_which_less_was_held_out_when_it_was_prepared_is_named(face, tmp_path, caplog):
-    make(tmp_path / "all_000", face, frames=24)
-    make(tmp_path / "less_000", face, frames=24, holdout=0.2)
+    make(tmp_path / "all_000", face, frames=24, fit={})
+    make(tmp_path / "less_000", face, frames=24, fit={}, holdout=0.2)
     make(tmp_path / "enough_000", face, frames=24, holdout=0.4)
     make(tmp_path / "known_000", face, frames=24, holdout=math.inf)
     with caplog.at_level(logging.WARNING):

@@ -33,40 +33,27 @@ RESULT = Result(
     notes=["painted: the whole picture"],
     versions={"torch": "2.13.0", "mediapipe": None},
 )
+MEANS = """\
+{
+  "psnr": {
+   "value": %s,
+   "status": "%s",
+   "unit": "dB",
+   "variant": "RGB",
+   "region": "full"
+  },
+  "fid": {
+   "value": null,
+   "status": "unavailable",
+   "unit": "1",
+   "variant": "pool3",
+   "region": "full"
+  }
+ }"""
 TEXT = """\
 {
- "summary": {
-  "psnr": {
-   "value": 30.5,
-   "status": "ok",
-   "unit": "dB",
-   "variant": "RGB",
-   "region": "full"
-  },
-  "fid": {
-   "value": null,
-   "status": "unavailable",
-   "unit": "1",
-   "variant": "pool3",
-   "region": "full"
-  }
- },
- "truth": {
-  "psnr": {
-   "value": null,
-   "status": "inf",
-   "unit": "dB",
-   "variant": "RGB",
-   "region": "full"
-  },
-  "fid": {
-   "value": null,
-   "status": "unavailable",
-   "unit": "1",
-   "variant": "pool3",
-   "region": "full"
-  }
- },
+ "summary": SUMMARY,
+ "truth": TRUTH,
  "details": {
   "psnr": {
    "reason": "",
@@ -159,7 +146,7 @@ TEXT = """\
   "mediapipe": null
  }
 }
-"""
+""".replace("SUMMARY", MEANS % ("30.5", "ok")).replace("TRUTH", MEANS % ("null", "inf"))
 
 
 def test_the_file_is_what_other_programs_read_to_the_byte(tmp_path):

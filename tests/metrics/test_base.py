@@ -6,6 +6,9 @@ import torch
 from visemix.metrics import (
     METRICS,
     FrameBatch,
+    Suite,
+    VideoMetric,
+    VideoSequence,
     articulation,
     as_bytes,
     cpbd,
@@ -195,5 +198,65 @@ def test_a_metric_says_its_unit_its_convention_and_what_is_better(name):
 def test_what_is_no_metric_is_refused_by_name():
     metrics = MetricRegistry("metric")
     metrics.register("number")(lambda: 3)
-    with pytest.raises(VisemixError, match=r"metric 'number' is of type int, not a visemix\.metrics\.VideoMetric"):
+    with pytest.raises(VisemixError, match=r"metric 'number' is a int, .*: derive visemix\.metrics\.base\.VideoMetric"):
         metrics.build({"name": "number"})
+
+
+class Answers(VideoMetric):
+    """A metric of anyone's, whose `measure` answers with what it is given."""
+
+    unit, variant, higher_is_better = "1", "none", True
+
+    def __init__(self, rows=None):
+        super().__init__()
+        self.rows = rows
+
+    def measure(self, fake, real):
+        return self.rows
+
+
+class AnswersForClips(Answers):
+    per = "clip"
+
+
+@pytest.mark.parametrize("kind", [Answers, AnswersForClips])
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (3.0, "answers with a float; it must be a torch.Tensor"),
+        (None, "answers with a NoneType; it must be a torch.Tensor"),
+        (
+            torch.zeros(6),
+            r"answers `measure` with a tensor of shape \(6,\); it must be \(\S+, 1\): a row for each frame",
+        ),
+        (torch.zeros(()), r"answers `measure` with a tensor of shape \(\); it must be \(\S+, 1\)"),
+        (torch.zeros(6, 2), r"answers `measure` with a tensor of shape \(6, 2\); it must be \(\S+, 1\)"),
+    ],
+)
+def test_a_metric_that_answers_otherwise_than_it_must_is_named(kind, rows, said, pair, monkeypatch):
+    with pytest.raises(VisemixError, match=f"the metric {kind.__name__} {said}"):
+        kind(rows).update(*(pair if kind is Answers else (VideoSequence(), VideoSequence())))
+    monkeypatch.setitem(METRICS._parts, "answers", lambda: kind(rows))
+    suite = Suite(["answers"])
+    with pytest.raises(VisemixError, match=f"the metric {kind.__name__} {said}"):
+        suite.update(*pair)
+        suite.finish_clip(VideoSequence(), VideoSequence())
+
+
+def test_fewer_rows_than_frames_are_no_answer_and_a_row_a_frame_is(pair):
+    frames = len(pair[0].frames)
+    with pytest.raises(VisemixError, match=rf"of shape \({frames - 1}, 1\); it must be \({frames}, 1\)"):
+        Answers(torch.zeros(frames - 1, 1)).update(*pair)
+    metric = Answers(torch.full((frames, 1), 2.0))
+    metric.update(*pair)
+    assert metric.pooled() == 2
+
+
+def test_what_metrics_say_of_themselves_is_asked_of_each_once(monkeypatch):
+    metrics, built = MetricRegistry("metric"), []
+    metrics.register("one")(lambda: built.append("one") or Answers())
+    assert [metrics.known().keys() for _ in range(3)] == [{"one"}] * 3 and metrics.headlines() == []
+    assert built == ["one"]
+    monkeypatch.setitem(metrics._parts, "one", lambda: built.append("another") or Answers())
+    metrics.known()
+    assert built == ["one", "another"]

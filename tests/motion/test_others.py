@@ -41,23 +41,23 @@ def test_a_model_that_cannot_stream_answers_at_the_end(face, clip):
         space = Space.EXPRESSION
 
         def forward(self, audio, subject):
-            return Motion(audio.values, self.space)
+            return Motion(audio.values.repeat(1, 1, 4), self.space)
 
         def loss(self, audio, subject, target):
             return {}
 
     (motion,) = stream(Still(), iter(AudioFeatures(v) for v in SOUND.values.split(10, 1)), clip.subject)
-    assert torch.equal(motion.values, SOUND.values)
+    assert torch.equal(motion.values, SOUND.values.repeat(1, 1, 4))
 
 
 def test_smoothing_halves_jitter_and_keeps_what_stands_still(face, clip):
     model = MOTION.build({"name": "smooth", "sigma": 1.0, "base": {"name": "regression"}}, 6, face)
-    jitter = torch.randn(1, 200, 4, generator=torch.Generator().manual_seed(0))
+    jitter = torch.randn(2, 30, 24, generator=torch.Generator().manual_seed(0))
     model.base.forward = lambda audio, subject: Motion(jitter, Space.EXPRESSION)
     smoothed = model(SOUND, clip.subject).values
     assert smoothed.diff(n=2, dim=1).std() < 0.2 * jitter.diff(n=2, dim=1).std()
-    model.base.forward = lambda audio, subject: Motion(torch.full((1, 9, 4), 3.0), Space.EXPRESSION)
-    torch.testing.assert_close(model(SOUND, clip.subject).values, torch.full((1, 9, 4), 3.0))
+    model.base.forward = lambda audio, subject: Motion(torch.full((2, 30, 24), 3.0), Space.EXPRESSION)
+    torch.testing.assert_close(model(SOUND, clip.subject).values, torch.full((2, 30, 24), 3.0))
 
 
 def test_smoothing_trains_its_base_by_the_bases_loss(face, clip):

@@ -1,6 +1,8 @@
 import io
+import re
 import sys
 
+import numpy as np
 import pytest
 import torch
 from prepare_maker import meta, refused, run, scene, video, write_mkv
@@ -8,6 +10,7 @@ from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import ClipFolder, VideoWriter, probe
+from visemix.prepare import RECONSTRUCT, TRACKER, Track
 
 
 def test_the_crop_and_its_landmarks_follow_the_face(tmp_path, face):
@@ -146,3 +149,33 @@ def test_lips_that_keep_still_while_somebody_speaks_are_noted(tmp_path):
     note = "no lip sync: its lips do not follow its sound (the mouth does not move); motion is not learned from it"
     assert meta(tmp_path / "out", "anna")["lip_sync"]["follows"] is False
     assert meta(tmp_path / "out", "anna")["notes"] == [note] and f"anna: {note}" in shown.file.getvalue()
+
+
+def mesh():
+    """A track whose landmarks are a whole mesh, which no shape checker has seen."""
+    track = Track(0, np.ones(12, bool), np.zeros((12, 68, 2), np.float32))
+    object.__setattr__(track, "landmarks", np.zeros((12, 478, 2), np.float32))
+    return track
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "the face tracker Blobs answers with a NoneType; it must be a list"),
+        ([3], "the face tracker Blobs, in its list, answers with a int; it must be a .*Track"),
+        (
+            [mesh()],
+            r"landmarks of shape \(12, 478, 2\); they must be \(12, 68, 2\)",
+        ),
+    ],
+)
+def test_a_tracker_that_answers_otherwise_than_it_must_is_named(tmp_path, monkeypatch, answer, said):
+    monkeypatch.setattr(TRACKER["blobs"], "__call__", lambda self, frames: answer if list(frames) else [])
+    assert re.search(said, refused(video(tmp_path / "a.mp4"), tmp_path))
+
+
+def test_so_is_a_reconstructor(tmp_path, monkeypatch):
+    monkeypatch.setattr(RECONSTRUCT["still"], "__call__", lambda self, *_, **__: {"pose": 0})
+    assert "the reconstructor Still answers with a dict; it must be a visemix.prepare.fit.Fit" in refused(
+        video(tmp_path / "a.mp4"), tmp_path
+    )

@@ -181,7 +181,7 @@ def sweep(
     """Train and score every point of a sweep that is missing. The last line printed is the table, a page beside it."""
     from rich.console import Console
 
-    from visemix.registry import load_plugin_file
+    from visemix.plugins import load_plugin_file
     from visemix.sweep.plan import listing, plan
     from visemix.sweep.runner import sweep, write_sweep
 
@@ -222,7 +222,7 @@ def parts(
     import json
 
     from visemix.cli.catalogue import catalogue, pages
-    from visemix.registry import load_plugin_file
+    from visemix.plugins import load_plugin_file
 
     for path in plugin or []:
         load_plugin_file(path)

@@ -30,6 +30,7 @@ from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import square_camera
 from visemix.ops.device import torch_threads
+from visemix.ops.store import REPLACE
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
 TRUTH = "truth.safetensors"
@@ -213,4 +214,4 @@ def _check_existing(folder: Path, config: CorpusConfig, spec: ClipSpec, face: Fa
     for key, value in (asked | _corpus_meta(config, spec)).items():
         old = (have | (meta.get("corpus") or {})).get(key)
         if old != value:
-            raise VisemixError(f"{folder} exists with {key} {old}, not {value}; pass --overwrite or another --out")
+            raise VisemixError(f"{folder} exists with {key} {old}, not {value}; choose another --out or {REPLACE}")

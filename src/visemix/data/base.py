@@ -78,4 +78,4 @@ class DataModule(LightningDataModule, Part):
         return dict(options)
 
 
-DATA: Registry[DataModule] = Registry("data module", DataModule)  # built with: face
+DATA: Registry[DataModule] = Registry("data module", DataModule, group="data")  # built with: face

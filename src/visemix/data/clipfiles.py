@@ -18,6 +18,7 @@ LANDMARK_UNITS = 16384  # landmarks are kept as whole numbers of this part of th
 META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.mp4", "sound.flac", "labels.safetensors"
 BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
 PICTURES = "pictures"  # False in the `meta.yaml` of clips that have sound and motion alone
+CORPUS = "corpus"  # the folder that experiments on synthetic people look into, as they come: data/corpus
 TORSO = "torso"  # a tensor that clips may lack: its motion
 
 
@@ -41,6 +42,12 @@ def speaker_of(name: str) -> str:
     return re.sub(r"_\d+$", "", name)
 
 
+def clips_by(folder: Path) -> str:
+    """How clips come into a folder: from videos, or made up; that first where experiments look for them so."""
+    ways = [f"visemix prepare VIDEO … --out {folder}", f"visemix corpus --out {folder} (synthetic people)"]
+    return " or ".join(reversed(ways) if folder.name == CORPUS else ways)
+
+
 def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
     """`meta.yaml` of a clip folder.
 
@@ -50,7 +57,7 @@ def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
     """
     file = path / META
     if not file.is_file():
-        raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with visemix prepare")
+        raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with {clips_by(path.parent)}")
     try:
         meta = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -72,5 +79,5 @@ def find_clips(root: str | Path) -> list[Path]:
     root = Path(root)
     found = [root] if (root / META).is_file() else sorted(file.parent for file in root.glob(f"[!.]*/{META}"))
     if not found:
-        raise VisemixError(f"no prepared clips in {root}; make some with visemix prepare VIDEO … --out {root}")
+        raise VisemixError(f"no prepared clips in {root}; make some with {clips_by(root)}")
     return found

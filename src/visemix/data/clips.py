@@ -80,6 +80,7 @@ class ClipFolder:
         self.size = int(self.meta["size"])
         self.speaker = str(self.meta["speaker"])
         self.audio = str(self.meta["audio"])  # "speech", "silent" or "none"
+        self.fitted = "fit" in self.meta  # to a video, by `prepare`
         self.holdout = float(self.meta.get("holdout", 0.0))  # seconds at the end that nothing was estimated from
         self.lag = int(self.meta.get("lip_sync", {}).get("lag", 0))  # frames by which its sound is early; below 0, late
         sounds = self.audio == "speech" and "corpus" not in self.meta  # else there is nothing that could be early

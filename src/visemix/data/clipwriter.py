@@ -35,7 +35,7 @@ from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
-from visemix.ops.store import beside
+from visemix.ops.store import beside, refuse_existing
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
@@ -48,8 +48,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         VisemixError: `path` exists, or the disk is full.
     """
-    if path.exists() and not overwrite:
-        raise VisemixError(f"{path} exists and is kept; pass --overwrite to replace it")
+    refuse_existing(path, overwrite)
     part = beside(path)
     try:
         part.mkdir(parents=True)

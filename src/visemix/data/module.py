@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
@@ -23,6 +24,10 @@ KEPT = 2**29  # bytes of decoded pictures that a process keeps: 26 seconds of 51
 SEEN_BEFORE = (
     "%s: data.holdout=%g s are kept from training, but its identity, albedo and background were estimated from all but "
     "its last %g s; for scores on footage never seen, prepare it again with a --holdout as long and --overwrite"
+)
+MAYBE_SEEN = (
+    "%s: data.holdout=%g s are kept from training, and its meta.yaml (`holdout`) says of its last %g s alone that "
+    "identity, albedo and background owe nothing to them; where that is so of more, write it with a `holdout` as long"
 )
 
 
@@ -53,14 +58,16 @@ class ClipsModule(DataModule):
             heard and what is seen belong together. Scores are of the recording as it is.
         frames: also load the pictures; motion models do without.
         speech: leave out clips without speech (silent, or without a sound track), by name; a clip that was asked for
-            by name is refused instead. By default where no pictures are loaded: motion is learned from speech, a
-            renderer learns from any clip.
+            by name is refused instead. By default where a stage hears the sound; where no stage asks (`request`), where
+            no pictures are loaded.
         reference_gap: frames between a training window and its reference picture, at least.
         seed: of the standalone training loader.
 
     Raises:
         VisemixError: in `setup`, where no clip is left to train on, or one does not fit the face model.
     """
+
+    option_sources = MappingProxyType({"root": "FOLDER (of clips, as visemix corpus or visemix prepare makes them)"})
 
     def __init__(
         self,
@@ -105,6 +112,8 @@ class ClipsModule(DataModule):
         super().request(request)
         if not request.uses_sound:
             self.speech, self.grid = False, 1  # a grid spares hearing, and would hide most frames
+        elif self.speech is None:
+            self.speech = True
 
     @classmethod
     def person_config(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +172,7 @@ class ClipsModule(DataModule):
             else:
                 cut = clip.frames - self.held - self.watched
                 if self.held > round(min(clip.holdout * FPS, clip.frames)):
-                    log.warning(SEEN_BEFORE, clip.path, self.held / FPS, clip.holdout)
+                    log.warning(SEEN_BEFORE if clip.fitted else MAYBE_SEEN, clip.path, self.held / FPS, clip.holdout)
                 train += [span for span in self._visible_ranges(clip, cut) if len(span) >= self.window]
                 if self.held:
                     val.append(Span(clip, clip.frames - self.held, clip.frames))

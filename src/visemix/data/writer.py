@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
-from visemix.ops.store import beside
+from visemix.ops.store import beside, refuse_existing
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -67,8 +67,7 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise VisemixError(f"{self.path} should end in .mp4, which is what is written")
-        if self.path.exists() and not overwrite:
-            raise VisemixError(f"{self.path} exists and is kept; choose another name or pass --overwrite")
+        refuse_existing(self.path, overwrite)
         self.frames = 0
         self._options = {"crf": str(crf), "preset": preset}
         self._seekable, self._causal = seekable, causal

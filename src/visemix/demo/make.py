@@ -24,9 +24,10 @@ from visemix.demo.page import DemoResults, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
 from visemix.generation import LoopedFootage, generate, progress_bar
+from visemix.ops.store import refuse_existing
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
-from visemix.types import FPS, SAMPLE_RATE, Motion, Space, VisemixError
+from visemix.types import FPS, SAMPLE_RATE, Motion, Space
 
 VIDEO, PAGE, WORK = "demo.mp4", "report.html", "work"
 TAFT, GAUSSIANS = "demo.yaml", "demo_gaussians.yaml"  # in `configs/`, which the wheel carries
@@ -143,8 +144,7 @@ def clear(out: Path, overwrite: bool) -> None:
         VisemixError: a demo is there, and is not to be replaced.
     """
     for file in (out / PAGE, out / VIDEO):
-        if (out / PAGE).exists() and not overwrite:
-            raise VisemixError(f"{out / PAGE} exists and is kept; choose another --out or pass --overwrite")
+        refuse_existing(out / PAGE, overwrite, "another --out")
         file.unlink(missing_ok=True)
     if overwrite:
         shutil.rmtree(out / WORK, ignore_errors=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from visemix.data import DATA, ClipFolder, VideoWriter, find_clips
+from visemix.data import DATA, ClipFolder, DataRequest, VideoWriter, find_clips
 from visemix.data.foreign import held_out_spans
 from visemix.data.windows import Span
 from visemix.evaluation.pair import FIT
@@ -22,13 +22,13 @@ from visemix.evaluation.spans import (
     write_recording,
     write_span,
 )
-from visemix.evaluation.videos import evaluate, refuse_existing
+from visemix.evaluation.videos import evaluate
 from visemix.generation import pick_device
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
-from visemix.ops.store import is_newer
+from visemix.ops.store import is_newer, refuse_existing
 from visemix.pipeline import TalkingFace
-from visemix.registry import load_plugin_file
+from visemix.plugins import load_plugin_file
 from visemix.run import check_unedited
 from visemix.training.fitting import target_data
 from visemix.training.stage import trained_stages
@@ -90,14 +90,8 @@ def evaluate_run(
     refuse_existing(out, overwrite)
     cfg, model = _load_run(run, device, plugins)
     _write(run, cfg, model, clips, overwrite, batch, progress)
-    folder = run / FOLDER
-    options |= {
-        "overwrite": True,
-        "progress": progress,
-        "said": [painted_region(model)],
-        "plugins": [*cfg.plugins, *plugins],
-    }
-    result = evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, **options)
+    options |= {"progress": progress, "plugins": [*cfg.plugins, *plugins]}
+    result = _scored(run / FOLDER, model, metrics, options)
     if out is not None:
         write_result(Path(out), result)
     return result
@@ -179,14 +173,14 @@ def evaluate_speech(
                 model, with_eyes(model, speech_motion(model, foreign_speech, footage), footage), footage, batch
             ):
                 writer.write(video.frames[0])
-    folder = run / OOD_FOLDER
-    options |= {
-        "overwrite": True,
-        "progress": progress,
-        "said": [painted_region(model)],
-        "plugins": [*cfg.plugins, *plugins],
-    }
-    return evaluate(folder / "real", folder / "fake", METRICS.without_truth(), folder / SCORES, **options)
+    options |= {"progress": progress, "plugins": [*cfg.plugins, *plugins]}
+    return _scored(run / OOD_FOLDER, model, METRICS.without_truth(), options)
+
+
+def _scored(folder: Path, model: TalkingFace, metrics: Sequence[str] | None, options: Mapping[str, Any]) -> Result:
+    """Scores of what the model made in a folder beside what was recorded, written there."""
+    said = [painted_region(model)]
+    return evaluate(folder / "real", folder / "fake", metrics, folder / SCORES, overwrite=True, said=said, **options)
 
 
 def painted_region(model: TalkingFace) -> str:
@@ -204,9 +198,9 @@ def held_out(
         VisemixError: nothing is held out, or as the data module's `setup`.
     """
     about = target_data(cfg.data) | ({} if clips is None else {"root": str(clips)})
-    data: Any = DATA.build(about, model.face)
-    data.window, data.frames, data.segmentation = 1, True, model.render.needs_segmentation
-    data.speech = model.audio_driven or (spoken and "motion" in model.notes.get("trained", ["motion"]))
+    data = DATA.build(about, model.face)
+    hears = model.audio_driven or (spoken and "motion" in model.notes.get("trained", ["motion"]))
+    data.request(DataRequest(1, 1, frames=True, segmentation=model.render.needs_segmentation, uses_sound=hears))
     data.prepare_data()
     data.setup("fit")
     spans = held_out_spans(data, model.face, kept)

@@ -24,7 +24,7 @@ from visemix.metrics.suite import Score
 from visemix.ops.device import limit_threads
 from visemix.ops.store import read_tensors, sha256
 from visemix.prepare.lipsync import frames as words
-from visemix.prepare.track import TRACKER, Tracker
+from visemix.prepare.track import TRACKER, Tracker, tracks_of
 from visemix.types import SAMPLE_RATE, Space, VisemixError
 
 # Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
@@ -127,7 +127,7 @@ def landmarks(
             tick()
             yield picture
 
-    tracks = tracker(pictures())
+    tracks = tracks_of(tracker, pictures())
     points = torch.full((count, 68, 2), torch.nan)
     if tracks:
         track = tracks[0]

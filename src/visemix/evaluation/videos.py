@@ -19,8 +19,9 @@ from visemix.metrics import METRICS, Suite
 from visemix.metrics.suite import Score, over_clips
 from visemix.ops.backends import version_of
 from visemix.ops.intervals import bootstrap
+from visemix.ops.store import refuse_existing
 from visemix.ops.workers import Workers
-from visemix.registry import load_plugin_file
+from visemix.plugins import load_plugin_file
 from visemix.types import VisemixError
 
 PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
@@ -80,12 +81,6 @@ def evaluate(
     if out is not None:
         write_result(Path(out), result)
     return result
-
-
-def refuse_existing(out: str | Path | None, overwrite: bool) -> None:
-    """Raises VisemixError for a file that is there and was not to be replaced."""
-    if out is not None and Path(out).exists() and not overwrite:
-        raise VisemixError(f"{out} exists and is kept; choose another name or pass --overwrite")
 
 
 def options_of(words: Sequence[str], owner: str = "metric", example: str = "fid.sha256=…") -> dict[str, dict[str, Any]]:

@@ -149,4 +149,4 @@ def _ridge(gram: Tensor, right: Tensor) -> Tensor:
     return torch.linalg.solve(gram + ridge, right)
 
 
-FACE: Registry[FaceModel] = Registry("face model")
+FACE: Registry[FaceModel] = Registry("face model", FaceModel, group="face")

@@ -4,7 +4,7 @@ answer."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from visemix.metrics.shown import UNSHOWN, Presentation
+from visemix.parts import Part, answered
 from visemix.registry import Registry
 from visemix.types import TensorStruct, VisemixError
 
@@ -76,7 +77,7 @@ def as_bytes(frames: Float[Tensor, "*b 3 H W"]) -> UInt8[Tensor, "*b 3 H W"]:
     return (frames.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-class VideoMetric(Metric, ABC):
+class VideoMetric(Metric, Part, ABC):
     """One number about a fake video beside its real one.
 
     `measure` answers with rows of K statistics (NaN where something cannot be scored): one row per frame of a
@@ -105,6 +106,11 @@ class VideoMetric(Metric, ABC):
         super().__init__()
         self.add_state("total", torch.zeros(statistics, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("scored", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def unsaid(self) -> list[str]:
+        """Which numbers are better, where it does not say so."""
+        directed = self.higher_is_better is not None or self.ideal is not None
+        return [] if directed else ["`higher_is_better` (or `ideal`, the number that is best)"]
 
     @abstractmethod
     def measure(self, fake: Any, real: Any) -> Float[Tensor, "T K"]:
@@ -140,7 +146,26 @@ class VideoMetric(Metric, ABC):
 
     def update(self, fake: Any, real: Any) -> None:
         """Add the rows of another stretch of frames, or of another clip where `per` is "clip"."""
-        self.add(self.measure(fake, real))
+        self.add(self.checked(self.measure(fake, real), fake))
+
+    def checked(self, rows: object, fake: FrameBatch | VideoSequence) -> Float[Tensor, "T K"]:
+        """Rows that `measure` gave of this fake.
+
+        Raises:
+            VisemixError: they are no tensor, or not a row of K statistics for each frame; of a whole clip, some rows.
+        """
+        who = f"the metric {type(self).__name__}"
+        found = answered(who, rows, Tensor)
+        frames = len(fake.frames) if isinstance(fake, FrameBatch) else None
+        width = len(self.total)  # 0: it keeps the rows themselves, of any width
+        other = found.ndim != 2 or frames not in (None, len(found)) or width not in (0, found.shape[1])
+        if other:
+            shape = (frames or "T", width or "K")
+            raise VisemixError(
+                f"{who} answers `measure` with a tensor of shape {tuple(found.shape)}; it must be ({shape[0]}, "
+                f"{shape[1]}): a row for each frame, or of a whole clip, of as many statistics as its constructor says"
+            )
+        return found
 
     def add(self, rows: Float[Tensor, "T K"]) -> None:
         """Remember rows that `measure` gave: for a caller who also wants to see them."""
@@ -171,21 +196,17 @@ def finite_rows(rows: Float[Tensor, "T K"]) -> Float[Tensor, "N K"]:
 class MetricRegistry(Registry[VideoMetric]):
     """Metrics by name, and what follows from what they say of themselves."""
 
-    def build(self, config: Mapping[str, Any], *wiring: Any) -> VideoMetric:
-        """A metric. Raises `VisemixError` with what it does not say of itself."""
-        metric, name = super().build(config, *wiring), config["name"]
-        if not isinstance(metric, VideoMetric):
-            raise VisemixError(f"metric '{name}' is of type {type(metric).__name__}, not a visemix.metrics.VideoMetric")
-        lacking = [f"`{word}`" for word in ("unit", "variant") if not hasattr(metric, word)]
-        if metric.higher_is_better is None and metric.ideal is None:
-            lacking.append("`higher_is_better` (or `ideal`, the number that is best)")
-        if lacking:
-            raise VisemixError(f"metric '{name}' does not say its {', '.join(lacking)}; give its class what is missing")
-        return metric
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind, VideoMetric)  # type: ignore[type-abstract]
+        self._built: dict[Any, VideoMetric] = {}
 
     def known(self) -> dict[str, VideoMetric]:
-        """Every metric with its default options, in the order of tables."""
-        found = {name: self.build({"name": name}) for name in self.names()}
+        """Every metric with its default options, in the order of tables: to be asked what it is, not to measure with.
+        Each is built when it is first asked for."""
+        for name in self.names():
+            if self[name] not in self._built:
+                self._built[self[name]] = self.build({"name": name})
+        found = {name: self._built[self[name]] for name in self.names()}
         return dict(sorted(found.items(), key=lambda named: (named[1].shown.rank, named[0])))
 
     def headlines(self) -> list[str]:

@@ -76,9 +76,11 @@ class Suite:
             if metric.per == "clip" or blind or name in self.missing or name in self._failed:
                 continue
             try:
-                self._rows[name].append(metric.measure(fake, real))
+                rows = metric.measure(fake, real)
             except (NoScore, VisemixError) as error:
                 self._failed[name] = str(error)
+            else:
+                self._rows[name].append(metric.checked(rows, fake))
 
     def finish_clip(
         self,
@@ -108,9 +110,10 @@ class Suite:
                     return Score(None, "unavailable", without[need])
             try:
                 lags = metric.lags(*sequences)
-                rows = [metric.measure(*sequences)]
+                measured = metric.measure(*sequences)
             except (NoScore, VisemixError) as error:
                 return Score(None, "invalid", str(error), lags=lags)
+            rows = [metric.checked(measured, sequences[0])]
         if name in self._failed:
             return Score(None, "invalid", self._failed[name])
         if not rows:

@@ -17,6 +17,13 @@ from torch import Tensor
 from visemix.types import VisemixError
 
 NOTES = "visemix"  # the metadata's only key
+REPLACE = "pass --overwrite (overwrite=True from Python)"
+
+
+def refuse_existing(path: str | Path | None, overwrite: bool, other: str = "another name") -> None:
+    """Raises VisemixError for a file or folder that is there and was not to be replaced; `other` is the way around."""
+    if path is not None and Path(path).exists() and not overwrite:
+        raise VisemixError(f"{path} exists and is kept; choose {other} or {REPLACE}")
 
 
 def beside(path: Path) -> Path:

@@ -21,11 +21,12 @@ from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.face import FaceModel
 from visemix.ops.backends import version_of
 from visemix.ops.store import sha256
+from visemix.parts import answered
 from visemix.prepare.fit import Fit, Reconstructor, TrackedFace
 from visemix.prepare.lipsync import lip_sync, remarks
 from visemix.prepare.parser import Parser
 from visemix.prepare.torso import torso_motion
-from visemix.prepare.track import Track, Tracker
+from visemix.prepare.track import Track, Tracker, tracks_of
 from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there
@@ -91,7 +92,8 @@ def extract(
             points=mesh,
             labels=None if parser is None else LabelFile(part / LABELS).frames,
         )
-        fit = reconstruct(tracked, lambda done, steps: on_progress("fitting", done, steps))
+        found = reconstruct(tracked, lambda done, steps: on_progress("fitting", done, steps))
+        fit = answered(f"the reconstructor {type(reconstruct).__name__}", found, Fit)
         source = _source(video, start)
         spoken = {"lip_sync": lip_sync(points, present, wave, source["sha256"])} if audio == "speech" else {}
         notes += [note for found in spoken.values() for note in remarks(found)]
@@ -125,7 +127,7 @@ def _shot(video: Path, reader: VideoReader, tracker: Tracker, on_progress: Progr
         for total, frame in enumerate(_with_progress(iter(reader), on_progress, "finding the face", reader.frames), 1):  # noqa: B007
             yield frame.permute(1, 2, 0).numpy()
 
-    tracks = tracker(pictures())
+    tracks = tracks_of(tracker, pictures())
     if not tracks:
         raise VisemixError(
             f"no face found in {video}; give a video in which one is seen from the front and large enough"

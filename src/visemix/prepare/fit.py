@@ -90,7 +90,7 @@ class Reconstructor(ABC):
         """
 
 
-RECONSTRUCT: Registry[Reconstructor] = Registry("reconstructor")
+RECONSTRUCT: Registry[Reconstructor] = Registry("reconstructor", Reconstructor)  # type: ignore[type-abstract]
 
 
 @RECONSTRUCT.register("landmarks")

@@ -32,7 +32,7 @@ class Parser(ABC):
         """
 
 
-PARSER: Registry[Parser] = Registry("scene parser")
+PARSER: Registry[Parser] = Registry("scene parser", Parser)  # type: ignore[type-abstract]
 
 
 @PARSER.register("mediapipe")

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from visemix.parts import answered
 from visemix.prepare.detect import Mesh, Picture, Points, face_distance
 from visemix.registry import Registry
 from visemix.types import VisemixError
@@ -68,7 +69,23 @@ class Tracker(ABC):
         """Every face's track, the largest first; none is an empty list. Frames are read one by one, RGB, uint8."""
 
 
-TRACKER: Registry[Tracker] = Registry("face tracker")
+def tracks_of(tracker: Tracker, frames: Iterable[Picture]) -> list[Track]:
+    """What a tracker answers.
+
+    Raises:
+        VisemixError: that is no list of `Track`, or one's landmarks are not 68 points for each of its frames.
+    """
+    who = f"the face tracker {type(tracker).__name__}"
+    tracks = [answered(f"{who}, in its list,", one, Track) for one in answered(who, tracker(frames), list)]
+    for shape, wanted in ((track.landmarks.shape, (len(track.present), 68, 2)) for track in tracks):
+        if shape != wanted:
+            raise VisemixError(
+                f"{who} answers with landmarks of shape {shape}; they must be {wanted}: frames, points, x y"
+            )
+    return tracks
+
+
+TRACKER: Registry[Tracker] = Registry("face tracker", Tracker)  # type: ignore[type-abstract]
 
 
 @TRACKER.register("mediapipe")

@@ -21,8 +21,9 @@ from visemix.data.clipfiles import describe_face, read_meta
 from visemix.data.clipwriter import remove_stale
 from visemix.face import FACE
 from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
-from visemix.ops.store import sha256
+from visemix.ops.store import REPLACE, sha256
 from visemix.ops.workers import Workers
+from visemix.plugins import load_plugin_file
 from visemix.prepare import (
     bisenet,  # noqa: F401 – registers its parser
 )
@@ -30,7 +31,6 @@ from visemix.prepare.extract import ProgressCallback, extract, first_held_out
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
 from visemix.prepare.track import TRACKER
-from visemix.registry import load_plugin_file
 from visemix.types import FPS, VisemixError
 
 LOG = "prepare.log.jsonl"
@@ -222,7 +222,7 @@ class VideoPreparer:
         for key, value in asked.items():
             if have.get(key) != value:
                 raise VisemixError(
-                    f"{out} exists with {key} {have.get(key)}, not {value}; pass --overwrite or another --out"
+                    f"{out} exists with {key} {have.get(key)}, not {value}; choose another --out or {REPLACE}"
                 )
         return True
 

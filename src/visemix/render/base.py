@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from visemix.parts import Part
+from visemix.parts import Part, answered
 from visemix.registry import Registry
 from visemix.types import Clip, Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -40,6 +40,26 @@ class Renderer(nn.Module, Part, ABC):
     pose_smoothing: float = 0.0
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
     grows: bool = False  # whether its sizes change in training: a checkpoint may have others than the constructor's
+
+    def __init__(self, *wiring: Any) -> None:  # one without a constructor of its own has no use for it
+        super().__init__()
+
+    def __call__(self, motion: Motion, subject: Subject) -> Video:
+        """What `forward` answers.
+
+        Raises:
+            VisemixError: that is no `Video`, or not a picture of the footage's size for every frame of the subject.
+        """
+        who = f"the renderer {type(self).__name__}"
+        video = answered(who, super().__call__(motion, subject), Video)
+        shape, places = tuple(video.frames.shape), tuple(subject.pose.shape[:2])
+        size = shape[-2:] if subject.footage is None else tuple(subject.footage.shape[-2:])
+        if shape != (*places, 3, *size):
+            raise VisemixError(
+                f"{who} answers with frames of shape {shape}; they must be {(*places, 3, *size)}: batch, frames of the "
+                "subject, RGB, and height and width of the footage"
+            )
+        return video
 
     def set_feature_dim(self, dim: int) -> None:
         """How wide the audio features are: told to a renderer whose space is `FEATURES`, before it is used."""
@@ -80,7 +100,7 @@ class Renderer(nn.Module, Part, ABC):
         """Weighted terms, scalars, of drawing these frames so that they look like `target`."""
 
 
-RENDER: Registry[Renderer] = Registry("renderer", Renderer, plainest="mesh")  # type: ignore[type-abstract]
+RENDER: Registry[Renderer] = Registry("renderer", Renderer, plainest="mesh", group="render")  # type: ignore[type-abstract]
 
 
 def no_segmentation(subject: Subject) -> VisemixError:

@@ -14,7 +14,8 @@ from visemix.evaluation.result import Result, read_result
 from visemix.evaluation.videos import evaluate
 from visemix.metrics import METRICS
 from visemix.ops.store import is_newer
-from visemix.registry import did_you_mean, load_plugin_file
+from visemix.plugins import load_plugin_file
+from visemix.registry import did_you_mean
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS
 from visemix.report.results import comparison, with_ood

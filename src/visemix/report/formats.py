@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from visemix.ops.store import write_text
+from visemix.ops.store import refuse_existing, write_text
 from visemix.report.tables import FormattedTable, Table, Text, format_table, records, superscript, transposed
 from visemix.types import VisemixError
 
@@ -112,8 +112,7 @@ def check_files(paths: Sequence[Path], overwrite: bool) -> None:
     for path in paths:
         if path.suffix.lower() not in WRITERS:
             raise VisemixError(f"{path}: tables are written as {', '.join(WRITERS)}; the ending says which")
-        if path.exists() and not overwrite:
-            raise VisemixError(f"{path} exists and is kept; choose another name or pass --overwrite")
+        refuse_existing(path, overwrite)
 
 
 def write_tables(paths: Sequence[Path], table: Table) -> None:

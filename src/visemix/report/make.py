@@ -13,8 +13,8 @@ from visemix import __version__
 from visemix.evaluation.pair import make_tracker
 from visemix.evaluation.result import Result
 from visemix.metrics import METRICS
-from visemix.ops.store import write_text
-from visemix.registry import load_plugin_file
+from visemix.ops.store import refuse_existing, write_text
+from visemix.plugins import load_plugin_file
 from visemix.report.formats import check_files, html
 from visemix.report.page import contents, heading, page, paragraph
 from visemix.report.page import table as plain_table
@@ -24,7 +24,6 @@ from visemix.report.results import check_together, comparison, variants, write_c
 from visemix.report.sections import anchor, clip_section, cloud
 from visemix.report.sources import Method, method, named_sources
 from visemix.report.tables import Table
-from visemix.types import VisemixError
 
 
 def report(
@@ -50,8 +49,7 @@ def report(
         VisemixError: `out` exists, an unreadable source, or methods scored against different recordings.
     """
     out = Path(out)
-    if out.exists() and not overwrite:
-        raise VisemixError(f"{out} exists and is kept; choose another --out or pass --overwrite")
+    refuse_existing(out, overwrite, "another --out")
     check_files(tables, overwrite)
     for plugin in plugins:
         load_plugin_file(plugin)

@@ -12,7 +12,7 @@ from typing import Any
 from visemix.data.media import probe
 from visemix.evaluation.heldout import FOLDER, is_run
 from visemix.evaluation.pairing import VIDEO_SUFFIXES
-from visemix.ops.store import write_text
+from visemix.ops.store import REPLACE, write_text
 from visemix.registry import did_you_mean
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
@@ -54,9 +54,7 @@ def make_study(
         )
     for path in (out / PAGE, out / KEY):
         if path.exists() and not overwrite:
-            raise VisemixError(
-                f"{path} exists and is kept: answers belong to it; choose another --out or pass --overwrite"
-            )
+            raise VisemixError(f"{path} exists and is kept: answers belong to it; choose another --out or {REPLACE}")
     methods = {name: videos_of(path) for name, path in named_sources(sources, reserved=())}
     check_alike(methods)
     salt = secrets.token_hex(16) if seed is None else str(seed)

@@ -25,7 +25,8 @@ from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import is_newer, write_text
-from visemix.registry import did_you_mean, load_plugin_file
+from visemix.plugins import load_plugin_file
+from visemix.registry import did_you_mean
 from visemix.report.ablation import sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from visemix.registry import Registry
 from visemix.types import VisemixError
 
-LOG: Registry[list[Logger]] = Registry("logger")  # built with folder, stage and name of the run
+LOG: Registry[list[Logger]] = Registry("logger", group="log")  # built with folder, stage and name of the run
 COLUMNS = ("stage", "step", "name", "value")
 
 
