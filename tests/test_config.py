@@ -251,6 +251,19 @@ def test_an_unknown_experiment_is_answered_with_the_nearest(experiment, monkeypa
         find_experiment("ablations/widht")
 
 
+def test_what_comes_with_the_library_is_found_from_anywhere_and_the_users_own_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = config_root().parent / "experiments"
+    for name in ("gsmoothface/motion", "experiments/gsmoothface/motion.yaml"):
+        assert find_experiment(name) == ours / "gsmoothface/motion.yaml"
+    with pytest.raises(VisemixError, match=r"no experiment 'smoek'; did you mean .smoke.\? \(have: ablations/"):
+        find_experiment("smoek")
+    mine = Path("experiments/gsmoothface/motion.yaml")
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    assert find_experiment("gsmoothface/motion") == mine
+
+
 def test_a_part_without_a_file_is_its_name():
     assert load_part("motion", "of_a_plugin") == {"name": "of_a_plugin"}
 

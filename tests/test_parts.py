@@ -19,7 +19,7 @@ from visemix.parts import SeparateWeights, WeightNames, Wrapper, config_of, loca
 from visemix.pipeline import TalkingFace
 from visemix.registry import Registry
 from visemix.run import fit
-from visemix.training.stage import applicable_stages
+from visemix.training.ownership import applicable_stages
 from visemix.types import AudioFeatures, VisemixError
 
 

@@ -34,6 +34,27 @@ def test_the_wheel_brings_its_configs_and_nothing_else_beside_the_package(tmp_pa
     assert said.stdout.split() == [str(tmp_path / "visemix/configs"), "a2ep"]
 
 
+def test_the_wheels_experiments_go_by_the_names_that_they_have_in_a_checkout(tmp_path):
+    names = wheel(ROOT, tmp_path)
+    ours = {str(path.relative_to(ROOT)) for path in (ROOT / "experiments").rglob("*.yaml")}
+    ours = {name for name in ours if name.split("/")[1] not in ("third_party", "wandb")}  # of others, and for others
+    assert {f"visemix/{name}" for name in ours} == {name for name in names if name.startswith("visemix/experiments/")}
+
+    there = tmp_path / "experiments/of_mine"  # its name is none of an experiment's
+    there.mkdir(parents=True)
+
+    def visemix(*words):
+        command = [sys.executable, "-m", "visemix.cli", *words]
+        done = subprocess.run(command, cwd=there, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert visemix("show", "smoke", "data.root=clips").startswith("# runs/smoke/")
+    assert ", for Full model, " in visemix("sweep", "ablations/gsmoothface", "--plan")
+    (there / "smoke.yaml").write_text("# Whose smoke?\nextends: gsmoothface/motion\nname: mine\n")
+    assert visemix("show", "smoke").startswith("# runs/mine/")
+
+
 def test_a_third_partys_renderer_is_found_by_its_entry_point_and_keeps_the_contracts(tmp_path):
     wheel(ROOT / "experiments/third_party/lights", tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-k", "lights", "-p", "no:cacheprovider"]

@@ -42,9 +42,10 @@ def test_write_a_stage(clips, tmp_path):
 
 def test_own_trainer(clips, tmp_path):
     said = run("own_trainer", clips, tmp_path / "model.safetensors")
-    assert [line.split(":")[0] for line in said.splitlines() if line.startswith(("motion:", "render:"))] == [
-        "motion",
-        "render",
+    told = [line.split() for line in said.splitlines() if line.startswith(("motion:", "render:"))]
+    assert [(stage, " ".join(processes)) for stage, _, *processes in told] == [
+        ("motion:", "(processes: 2)"),
+        ("render:", "(processes: 1)"),
     ]
     assert read_checkpoint(tmp_path / "model.safetensors")[1]["trained"] == ["motion", "render"]
     assert len((WORKED / "own_trainer.py").read_text().splitlines()) <= 40

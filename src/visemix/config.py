@@ -25,8 +25,12 @@ VOLATILE = ("name", "log", "out", "device", "workers", "plugins")  # changing th
 
 def config_root() -> Path:
     """`configs/` inside the wheel, or beside `src/` in a checkout."""
-    packaged = Path(str(files(__package__) / "configs"))
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
+    return _shipped("configs")
+
+
+def _shipped(folder: str) -> Path:
+    packaged = Path(str(files(__package__) / folder))
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / folder
 
 
 def compose(experiment: str | Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -95,19 +99,21 @@ def _preset(part: Mapping[Any, Any], table: Mapping[Any, Any]) -> dict[str, Any]
 
 def find_experiment(name: str | Path, *first: Path) -> Path:
     """The path of an experiment's YAML file, by path or name; without suffix too, and relative to the folders to look
-    in `first`, to the one that one is in, or to `experiments/` there.
+    in `first`, to the one that one is in, to `experiments/` there, or to those that come with the library.
 
     Raises:
         VisemixError: there is none.
     """
-    for folder in (*first, Path(), Path("experiments")):
+    ours = _shipped("experiments")
+    named = [Path("experiments"), ours]
+    for folder in (*first, Path(), *named, ours.parent):
         for path in (folder / name, (folder / name).with_suffix(".yaml")):
             if path.is_file():
                 return path
-    have = [str(p.relative_to("experiments").with_suffix("")) for p in sorted(Path("experiments").rglob("*.yaml"))]
-    listing = f" (have: {', '.join(have)})" if have else "; give the path of a YAML file"
+    have = sorted({str(p.relative_to(root).with_suffix("")) for root in named for p in root.rglob("*.yaml")})
     raise VisemixError(
-        f"no experiment '{name}'{did_you_mean(Path(name).stem, have) or did_you_mean(str(name), have)}{listing}"
+        f"no experiment '{name}'{did_you_mean(Path(name).stem, have) or did_you_mean(str(name), have)} "
+        f"(have: {', '.join(have)})"
     )
 
 

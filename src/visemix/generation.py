@@ -26,7 +26,7 @@ from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.registry import did_you_mean
 from visemix.training.modules import STAGES
-from visemix.training.stage import applicable_stages, trained_stages
+from visemix.training.ownership import applicable_stages, trained_stages
 from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
 
 log = logging.getLogger(__name__)

@@ -73,9 +73,9 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
         VisemixError: as `compose` and `complete_config`.
     """
     path = find_experiment(experiment)
-    parts = path.resolve().with_suffix("").parts
-    inside = parts[parts.index("experiments") + 1 :] if "experiments" in parts[:-1] else parts[-1:]
-    return complete_config({"name": "/".join(inside), **_compose_with_fallback(path, overrides)})
+    _, found, inside = path.resolve().with_suffix("").as_posix().rpartition("/experiments/")
+    name = inside if found else path.stem
+    return complete_config({"name": name, **_compose_with_fallback(path, overrides)})
 
 
 def _compose_with_fallback(path: Path, overrides: Sequence[str]) -> dict[str, Any]:

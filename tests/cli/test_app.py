@@ -262,6 +262,20 @@ def test_doctor_looks_for_what_breaks_torch():
     assert any(line.startswith("ok  face model toy: ") for line in lines)
 
 
+def test_doctor_says_how_to_come_by_what_makes_it_fast(tmp_path, monkeypatch):
+    (tmp_path / "pytorch3d").mkdir()
+    (tmp_path / "pytorch3d/__init__.py").touch()
+    brought = tmp_path / "easypytorch3d-0.7.9.dist-info"  # its wheel goes by another name
+    brought.mkdir()
+    (brought / "METADATA").write_text("Metadata-Version: 2.1\nName: easypytorch3d\nVersion: 0.7.9\n")
+    (brought / "top_level.txt").write_text("pytorch3d\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = visemix("doctor").stdout.splitlines()
+    assert any(line.startswith("ok  pytorch3d 0.7.9: ") and "pip install easypytorch3d" in line for line in lines)
+    assert any(" nerfacc " in line and "pip install nerfacc" in line for line in lines)
+    assert any(" tinycudann " in line and "github.com/NVlabs/tiny-cuda-nn" in line for line in lines)
+
+
 def test_a_partly_failed_batch_is_exit_code_1(monkeypatch):
     from visemix.prepare import videos as prepare
 

@@ -58,9 +58,31 @@ def test_it_is_built_once_and_read_from_then_on(licensed):
     folder = licensed[0]
     first = FACE.build({"name": "bfm", "path": str(folder)})
     (folder / "01_MorphableModel.mat").unlink()
-    again = FACE.build({"name": "bfm", "path": str(folder / "BFM_model_front.mat")})
+    again = FACE.build({"name": "bfm", "path": str(folder)})
     torch.testing.assert_close(first.expression, again.expression, atol=0, rtol=0)
     assert not list(folder.glob("*.part"))
+
+
+def test_deep3dfacerecon_still_finds_the_folder_without_its_own_file_and_builds_it(licensed):
+    before = {path.name for path in licensed[0].iterdir()}
+    FACE.build({"name": "bfm", "path": str(licensed[0])})
+    assert {path.name for path in licensed[0].iterdir()} - before == {"visemix_bfm_front.mat"}
+
+
+def test_an_older_versions_file_is_read_and_named_with_the_way_out(licensed, caplog):
+    folder = licensed[0]
+    first = FACE.build({"name": "bfm", "path": str(folder)})
+    (folder / "visemix_bfm_front.mat").rename(folder / "BFM_model_front.mat")
+    again = FACE.build({"name": "bfm", "path": str(folder)})
+    torch.testing.assert_close(first.expression, again.expression, atol=0, rtol=0)
+    assert "BFM_model_front.mat holds no skinmask" in caplog.text
+    assert "rename it to visemix_bfm_front.mat" in caplog.text
+
+
+def test_deep3dfacerecons_own_file_is_read_without_a_word(licensed, caplog):
+    rewritten(licensed[0], skinmask=np.ones((1, 81)))
+    (licensed[0] / "visemix_bfm_front.mat").rename(licensed[0] / "BFM_model_front.mat")
+    assert len(FACE.build({"name": "bfm", "path": str(licensed[0])}).mean) == 81 and not caplog.text
 
 
 def test_what_is_missing_is_named_with_where_to_ask_for_it(licensed, monkeypatch):
@@ -82,7 +104,7 @@ def test_the_environment_names_the_folder(licensed, monkeypatch):
 
 def rewritten(folder, **changes):
     FACE.build({"name": "bfm", "path": str(folder)})
-    path = folder / "BFM_model_front.mat"
+    path = folder / "visemix_bfm_front.mat"
     names = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints")
     arrays = {**read_mat(path, names), **changes}
     savemat(path, {name: array for name, array in arrays.items() if array is not None})

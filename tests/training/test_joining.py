@@ -8,7 +8,7 @@ from clip_maker import make
 from visemix.audio import AUDIO, AudioEncoder
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import fit
-from visemix.training.stage import applicable_stages
+from visemix.training.ownership import applicable_stages
 from visemix.types import AudioFeatures, VisemixError
 
 SHORT = {"steps": 2, "batch": 2, "window": 10, "val_every": 2, "log_every": 1}

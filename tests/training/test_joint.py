@@ -6,7 +6,7 @@ from visemix.pipeline import TalkingFace
 from visemix.run import complete_config, fit, folder_of
 from visemix.training.joint import PAINTED, JointModule
 from visemix.training.optim import StageOptions
-from visemix.training.stage import applicable_stages
+from visemix.training.ownership import applicable_stages
 from visemix.types import Motion, Space, VisemixError
 
 CFG = {

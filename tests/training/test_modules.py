@@ -1,3 +1,5 @@
+import signal
+
 import lightning as L
 import pytest
 import standins  # noqa: F401 – registers its parts
@@ -108,3 +110,94 @@ def test_a_loss_that_is_no_dict_is_named_with_its_stage(clip, tmp_path, monkeypa
     monkeypatch.setattr(module, "losses", lambda batch: torch.zeros((), requires_grad=True))  # unseen by types
     with pytest.raises(VisemixError, match="the loss of the motion stage is a Tensor; it must be a dict"):
         one_step(module, clip, tmp_path)
+
+
+def test_two_stages_of_one_model_train_whichever_was_made_first(clip, tmp_path):
+    model = TalkingFace.from_config(CFG)
+    stages = MotionModule(model, QUICK), RenderModule(model, QUICK)
+    for module in stages:
+        before = copied(model)
+        model.zero_grad()
+        one_step(module, clip, tmp_path)
+        assert {name.split(".")[0] for name in moved(model, before)} == set(module.parts)
+        others = [p for name, p in model.named_parameters() if name.split(".")[0] not in module.parts]
+        assert all(parameter.grad is None for parameter in others)
+
+
+def learns(model):
+    return {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_fit_that_ends_in_an_error_leaves_the_model_and_the_trainer_as_they_were(error, clip, tmp_path, monkeypatch):
+    model = TalkingFace.from_config(CFG | {"motion": {"name": "refined"}})
+    before, module, seen = learns(model), MotionModule(model, QUICK), []
+
+    def fails(batch):
+        seen.append(learns(model))
+        raise error
+
+    monkeypatch.setattr(module, "losses", fails)
+    trainer, interrupt = quiet_trainer(tmp_path, accumulate_grad_batches=3), signal.getsignal(signal.SIGINT)
+    with pytest.raises((error, SystemExit)):
+        trainer.fit(module, DataLoader([clip], batch_size=None))
+    signal.signal(signal.SIGINT, interrupt)  # Lightning ignores it from then on
+    assert seen[0]["motion.refine.weight"] and not seen[0]["render.radius"]
+    assert learns(model) == before and before["render.radius"]
+    assert trainer.accumulate_grad_batches == 3
+
+
+def quiet_trainer(folder, **options):
+    quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    return L.Trainer(**(quiet | {"default_root_dir": folder, "enable_model_summary": False} | options))
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_gradients_of_several_batches_make_one_step(adversarial, clip, tmp_path):
+    found = []
+    for batches in ([clip, clip, clip], [clip]):  # the mean over equal batches is that of one
+        torch.manual_seed(0)
+        model = TalkingFace.from_config(CFG | {"render": {"name": "dots", "adversarial": adversarial}})
+        module = RenderModule(model, StageOptions(lr=1e-2, schedule="exponential", decay_every=1))
+        trainer = quiet_trainer(tmp_path, max_epochs=2, accumulate_grad_batches=len(batches))
+        trainer.fit(module, DataLoader(batches, batch_size=None))
+        rates = [group["lr"] for optimiser in trainer.optimizers for group in optimiser.param_groups]
+        found.append((trainer.global_step, rates, dict(model.render.named_parameters())))
+        assert trainer.accumulate_grad_batches == len(batches)
+    assert found[0][:2] == found[1][:2] and found[0][0] == 2
+    torch.testing.assert_close(found[0][2]["radius"], found[1][2]["radius"])
+
+
+def test_what_is_left_of_an_epoch_is_a_step(clip, tmp_path):
+    module = MotionModule(TalkingFace.from_config(CFG), QUICK)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, accumulate_grad_batches=2)
+    trainer.fit(module, DataLoader([clip] * 3, batch_size=None))
+    assert trainer.global_step == 2
+
+
+def test_no_two_batches_of_a_training_draw_alike_and_every_validation_does(clip, tmp_path, monkeypatch):
+    module = MotionModule(TalkingFace.from_config(CFG), QUICK)
+    drawn, losses = {True: [], False: []}, module.losses
+
+    def draws(batch):
+        drawn[module.model.motion.training].append(torch.rand(()).item())
+        return losses(batch)
+
+    monkeypatch.setattr(module, "losses", draws)
+    loader = DataLoader([clip] * 2, batch_size=None)
+    trainer = quiet_trainer(tmp_path, max_epochs=2, accumulate_grad_batches=2, num_sanity_val_steps=0)
+    trainer.fit(module, loader, loader)
+    assert len(set(drawn[True])) == len(drawn[True]) == 4
+    assert drawn[False][:2] == drawn[False][2:] and len(set(drawn[False])) == 2
+
+
+def test_a_checkpoint_of_lightnings_is_all_that_a_stage_needs(clip, tmp_path):
+    model = TalkingFace.from_config(CFG | {"motion": {"name": "gru", "hidden": 5}})
+    module = MotionModule(model, StageOptions(lr=1e-2, betas=(0.8, 0.9)), seed=3)
+    trainer = quiet_trainer(tmp_path, max_steps=1)
+    trainer.fit(module, DataLoader([clip], batch_size=None))
+    trainer.save_checkpoint(tmp_path / "stage.ckpt")
+    for known in ({}, {"model": TalkingFace.from_config(model.config)}):
+        again = MotionModule.load_from_checkpoint(tmp_path / "stage.ckpt", **known)
+        assert (again.options, again.seed, again.model.config) == (module.options, 3, model.config)
+        assert not moved(again.model, copied(model))

@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +16,7 @@ from omegaconf import MISSING as REQUIRED
 from visemix import __version__
 from visemix.metrics import METRICS
 from visemix.metrics.shown import direction
-from visemix.ops.backends import version_of
+from visemix.ops.backends import INSTALL, version_of
 from visemix.prepare import videos as prepare  # noqa: F401 – registers what finds, fits and parses faces
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
@@ -26,13 +27,17 @@ from visemix.types import VisemixError
 
 Catalogue = dict[str, dict[str, dict[str, Any]]]
 CORE = ("torch", "lightning", "torchmetrics", "transformers", "kornia", "omegaconf", "av", "soundfile", "safetensors")
-OPTIONAL = {
-    "numba": "draws Gaussians fast on a processor; pip install numba",
-    "gsplat": "draws Gaussians on a CUDA device; pip install gsplat",
+BACKENDS = {  # `ops.backends` says how to come by each
+    "numba": "draws Gaussians fast on a processor",
+    "gsplat": "draws Gaussians on a CUDA device",
+    "pytorch3d": "another rasteriser, for CUDA devices; on a processor a hundredth as fast as ours",
+    "nerfacc": "adds up a ray's samples (landmark_nerf, render.compositing=nerfacc), as ours does",
+    "tinycudann": "looks hash grids up on a CUDA device (landmark_nerf, render.encoding=hash)",
+}
+OPTIONAL = {package: f"{what}; {INSTALL[package]}" for package, what in BACKENDS.items()} | {
     "mediapipe": "finds faces for `visemix prepare` and the landmark metrics; pip install 'visemix[prepare]'",
     "moonshine-voice": "hears speech (audio moonshine), with onnxruntime; pip install 'visemix[speech]'",
     "hama": "hears speech sounds (audio phonemes); pip install 'visemix[speech]'",
-    "pytorch3d": "another rasteriser; see its own page, it is not on the package index",
     "wandb": "logs to Weights & Biases with use: {log: wandb}",
 }
 PAPER = re.compile(  # as docstrings name it: (arXiv 2312.07385, IV-B), (Wang et al. 2004), Chung and Zisserman (2016)
@@ -108,7 +113,7 @@ def checks() -> Iterator[tuple[bool, str]]:
     fast = multiplies_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     yield True, f"{gpu}, {torch.get_num_threads()} threads, bfloat16 {'fast' if fast else 'slow: float32 is used'}"
     for package, what in OPTIONAL.items():
-        found = version_of(package)
+        found = _version_behind(package)
         yield found is not None, f"{package} {found or 'is missing'}: {what}"
     for package in UNWANTED:
         here = find_spec(package) is not None
@@ -124,6 +129,14 @@ def checks() -> Iterator[tuple[bool, str]]:
             yield True, f"face model {name}: {len(face.mean)} vertices"
         except VisemixError as error:
             yield False, f"face model {name}: {error}"
+
+
+def _version_behind(package: str) -> str | None:
+    """The version of what brings a package, under whatever name it was installed."""
+    found = version_of(package)
+    if found is None and find_spec(package.replace("-", "_")):
+        found = next(map(version_of, packages_distributions().get(package, [])), None)
+    return found
 
 
 def _about(part: Any) -> str:

@@ -236,7 +236,8 @@ class ClipsModule(DataModule):
         if self.paired:
             person = TrainingWindows(self.person_spans[0], self.window, self.gap, self.frames, self.grid)
             windows = TrainingDomains(windows, person)
-        sampler = ShuffledSampler(len(windows), self.seed)
+        rank, ranks = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        sampler = ShuffledSampler(len(windows), self.seed, rank=rank, ranks=ranks)
         return self._loader(windows, batch_size=self.batch, sampler=sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:

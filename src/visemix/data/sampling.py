@@ -8,7 +8,7 @@ from itertools import count, islice
 from typing import NamedTuple
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DistributedSampler
 
 
 class Draw(NamedTuple):
@@ -40,16 +40,22 @@ def shuffled(examples: int, seed: int, start: int = 0) -> Iterator[Draw]:
             yield Draw(order[position % examples], step_seed(seed, 0, position))
 
 
-class ShuffledSampler(Sampler[Draw]):
-    """The draws of one pass after another."""
+class ShuffledSampler(DistributedSampler[Draw]):  # which Lightning's trainer leaves as it is
+    """The draws of one pass after another; of `ranks` processes that share them, the one of this `rank` takes every
+    `ranks`-th, and the draws of the next pass where they do not come out even."""
 
-    def __init__(self, examples: int, seed: int) -> None:
+    def __init__(self, examples: int, seed: int, *, rank: int = 0, ranks: int = 1) -> None:
+        self.share, self.rank, self.ranks = -(-examples // ranks), rank, ranks
         self.examples, self.seed, self.passes = examples, seed, 0
 
     def __len__(self) -> int:
-        return self.examples
+        return self.share
 
     def __iter__(self) -> Iterator[Draw]:
-        begin = self.passes * self.examples
+        begin, together = self.passes * self.share * self.ranks, self.share * self.ranks
         self.passes += 1
-        return islice(shuffled(self.examples, self.seed, begin), self.examples)
+        return islice(shuffled(self.examples, self.seed, begin), self.rank, together, self.ranks)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go on with that pass, counted from 0; a trainer says so, also where it goes on from a checkpoint."""
+        self.passes = epoch

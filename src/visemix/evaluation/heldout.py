@@ -31,7 +31,7 @@ from visemix.pipeline import TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.run import check_unedited
 from visemix.training.fitting import target_data
-from visemix.training.stage import trained_stages
+from visemix.training.ownership import trained_stages
 from visemix.types import VisemixError
 
 PAINTED = {

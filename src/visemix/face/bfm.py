@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visemix.face.bfm_build import FRONT, build_front, missing_sources, read_mat
+from visemix.face.bfm_build import BUILT, FRONT, build_front, missing_sources, read_mat
 from visemix.face.model import FACE, FaceData, FaceModel
 from visemix.face.topology import close_holes
 from visemix.types import VisemixError
+
+log = logging.getLogger(__name__)
 
 ARRAYS = ("meanshape", "idBase", "exBase", "meantex", "texBase", "tri", "keypoints")
 LOWER = -0.15  # decimetres below the centroid: GSmoothFace's mouth region, 14 379 of the 35 709 vertices
@@ -31,7 +34,8 @@ def bfm(*, path: str | None = None) -> FaceModel:
     """BFM 2009 front (Paysan et al. 2009): 80 components of identity, 64 of expression, 80 of colour, each per σ.
 
     `path` is a ready `BFM_model_front.mat`, or the folder with it or with the files it is built from (then it is
-    written there, once). Without `path`: the folder or file named by `VISEMIX_BFM`.
+    `path` is a ready `BFM_model_front.mat`, or the folder with it or with the files it is built from (then it is
+    written there once, as `visemix_bfm_front.mat`). Without `path`: the folder or file named by `VISEMIX_BFM`.
 
     Raises:
         VisemixError: the files are not there, or not what they should be.
@@ -43,16 +47,27 @@ def bfm(*, path: str | None = None) -> FaceModel:
 
 
 def _ready(where: Path) -> Path:
-    if where.is_dir():
-        if not (where / FRONT).is_file():
-            missing = missing_sources(where)
-            if missing:
-                raise VisemixError(f"{where} has no {FRONT}, and to build it lacks {', '.join(missing)}; {SOURCES}")
-            build_front(where)
-        return where / FRONT
-    if not where.is_file():
+    if not where.exists():
         raise VisemixError(f"there is no file or folder {where}; {SOURCES}")
-    return where
+    if not where.is_dir():
+        return where
+    if (where / BUILT).is_file():
+        return where / BUILT
+    if (where / FRONT).is_file():
+        _warn_of_ours(where / FRONT)
+        return where / FRONT
+    missing = missing_sources(where)
+    if missing:
+        raise VisemixError(f"{where} has no {FRONT}, and to build it lacks {', '.join(missing)}; {SOURCES}")
+    return build_front(where)
+
+
+def _warn_of_ours(front: Path) -> None:
+    """Version 0.1 wrote its own under Deep3DFaceRecon's name, without the mask that that reads of it."""
+    try:
+        read_mat(front, ["skinmask"])
+    except VisemixError as error:
+        log.warning("%s; Deep3DFaceRecon cannot use it and builds none beside it: rename it to %s", error, BUILT)
 
 
 def read_front(path: Path) -> FaceData:

@@ -1,4 +1,4 @@
-"""`BFM_model_front.mat` from the licensed Basel Face Model, Guo et al.'s expression basis and open topology files."""
+"""The front face from the licensed Basel Face Model, Guo et al.'s expression basis and open topology files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from visemix.ops.store import atomic_write
 from visemix.types import VisemixError
 
-FRONT = "BFM_model_front.mat"
+FRONT = "BFM_model_front.mat"  # Deep3DFaceRecon's, which builds it where it is missing
+BUILT = "visemix_bfm_front.mat"  # ours holds less, and would keep it from doing so under that name
 MODEL, EXPRESSION, DEVIATION = "01_MorphableModel.mat", "Exp_Pca.bin", "std_exp.txt"
 FRONT_IDS, EXPRESSION_IDS, TOPOLOGY = "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat"
 PER_DECIMETRE = 1e5  # micrometres
@@ -28,17 +29,17 @@ def missing_sources(folder: Path) -> list[str]:
 
 
 def build_front(folder: Path) -> Path:
-    """Build the front model from the files in `folder` and write it there, whole or not at all."""
+    """Build the front model from the files in `folder` and write it there as `BUILT`, whole or not at all."""
     from scipy.io import savemat
 
     arrays = front_arrays(folder)
-    with atomic_write(folder / FRONT) as part, part.open("wb") as file:
+    with atomic_write(folder / BUILT) as part, part.open("wb") as file:
         savemat(file, arrays)
-    return folder / FRONT
+    return folder / BUILT
 
 
 def front_arrays(folder: Path) -> dict[str, Array]:
-    """The arrays of `BFM_model_front.mat`: bases times their deviations, micrometres → decimetres, front vertices.
+    """What is read of a `BFM_model_front.mat`: bases times their deviations, micrometres → decimetres, front vertices.
 
     The mean of the expression basis is dropped, so that the mean face stays the Basel one.
 

@@ -14,7 +14,10 @@ from visemix.types import VisemixError
 log = logging.getLogger(__name__)
 
 INSTALL = {
-    "pytorch3d": "build it for your torch and CUDA as github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md says",
+    "pytorch3d": (
+        "pip install easypytorch3d or pipablepytorch3d, where one has a wheel for your CUDA build of torch, or build "
+        "it as github.com/facebookresearch/pytorch3d/blob/main/INSTALL.md says"
+    ),
     "nerfacc": "pip install nerfacc",
     "numba": "pip install numba",
     "gsplat": "pip install gsplat, which compiles itself for your GPU when it is first used",

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from visemix.ops.backends import choose_backend
 
 PRIMES = (1, 2_654_435_761, 805_459_861)
+GRANULARITY = 256  # tiny-cuda-nn's kernels take as many points as a multiple of this, and read on where there are fewer
 
 
 class HashGrid(nn.Module):
@@ -96,7 +97,8 @@ class HashGrid(nn.Module):
 
             self._fast = [tcnn.Encoding(self.dims, self._config, dtype=torch.float32)]  # a list: no module of ours
         module = self._fast[0].native_tcnn_module
-        return _Native.apply(module, unit, self.table.flatten())[:, : self.dim]
+        padded = F.pad(unit, (0, 0, 0, -len(unit) % GRANULARITY)).contiguous()  # a table of ours passes its wrapper by
+        return _Native.apply(module, padded, self.table.flatten())[: len(unit), : self.dim]
 
 
 class _Native(torch.autograd.Function):

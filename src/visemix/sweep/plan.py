@@ -21,7 +21,8 @@ from visemix.run import complete_config, folder_of, load_experiment
 from visemix.training.fitting import data_for, kind_of
 from visemix.training.joining import stages_to_train
 from visemix.training.modules import STAGES
-from visemix.training.stage import owning_stage, parts_affecting, stages_trained_by
+from visemix.training.ownership import parts_affecting
+from visemix.training.stage import owning_stage, stages_trained_by
 from visemix.types import VisemixError
 
 SHARED = "stages"  # name of the runs that hold one trained stage each

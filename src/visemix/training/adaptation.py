@@ -110,19 +110,29 @@ class PostnetModule(StageModule):
         if not self._held:
             return
         rows = {name: torch.cat([held[name].flatten(0, 1) for held in self._held]) for name in ("after", "truth")}
-        spread = (rows["after"].std(0).mean() / rows["truth"].std(0).mean()).item()
-        sync, error = (torch.stack([held[name] for held in self._held]).mean().item() for name in ("sync", "mse"))
+        after, truth = (self.all_gather(rows[name]).flatten(0, -2) for name in ("after", "truth"))
+        spread = (after.std(0).mean() / truth.std(0).mean()).item()
+        sync, error = (self._mean([held[name] for held in self._held]) for name in ("sync", "mse"))
         self._held.clear()
+        if self.choice.real is not None and self.choice.fake is not None:  # what processes scored apart
+            self.choice.real, self.choice.fake = (
+                self._mean([after.new_tensor(score)]) for score in (self.choice.real, self.choice.fake)
+            )
         objections = self.choice.objections(sync, spread, error)
         real, fake = self.choice.real or 0.0, self.choice.fake or 0.0
-        self.log_dict({"val/spread": spread, "val/judged_real": real, "val/judged_fake": fake})
+        self.log_dict({"val/spread": spread, "val/judged_real": real, "val/judged_fake": fake}, sync_dist=True)
         if not objections:
             self.trainer.should_stop = True
         elif self.trainer.global_step >= self.trainer.max_steps:
             log.warning("the post-net ends with its last step, not with a settled one: %s", "; ".join(objections))
 
+    def _mean(self, values: list[Tensor]) -> float:
+        """Over all processes: all of them must end together."""
+        return self.all_gather(torch.stack(values)).mean().item()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the state of `choice`."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["choice"] = asdict(self.choice)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

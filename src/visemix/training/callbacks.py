@@ -77,7 +77,7 @@ def averaged(module: L.LightningModule) -> dict[str, Tensor]:
     """The weights that train, by name, without those of a critic."""
     assert isinstance(module, StageModule)
     critic = set() if module.critic is None else {id(p) for p in module.critic.parameters()}
-    return {n: p for n, p in module.named_parameters() if p.requires_grad and id(p) not in critic}
+    return {f"model.{name}": p for name, p in module.trained_weights().items() if id(p) not in critic}
 
 
 class Best(L.Callback):

@@ -73,7 +73,6 @@ def fit_stage(
         KeyboardInterrupt: it was stopped; the last stored state stays.
     """
     data.setup("fit")
-    learns = [(p, p.requires_grad) for p in model.parameters()]
     module = STAGES[stage](model, options, seed=seed)
     batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
@@ -110,8 +109,6 @@ def fit_stage(
         raise KeyboardInterrupt from stopped
     finally:
         close(loggers)
-        for parameter, before in learns:  # what the stage froze, it froze for itself only
-            parameter.requires_grad_(before)
     for mean in average:
         mean.swap(module)
     for kept in best:

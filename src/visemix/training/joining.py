@@ -10,7 +10,8 @@ from visemix.audio.base import feature_config, feature_key_of
 from visemix.parts import WeightNames
 from visemix.pipeline import SHOWN, TalkingFace, read_checkpoint, weight_names
 from visemix.training.modules import STAGES
-from visemix.training.stage import applicable_stages, owning_stage, stages_trained_by, trained_stages
+from visemix.training.ownership import applicable_stages, trained_stages
+from visemix.training.stage import owning_stage, stages_trained_by
 from visemix.types import VisemixError
 
 EncoderRequirement = tuple[str, str, dict[str, Any]]  # a stage, where it comes from, and what it was trained to hear

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -70,23 +70,25 @@ def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
     return options
 
 
-def parameter_groups(stage: nn.Module, options: StageOptions, *, lr: float | None = None) -> list[dict[str, Any]]:
-    """Trainable weights by learning rate and decay. A module may scale those of its own weights (`OwnRate`,
-    `OwnDecay`); where none speaks, matrices and kernels decay, and vectors do not."""
+def parameter_groups(
+    stage: nn.Module, options: StageOptions, *, only: Set[nn.Parameter] | None = None, lr: float | None = None
+) -> list[dict[str, Any]]:
+    """Trainable weights, or those in `only`, by learning rate and decay. A module may scale those of its own weights
+    (`OwnRate`, `OwnDecay`); where none speaks, matrices and kernels decay, and vectors do not."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
 
     def visit(module: nn.Module, scale: float, decay: float | None) -> None:
         scale = float(module.lr_scale) if isinstance(module, OwnRate) else scale  # the innermost that speaks decides
         decay = module.decay_scale if isinstance(module, OwnDecay) else decay
         for parameter in module.parameters(recurse=False):
-            if parameter.requires_grad and id(parameter) not in seen:
-                seen.add(id(parameter))
+            if parameter in left:
+                left.remove(parameter)
                 decays = float(parameter.ndim > 1) if decay is None else float(decay)
                 groups.setdefault((scale, decays), []).append(parameter)
         for child in module.children():
             visit(child, scale, decay)
 
-    seen: set[int] = set()
+    left = {parameter for parameter in stage.parameters() if parameter.requires_grad} if only is None else {*only}
     visit(stage, 1.0, None)
     rate = options.lr if lr is None else lr
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -17,14 +18,23 @@ from visemix.parts import WeightNames
 from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
+from visemix.training.scope import FitScope
 from visemix.types import Adversarial, Losses, Video, VisemixError
 
 
 class StageModule(L.LightningModule, ABC):
-    """Trains one stage of a `TalkingFace`; everything else is frozen and stays in eval mode.
+    """Trains one stage of a `TalkingFace`; for the time of a fit everything else is frozen and in eval mode.
 
     A stage with a `critic` is trained adversarially: `losses` moves everything but the critic, then
-    `critic_losses` moves the critic alone.
+    `critic_losses` moves the critic alone. Where a step is of several batches (`accumulate_grad_batches`), the critic
+    has looked at all but the last of them before the rest moved.
+
+    Args:
+        model: the whole model, or its config; checkpoints of Lightning's hold that, so that `load_from_checkpoint`
+            needs nothing but the path, and the files from which the parts were built.
+        options: how the stage is trained, or as a mapping.
+        seed: of every draw. One of a training step follows from it, the step, and the batch's place among those of the
+            step on all processes: two processes draw what one does that takes two batches a step.
     """
 
     name: str  # the stage's name
@@ -38,34 +48,42 @@ class StageModule(L.LightningModule, ABC):
     frames = False  # whether it looks at pictures
     paired = False  # whether it adapts to one person what it makes of many
 
-    def __init__(self, model: TalkingFace, options: StageOptions | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: TalkingFace | Mapping[str, Any],
+        options: StageOptions | Mapping[str, Any] | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        self.model, self.options, self.seed = model, options or StageOptions(), seed
-        self._trainable_before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-        self._freeze()
+        self.model = model if isinstance(model, TalkingFace) else TalkingFace.from_config(model)
+        self.options = StageOptions(**options) if isinstance(options, Mapping) else options or StageOptions()
+        self.seed, self._scope = seed, FitScope()
         self.automatic_optimization = False  # one loop for stages with and without a critic
 
-    def _freeze(self) -> None:
-        names = self.model.names
-        for name, parameter in self.model.named_parameters():
-            trained = owning_stage(name, names) in stages_trained_by(self.name)
-            parameter.requires_grad_(trained and (self.unfreezes or parameter.requires_grad))
-        for part in self.model.stages().values():
-            part.train(any(parameter.requires_grad for parameter in part.parameters()))
-            set_frozen_to_eval(part)
+    def trained_weights(self) -> dict[str, nn.Parameter]:
+        """What the stage trains, by its name in the model."""
+        names, stages = self.model.names, stages_trained_by(self.name)
+        return {
+            name: parameter
+            for name, parameter in self.model.named_parameters()
+            if (self.unfreezes or parameter.requires_grad) and owning_stage(name, names) in stages
+        }
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """What freezes the rest, for the time of a fit."""
+        if self.trainer.state.fn != "fit":
+            return []
+        there = next((one for one in self.trainer.callbacks if isinstance(one, FitScope)), None)  # type: ignore[attr-defined]
+        self._scope = there or FitScope()
+        self._scope.take_over(self.trainer)
+        return [] if there else [self._scope]
 
     def setup(self, stage: str) -> None:
-        """Freeze all but the stage before a training, and let it look at the data."""
+        """Let the stage look at the data before a training."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # none where `fit_stage` hands over loaders
-        if stage == "fit":
-            self._freeze()
-            if data is not None:
-                self.init_from_data(data)
-
-    def on_fit_end(self) -> None:
-        """Unfreeze what the stage has frozen: the next one finds the model as this one did."""
-        for parameter, before in self._trainable_before:
-            parameter.requires_grad_(before)
+        if stage == "fit" and data is not None:
+            self.init_from_data(data)
 
     @classmethod
     def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
@@ -131,38 +149,53 @@ class StageModule(L.LightningModule, ABC):
         if isinstance(self.stage, Renderer):
             self.stage.after_step(optimiser, step)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what `load_from_checkpoint` builds the stage from."""
+        made_of = {"model": self.model.config, "options": asdict(self.options), "seed": self.seed}
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = made_of
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the model the sizes of the stored state, before Lightning loads its numbers."""
         whole = checkpoint["state_dict"]
         self.model.resize_to({name.removeprefix("model."): tensor for name, tensor in whole.items()})
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed a step's random draws by the seed and the step: a resumed run draws what it would have drawn."""
-        torch.manual_seed(step_seed(self.seed, self.global_step))  # epochs, which others' trainers have, count anew
+        """Every draw follows from the seed, the step and the batch's place in it: a resumed run draws what it would
+        have drawn. `batch_idx` counts anew in every epoch, and alike in every process."""
+        at = self.global_step * self._scope.parts + batch_idx % self._scope.parts
+        torch.manual_seed(step_seed(self.seed, self._place(at)))
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Seed a validation batch's random draws by the seed and the batch's number."""
-        torch.manual_seed(step_seed(self.seed, batch_idx))
+        """Every draw of a validation batch follows from the seed and the batch's place, in each validation alike."""
+        torch.manual_seed(step_seed(self.seed, self._place(batch_idx)))
 
-    def training_step(self, batch: Any, _: int) -> None:
-        """Update all but the critic, then the critic, and both learning rates.
+    def _place(self, batch: int) -> int:
+        """The place of a process's batch among those of all."""
+        return batch * self.trainer.world_size + self.trainer.global_rank
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Update all but the critic, then the critic, and both learning rates; where a step is of several batches, at
+        the last of them.
 
         Raises:
             VisemixError: a loss that is not finite, at a step that is logged.
         """
         optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
-        self._move(optimisers[0], self.losses, batch, step, self.before_step)
-        self.after_step(optimisers[0].optimizer, step)
+        first, last = batch_idx % self._scope.parts == 0, (batch_idx + 1) % self._scope.parts == 0
+        last = last or self.trainer.is_last_batch
+        self._move(optimisers[0], self.losses, batch, step, first, last, self.before_step)
+        if last:
+            self.after_step(optimisers[0].optimizer, step)
         for critic in optimisers[1:]:  # unwrapped, as Lightning would count its moves as steps of the run
-            self._move(critic.optimizer, self.critic_losses, batch, step)
-        for scheduler in schedulers:
+            self._move(critic.optimizer, self.critic_losses, batch, step, first, last)
+        for scheduler in schedulers if last else ():
             scheduler.step()
 
     def validation_step(self, batch: Any, _: int) -> None:
         """Report a batch's losses and measures under `val/`."""
         self._report(self.losses(batch), "val", batch)
         measured = {f"val/{name}": value for name, value in self.measures(batch).items()}
-        self.log_dict(measured, batch_size=len(batch.subject.speaker))
+        self.log_dict(measured, batch_size=len(batch.subject.speaker), sync_dist=True)
 
     def predict_step(self, batch: Any, _: int) -> Video:
         """The video that the whole model makes of a batch's speech."""
@@ -174,16 +207,13 @@ class StageModule(L.LightningModule, ABC):
         Raises:
             VisemixError: nothing in the stage can be trained.
         """
-        critic = self.critic
-        if critic is not None:
-            critic.requires_grad_(False)
-        groups = parameter_groups(self.model, self.options)
+        ours, critics = self.trained_weights().values(), set(self.critic.parameters()) if self.critic else set()
+        groups = parameter_groups(self.model, self.options, only={*ours} - critics)
         if not groups:
             raise VisemixError(f"nothing in the {self.name} stage can be trained; leave it out of `fit`")
         optimisers = [optimiser(groups, self.options)]
-        if critic is not None:
-            critic.requires_grad_(True)
-            groups = parameter_groups(critic, self.options, lr=self.options.critic_lr)
+        if critics:
+            groups = parameter_groups(self.critic, self.options, only={*ours} & critics, lr=self.options.critic_lr)
             optimisers.append(optimiser(groups, self.options))
         return optimisers, [schedule(o, self.options) for o in optimisers]
 
@@ -193,6 +223,8 @@ class StageModule(L.LightningModule, ABC):
         losses: Callable[[Any], Losses],
         batch: Any,
         step: int,
+        first: bool,
+        last: bool,
         ready: Callable[[Optimizer, int], None] = lambda *_: None,
     ) -> None:
         self.toggle_optimizer(optim)
@@ -206,22 +238,25 @@ class StageModule(L.LightningModule, ABC):
             self._report(found, "train", batch)
         if step % self.options.log_every == 0 and not total.isfinite():
             raise VisemixError(f"the {self.name} loss is {total.item()} at step {step}; lower train.{self.name}.lr")
-        optim.zero_grad()
-        self.manual_backward(total)
-        ready(getattr(optim, "optimizer", optim), step)
-        if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
-            moving = [parameter for group in optim.param_groups for parameter in group["params"]]
-            nn.utils.clip_grad_norm_(moving, self.options.clip_norm)
-        optim.step()
+        if first:
+            optim.zero_grad()
+        self.manual_backward(total / self._scope.parts)
+        if last:
+            ready(getattr(optim, "optimizer", optim), step)
+            if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
+                moving = [parameter for group in optim.param_groups for parameter in group["params"]]
+                nn.utils.clip_grad_norm_(moving, self.options.clip_norm)
+            optim.step()
         self.untoggle_optimizer(optim)
 
     def _report(self, losses: Losses, split: str, batch: Any) -> None:
         values = {name: value.detach() for name, value in losses.items()}
         values["total"] = torch.stack(list(values.values())).sum()
         size = len(batch.subject.speaker)
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, batch_size=size)
+        named = {f"{split}/{name}": value for name, value in values.items()}
+        self.log_dict(named, batch_size=size, sync_dist=True)
         if split == "train":
-            self.log("loss", values["total"], prog_bar=True, logger=False, batch_size=size)
+            self.log("loss", values["total"], prog_bar=True, logger=False, batch_size=size, sync_dist=True)
 
 
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
@@ -244,34 +279,6 @@ def owning_stage(weight: str, names: WeightNames) -> str | None:
 def stages_trained_by(stage: str) -> tuple[str, ...]:
     """The stages whose weights this one trains: its own, or those that it trains once more."""
     return STAGES[stage].retrains or (stage,)
-
-
-def trained_stages(notes: Mapping[str, Any]) -> list[str]:
-    """The stages whose weights a checkpoint holds trained; where it does not say, all."""
-    return [*notes.get("trained", STAGES), *notes.get("loaded", [])]
-
-
-def applicable_stages(model: TalkingFace) -> list[str]:
-    """The stages that a model has something to train for, in order."""
-    names = model.names
-    owners = {owning_stage(name, names) for name, parameter in model.named_parameters()}
-    return [stage for stage in STAGES if owners & {*stages_trained_by(stage)}]
-
-
-def parts_affecting(stage: str, audio_driven: bool = False) -> set[str]:
-    """The parts of the pipeline that have a say in what a stage learns: a motion model's hangs on the sound."""
-    trained = {part for one in stages_trained_by(stage) for part in (*STAGES[one].parts, STAGES[one].host_part) if part}
-    return trained | {"audio"} if "motion" in trained or audio_driven else trained
-
-
-def set_frozen_to_eval(part: nn.Module) -> None:
-    """Put to eval what cannot learn inside a part that can: a wrapped base, the features a loss looks through."""
-    for module in part.children():
-        weights = list(module.parameters())
-        if weights and not any(p.requires_grad for p in weights):
-            module.eval()
-        else:
-            set_frozen_to_eval(module)
 
 
 def _listed(one_or_more: Any) -> list[Any]:
