@@ -17,6 +17,7 @@ from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.steps import step_seed
+from visemix.training.watch import Watch
 from visemix.types import Adversarial, Losses, Video, VisemixError
 
 
@@ -43,6 +44,7 @@ class StageModule(L.LightningModule, ABC):
         self.model, self.options, self.seed = model, options or StageOptions(), seed
         self._trainable_before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
         self._freeze()
+        self._watch = Watch(self.name, model)
         self.automatic_optimization = False  # one loop for stages with and without a critic
 
     def _freeze(self) -> None:
@@ -148,10 +150,13 @@ class StageModule(L.LightningModule, ABC):
         """One move of all but the critic, one of the critic, and of both learning rates.
 
         Raises:
-            VisemixError: a loss that is not finite, at a step that is logged.
+            VisemixError: a loss that is not finite, at a step that is logged; a module that no gradient reaches, or a
+                renderer that paints nothing (`Watch`).
         """
         optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
         self._move(optimisers[0], self.losses, batch, step, self.before_step)
+        if isinstance(self.stage, Renderer):
+            self._watch.pictures(self.stage.opacities)
         self.after_step(optimisers[0].optimizer, step)
         for critic in optimisers[1:]:  # unwrapped, as Lightning would count its moves as steps of the run
             self._move(critic.optimizer, self.critic_losses, batch, step)
@@ -208,6 +213,7 @@ class StageModule(L.LightningModule, ABC):
             raise VisemixError(f"the {self.name} loss is {total.item()} at step {step}; lower train.{self.name}.lr")
         optim.zero_grad()
         self.manual_backward(total)
+        self._watch.gradients(optim, step)
         ready(getattr(optim, "optimizer", optim), step)
         if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
             moving = [parameter for group in optim.param_groups for parameter in group["params"]]
