@@ -67,6 +67,15 @@ def test_one_weight_of_a_module_may_rest():
         model.step(watch, step, optim, [only_bias])
 
 
+def test_weights_without_numbers_are_not_waited_for():
+    model, watch, optim = watched()
+    model.idle = nn.Linear(0, 2, bias=False)
+    optim.add_param_group({"params": model.idle.parameters()})
+    for step in range(3 * STEPS):
+        optim.param_groups[0]["params"] = list(model.asked.parameters())
+        model.step(watch, step, optim)
+
+
 def test_what_begins_later_says_so_and_is_looked_at_then():
     model, watch, optim = watched(idle=50)
     for step in range(50 + STEPS - 1):

@@ -20,7 +20,7 @@ UNSEEN = 1e-4  # an opacity that no picture of 8 bits shows
 class Watch:
     """Looks at the gradients of a stage's first steps, and all the way at what its renderer shows.
 
-    A module that begins later says when (`types.OwnStart`). It costs a norm of the gradients that have not come yet,
+    A module that begins later says when (`types.OwnStart`). It costs a look at the gradients that have not come yet,
     which in most trainings are none from the second step on, and a comparison every `STEPS` steps.
     """
 
@@ -96,9 +96,8 @@ def starts(model: nn.Module) -> dict[str, int]:
 
 
 def reached(weights: Mapping[str, nn.Parameter]) -> list[str]:
-    """The names of those with a gradient that is not 0 everywhere."""
-    some = {name: p.grad for name, p in weights.items() if p.grad is not None}
-    if not some:
-        return []
-    norms = torch.stack([gradient.norm(torch.inf) for gradient in some.values()]).tolist()
-    return [name for name, norm in zip(some, norms, strict=True) if norm != 0]
+    """The names of those with a gradient that is not 0 everywhere, and of those that are empty."""
+    some = {name: p.grad for name, p in weights.items() if p.grad is not None and p.numel()}
+    found = torch.stack([gradient.any() for gradient in some.values()]).tolist() if some else []
+    empty = [name for name, p in weights.items() if not p.numel()]
+    return [name for name, moves in zip(some, found, strict=True) if moves] + empty
