@@ -28,8 +28,8 @@ class Published:
     """What a paper, or its authors' code, does where a part can do otherwise, or does.
 
     Args:
-        option: the part's own (`norm`), or one of the whole config by its path (`train.motion.lr`, `eyes`); "" where no
-            option brings it about, which is then a departure whatever is chosen.
+        option: the part's own (`norm`), or what its presets alone decide, or one of the whole config by its path
+            (`train.motion.lr`, `eyes`); "" where nothing brings it about: a departure whatever is chosen.
         value: the option's value there; `...` where it is any but the empty one. Without an option, a sentence.
         source: the equation, table or section; of the code, the file.
         why: the default is another.

@@ -248,6 +248,14 @@ class OwnRate(Protocol):
 
 
 @runtime_checkable
+class OwnStart(Protocol):
+    """A module whose weights have no gradient before this step of their stage; of several inside each other the
+    innermost says."""
+
+    learns_from: int
+
+
+@runtime_checkable
 class OwnDecay(Protocol):
     """A module all of whose weights decay by the stage's `weight_decay` times this, vectors too."""
 

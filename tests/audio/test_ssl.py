@@ -124,6 +124,15 @@ def test_spec_augment_hides_rows_in_training_only():
     torch.testing.assert_close(encoder(noise(100)).values, hidden)  # drawn from torch's seed
 
 
+@BOTH
+def test_what_hides_rows_learns_only_where_rows_are_hidden(name):
+    """Some checkpoints bring it, and a weight that nothing asks for has no gradient."""
+    architecture = build(name).checkpoint_options["architecture"] | {"mask_feature_prob": 0.1}
+    for hides in (False, True):
+        encoder = build(name, weights="checkpoint", architecture=architecture, spec_augment=hides)
+        assert encoder.model.masked_spec_embed.requires_grad is hides
+
+
 def test_random_weights_are_said_aloud(caplog):
     with caplog.at_level(logging.WARNING):
         build()

@@ -109,7 +109,19 @@ def test_smoothing_may_lie_around_it(face, clip, inner):
     assert isinstance(model.draw(sound(), clip.subject, 3), Motion)
 
 
-@pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 0.05), ("official", 0.05)])
+@pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 1.0), ("official", 0.05)])
 def test_the_weight_of_the_error_goes_with_what_has_to_be_guessed(face, compat, weight):
     assert build(face, compat=compat).weights["mse"] == weight
-    assert build(face, compat=compat, mse_weight=1.0).weights["mse"] == 1.0
+    assert build(face, compat=compat, mse_weight=3.0).weights["mse"] == 3.0
+
+
+def test_the_papers_losses_are_the_plain_sum_of_equation_5_and_the_authors_weigh_theirs(face):
+    assert build(face, compat="paper").weights == {"adversarial": 1.0, "sync": 1.0, "mse": 1.0}
+    assert build(face, compat="official").weights == {"adversarial": 0.85, "sync": 0.1, "mse": 0.05}
+    assert build(face, compat="paper", sync_weight=0.0, base="a2ep").sync_guide is None
+
+
+@pytest.mark.parametrize(("compat", "middle"), [("paper", 256), ("official", 128)])
+def test_a_critic_has_the_five_layers_that_are_printed(face, compat, middle):
+    layers = [m for m in build(face, compat=compat).postnet_critic if isinstance(m, nn.Linear)]
+    assert [layer.out_features for layer in layers] == [middle, 256, 256, middle, 1]

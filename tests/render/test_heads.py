@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from nerf_maker import driven, nerf
+from nerf_maker import VANILLA, driven, nerf
 
 from visemix.ops.camera import square_camera
 from visemix.ops.volume import camera_rays, render_weights
@@ -78,25 +79,39 @@ def test_a_ray_that_is_stopped_on_its_way_is_seen_as_by_all_of_its_samples(face)
     torch.testing.assert_close(colour, whole.colour[0], atol=1.1e-3, rtol=0)
 
 
-def test_a_torso_behind_an_opaque_head_is_not_asked(face, clip):
-    render = nerf(face).eval()
+@pytest.mark.parametrize("options", [{}, VANILLA])
+def test_a_torso_lies_over_the_head_and_a_head_over_the_background(face, clip, options):
+    """Head half opaque and red, torso a quarter and blue, on a white place: blue over red over white."""
+    render = nerf(face, **options).eval()
     motion, subject, _ = driven(face, clip, 1)
-    asked = []
-    look, draw = render.head.forward, render._torso
-
-    def opaque(origins, directions, codes):
-        (seen,) = look(origins, directions, codes)
-        left = directions[..., 0] < 0
-        return [
-            RenderOutput(torch.where(left[..., None], 0.5, seen.colour), torch.where(left, 1.0, seen.opacity * 0.5))
-        ]
-
-    def torso(pixels, *rest):
-        asked.append(pixels)
-        return draw(pixels, *rest)
-
-    render.head.forward, render._torso = opaque, torso
+    white = replace(subject, background=torch.ones_like(subject.background))
+    render.head.forward = flat(0.5, torch.tensor([0.5, 0.0, 0.0]))
+    torso = flat(0.25, torch.tensor([0.0, 0.0, 0.25]))
+    render._torso = lambda pixels, *_: torso(None, torch.zeros(*pixels.shape[:2], 3), None)
     with torch.inference_mode():
-        frames = render(motion, subject).frames
-    assert torch.equal(frames[..., :30], torch.full_like(frames[..., :30], 0.5))
-    assert torch.cat(asked, 1)[..., 0].min() > 30
+        frames = render(motion, white).frames
+    behind = torch.tensor([0.5, 0.0, 0.0]) + 0.5
+    wanted = torch.tensor([0.0, 0.0, 0.25]) + 0.75 * behind
+    torch.testing.assert_close(frames, wanted[:, None, None].expand_as(frames))
+
+
+@pytest.mark.parametrize("options", [{}, VANILLA])
+def test_a_torso_is_shown_the_head_at_its_pixel(face, clip, options):
+    render = nerf(face, **options).eval()
+    motion, subject, _ = driven(face, clip, 1)
+    white, asked = replace(subject, background=torch.ones_like(subject.background)), []
+    render.head.forward = flat(0.5, torch.tensor([0.5, 0.0, 0.0]))
+    render.torso.register_forward_pre_hook(lambda _, given: asked.append(given[-1]))
+    with torch.inference_mode():
+        render(motion, white)
+    seen = [0.5, 0.0, 0.0, 0.5] if not options else [1.0, 0.5, 0.5]  # a NeRF of the paper sees it before its background
+    torch.testing.assert_close(asked[0][0, 0], torch.tensor(seen))
+
+
+def flat(opacity, colour):
+    """A head that looks everywhere the same."""
+
+    def look(origins, directions, codes):
+        return [RenderOutput(colour.expand_as(directions), torch.full(directions.shape[:2], opacity))]
+
+    return look

@@ -93,7 +93,7 @@ def test_a_clip_without_labels_is_refused_in_a_sentence(face, clip):
 
 def test_a_pose_beyond_training_is_kept_inside_and_said_once(face, clip, caplog):
     render = nerf(face)
-    motion, subject, video = driven(face, clip, 1)
+    motion, subject, video = driven(face, clip, 3)
     render.train().loss(motion, subject, video)
     render.eval()
     turned = replace(subject, pose=subject.pose + 0.5)
@@ -219,6 +219,19 @@ def test_it_listens_to_features_with_no_motion_between(face, clip):
     assert moved.space is Space.FEATURES and torch.equal(moved.values, features.values[:, :2])
     with torch.inference_mode():
         assert model.draw(moved, clip.subject.at(torch.arange(2))).frames.shape == (2, 2, 3, 64, 64)
+
+
+def test_training_on_single_frames_says_that_their_neighbours_are_not_learnt(face, clip, caplog):
+    render = nerf(face).train()
+    for _ in range(2):
+        render.loss(*driven(face, clip, 1))
+    assert [r.message for r in caplog.records] == [
+        "a frame without its neighbours teaches nothing of how to weigh these: show training more"
+    ]
+    caplog.clear()
+    nerf(face).train().loss(*driven(face, clip, 3))
+    nerf(face, window=1).train().loss(*driven(face, clip, 1))
+    assert not caplog.records
 
 
 def test_head_poses_are_calmed_over_time_and_each_number_by_itself(face, clip):

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,9 @@ from nerf_maker import driven, nerf
 from visemix.face.layout import MOUTH
 from visemix.face.shading import landmarks_2d
 from visemix.render.heads import RenderOutput
-from visemix.render.losses import depth_deviation
+from visemix.render.losses import RayBatch, depth_deviation, head_losses, peak_opacity, torso_losses
 from visemix.render.rays import Regions, mouth_patch, sample_pixels
-from visemix.types import Video
+from visemix.types import Label, Video
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -62,14 +63,64 @@ def test_fog_costs_and_what_is_solid_or_empty_does_not(face, clip, monkeypatch):
     render = nerf(face, entropy_weight=1.0)
     motion, subject, video = driven(face, clip, 1)
 
-    def seeing(opacity):
+    def fog(opacity):
         def look(origins, directions, codes):
             return [RenderOutput(torch.zeros_like(directions), torch.full(directions.shape[:2], opacity))]
 
         monkeypatch.setattr(render.head, "forward", look)
         return render.loss(motion, subject, video)["entropy"].item()
 
-    assert seeing(0.5) == pytest.approx(1.0) and max(seeing(0.0), seeing(1.0)) < 1e-3
+    assert fog(0.5) == pytest.approx(1.0) and max(fog(0.0), fog(1.0)) < 1e-3
+
+
+def batch(label, truth, plate):
+    """One pixel of this label."""
+    grey = [torch.full((1, 1, 3), value) for value in (truth, plate)]
+    return RayBatch(
+        torch.zeros(1, 1, 2), *grey, torch.tensor([[label]], dtype=torch.uint8), torch.zeros(1, 1), torch.ones(1, 1)
+    )
+
+
+def seeing(opacity, colour):
+    return RenderOutput(torch.full((1, 1, 3), opacity * colour), torch.full((1, 1), opacity))
+
+
+def test_the_whole_picture_is_the_torso_over_the_head_over_the_background():
+    head, torso = seeing(0.5, 1.0), seeing(0.25, 0.0)
+    losses = torso_losses([torso], head, batch(Label.HEAD, 0.0, 0.2))
+    assert losses["torso"].item() == pytest.approx((0.75 * (0.5 + 0.5 * 0.2)) ** 2)
+
+
+def test_a_torso_before_a_head_is_cheap_beside_one_before_the_background():
+    """In nats, of clamped opacities. The picture forbids it, too; in a gap between the two it is welcome."""
+    certain = -math.log(1e-4)
+    for opacity, label, costs in (
+        (1.0, Label.HEAD, 0.05 * certain),
+        (1.0, Label.BACKGROUND, certain),
+        (1.0, Label.TORSO, 0.0),
+        (0.0, Label.HEAD, 0.0),
+        (0.0, Label.BACKGROUND, 0.0),
+        (0.0, Label.TORSO, certain),
+        (0.5, Label.HEAD, 0.05 * math.log(2)),
+        (0.5, Label.TORSO, math.log(2)),
+    ):
+        losses = torso_losses([seeing(opacity, 0.5)], seeing(1.0, 0.5), batch(label, 0.5, 0.5))
+        assert losses["torso_mask"].item() == pytest.approx(costs, abs=2e-4), (opacity, label)
+
+
+def test_a_head_stops_where_the_torso_begins():
+    """There it is to show the empty background, as in the authors' pictures of heads."""
+    for label, wanted in ((Label.HEAD, 0.8), (Label.TORSO, 0.2), (Label.BACKGROUND, 0.2)):
+        losses = head_losses([seeing(0.5, 0.6)], batch(label, 0.8, 0.2))
+        assert losses["head"].item() == pytest.approx((0.5 * 0.6 + 0.5 * 0.2 - wanted) ** 2)
+    dear = [head_losses([seeing(1.0, 0.6)], batch(label, 0.8, 0.2))["mask"].item() for label in (0, 1, 2)]
+    assert dear == pytest.approx([-math.log(1e-4), -math.log(1e-4), 1e-4], abs=2e-4)
+
+
+def test_the_greatest_opacity_is_that_where_something_has_to_be_drawn():
+    seen = RenderOutput(torch.zeros(1, 3, 3), torch.tensor([[0.2, 0.9, 0.4]]))
+    assert peak_opacity(seen, torch.tensor([[True, False, True]])).item() == pytest.approx(0.4)
+    assert peak_opacity(seen, torch.zeros(1, 3, dtype=torch.bool)).item() == 1.0
 
 
 def test_the_perceptual_loss_looks_at_the_heads_pixels_around_the_mouth(face, clip):

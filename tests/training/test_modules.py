@@ -4,6 +4,7 @@ import lightning as L
 import pytest
 import standins  # noqa: F401 – registers its parts
 import torch
+from stage_runner import one_step
 from torch.utils.data import DataLoader
 
 from visemix.pipeline import TalkingFace
@@ -18,20 +19,6 @@ CFG = {
     "render": {"name": "dots"},
 }
 QUICK = StageOptions(lr=1e-2)
-
-
-def one_step(module, clip, folder, **options):
-    trainer = L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_checkpointing=False,
-        default_root_dir=folder,
-        **({"fast_dev_run": True} | options),
-    )
-    loader = DataLoader([clip], batch_size=None)
-    trainer.fit(module, loader, loader)
-    return trainer
 
 
 def moved(model, before):

@@ -88,6 +88,8 @@ class _SpeechModel(AudioEncoder, ABC):
         self.overlap = round(overlap * FPS)
         self.model.requires_grad_(trainable)
         self.model.feature_extractor._freeze_parameters()
+        if not spec_augment and hasattr(self.model, "masked_spec_embed"):
+            self.model.masked_spec_embed.requires_grad_(False)  # then nothing is hidden by it
         self.train(self.training)
 
     @classmethod

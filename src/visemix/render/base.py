@@ -39,6 +39,8 @@ class Renderer(nn.Module, Part, ABC):
     # frames: spread of the Gaussian mean over time that calms the head poses of a video it makes
     pose_smoothing: float = 0.0
     context: int = 0  # frames of motion on either side that it looks at too: motion may come longer than the subject
+    # of the last `loss`, by name: the greatest opacity of what it drew, where something had to be drawn
+    opacities: Mapping[str, Tensor] = {}
     grows: bool = False  # whether its sizes change in training: a checkpoint may have others than the constructor's
 
     def __init__(self, *wiring: Any) -> None:  # one without a constructor of its own has no use for it

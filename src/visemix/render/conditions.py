@@ -134,12 +134,12 @@ class LandmarkEncoder(nn.Module):
 class TemporalAttention(nn.Module):
     """A frame's vector as a weighted mean over `window` frames around it; the weights look at all of them.
 
-    3 643 parameters for 64 numbers and five frames.
+    3 643 parameters for 64 numbers and five frames. Nobody asks it before step `learns_from` of its training.
     """
 
-    def __init__(self, dim: int, window: int) -> None:
+    def __init__(self, dim: int, window: int, learns_from: int = 0) -> None:
         super().__init__()
-        self.window = window
+        self.window, self.learns_from = window, learns_from
         widths = (dim, 16, 8, 4, 2, 1)
         self.look = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         self.weigh = nn.Linear(window, window)
@@ -158,24 +158,41 @@ class ConditionEncoder(nn.Module):
     """Condition vector of each frame, from landmarks or audio features over time.
 
     With `directions`, a linear map of how far they lie along as many: little that a few seconds of a person could teach
-    wrongly.
+    wrongly. The neighbours have a say from step `attention_from` of the training on; before, a frame speaks alone.
 
     Raises:
         VisemixError: more `directions` than there are channels.
     """
 
-    def __init__(self, inputs: int, dim: int, window: int, convolutions: bool, directions: int | None = None) -> None:
+    steps: Tensor | None
+
+    def __init__(
+        self,
+        inputs: int,
+        dim: int,
+        window: int,
+        convolutions: bool,
+        directions: int | None = None,
+        attention_from: int = 0,
+    ) -> None:
         super().__init__()
         if directions is not None and not 1 <= directions <= inputs:
             raise VisemixError(
                 f"render.directions={directions} of {inputs} landmark coordinates: give 1 to {inputs}, or null"
             )
-        self.context = window // 2
+        self.window, self.context = window, window // 2
         self.moments = RunningPCA(inputs, directions) if directions else RunningStats(inputs)
         self.encoder: nn.Module = (
             nn.Linear(directions, dim) if directions else LandmarkEncoder(inputs, dim, convolutions=convolutions)
         )
-        self.neighbours = TemporalAttention(dim, window) if window > 1 else None
+        self.neighbours = TemporalAttention(dim, window, attention_from) if window > 1 else None
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long) if attention_from else None)
+
+    def update(self, values: Float[Tensor, "B N C"]) -> None:
+        """Take in what another step of the training shows."""
+        self.moments.update(values)
+        if self.steps is not None:
+            self.steps += 1
 
     def forward(self, values: Float[Tensor, "B N C"], frames: int) -> Float[Tensor, "B T D"]:
         """`frames` T, and N = T or as many as the window needs around them. Normalised point by point."""
@@ -184,7 +201,9 @@ class ConditionEncoder(nn.Module):
         else:
             normed = (values - self.moments.mean) / (self.moments.spread + FAINT)
         codes = self.encoder(pad_context(normed, frames, self.context))
-        return codes if self.neighbours is None else self.neighbours(codes)
+        if self.neighbours is None or (self.steps is not None and self.steps < self.neighbours.learns_from):
+            return codes[:, self.context : self.context + frames]
+        return self.neighbours(codes)
 
 
 def pad_context(values: Float[Tensor, "B T C"], frames: int, context: int) -> Float[Tensor, "B N C"]:

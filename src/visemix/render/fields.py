@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from visemix.ops.inverse_warp import inverse_warp
 from visemix.ops.planes import read_planes
 
 SKIP = 4  # vanilla: the input comes in again after this layer
-THIN = 2.0  # an untrained field's density is e to the power of minus this: light goes through
+THIN = 2.0  # an untrained field's density, per decimetre, is e to the power of minus this: light goes through
 SOFT, REACH = 0.04, 0.3  # of half a box (6 mm, 4 cm): how near a point goes with a landmark, how far it goes with any
 
 
@@ -47,15 +48,21 @@ class FieldOutput:
 class VanillaField(nn.Module):
     """NeRF's network as AD-NeRF and GeneFace print it: 8 + 3 layers, 595 844 parameters at a condition of 64.
 
-    σ's last layer reads the eighth layer, and so do the three of the colour, with the direction.
+    σ's last layer reads the eighth layer, and so do the three of the colour, with the direction. NeRF's ReLU of it lets
+    no gradient through where there is no density: a field that begins without any, or is once pushed out of the
+    picture, never comes back. So all of space begins with the same thin fog, `start` in the unit of the places, and σ
+    is a softplus (Barron et al. 2021, Mip-NeRF), but for `relu`, with which it can still die on its way.
     """
 
-    def __init__(self, condition: int, *, width: int = 256) -> None:
+    def __init__(self, condition: int, *, width: int = 256, start: float = math.exp(-THIN), relu: bool = False) -> None:
         super().__init__()
         inside, outside = 63 + condition, 27
         widths = [inside] + [width] * (SKIP) + [width + inside] + [width] * (7 - SKIP - 1)
         self.trunk = nn.ModuleList(nn.Linear(w, width) for w in widths)
         self.density = nn.Linear(width, 1)
+        nn.init.zeros_(self.density.weight)
+        self.activation = F.relu if relu else F.softplus
+        nn.init.constant_(self.density.bias, start if relu else math.log(math.expm1(start)))
         half = width // 2
         self.view = nn.ModuleList([nn.Linear(width + outside, half), nn.Linear(half, half), nn.Linear(half, half)])
         self.colour = nn.Linear(half, 3)
@@ -66,7 +73,7 @@ class VanillaField(nn.Module):
         directions: Float[Tensor, "F R 3"],
         condition: Float[Tensor, "F R C"] | Float[Tensor, "F 1 C"],
     ) -> FieldOutput:
-        """Density and colour at points in [-1, 1]³; the condition is one a ray, or one a frame."""
+        """Density and colour at places; the condition is one a ray, or one a frame."""
         frames, rays, samples = points.shape[:3]
         driven = condition[:, :, None].expand(frames, rays, samples, -1)
         start = torch.cat([positional_encoding(points, 10), driven], -1)
@@ -79,7 +86,7 @@ class VanillaField(nn.Module):
         y = torch.cat([x, seen_from], -1)
         for layer in self.view:
             y = F.relu(layer(y))
-        return FieldOutput(F.relu(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
+        return FieldOutput(self.activation(self.density(x)).squeeze(-1).float(), self.colour(y).sigmoid().float())
 
 
 class PlaneTables(nn.Module):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.ops.volume import importance_sampling, ray_box_intersection, render_weights
-from visemix.render.fields import FieldOutput, FrameCondition, GridField, VanillaField
+from visemix.render.fields import THIN, FieldOutput, FrameCondition, GridField, VanillaField
 
 BOX = ((-1.4, -1.8, -1.8), (1.4, 1.8, 0.9))  # a head with its hair, decimetres around the middle of the face
 CHUNK_SAMPLES = 2**17  # samples that go through the networks at once: in smaller pieces two threads wait for each other
@@ -20,6 +21,8 @@ MIN_OPACITY = 1e-2  # opacity below which a ray is taken to pass the head by
 MAX_DENSITY = 12.0  # per decimetre: no cell counts for more, as the surface may lie behind its first corner
 COARSE_FACTOR = 4  # steps in one of a first walk, in which most rays are found to meet nothing
 EARLY_STOP = 1e-3  # light that has to be left for a ray's further samples to be looked at
+METRE = 10.0  # decimetres
+FAINT = 1e-6  # per metre: density of the authors' that is always there
 
 
 @dataclass(frozen=True)
@@ -200,11 +203,18 @@ class GridHead(nn.Module):
 
 
 class VanillaHead(nn.Module):
-    """Renders the paper's two networks: 64 samples everywhere, then 128 more where the first one saw something."""
+    """Renders the paper's two networks: 64 samples everywhere, then 128 more where the first one saw something.
 
-    def __init__(self, condition: int, *, width: int, coarse: int, fine: int) -> None:
+    `released`: as in the authors' code, places and densities are in metres, the latter a ReLU, and a ray's last sample
+    is the background.
+    """
+
+    def __init__(self, condition: int, *, width: int, coarse: int, fine: int, released: bool = False) -> None:
         super().__init__()
-        self.coarse, self.fine = VanillaField(condition, width=width), VanillaField(condition, width=width)
+        self.released = released
+        start = math.exp(-THIN) * (METRE if released else 1)
+        nets = [VanillaField(condition, width=width, start=start, relu=released) for _ in range(2)]
+        self.coarse, self.fine = nets
         self.first, self.second = coarse, fine
         self.box = SceneBox()
         self.bytes_per_ray = 16 * width * (2 * coarse + fine)
@@ -228,15 +238,22 @@ class VanillaHead(nn.Module):
                 mass.flatten(0, 1), near.flatten(), far.flatten(), self.second, jitter=self.training
             )
             every = torch.cat([where, extra.view(*near.shape, -1)], -1).sort(-1).values
-        ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
         good = self._query(self.fine, origins, directions, every, per_ray)
-        return [composite_samples(rough, length, where), composite_samples(good, ends.diff(dim=-1), every)]
+        if self.released:  # each sample counts up to the next one; the last, for which nothing is left, is background
+            stretches = [F.pad(places.diff(dim=-1), (0, 1)) for places in (where, every)]
+        else:
+            ends = torch.cat([near[..., None], (every[..., 1:] + every[..., :-1]) / 2, far[..., None]], -1)
+            stretches = [length, ends.diff(dim=-1)]
+        return [composite_samples(rough, stretches[0], where), composite_samples(good, stretches[1], every)]
 
     def _query(
         self, field: VanillaField, origins: Tensor, directions: Tensor, where: Tensor, condition: Tensor
     ) -> FieldOutput:
         points = origins[:, None, None] + directions[:, :, None] * where[..., None]
-        return field(self.box.normalise(points), directions, condition)
+        if not self.released:
+            return field(self.box.normalise(points), directions, condition)
+        found = field(points / METRE, directions, condition)
+        return replace(found, density=(found.density + FAINT) / METRE)
 
 
 def composite_over(seen: RenderOutput, behind: Float[Tensor, "F M 3"]) -> Float[Tensor, "F M 3"]:

@@ -15,11 +15,13 @@ from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import batched_map
 from visemix.ops.presets import merge_preset
+from visemix.render import published
 from visemix.render.base import RENDER, Renderer, empty_background, no_segmentation
 from visemix.render.conditions import ConditionEncoder, RunningStats
 from visemix.render.fields import GridField, make_encoding
-from visemix.render.heads import EARLY_STOP, GridHead, RenderOutput, VanillaHead, composite_over
-from visemix.render.losses import RayBatch, head_losses, torso_losses
+from visemix.render.heads import GridHead, RenderOutput, VanillaHead, composite_over
+from visemix.render.losses import RayBatch, head_losses, peak_opacity, torso_losses
+from visemix.render.published import NERF_PRESETS
 from visemix.render.rays import gather_pixels, image_size, mouth_patch, pixel_centres, repeat_per_frame
 from visemix.render.torso import FlatTorso, VanillaTorso
 from visemix.render.views import CameraViews
@@ -27,13 +29,6 @@ from visemix.types import Label, Losses, Motion, Space, Subject, Video, VisemixE
 
 log = logging.getLogger(__name__)
 
-# What a preset decides, and nothing else does. Two defects of the official code are not reproduced: samples that are
-# drawn at random in use (its vanilla field), and a coin that hides the head from the torso in use (its grid field).
-PRESETS: dict[str, dict[str, Any]] = {
-    "corrected": {"field": "grid", "window": 3, "convolutions": False},
-    "paper": {"field": "vanilla", "window": 3, "convolutions": False},
-    "official": {"field": "vanilla", "window": 5, "convolutions": True},
-}
 CODE = 64  # numbers that drive a field
 LEEWAY = 0.3  # radians, decimetres: a head is the same a little further round than training has shown it
 
@@ -42,7 +37,7 @@ LEEWAY = 0.3  # radians, decimetres: a head is the same a little further round t
 class LandmarkNeRF(Renderer):
     """A NeRF of one person, driven by landmarks (GeneFace, sections 3.3 and 3.4). Wants clips with labels.
 
-    An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `PRESETS`.
+    An option that is None is decided by `compat`: *corrected*, *paper* or *official*, see `NERF_PRESETS`.
 
     The head: `field` is "grid" (feature planes and small networks, made for use) or "vanilla" (the paper's two networks
     of `vanilla_width`, `coarse` + `fine` samples a ray, 400 times as slow). For the grid, `samples` a ray are placed by
@@ -51,17 +46,19 @@ class LandmarkNeRF(Renderer):
     `compositing` "nerfacc" lets that package add samples up.
 
     The driver: `condition` "landmarks" looks at `window` frames; "audio" at as many frames of the encoder's features,
-    with no motion model between (AD-NeRF). `convolutions` takes the official encoder. It moves a grid's points in an
+    with no motion model between (AD-NeRF). `convolutions` takes the official encoder; the neighbours of a frame are
+    weighed from step `attention_from` on, and before it speaks alone. The driver moves a grid's points in an
     `ambient`² plane (RAD-NeRF), and blends `shapes` sets of planes as fine. With `warp`, what is around the landmarks
     goes with them before any of that: a jaw that opens further than training has shown takes its chin along.
     `directions` tells the networks no more than how far landmarks lie along that many principal components of the
     footage's own: for people of whom there are seconds, not minutes.
 
-    The torso: `head_aware` shows it the head's colour and opacity at each pixel (false: Table 3's row without).
+    The torso lies over the head's picture; `head_aware` shows it the head's colour and opacity at each pixel (false:
+    Table 3's row without).
 
     The losses, of `rays` pixels a frame, most of them on the head and a fifth of them around the mouth: squared
-    error of head and of the whole picture, `mask_weight` · cross-entropy of opacities against the labels,
-    `surface_weight` · how far from the fitted skin a face is seen (a frontal video says little about depth),
+    error of head and of the whole picture (the paper has no other), `mask_weight` · cross-entropy of opacities against
+    the labels, `surface_weight` · how far from the fitted skin a face is seen (a frontal video says little of depth),
     `entropy_weight` against fog, `ambient_weight` against motion outside the face. `patch_weight` · the perceptual
     loss of `patch`² pixels around the mouth needs VGG-19, whose weights `vgg` names. `learn` leaves the other part
     as it was loaded.
@@ -70,6 +67,7 @@ class LandmarkNeRF(Renderer):
     """
 
     needs_segmentation = person_specific = True
+    presets, published = NERF_PRESETS, published.LANDMARK_NERF
 
     def __init__(
         self,
@@ -80,6 +78,7 @@ class LandmarkNeRF(Renderer):
         condition: Literal["landmarks", "audio"] = "landmarks",
         window: int | None = None,
         convolutions: bool | None = None,
+        attention_from: int | None = None,
         warp: bool = True,
         directions: int | None = None,
         head_aware: bool = True,
@@ -102,17 +101,17 @@ class LandmarkNeRF(Renderer):
         coarse: int = 64,
         fine: int = 128,
         rays: int = 2048,
-        mask_weight: float = 0.1,
-        surface_weight: float = 0.1,
-        entropy_weight: float = 1e-4,
-        ambient_weight: float = 1e-2,
+        mask_weight: float | None = None,
+        surface_weight: float | None = None,
+        entropy_weight: float | None = None,
+        ambient_weight: float | None = None,
         patch: int = 32,
         patch_weight: float = 0.0,
         vgg: str | None = None,
         memory: int = 1024,
     ) -> None:
         super().__init__()
-        o = merge_preset(PRESETS[compat], locals())
+        o = merge_preset(NERF_PRESETS[compat], locals())
         _check(o["window"], patch_weight, vgg)
         by_landmarks = condition == "landmarks"
         self.face, self.rays, self.patch, self.memory = face, rays, patch, memory
@@ -120,7 +119,7 @@ class LandmarkNeRF(Renderer):
         self.context = o["window"] // 2
         self.learn, self.pose_smoothing = learn, steady
         self.warp = warp and by_landmarks and o["field"] == "grid"
-        self._driver = (o["window"], o["convolutions"], directions if by_landmarks else None)
+        self._driver = (o["window"], o["convolutions"], directions if by_landmarks else None, o["attention_from"])
         if by_landmarks:
             self.set_feature_dim(face.width(Space.LANDMARKS))
         self.poses = RunningStats(6)
@@ -132,8 +131,9 @@ class LandmarkNeRF(Renderer):
             self.head = GridHead(grid, samples=samples, cells=cells, steps=steps, compositing=compositing)
             self.torso = FlatTorso(levels=torso_levels, channels=channels, width=torso_width, head_aware=head_aware)
         else:
-            self.head = VanillaHead(CODE, width=vanilla_width, coarse=coarse, fine=fine)
-            self.torso = VanillaTorso(CODE, width=vanilla_width, coarse=coarse, fine=fine, head_aware=head_aware)
+            nets: Any = dict(width=vanilla_width, coarse=coarse, fine=fine, released=o["released"])
+            self.head = VanillaHead(CODE, **nets)
+            self.torso = VanillaTorso(CODE, head_aware=head_aware, colour_widths=o["colour_widths"], **nets)
         if learn == "head":
             self.torso.requires_grad_(False)
         elif learn == "torso":
@@ -141,11 +141,11 @@ class LandmarkNeRF(Renderer):
         self.weights = {
             "head": 1.0,
             "torso": 1.0,
-            "mask": mask_weight,
-            "torso_mask": mask_weight,
-            "surface": surface_weight,
-            "entropy": entropy_weight,
-            "ambient": ambient_weight,
+            "mask": o["mask_weight"],
+            "torso_mask": o["mask_weight"],
+            "surface": o["surface_weight"],
+            "entropy": o["entropy_weight"],
+            "ambient": o["ambient_weight"],
             "patch": patch_weight,
         }
         self.checkpoint_options = {"vgg": None, "patch_weight": 0.0, "learn": "both"}  # a checkpoint is not trained on
@@ -159,7 +159,7 @@ class LandmarkNeRF(Renderer):
             self.driver.requires_grad_(False)
 
     def forward(self, motion: Motion, subject: Subject) -> Video:
-        """Head and torso over the empty background, every pixel. Raises `VisemixError` where the subject has none."""
+        """Torso over head over the empty background, every pixel. Raises `VisemixError` where the subject has none."""
         height, width = image_size(self._plates(subject))
         seen = self.render_pixels(motion, subject, torch.arange(height * width, device=subject.pose.device))
         return Video(seen.mT.reshape(*subject.pose.shape[:2], 3, height, width).clamp(0, 1))
@@ -182,22 +182,20 @@ class LandmarkNeRF(Renderer):
     ) -> Float[Tensor, "n 3"]:
         pixels, behind = places[None, some], plate[:, some]
         head = self.head(*batch.rays(pixels), batch.codes)[-1]
-        open_ = (head.opacity[0] < 1 - EARLY_STOP).nonzero()[:, 0]  # elsewhere the head hides the torso
-        if len(open_):
-            few = RenderOutput(head.colour[:, open_], head.opacity[:, open_])
-            torso = self._torso(pixels[:, open_], batch, behind[:, open_], few)[-1]
-            behind[:, open_] = composite_over(torso, behind[:, open_])
-        return composite_over(head, behind)[0]
+        torso = self._torso(pixels, batch, behind, head)[-1]
+        return composite_over(torso, composite_over(head, behind))[0]
 
     def loss(self, motion: Motion, subject: Subject, target: Video) -> Losses:
         """Of the frames of a window whose neighbours are in it too; of all, where it is shorter than that."""
         if motion.values.shape[1] == subject.frames > 2 * self.context:
             subject, target = self._inner_frames(subject, target)
+        elif motion.values.shape[1] == 1 < self.driver.window and self.training:
+            self._warn_once("a frame without its neighbours teaches nothing of how to weigh these: show training more")
         plates = self._plates(subject)
         self._require(subject)
         head_learns = self.training and self.learn != "torso"  # what the head stands on is left to it
         if head_learns:
-            self.driver.moments.update(motion.values)
+            self.driver.update(motion.values)
             self.poses.update(subject.pose)
         codes, cameras = self._conditions(motion, subject.frames), repeat_per_frame(subject.camera, subject.frames)
         views = CameraViews(codes, subject.pose.flatten(0, 1), cameras, image_size(plates))
@@ -205,11 +203,15 @@ class LandmarkNeRF(Renderer):
             self.head.update_occupancy(codes[:1])
         at = RayBatch.sample(self.face, subject, target.frames.flatten(0, 1), plates, self.rays)
         seen = self.head(*views.rays(at.pixels), codes)
-        losses = head_losses(seen, at) if self.learn != "torso" else {}
+        losses, self.opacities = {}, {}
+        if self.learn != "torso":
+            losses = head_losses(seen, at)
+            self.opacities["head"] = peak_opacity(seen[-1], at.label == Label.HEAD)
         if self.learn != "head":
             best = RenderOutput(seen[-1].colour.detach(), seen[-1].opacity.detach())
             torsos = self._torso(at.pixels, replace(views, codes=codes.detach()), at.plate, best)
             losses |= torso_losses(torsos, best, at)
+            self.opacities["torso"] = peak_opacity(torsos[-1], at.label == Label.TORSO)
         if self.perceptual is not None and self.learn != "torso":
             losses["patch"] = self._patch(views.frame(0), plates[:1], subject, target)
         return {name: self.weights[name] * value for name, value in losses.items() if self.weights[name]}
@@ -263,10 +265,14 @@ class LandmarkNeRF(Renderer):
         """Kept inside the range that training has shown, or no further beyond it than `leeway`; said once where that
         changes anything."""
         kept = seen.clamp_to_range(values, leeway)
-        if what not in self._warned and (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
-            self._warned.add(what)
-            log.warning("the %s goes beyond what this NeRF was trained on, and is kept inside it", what)
+        if (values - kept).abs().max() > 0.2 * (seen.high - seen.low).max():
+            self._warn_once(f"the {what} goes beyond what this NeRF was trained on, and is kept inside it")
         return kept
+
+    def _warn_once(self, what: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            log.warning(what)
 
     def _rays_per_chunk(self) -> int:
         return max(256, self.memory * 2**20 // self.head.bytes_per_ray)

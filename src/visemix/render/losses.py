@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from visemix.face import FaceModel
@@ -14,7 +14,9 @@ from visemix.render.heads import RenderOutput, composite_over
 from visemix.render.rays import Regions, gather_pixels, sample_pixels
 from visemix.types import Label, Losses, Subject
 
-HIDDEN = 0.05  # weight of "there is no torso" where the head hides it: what no frame has shown is background
+BEFORE_HEAD = (
+    0.05  # weight of "no torso stands before a head": the picture says so, too, and a gap is the torso's to fill
+)
 SLACK = 0.05  # decimetres: how far from the fitted skin a face may be seen at no cost
 
 
@@ -52,7 +54,7 @@ class RayBatch:
 
 def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
     """Loss terms of the head over the outputs of all networks of a field (coarse and fine), the last of which is
-    shown."""
+    shown. Where there is a torso, a head is to let the empty background through."""
     on_head, best = (at.label == Label.HEAD).float(), seen[-1]
     wanted = torch.lerp(at.plate, at.truth, on_head[..., None])
     losses = {
@@ -69,16 +71,19 @@ def head_losses(seen: list[RenderOutput], at: RayBatch) -> Losses:
 
 
 def torso_losses(torsos: list[RenderOutput], head: RenderOutput, at: RayBatch) -> Losses:
-    """Loss terms of the whole picture, the torso behind the given head, and of the torso's opacity against the
+    """Loss terms of the whole picture, the torso over the given head, and of the torso's opacity against the
     labels."""
-    sure = 1 - (1 - HIDDEN) * (at.label == Label.HEAD).float()
-    on_torso = (at.label == Label.TORSO).float()
+    on_torso, behind = (at.label == Label.TORSO).float(), composite_over(head, at.plate)
+    sure = 1 - (1 - BEFORE_HEAD) * (at.label == Label.HEAD).float()
     return {
-        "torso": sum_losses(
-            [(composite_over(head, composite_over(torso, at.plate)) - at.truth).square().mean() for torso in torsos]
-        ),
+        "torso": sum_losses([(composite_over(torso, behind) - at.truth).square().mean() for torso in torsos]),
         "torso_mask": sum_losses([cross_entropy(torso.opacity, on_torso, sure) for torso in torsos]),
     }
+
+
+def peak_opacity(seen: RenderOutput, on: Bool[Tensor, "F R"]) -> Float[Tensor, ""]:
+    """The greatest opacity among some rays; 1 where there are none."""
+    return torch.where(on.any(), (seen.opacity.detach() * on).amax().float(), 1.0)
 
 
 def depth_deviation(seen: RenderOutput, surface: Float[Tensor, "F R"], slack: float) -> Float[Tensor, "F R"]:

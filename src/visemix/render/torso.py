@@ -14,11 +14,12 @@ from visemix.render.heads import RenderOutput, VanillaHead
 
 
 class HeadColour(nn.Sequential):
-    """Encoding (16 numbers) of the head at a pixel: its colour, and with `inputs` = 4 its opacity."""
+    """Encoding (16 numbers) of the head at a pixel, three layers: of its colour, and with `inputs` = 4 its opacity."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, widths: tuple[int, int] = (16, 32)) -> None:
         act = nn.LeakyReLU(LEAK)
-        super().__init__(nn.Linear(inputs, 16), act, nn.Linear(16, 32), act, nn.Linear(32, 16))
+        one, other = widths
+        super().__init__(nn.Linear(inputs, one), act, nn.Linear(one, other), act, nn.Linear(other, 16))
 
 
 class FlatTorso(nn.Module):
@@ -62,10 +63,21 @@ class VanillaTorso(nn.Module):
     158 numbers of condition: 64 of the landmarks, twice 39 of the pose's waves, 16 of the head at the pixel.
     """
 
-    def __init__(self, condition: int, *, width: int, coarse: int, fine: int, head_aware: bool) -> None:
+    def __init__(
+        self,
+        condition: int,
+        *,
+        width: int,
+        coarse: int,
+        fine: int,
+        head_aware: bool,
+        colour_widths: tuple[int, int] = (16, 32),
+        released: bool = False,
+    ) -> None:
         super().__init__()
-        self.colours = HeadColour(3) if head_aware else None
-        self.nerf = VanillaHead(condition + 78 + (16 if head_aware else 0), width=width, coarse=coarse, fine=fine)
+        self.colours = HeadColour(3, colour_widths) if head_aware else None
+        inputs = condition + 78 + (16 if head_aware else 0)
+        self.nerf = VanillaHead(inputs, width=width, coarse=coarse, fine=fine, released=released)
 
     def forward(
         self,

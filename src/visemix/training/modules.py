@@ -170,8 +170,11 @@ class RenderModule(StageModule):
 
     @classmethod
     def data_request(cls, model: TalkingFace, options: StageOptions, workers: int = 0) -> DataRequest:
-        """What it asks of the data: clips whatever their lips do, and sound only where that drives the renderer."""
-        return replace(super().data_request(model, options, workers), lips=False, uses_sound=model.audio_driven)
+        """What it asks of the data: whatever the lips do, sound only where that drives the renderer, and with a frame
+        all of its neighbours that the renderer looks at."""
+        asked = super().data_request(model, options, workers)
+        window = max(asked.window, 2 * model.render.context + 1)
+        return replace(asked, window=window, lips=False, uses_sound=model.audio_driven)
 
     @classmethod
     def learns_of_person(cls, model: TalkingFace) -> str:

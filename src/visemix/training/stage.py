@@ -19,6 +19,7 @@ from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
 from visemix.training.scope import FitScope
+from visemix.training.watch import Watch
 from visemix.types import Adversarial, Losses, Video, VisemixError
 
 
@@ -59,6 +60,7 @@ class StageModule(L.LightningModule, ABC):
         self.model = model if isinstance(model, TalkingFace) else TalkingFace.from_config(model)
         self.options = StageOptions(**options) if isinstance(options, Mapping) else options or StageOptions()
         self.seed, self._scope = seed, FitScope()
+        self._watch = Watch(self.name, self.model)
         self.automatic_optimization = False  # one loop for stages with and without a critic
 
     def trained_weights(self) -> dict[str, nn.Parameter]:
@@ -178,12 +180,15 @@ class StageModule(L.LightningModule, ABC):
         the last of them.
 
         Raises:
-            VisemixError: a loss that is not finite, at a step that is logged.
+            VisemixError: a loss that is not finite, at a step that is logged; a module that no gradient reaches, or a
+                renderer that paints nothing (`Watch`).
         """
         optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
         first, last = batch_idx % self._scope.parts == 0, (batch_idx + 1) % self._scope.parts == 0
         last = last or self.trainer.is_last_batch
         self._move(optimisers[0], self.losses, batch, step, first, last, self.before_step)
+        if isinstance(self.stage, Renderer):
+            self._watch.pictures(self.stage.opacities)
         if last:
             self.after_step(optimisers[0].optimizer, step)
         for critic in optimisers[1:]:  # unwrapped, as Lightning would count its moves as steps of the run
@@ -242,6 +247,7 @@ class StageModule(L.LightningModule, ABC):
             optim.zero_grad()
         self.manual_backward(total / self._scope.parts)
         if last:
+            self._watch.gradients(optim, step)
             ready(getattr(optim, "optimizer", optim), step)
             if self.options.clip_norm is not None:  # Lightning refuses to where a fused optimiser meets bfloat16
                 moving = [parameter for group in optim.param_groups for parameter in group["params"]]
