@@ -44,9 +44,10 @@ def train(stage):
     if stage == "postnet":
         clip = Domains(clip, make_clip(model.face, size=32, seed=1))
     critic = () if module.critic is None else (lambda: module.critic_losses(clip), module.critic)
-    trained = sorted(name for name, p in model.named_parameters() if p.requires_grad)
-    frozen_modes = [name for name, part in model.named_modules() if name and not part.training]
-    found = {"trained": trained, "still": len(frozen_modes)} | learnt(model, lambda: module.losses(clip), *critic)
+    with module.training_alone():
+        trained = sorted(name for name, p in model.named_parameters() if p.requires_grad)
+        frozen_modes = [name for name, part in model.named_modules() if name and not part.training]
+        found = {"trained": trained, "still": len(frozen_modes)} | learnt(model, lambda: module.losses(clip), *critic)
     model.eval()
     with torch.no_grad():
         torch.manual_seed(2)

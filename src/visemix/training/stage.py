@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +19,7 @@ from visemix.parts import WeightNames
 from visemix.pipeline import TalkingFace
 from visemix.render import Renderer
 from visemix.training.optim import StageOptions, optimiser, parameter_groups, schedule
-from visemix.training.scope import FitScope
+from visemix.training.scope import FitScope, train_only
 from visemix.training.watch import Watch
 from visemix.types import Adversarial, Losses, Video, VisemixError
 
@@ -27,15 +28,10 @@ class StageModule(L.LightningModule, ABC):
     """Trains one stage of a `TalkingFace`; for the time of a fit everything else is frozen and in eval mode.
 
     A stage with a `critic` is trained adversarially: `losses` moves everything but the critic, then
-    `critic_losses` moves the critic alone. Where a step is of several batches (`accumulate_grad_batches`), the critic
-    has looked at all but the last of them before the rest moved.
-
-    Args:
-        model: the whole model, or its config; checkpoints of Lightning's hold that, so that `load_from_checkpoint`
-            needs nothing but the path, and the files from which the parts were built.
-        options: how the stage is trained, or as a mapping.
-        seed: of every draw. One of a training step follows from it, the step, and the batch's place among those of the
-            step on all processes: two processes draw what one does that takes two batches a step.
+    `critic_losses` moves the critic alone. At all but the last batch of a step nothing has moved by then.
+    `model` may be a config, and `options` a mapping, as Lightning's checkpoints hold them: `load_from_checkpoint` needs
+    the path, and the files that the parts were built from. The draws of a training step follow from `seed`, the step
+    and the batch's place in it among those of all processes: two draw what one does that takes two batches to a step.
     """
 
     name: str  # the stage's name
@@ -71,6 +67,10 @@ class StageModule(L.LightningModule, ABC):
             for name, parameter in self.model.named_parameters()
             if (self.unfreezes or parameter.requires_grad) and owning_stage(name, names) in stages
         }
+
+    def training_alone(self) -> AbstractContextManager[None]:
+        """A context in which gradients reach what the stage trains alone; a fit enters it by itself."""
+        return train_only(self.model, self.trained_weights())
 
     def configure_callbacks(self) -> list[L.Callback]:
         """What freezes the rest, for the time of a fit."""
@@ -153,8 +153,8 @@ class StageModule(L.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what `load_from_checkpoint` builds the stage from."""
-        made_of = {"model": self.model.config, "options": asdict(self.options), "seed": self.seed}
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = made_of
+        given = {"model": self.model.config, "options": asdict(self.options), "seed": self.seed}
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = given
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Give the model the sizes of the stored state, before Lightning loads its numbers."""
@@ -162,17 +162,15 @@ class StageModule(L.LightningModule, ABC):
         self.model.resize_to({name.removeprefix("model."): tensor for name, tensor in whole.items()})
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Every draw follows from the seed, the step and the batch's place in it: a resumed run draws what it would
-        have drawn. `batch_idx` counts anew in every epoch, and alike in every process."""
-        at = self.global_step * self._scope.parts + batch_idx % self._scope.parts
-        torch.manual_seed(step_seed(self.seed, self._place(at)))
+        """Seed the draws by step, not by `batch_idx`, which counts anew in every epoch and alike in every process."""
+        parts = self._scope.parts
+        torch.manual_seed(step_seed(self.seed, self._place(self.global_step * parts + batch_idx % parts)))
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Every draw of a validation batch follows from the seed and the batch's place, in each validation alike."""
+        """Seed the draws of a batch, in every validation alike."""
         torch.manual_seed(step_seed(self.seed, self._place(batch_idx)))
 
     def _place(self, batch: int) -> int:
-        """The place of a process's batch among those of all."""
         return batch * self.trainer.world_size + self.trainer.global_rank
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
@@ -184,8 +182,8 @@ class StageModule(L.LightningModule, ABC):
                 renderer that paints nothing (`Watch`).
         """
         optimisers, schedulers, step = _listed(self.optimizers()), _listed(self.lr_schedulers()), self.global_step
-        first, last = batch_idx % self._scope.parts == 0, (batch_idx + 1) % self._scope.parts == 0
-        last = last or self.trainer.is_last_batch
+        place, parts = batch_idx % self._scope.parts, self._scope.parts
+        first, last = place == 0, place == parts - 1 or self.trainer.is_last_batch
         self._move(optimisers[0], self.losses, batch, step, first, last, self.before_step)
         if isinstance(self.stage, Renderer):
             self._watch.pictures(self.stage.opacities)
@@ -256,13 +254,12 @@ class StageModule(L.LightningModule, ABC):
         self.untoggle_optimizer(optim)
 
     def _report(self, losses: Losses, split: str, batch: Any) -> None:
-        values = {name: value.detach() for name, value in losses.items()}
-        values["total"] = torch.stack(list(values.values())).sum()
+        values = {f"{split}/{name}": value.detach() for name, value in losses.items()}
+        total = values[f"{split}/total"] = torch.stack(list(values.values())).sum()
         size = len(batch.subject.speaker)
-        named = {f"{split}/{name}": value for name, value in values.items()}
-        self.log_dict(named, batch_size=size, sync_dist=True)
+        self.log_dict(values, batch_size=size, sync_dist=True)
         if split == "train":
-            self.log("loss", values["total"], prog_bar=True, logger=False, batch_size=size, sync_dist=True)
+            self.log("loss", total, prog_bar=True, logger=False, batch_size=size, sync_dist=True)
 
 
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
