@@ -58,7 +58,7 @@ class ProxyOffset(ProxyMetric):
     higher_is_better = None
     ideal = 0.0
     without_truth = True
-    shown = Presentation(34)
+    shown = Presentation(34, diagnostic=True)
 
     def number(self, lag: Lag, fake: VideoSequence) -> float:
         """The offset in frames. Raises `NoScore` where it would be a guess."""
@@ -77,7 +77,7 @@ class ProxyCorrelation(ProxyMetric):
     shown = Presentation(
         33,
         foreign=True,
-        stands_in_for="lse_c",
+        diagnostic=True,
         over_lags="correlation of mouth and sound",
         reading="The lag detector's correlation of the mouth with what the sound foretells of it. The place of the "
         "peak is the offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
@@ -100,6 +100,7 @@ class ProxyCorrelationAtLag(ProxyMetric):
     unit = "1"
     higher_is_better = True
     needs = ProxyMetric.needs | {"lag"}
+    shown = Presentation(diagnostic=True)
 
     def number(self, lag: Lag, fake: VideoSequence) -> float:
         """The correlation at the fake's lag. Raises `NoScore` where that is unknown or was not tried."""
@@ -115,7 +116,7 @@ class ProxyPeak(ProxyMetric):
     unit = "σ"
     higher_is_better = True
     without_truth = True
-    shown = Presentation(35)
+    shown = Presentation(35, diagnostic=True)
 
     def number(self, lag: Lag, fake: VideoSequence) -> float:
         """Standard deviations by which the best correlation stands out."""
