@@ -129,14 +129,14 @@ def _difference(
     seeds: Sequence[int],
 ) -> Verdict:
     both = [seed for seed in seeds if seed in changed and seed in full]
+    lacking = tuple(seed for seed in seeds if seed not in both)
     differences = [changed[seed] - full[seed] for seed in both]
     if not differences or not all(map(math.isfinite, differences)):
         return Verdict(row, metric, math.nan, math.nan, published)
-    interval, p_value = student(differences), student_p(differences)
+    interval, p_value = student(differences), None if lacking else student_p(differences)
     doubt = math.nan if interval is None else (interval[1] - interval[0]) / 2
-    lacking = tuple(seed for seed in seeds if seed not in both)
-    known = p_value is not None and not lacking
-    return Verdict(row, metric, fmean(differences), doubt, published, p_value if known else math.nan, lacking)
+    told = math.nan if p_value is None else p_value
+    return Verdict(row, metric, fmean(differences), doubt, published, told, lacking)
 
 
 def _corrected(found: Sequence[Verdict]) -> list[Verdict]:
