@@ -23,14 +23,16 @@ from visemix.face.layout import INNER_MOUTH
 from visemix.motion.guide import REACH, SyncGuide
 from visemix.motion.lm3d import LM3D
 from visemix.motion.postnet import PostNet
+from visemix.nn.syncnet import FRAMES, draw_pairs
 from visemix.pipeline import TalkingFace
 from visemix.training.pictures import BLUE, GREY, RED, plot, write_picture
-from visemix.types import Clip, Motion, Space, collate
+from visemix.types import SAMPLES_PER_FRAME, Clip, Motion, Space, collate
 
 DRAWS = 5  # motions drawn for one sound
 WINDOW = 50  # frames: two seconds
 SHOWN = 300  # frames of a curve
 PAIRS = 8192  # of windows that the expert is asked about
+QUIET = 0.01  # of the loudest window: one that has no sound in it
 
 
 def main() -> None:
@@ -121,7 +123,23 @@ def expert(model: TalkingFace, clips: list[Clip]) -> dict[str, float]:
     guide.count = PAIRS
     torch.manual_seed(0)
     found = guide.measure(model.audio(all_of_it.speech), all_of_it.subject, all_of_it.motion)
-    return {f"expert: {name}": float(value) for name, value in found.items()}
+    return {f"expert: {name}": float(value) for name, value in found.items()} | misses(guide, model, all_of_it)
+
+
+def misses(guide: SyncGuide, model: TalkingFace, clip: Clip) -> dict[str, float]:
+    """How often the expert is wrong on each kind of pair, and each kind's share of all that it gets wrong."""
+    sound, mouth = guide.expert.embed(*guide._rows(model.audio(clip.speech), clip.subject, clip.motion))
+    torch.manual_seed(0)
+    pairs = draw_pairs(PAIRS, len(mouth), mouth.shape[1] + FRAMES - 1)
+    scores = (sound[pairs.audio_clip, pairs.audio_start] * mouth[pairs.mouth_clip, pairs.mouth_start]).sum(-1)
+    frames = clip.speech.wave[:, : clip.speech.frames * SAMPLES_PER_FRAME].unflatten(1, (-1, SAMPLES_PER_FRAME))
+    loud = frames.square().mean(-1).unfold(1, FRAMES, 1).mean(-1).sqrt()
+    quiet = loud < QUIET * loud.max()
+    both = quiet[pairs.audio_clip, pairs.audio_start] & quiet[pairs.mouth_clip, pairs.mouth_start]
+    wrong = (scores > 0.5) != pairs.together
+    kinds = {"right": pairs.together, "wrong, both quiet": ~pairs.together & both, "wrong": ~pairs.together & ~both}
+    rates = {f"expert: misses of {kind} pairs": float(wrong[of].float().mean()) for kind, of in kinds.items()}
+    return rates | {f"expert: {kind} pairs of misses": float(of[wrong].float().mean()) for kind, of in kinds.items()}
 
 
 @torch.inference_mode()

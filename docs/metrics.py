@@ -73,4 +73,6 @@ def unit(metric: Any) -> str:
 
 
 def direction(metric: Any) -> str:
+    if metric.shown.diagnostic:
+        return "none: it ranks nothing"
     return DIRECTIONS[metric.higher_is_better] if metric.ideal is None else f"{metric.ideal:g}"

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
-from visemix.audio import AudioEncoder
+from visemix.audio import AudioEncoder, stream_features
 from visemix.types import AudioFeatures, Speech, VisemixError
 
 
@@ -44,3 +45,22 @@ def test_an_encoder_that_answers_otherwise_than_it_must_is_named(answer, said):
 def test_a_row_a_frame_goes_through():
     features = AudioFeatures(torch.ones(1, 25, 3))
     assert Wrong(features)(SOUND) is features
+
+
+class Recalls(AudioEncoder):
+    """A row is how loud the last two seconds and the next two were, each alone, as far as they are known."""
+
+    dim = 2
+
+    def forward(self, speech):
+        loud = speech.wave.unflatten(1, (-1, 640)).square().mean(-1)
+        past, future = (F.pad(loud, ends).unfold(1, 51, 1).mean(-1) for ends in ((50, 0), (0, 50)))
+        return AudioFeatures(torch.stack([past, future], -1))
+
+
+def test_a_block_of_a_long_sound_is_heard_with_two_seconds_before_and_after_it(monkeypatch):
+    monkeypatch.setattr("visemix.audio.base.BLOCK_FRAMES", 60)
+    speech = Speech(torch.randn(1, 200 * 640, generator=torch.Generator().manual_seed(0)))
+    pieces = [piece.values for piece in stream_features(Recalls(), speech)]
+    assert [piece.shape[1] for piece in pieces] == [60, 60, 60, 20]
+    torch.testing.assert_close(torch.cat(pieces, 1), Recalls()(speech).values)

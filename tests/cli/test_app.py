@@ -377,3 +377,4 @@ def test_parts_lists_what_finds_and_fits_faces_and_what_metrics_say_of_themselve
     assert of_rnet["source"] == "Deng et al. 2019"
     assert (lmd["unit"], lmd["better"], lmd["headline"], lmd["without_truth"]) == ("px", "lower", True, False)
     assert found["metrics"]["jitter"]["better"] == "nearer 1"
+    assert found["metrics"]["avproxy_corr@0"]["better"] == ""  # it ranks nothing

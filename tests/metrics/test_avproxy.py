@@ -96,13 +96,16 @@ def test_an_offset_is_given_only_where_one_lag_stands_out(talk):
         offset(unsaid)
 
 
-def test_the_correlation_keeps_its_curve_even_where_the_best_is_at_the_edge(talk):
-    metric = METRICS.build({"name": "avproxy_corr@0"})
-    found = metric.lags(talk, talk)
+def test_the_best_at_the_edge_leaves_the_offset_unknown_and_nothing_else(talk):
+    correlation, peak = (METRICS.build({"name": name}) for name in ("avproxy_corr@0", "avproxy_peak_z"))
+    found = correlation.lags(talk, talk)
     assert len(found) == 31 and int(np.argmax(found)) - 15 == offset(talk)
     late = VideoSequence(
         talk.fps, talk.landmarks, F.pad(talk.sound, (640 * int(15 + offset(talk)), 0)), source=talk.source
     )
-    assert int(np.argmax(metric.lags(late, talk))) == 0
+    moved = correlation.lags(late, talk)
+    assert int(np.argmax(moved)) == 0
+    assert correlation.measure(late, talk).tolist() == [[moved[15]]]
+    assert peak.measure(late, talk).item() > 2
     with pytest.raises(NoScore, match="at the edge"):
-        metric.measure(late, talk)
+        offset(late)

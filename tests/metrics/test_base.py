@@ -180,7 +180,7 @@ def test_what_tables_show_of_metrics_is_what_these_say_of_themselves():
         *("fid", "lse_c", "lse_d", "av_offset", "avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "jitter")
     ]
     assert METRICS.foreign() == ["fid", "lse_c", "avproxy_corr@0"]
-    assert METRICS.stand_ins() == {"lse_c": "avproxy_corr@0"}
+    assert METRICS.diagnostics() == ["avproxy_corr@0", "avproxy_offset", "avproxy_peak_z", "avproxy_corr@lag"]
     shown = {name: metric.shown for name, metric in METRICS.known().items()}
     assert [name for name, of in shown.items() if of.over_time] == ["psnr", "psnr_face"]
     assert [name for name, of in shown.items() if of.over_lags] == ["lse_d", "avproxy_corr@0"]

@@ -8,8 +8,9 @@ import torch
 from oracles import settle
 
 from visemix.metrics import METRICS, NoScore, Suite, VideoSequence
-from visemix.metrics.sync import crop_face, face_boxes, find_offset
+from visemix.metrics.sync import SyncResult, crop_face, face_boxes, find_offset, run_syncnet, sixteen_bit
 from visemix.nn.lipsync import SyncNet
+from visemix.ops.mfcc import mfcc
 
 CASES = {-4: (0.13264524936676025, 2.4341959953308105), 3: (0.10227260738611221, 2.4915101528167725)}
 CASES[0] = (2.8284268864808837e-06, 2.599433660507202)
@@ -117,3 +118,40 @@ def test_the_curve_behind_lse_is_in_the_order_of_offsets():
 def test_the_variant_says_that_the_crop_is_not_the_released_codes():
     assert "crop=mediapipe" in METRICS.build({"name": "lse_d"}).variant
     assert "not calibrated against S3FD" in METRICS.build({"name": "lse_d"}).variant
+
+
+def test_the_sound_is_that_of_a_sixteen_bit_file_and_what_is_quieter_than_its_steps_is_silence():
+    heard = torch.tensor([0.0, 0.4, 0.6, -0.6, 1.5, 2.5, -7.4]) / 32768
+    assert sixteen_bit(heard).tolist() == [0.0, 0.0, 1.0, -1.0, 2.0, 2.0, -7.0]  # halves to even, as lrint does
+    assert sixteen_bit(torch.tensor([1.0, -1.0, 1.2, -1.2])).tolist() == [32767.0, -32768.0, 32767.0, -32768.0]
+
+
+@torch.inference_mode()
+def test_syncnet_hears_the_rows_of_the_sixteen_bit_file(monkeypatch):
+    """Noise of a third of a step is what a decoder leaves where the file has zeros."""
+    hushed = replace(take(120), sound=torch.rand(16_000 * 5, generator=torch.Generator().manual_seed(0)) / 100_000)
+    digital_silence = mfcc(np.zeros(16_000 * 5))
+    heard = []
+
+    class Ears(SyncNet):
+        def embed_audio(self, windows):
+            heard.append(windows)
+            return torch.zeros(len(windows), 4)
+
+    monkeypatch.setattr("visemix.metrics.sync._embed_video", lambda net, crops: torch.zeros(crops.shape[1] - 5, 4))
+    monkeypatch.setattr("visemix.metrics.sync.crop_face", lambda picture, box: torch.zeros(3, 8, 8))
+    run_syncnet(Ears(), replace(hushed, pictures=lambda: iter([None] * 120)))
+    rows = torch.cat(heard)[:, 0]  # windows × 13 × 20
+    assert rows.shape[1:] == (13, 20)
+    np.testing.assert_allclose(rows, np.broadcast_to(digital_silence[:20].T, rows.shape), rtol=1e-6)
+
+
+def test_the_best_at_the_edge_leaves_the_offset_unknown_and_nothing_else():
+    distances = torch.full((31,), 12.0)
+    distances[0], distances[15] = 8.0, 11.0
+    edge = VideoSequence(memo={"sync": SyncResult(15, distances)})
+    for name, number in (("lse_d", 8.0), ("lse_c", 4.0), ("lse_d_at_0", 11.0)):
+        assert METRICS.build({"name": name}).measure(edge, edge).tolist() == [[number]]
+    for name in ("av_offset", "av_offset_abs"):
+        with pytest.raises(NoScore, match=r"at the edge \(15 frames\): no offset to trust"):
+            METRICS.build({"name": name}).measure(edge, edge)

@@ -83,6 +83,18 @@ def test_without_a_template_the_truth_keeps_the_speakers_shape(face, subject):
     )
 
 
+def test_without_a_template_the_expression_has_to_explain_the_truths_shape(face, subject):
+    """The prediction wears the mean face and the truth its own: vertices differ by Eδ less what the identity adds."""
+    delta = torch.randn(2, 4, face.expression.shape[-1], generator=torch.Generator().manual_seed(7))
+    moved = torch.einsum("nce,bte->btnc", face.expression, delta)
+    shape = torch.einsum("nci,bi->bnc", face.identity, subject.identity)[:, None]
+    weight = torch.where(face.lower, 1.8, 1.0)
+    right, wrong = ((weight * (moved + sign * shape).square().sum(-1)).mean() for sign in (-1, 1))
+    assert (right - wrong).abs() > 0.02 * right
+    found = loss_of(face, subject, delta, template="none")["expression"]
+    torch.testing.assert_close(found, right, rtol=1e-4, atol=0)
+
+
 def test_velocity_scores_differences_between_neighbours(face, subject):
     still = torch.ones(2, 4, face.expression.shape[-1])
     assert loss_of(face, subject, still, velocity=2.0)["velocity"] < 1e-8

@@ -74,6 +74,14 @@ def test_the_critic_learns_the_persons_frames_from_made_ones(face, clip):
     assert all(p.grad is None for p in model.postnet.parameters())
 
 
+def test_what_a_batch_is_judged_by_has_the_own_motions_of_both_domains(face, clip):
+    model, other = build(face), Motion(clip.motion.values + 0.1, clip.motion.space)
+    rows = model.measure((sound(seed=1), clip.subject, other), example(clip))
+    torch.testing.assert_close(rows["many"], model.lm3d.pack(other, clip.subject))
+    torch.testing.assert_close(rows["truth"], model.lm3d.pack(clip.motion, clip.subject))
+    assert not torch.allclose(rows["many"], rows["truth"], atol=1e-3)
+
+
 def test_training_hears_another_draw_each_time_and_judging_the_same(face, clip):
     model = build(face)
     assert torch.equal(

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -63,6 +64,30 @@ def test_what_is_missing_is_a_black_rim_around_the_face_and_not_the_inside_of_th
     assert 0.001 < float(blend.missing.mean()) < 0.1
     assert (blend.image * blend.missing == 0).all()
     assert (blend.missing * draw(face, wide, subject, (SIZE, SIZE)).skin == 0).all()
+
+
+@pytest.fixture(scope="module")
+def hollow(face):
+    """The face's skin alone, as a scanned face is: no mouth, no eyeballs, no neck."""
+    bare = copy.deepcopy(face)
+    bare.triangles = face.triangles[face.skin]
+    bare.skin = torch.ones(len(bare.triangles), dtype=torch.bool)
+    return bare
+
+
+@pytest.mark.parametrize("opened", [0.0, 0.3, 1.0])
+def test_a_mouth_that_is_no_mesh_is_black_and_not_missing(hollow, talk, opened):
+    subject, wide = talk
+    blend = FaceBlend(hollow).eval()(opened * wide, subject, subject.footage)
+    picture = draw(hollow, opened * wide, subject, (SIZE, SIZE))
+    inside = (picture.skin > 0) & (picture.coverage == 0)
+    assert inside.any() and (blend.mask[inside] == 1).all()  # eyes at least
+    assert (blend.image.masked_select(inside.expand_as(blend.image)) == 0).all() and (blend.missing[inside] == 0).all()
+    middle = landmarks_2d(hollow, opened * wide, subject)[0, :, INNER_MOUTH].mean(1, keepdim=True)
+    if opened == 1:
+        assert at_points(inside[0], middle)[:3].all()  # seen from further aside, the cheek's other side lies behind it
+    assert (at_points(blend.missing[0], middle) == 0).all()
+    assert 0.001 < float(blend.missing.mean()) < 0.1  # the rim
 
 
 def test_the_union_covers_the_footages_own_chin(face, talk):

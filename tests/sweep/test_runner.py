@@ -10,8 +10,11 @@ import torch
 from clip_maker import make
 from rich.progress import Progress
 from standins import die_of_one
+from typer.testing import CliRunner
 
+from visemix.cli.app import app
 from visemix.config import plain
+from visemix.evaluation.result import Mean, Result
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import complete_config, fit, folder_of
 from visemix.sweep.engines import ENGINES, _threads
@@ -145,6 +148,23 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     assert "config.yaml was changed after the run was named" in again[1].reason
     assert [o.folder for o in again] == [o.folder for o in outcomes]
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
+
+
+def test_the_console_counts_the_papers_directions_alone_and_together(monkeypatch):
+    said = {
+        "Full model": {seed: Result({"lmd": Mean(1 + 0.01 * seed, "ok", "px", "", "")}, {}, {}, {}) for seed in (0, 1)},
+        "w/o TempAud": {seed: Result({"lmd": Mean(2.0, "ok", "px", "", "")}, {}, {}, {}) for seed in (0, 1)},
+    }
+    monkeypatch.setattr("visemix.sweep.runner.sweep", lambda *_, **__: [])
+    monkeypatch.setattr("visemix.sweep.runner.write_sweep", lambda *_: [Path("table.md")])
+    monkeypatch.setattr("visemix.sweep.runner._rows", lambda outcomes: said)
+    lines = CliRunner().invoke(app, ["sweep", "ablations/gsmoothface"]).stdout.splitlines()
+    assert lines[0].startswith("The paper prints 28 differences to the full model, of which 1 could be tested and 27")
+    assert lines[1].startswith("Each judged alone, at 95%: 1 have its direction, 0 the other, and 0 cannot be told")
+    assert lines[2].startswith("All 1 judged together, with Holm's correction: 1 have its direction")
+    assert lines[3:] == ["table.md"]
+    lines = CliRunner().invoke(app, ["sweep", "mixed/matrix"]).stdout.splitlines()
+    assert lines == ["table.md"]  # no paper's table
 
 
 def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_has_failed():

@@ -46,13 +46,31 @@ def test_the_critics_scores_are_running_means():
     assert (choice.real, choice.fake) == (pytest.approx(0.98), pytest.approx(0.02))
 
 
-def test_a_map_has_a_dot_for_every_frame_in_its_colour():
+COLOURS = {"many": (0.2, 0.6, 0.25), "before": (0.15, 0.35, 0.8), "after": (0.85, 0.1, 0.1), "truth": (0.6, 0.6, 0.6)}
+
+
+def test_the_four_sets_of_figure_10_lie_in_one_map_each_in_its_colour():
     g = torch.Generator().manual_seed(0)
-    rows = {name: torch.randn(9, 6, generator=g) + 30 * k for k, name in enumerate(("before", "after", "truth"))}
+    rows = {name: torch.randn(9, 6, generator=g) + 30 * k for k, name in enumerate(COLOURS)}
     picture = domain_map(rows, side=240)
     assert picture.shape == (3, 240, 240)
     colours = {tuple(round(c, 2) for c in colour) for colour in picture.flatten(1).T.tolist()}
-    assert colours == {(1.0, 1.0, 1.0), (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)}
+    assert colours == {(1.0, 1.0, 1.0), *COLOURS.values()}
+
+
+def test_sets_of_one_domain_lie_together_in_the_map():
+    """Two pairs of sets, 30 apart: only one map of all of them tells which pairs belong together."""
+    g = torch.Generator().manual_seed(1)
+    where = {"many": 0.0, "before": 0.0, "after": 30.0, "truth": 30.0}
+    picture = domain_map({name: torch.randn(40, 6, generator=g) + at for name, at in where.items()}, side=480)
+
+    def middle(name):
+        is_it = (picture - torch.tensor(COLOURS[name])[:, None, None]).abs().amax(0) < 1e-6
+        return is_it.nonzero().double().mean(0)
+
+    near = [(middle(a) - middle(b)).norm() for a, b in (("many", "before"), ("after", "truth"))]
+    far = [(middle(a) - middle(b)).norm() for a, b in (("many", "truth"), ("before", "after"), ("many", "after"))]
+    assert max(near) < 0.4 * min(far)
 
 
 def test_offset_curves_are_drawn_with_their_mean_on_top():

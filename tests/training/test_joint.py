@@ -117,6 +117,33 @@ def test_a_few_frames_are_painted_and_the_whole_window_is_spoken(clip, monkeypat
     assert seen[0].space is Space.LANDMARKS
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_painted_is_compared_with_the_truth_of_the_same_frames(training, clip, monkeypatch):
+    model = model_of({"name": "gru"}, {"name": "dots"})
+    seen = []
+    monkeypatch.setattr(
+        type(model.render),
+        "loss",
+        lambda self, *given: seen.append(given) or {"x": given[0].values.sum()},
+    )
+    module = JointModule(model).train(training)
+    torch.manual_seed(3)
+    for _ in range(4):
+        module.losses(clip)
+    spoken = model.face.convert(
+        model.apply_eyes(model.motion(model.audio(clip.speech), clip.subject), clip.subject, made=False),
+        Space.LANDMARKS,
+        clip.subject,
+    )
+    starts = []
+    for motion, subject, target in seen:
+        (start,) = (k for k in range(6) if torch.equal(clip.subject.pose[:, k : k + PAINTED], subject.pose))
+        torch.testing.assert_close(target.frames, clip.video.frames[:, start : start + PAINTED], atol=0, rtol=0)
+        torch.testing.assert_close(motion.values, spoken.values[:, start : start + PAINTED])
+        starts.append(start)
+    assert len({*starts}) > 1 if training else starts == [2] * 4
+
+
 @pytest.mark.parametrize(
     ("render", "message"),
     [

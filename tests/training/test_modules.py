@@ -5,6 +5,7 @@ import pytest
 import standins  # noqa: F401 – registers its parts
 import torch
 from stage_runner import one_step
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader
 
 from visemix.pipeline import TalkingFace
@@ -188,3 +189,22 @@ def test_a_checkpoint_of_lightnings_is_all_that_a_stage_needs(clip, tmp_path):
         again = MotionModule.load_from_checkpoint(tmp_path / "stage.ckpt", **known)
         assert (again.options, again.seed, again.model.config) == (module.options, 3, model.config)
         assert not moved(again.model, copied(model))
+
+
+@pytest.mark.parametrize("limit", [1e-4, 1e-5])
+def test_the_gradients_of_each_optimiser_are_together_no_longer_than_the_limit(limit, clip, tmp_path):
+    lengths = []
+
+    def note(optimiser, *_):
+        found = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        lengths.append(torch.cat([gradient.flatten() for gradient in found]).norm().item())
+
+    hook = register_optimizer_step_pre_hook(note)
+    try:
+        for clip_norm in (None, limit):
+            model = TalkingFace.from_config(CFG | {"render": {"name": "dots", "adversarial": True}})
+            one_step(RenderModule(model, StageOptions(lr=1e-2, clip_norm=clip_norm)), clip, tmp_path)
+    finally:
+        hook.remove()
+    assert min(lengths[:2]) > 2e-4
+    assert lengths[2:] == pytest.approx([limit, limit], rel=0.02)

@@ -66,7 +66,8 @@ def pages(found: Catalogue) -> str:
         lines.append(group)
         for name, part in named.items():
             source = f" [{part['source']}]" if part["source"] else ""
-            unit = f" ({part['unit']}, {part['better']} is better)" if "unit" in part else ""
+            better = f", {part['better']} is better" if part.get("better") else ""
+            unit = f" ({part['unit']}{better})" if "unit" in part else ""
             lines.append(f"  {name}{unit}: {part['about']}{source}")
             for option, about in part["options"].items():
                 value = f" = {about['default']}" if "default" in about else " (required)"
@@ -83,7 +84,7 @@ def _metric(name: str) -> dict[str, Any]:
     metric = METRICS.build({"name": name})
     return _entry(METRICS, name) | {
         "unit": metric.unit,
-        "better": direction(metric.higher_is_better, metric.ideal),
+        "better": "" if metric.shown.diagnostic else direction(metric.higher_is_better, metric.ideal),
         "headline": metric.shown.headline,
         "without_truth": metric.without_truth,
     }

@@ -37,36 +37,30 @@ class ProxyMetric(SequenceMetric):
         """The fake's lag, detected once for all metrics that ask. Raises `NoScore` as `detect` does."""
         return fake.memoised("avproxy", lambda: detect(fake, real))
 
-
-class BestLagMetric(ProxyMetric):
-    """Base of metrics that depend on the best lag, wherever that is."""
-
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
-        """One row, the number. Raises `NoScore` where the best lag is the furthest that was tried."""
-        lag = self.result(fake, real)
-        if abs(lag.offset) == REACH:
-            raise NoScore(f"the best lag is at the edge ({lag.offset} frames): nothing to trust")
-        return torch.tensor([[self.number(lag)]], dtype=torch.float64)
+        """One row, the number. Raises `NoScore` as `detect` does, or where the number is unknown."""
+        return torch.tensor([[self.number(self.result(fake, real), fake)]], dtype=torch.float64)
 
     @abstractmethod
-    def number(self, lag: Lag) -> float:
+    def number(self, lag: Lag, fake: VideoSequence) -> float:
         """The metric, from a lag that was found."""
 
 
 @METRICS.register("avproxy_offset")
-class ProxyOffset(BestLagMetric):
+class ProxyOffset(ProxyMetric):
     """Frames by which the sound is early (below 0: late), by the lag detector; its zero is only relative.
 
-    No number where `avproxy_peak_z` is below 2 (no speech, or lips that move to something else): it would be a guess.
+    No number where the best lag is the furthest that was tried, or `avproxy_peak_z` is below 2 (no speech, or lips that
+    move to something else): it would be a guess.
     """
 
     unit = "frames"
     higher_is_better = None
     ideal = 0.0
     without_truth = True
-    shown = Presentation(34)
+    shown = Presentation(34, diagnostic=True)
 
-    def number(self, lag: Lag) -> float:
+    def number(self, lag: Lag, fake: VideoSequence) -> float:
         """The offset in frames. Raises `NoScore` where it would be a guess."""
         if lag.doubt:
             raise NoScore(lag.doubt)
@@ -74,7 +68,7 @@ class ProxyOffset(BestLagMetric):
 
 
 @METRICS.register("avproxy_corr@0")
-class ProxyCorrelation(BestLagMetric):
+class ProxyCorrelation(ProxyMetric):
     """Correlation of mouth movements with those predicted from the sound as recorded, by the lag detector."""
 
     unit = "1"
@@ -83,13 +77,13 @@ class ProxyCorrelation(BestLagMetric):
     shown = Presentation(
         33,
         foreign=True,
-        stands_in_for="lse_c",
+        diagnostic=True,
         over_lags="correlation of mouth and sound",
         reading="The lag detector's correlation of the mouth with what the sound foretells of it. The place of the "
         "peak is the offset; it is no lip-sync score, and its zero is only relative: compare with the recording's.",
     )
 
-    def number(self, lag: Lag) -> float:
+    def number(self, lag: Lag, fake: VideoSequence) -> float:
         """The correlation with the sound as recorded."""
         return lag.at_zero
 
@@ -106,24 +100,24 @@ class ProxyCorrelationAtLag(ProxyMetric):
     unit = "1"
     higher_is_better = True
     needs = ProxyMetric.needs | {"lag"}
+    shown = Presentation(diagnostic=True)
 
-    def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
-        """One row, the correlation at the fake's lag. Raises `NoScore` where that is unknown or was not tried."""
-        lag = self.result(fake, real)
+    def number(self, lag: Lag, fake: VideoSequence) -> float:
+        """The correlation at the fake's lag. Raises `NoScore` where that is unknown or was not tried."""
         if fake.lag is None or abs(fake.lag) > REACH:
             raise NoScore(f"no correlation is known for a lag of {fake.lag} frames")
-        return torch.tensor([[lag.correlations[REACH + fake.lag]]], dtype=torch.float64)
+        return float(lag.correlations[REACH + fake.lag])
 
 
 @METRICS.register("avproxy_peak_z")
-class ProxyPeak(BestLagMetric):
+class ProxyPeak(ProxyMetric):
     """z-score of the best correlation over lags, among the best ones of the same sound moved far out of step."""
 
     unit = "σ"
     higher_is_better = True
     without_truth = True
-    shown = Presentation(35)
+    shown = Presentation(35, diagnostic=True)
 
-    def number(self, lag: Lag) -> float:
+    def number(self, lag: Lag, fake: VideoSequence) -> float:
         """Standard deviations by which the best correlation stands out."""
         return lag.peak_z

@@ -221,9 +221,9 @@ class MetricRegistry(Registry[VideoMetric]):
         """Names of those without truth whose numbers of foreign speech stand in tables, too."""
         return [name for name, metric in self.known().items() if metric.without_truth and metric.shown.foreign]
 
-    def stand_ins(self) -> dict[str, str]:
-        """A metric → the one that is judged in its place where it has no number."""
-        return {metric.shown.stands_in_for: name for name, metric in self.known().items() if metric.shown.stands_in_for}
+    def diagnostics(self) -> list[str]:
+        """What explains other numbers and ranks nothing."""
+        return [name for name, metric in self.known().items() if metric.shown.diagnostic]
 
 
 METRICS: MetricRegistry = MetricRegistry("metric")

@@ -13,7 +13,7 @@ class Presentation:
     headline: bool = False  # it stands in tables that are to fit a page
     foreign: bool = False  # so does its number of foreign speech, as `<name>_ood`, where it is measured without truth
     digits: int = 3
-    stands_in_for: str = ""  # the metric in whose place its direction is judged where that one has no number
+    diagnostic: bool = False  # it explains other numbers; no table calls a number of it the best
     over_time: str = ""  # what the axis of its curve over a clip's frames is called; without, there is no curve
     over_lags: str = ""  # the same of what `VideoMetric.lags` answers
     reading: str = ""  # how that curve is read

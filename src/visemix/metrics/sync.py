@@ -120,6 +120,16 @@ def crop_face(picture: UInt8[np.ndarray, "H W 3"], box: Float[np.ndarray, "3"]) 
     return resized[0].round().to(torch.uint8)
 
 
+def sixteen_bit(sound: Float[Tensor, " S"]) -> Float[np.ndarray, " S"]:
+    """Samples in [-1, 1] as those of a 16-bit file, which SyncNet was trained on and is scored on by its authors: the
+    logarithms of its features see what lies under their steps.
+
+    >>> sixteen_bit(torch.tensor([0.4, 0.6, 40_000.0]) / 32_768).tolist()
+    [0.0, 1.0, 32767.0]
+    """
+    return (sound.double() * SIXTEEN_BIT).round().clamp(-SIXTEEN_BIT, SIXTEEN_BIT - 1).numpy()
+
+
 @lru_cache(maxsize=2)
 def syncnet(weights: PretrainedWeights) -> SyncNet:
     """SyncNet with these weights, kept in memory."""
@@ -139,7 +149,7 @@ def run_syncnet(net: SyncNet, sequence: VideoSequence) -> SyncResult:
     boxes = face_boxes(mouth_landmarks(sequence))
     crops = (crop_face(picture, box) for picture, box in zip(sequence.pictures(), boxes[:frames], strict=False))
     video = _embed_video(net, torch.stack(list(crops), 1))
-    rows = torch.from_numpy(mfcc(sequence.sound.double().numpy() * SIXTEEN_BIT)).float().mT
+    rows = torch.from_numpy(mfcc(sixteen_bit(sequence.sound))).float().mT
     windows = rows.unfold(1, ROWS, ROWS_PER_FRAME).permute(1, 0, 2).unsqueeze(1)[: frames - WINDOW]
     audio = torch.cat([net.embed_audio(batch) for batch in windows.split(CHUNK)])
     return find_offset(video[: len(audio)], audio[: len(video)])
@@ -170,11 +180,8 @@ class SyncMetric(PretrainedMetric):
         return fake.memoised("sync", lambda: run_syncnet(syncnet(self.weights), fake))
 
     def measure(self, fake: VideoSequence, real: VideoSequence) -> Float[Tensor, "T K"]:
-        """One row, the number. Raises `NoScore` where the smallest distance is at the furthest lag that was tried."""
-        sync = self.result(fake)
-        if abs(sync.offset) == REACH:
-            raise NoScore(f"the smallest distance is at the edge ({sync.offset} frames): no offset to trust")
-        return torch.tensor([[self.number(sync)]], dtype=torch.float64)
+        """One row, the number. Raises `NoScore` where SyncNet cannot judge, or the number is unknown."""
+        return torch.tensor([[self.number(self.result(fake))]], dtype=torch.float64)
 
     @abstractmethod
     def number(self, sync: SyncResult) -> float:
@@ -192,8 +199,8 @@ class AvOffset(SyncMetric):
     shown = Presentation(32, digits=2)
 
     def number(self, sync: SyncResult) -> float:
-        """The offset in frames."""
-        return float(sync.offset)
+        """The offset in frames. Raises `NoScore` where it may lie beyond the furthest lag that was tried."""
+        return float(_within_reach(sync.offset))
 
 
 @METRICS.register("av_offset_abs")
@@ -205,8 +212,14 @@ class AvOffsetAbs(SyncMetric):
     shown = Presentation(36, headline=True, digits=2)
 
     def number(self, sync: SyncResult) -> float:
-        """The offset's size in frames."""
-        return float(abs(sync.offset))
+        """The offset's size in frames. Raises `NoScore` where it may lie beyond the furthest lag that was tried."""
+        return float(abs(_within_reach(sync.offset)))
+
+
+def _within_reach(offset: int) -> int:
+    if abs(offset) == REACH:
+        raise NoScore(f"the smallest distance is at the edge ({offset} frames): no offset to trust")
+    return offset
 
 
 @METRICS.register("lse_c")

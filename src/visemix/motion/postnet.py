@@ -142,8 +142,10 @@ class PostNet(MotionModel, Wrapper):
 
     @torch.no_grad()
     def measure(self, many: MotionExample, person: MotionExample) -> dict[str, Tensor]:
-        """Rows to judge a held-out batch by: made from others' sound, from the person's, and the person's own."""
+        """Rows to judge a held-out batch by: others' own, made from others' sound, from the person's, and the person's
+        own."""
         return {
+            "many": self.lm3d.pack(many[2], many[1]),
             "before": self.lm3d.pack(self._base(*many[:2]), many[1]),
             "after": self._rows(*many[:2]),
             "spoken": self._rows(*person[:2]),

@@ -49,3 +49,31 @@ def student(values: Sequence[float], level: float = LEVEL) -> tuple[float, float
         return None
     mean, half = float(np.mean(values)), float(stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1))
     return mean - half, mean + half
+
+
+def student_p(values: Sequence[float]) -> float | None:
+    """Student's two-sided p-value of independent values whose true mean would be zero; None for fewer than two.
+
+    >>> round(student_p([3.0, 4.0, 5.0]), 4)
+    0.0202
+    """
+    if len(values) < 2:
+        return None
+    mean, error = abs(float(np.mean(values))), float(stats.sem(values))
+    if error == 0:
+        return float(mean == 0)
+    return float(2 * stats.t.sf(mean / error, len(values) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values raised so far that the chance of calling any true null hypothesis of all of these wrong stays below
+    the level that they are compared with (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order, raised, highest = np.argsort(p_values, kind="stable"), [0.0] * len(p_values), 0.0
+    for done, at in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - done) * p_values[at]))
+        raised[at] = highest
+    return raised

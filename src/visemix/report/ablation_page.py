@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from visemix.evaluation.pair import make_tracker
-from visemix.report.ablation import Rows, Verdict, summary, values, words
+from visemix.report.ablation import HEADS, TOGETHER, Rows, Verdict, summary, values, words
 from visemix.report.charts import dots
 from visemix.report.excerpts import HOTTEST, excerpt_videos, heat, mouth_strip, strip
 from visemix.report.formats import html
@@ -30,7 +31,7 @@ def sweep_page(table: Table, rows: Rows, found: Sequence[Verdict] = (), failures
     blocks += [*_numbers(table, rows, found), *_pictures(rows)]
     if found:
         blocks.append(heading("Directions", name="directions"))
-        blocks.append(plain_table(["row", "metric", "ours", "±", "paper's", "direction"], map(words, found)))
+        blocks.append(plain_table(HEADS, map(words, found)))
     if failures:
         blocks += [heading("Points that failed", name="failed"), *map(paragraph, failures)]
     return page(table.title, blocks, script=SCRIPT)
@@ -40,12 +41,15 @@ def _numbers(table: Table, rows: Rows, found: Sequence[Verdict]) -> Iterator[str
     """A chart for each column that has numbers."""
     yield heading("Numbers", name="numbers")
     said = "Rings are seeds, the dot is their mean, the bar ± one standard deviation, the line the first row's mean."
-    yield paragraph(said + " Arrows point where the paper's number goes." if found else said, note=True)
+    arrows = f" Arrows point where the paper's number goes; the word beside them is the verdict {TOGETHER}."
+    yield paragraph(said + arrows if found else said, note=True)
     charts = []
     for column in table.columns:
-        measured = {row: [*values(of, column.key).values()] for row, of in rows.items()}
+        measured = {row: [*filter(math.isfinite, values(of, column.key).values())] for row, of in rows.items()}
         if any(measured.values()):
-            judged = {v.row: f"{'▸' if v.published > 0 else '◂'} {v.judgement}" for v in found if v.key == column.key}
+            judged = {
+                v.row: f"{'▸' if v.published > 0 else '◂'} {v.judgement}" for v in found if v.metric == column.key
+            }
             charts.append(f"<figure>{dots(measured, column.heading, beside=judged)}</figure>")
     yield f'<div class="row charts">{"".join(charts)}</div>'
 

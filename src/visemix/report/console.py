@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from visemix.evaluation.result import Mean, Result
+from visemix.metrics import METRICS
 from visemix.metrics.shown import direction
 from visemix.report.tables import superscript
 
@@ -17,13 +18,15 @@ def table(result: Result) -> Table:
         numbers = column in ("value", "95 %", "real")
         view.add_column(column, justify="right" if numbers else "left", no_wrap=column == "metric")
     reasons: list[str] = []
+    unranked = METRICS.diagnostics()
     for name, row in result.summary.items():
         details = result.details[name]
         caution = f"{name} {details.caution}" if details.caution else ""
         value = _cell(row, details.reason or caution, reasons)
         over = ["{:.4g} – {:.4g}".format(*details.interval) if details.interval else ""] if several else []
         real = _cell(result.truth[name], details.truth_reason, reasons)
-        view.add_row(name, value, *over, real, row.unit, direction(details.higher_is_better, details.ideal), row.region)
+        better = "" if name in unranked else direction(details.higher_is_better, details.ideal)
+        view.add_row(name, value, *over, real, row.unit, better, row.region)
     footnotes = [f"{superscript(k)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in result.clips.items() for note in clip.notes]
     view.caption = "\n".join([*footnotes, *result.notes, *notes]) or None

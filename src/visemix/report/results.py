@@ -10,6 +10,7 @@ from typing import Literal
 
 from visemix.evaluation.result import Result
 from visemix.metrics import METRICS
+from visemix.metrics.shown import UNSHOWN
 from visemix.metrics.suite import Score
 from visemix.ops.intervals import LEVEL, bootstrap
 from visemix.ops.store import sha256
@@ -53,13 +54,13 @@ def check_together(results: Mapping[str, Result]) -> None:
 def columns(results: Mapping[str, Result]) -> list[Column]:
     """Every metric that any of them has, in the order of the first."""
     found: dict[str, Column] = {}
-    digits = {name: metric.shown.digits for name, metric in METRICS.known().items()}
+    shown = {name: metric.shown for name, metric in METRICS.known().items()}
     for result in results.values():
         for key, row in result.summary.items():
             about = result.details[key]
-            better, ideal = DIRECTIONS[about.higher_is_better], about.ideal or 0.0
-            printed = digits.get(key.removesuffix(OOD), Column.digits)
-            found.setdefault(key, Column(key, row.unit, better, printed, ideal=ideal))
+            says, ideal = shown.get(key.removesuffix(OOD), UNSHOWN), about.ideal or 0.0
+            better: Better = "" if says.diagnostic else DIRECTIONS[about.higher_is_better]
+            found.setdefault(key, Column(key, row.unit, better, says.digits, ideal=ideal))
     return list(found.values())
 
 

@@ -135,9 +135,9 @@ def cloud(seen: Mapping[str, list[np.ndarray]], reason: str) -> Iterator[str]:
     clouds = {name: [(float(x), float(y)) for x, y in rows] for name, rows in zip(shapes, at, strict=True)}
     yield scatter(clouds, "t-SNE of mouth shapes")
     yield paragraph(
-        "t-SNE of the 20 mouth landmarks, free of place and size, a dot a frame (as in Fig. 10 of GeneFace, there over "
-        "3D landmarks). Dots that lie among the recorded ones are mouths this speaker makes; distances between islands "
-        "mean nothing.",
+        "One t-SNE of all methods' 20 mouth landmarks, free of place and size, a dot a frame. Dots that lie among the "
+        "recorded ones are mouths this speaker makes; distances between islands mean nothing. (GeneFace's Fig. 10 is "
+        "another map, of what its post-net does to 3D landmarks: training draws that.)",
         note=True,
     )
 

@@ -33,11 +33,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number, perhaps infinite, with its confidence interval; `reason` says why there is none, or what to know."""
+    """A number, perhaps infinite, with its confidence interval; `reason` says why there is none, or what to know. One
+    that does not `compete` (a part of it is unknown) is never called the best."""
 
     value: float | None
     interval: tuple[float, float] | None = None
     reason: str = ""
+    competes: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def format_table(table: Table) -> FormattedTable:
                     if cell.reason not in footnotes:
                         footnotes.append(cell.reason)
                     mark = footnotes.index(cell.reason) + 1
-                is_best = row.competes and words == best[column.key]
+                is_best = row.competes and cell is not None and cell.competes and words == best[column.key]
                 texts.append(Text(words, _interval(cell, column, table.plus_minus), mark, is_best))
             lines.append((row.name, texts))
         groups.append((group.title, lines))
@@ -182,7 +184,7 @@ def _interval(cell: Cell | None, column: Column, plus_minus: bool) -> str:
 def _best(rows: Sequence[Row], column: Column) -> str | None:
     """As printed, so that what reads alike is marked alike; None where there is nothing to choose from."""
     cells = [row.cells.get(column.key) for row in rows if row.competes]
-    values = [cell.value for cell in cells if cell is not None and cell.value is not None]
+    values = [cell.value for cell in cells if cell is not None and cell.competes and cell.value is not None]
     if not column.better or len(values) < 2:
         return None
     worth: Callable[[float], float] = {

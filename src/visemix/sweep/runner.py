@@ -27,7 +27,7 @@ from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
 from visemix.registry import did_you_mean
-from visemix.report.ablation import sweep_table, verdict_table, verdicts
+from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
@@ -102,10 +102,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
     moves a number in the paper's direction.
     """
-    rows: dict[str, dict[int, Result]] = {one.cell.row: {} for one in outcomes}
-    for one in outcomes:
-        if one.folder is not None and not one.reason:
-            rows[one.cell.row][one.cell.seed] = _result(one.folder)
+    rows = _rows(outcomes)
     name = str(outcomes[0].cell.config["name"])
     beside = _table_folder(outcomes[0].cell)
     quoted = _quoted(experiment)
@@ -113,13 +110,32 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     files = [beside / f"table{suffix}" for suffix in WRITERS]
     write_tables([path for path in files if path.suffix != ".tex"], whole)
     write_tables([beside / "table.tex"], table)
-    found = verdicts(rows, quoted) if quoted else []
+    found = _verdicts(rows, quoted)
     failures = [f"{one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason]
     text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")
     text += "\nPoints that failed:\n\n" + "".join(f"- {line}\n" for line in failures) if failures else ""
     write_text(beside / "table.md", text)
     write_text(beside / "report.html", sweep_page(table, rows, found, failures))
     return [*files, beside / "report.html"]
+
+
+def verdict_counts(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[str]:
+    """How many of the paper's directions a sweep has, in sentences; none where `sweep.quoted` names no table."""
+    found = _verdicts(_rows(outcomes), _quoted(experiment))
+    return summary(found) if found else []
+
+
+def _verdicts(rows: Rows, quoted: Quoted | None) -> list[Verdict]:
+    return verdicts(rows, quoted) if quoted else []
+
+
+def _rows(outcomes: Sequence[Outcome]) -> Rows:
+    """Row → seed → scores, of the points that ended."""
+    rows: dict[str, dict[int, Result]] = {one.cell.row: {} for one in outcomes}
+    for one in outcomes:
+        if one.folder is not None and not one.reason:
+            rows[one.cell.row][one.cell.seed] = _result(one.folder)
+    return rows
 
 
 def train(config: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:

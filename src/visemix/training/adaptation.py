@@ -93,9 +93,9 @@ class PostnetModule(StageModule):
         return self.stage.critic_loss(real, fake)
 
     def picture(self, batch: Domains) -> Tensor:
-        """t-SNE map (3, H, W) of the motions before and after the post-net, among the person's own."""
+        """t-SNE map (3, H, W) of the motions before and after the post-net, among the person's own and the many's."""
         rows = self.stage.measure(*self._inputs(batch))
-        return domain_map({name: rows[name].flatten(0, 1) for name in ("before", "after", "truth")})
+        return domain_map({name: rows[name].flatten(0, 1) for name in ("many", "before", "after", "truth")})
 
     def validation_step(self, batch: Domains, step: int) -> None:
         """Report a batch's losses, and keep its motions and errors for the end of the validation."""

@@ -18,6 +18,7 @@ from visemix.pipeline import TalkingFace
 from visemix.types import Clip, Motion
 
 GREY, RED, BLUE = (0.6, 0.6, 0.6), (0.85, 0.1, 0.1), (0.15, 0.35, 0.8)  # the truth, ours, and what it was made from
+GREEN = (0.2, 0.6, 0.25)  # the truth of many others
 MOST = 400  # points of one kind in a map
 
 
@@ -51,11 +52,12 @@ def offset_curves(curves: Float[Tensor, "B offsets"], *, height: int = 160) -> F
 
 
 def domain_map(rows: dict[str, Float[Tensor, "N C"]], *, side: int = 480, dot: int = 2) -> Float[Tensor, "3 side side"]:
-    """Motions "before" a post-net (blue), "after" it (red) and of the "truth" (grey), frame by frame, as a t-SNE map.
+    """The four sets of GeneFace's Fig. 10, frame by frame, in one t-SNE map: true motions of the "many" (green), of the
+    person ("truth", grey), and those made from the sound of the many, "before" the post-net (blue) and "after" (red).
 
-    GeneFace's Fig. 10: the post-net has worked where red lies among grey.
+    The post-net has worked where red lies among grey, and blue does not.
     """
-    kinds = {"truth": GREY, "before": BLUE, "after": RED}
+    kinds = {"many": GREEN, "truth": GREY, "before": BLUE, "after": RED}
     few = {
         name: rows[name][torch.linspace(0, len(rows[name]) - 1, min(MOST, len(rows[name]))).long()] for name in kinds
     }
