@@ -109,7 +109,26 @@ def test_smoothing_may_lie_around_it(face, clip, inner):
     assert isinstance(model.draw(sound(), clip.subject, 3), Motion)
 
 
-@pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 0.05), ("official", 0.05)])
+@pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 1.0), ("official", 0.05)])
 def test_the_weight_of_the_error_goes_with_what_has_to_be_guessed(face, compat, weight):
     assert build(face, compat=compat).weights["mse"] == weight
     assert build(face, compat=compat, mse_weight=1.0).weights["mse"] == 1.0
+
+
+def test_the_papers_losses_weigh_alike_and_its_nets_are_as_wide_as_its_table_says(face):
+    """Eq. 5 has no weights; Table 4: eight convolutions of three frames and 256 channels, a critic of five layers."""
+    model = build(face, compat="paper", moved=False)
+    assert model.weights == {"adversarial": 1.0, "sync": 1.0, "mse": 1.0}
+    shapes = [tuple(m.weight.shape) for m in model.postnet.modules() if isinstance(m, nn.Conv1d)]
+    assert shapes == [(256, 204, 3)] + 6 * [(256, 256, 3)] + [(204, 256, 3)]
+    shapes = [tuple(m.weight.shape) for m in model.postnet_critic if isinstance(m, nn.Linear)]
+    assert shapes == [(256, 204)] + 3 * [(256, 256)] + [(1, 256)]
+    official = build(face, compat="official", moved=False)
+    assert official.weights == {"adversarial": 0.85, "sync": 0.1, "mse": 0.05}
+
+
+def test_the_official_post_net_adds_its_input_before_the_activation(face):
+    """models.py:4 of the authors: act(norm(conv x) + x)."""
+    layer = build(face, compat="official").postnet.layers[1]
+    x = torch.randn(1, 128, 20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), nn.functional.leaky_relu(layer.norm(layer.conv(x)) + x, 0.2))

@@ -27,13 +27,19 @@ MotionExample = tuple[AudioFeatures, Subject, Motion]  # sound, who speaks, and 
 
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
-        "identity": "subject", "norm": "row", "slope": 0.2, "widths": (128, 256), "still": True, "mse_weight": 5.0,
+        "identity": "subject", "norm": "row", "slope": 0.2, "widths": (128, 256), "order": "last", "kernel": 1,
+        "still": True, "critic_widths": (128, 256, 256, 128),
+        "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 5.0,
     },
     "paper": {
-        "identity": "audio", "norm": "batch", "slope": 0.0, "widths": (256, 256), "still": False, "mse_weight": 0.05,
+        "identity": "audio", "norm": "batch", "slope": 0.0, "widths": (256, 256), "order": "before norm", "kernel": 3,
+        "still": False, "critic_widths": (256, 256, 256, 256),
+        "adversarial_weight": 1.0, "sync_weight": 1.0, "mse_weight": 1.0,
     },
     "official": {
-        "identity": "audio", "norm": "batch", "slope": 0.2, "widths": (128, 256), "still": False, "mse_weight": 0.05,
+        "identity": "audio", "norm": "batch", "slope": 0.2, "widths": (128, 256), "order": "before activation",
+        "kernel": 1, "still": False, "critic_widths": (128, 256, 256, 128),
+        "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 0.05,
     },
 }  # fmt: skip
 
@@ -47,12 +53,15 @@ class PostNet(MotionModel, Wrapper):
 
     Args:
         base: the motion model, as under `motion` in an experiment.
-        compat: "corrected" (our default; starts as the identity, no statistic over batch or time), "paper" (ReLU,
-            256 wide), "official" (the authors' code, whose batch norm mixes both domains).
-        identity: "subject" or "audio", see `LM3D`; None leaves it to `compat`.
+        compat: "corrected" (our default; starts as the identity, no statistic over batch or time), "paper" (ReLU, norm
+            last, net and critic 256 wide, eq. 5's three losses alike), "official" (the authors' code, whose batch norm
+            mixes both domains). An option that is None takes its value from it.
+        identity: "subject" or "audio", see `LM3D`.
+        order: where a layer adds its input: "last", to act(norm(conv)); "before activation", as the authors do; "before
+            norm", as the text has it: act(conv + x), then norm.
         adversarial_weight, sync_weight, mse_weight: of the losses. Without sync there is no expert. The authors' 0.05
             for the squared error goes with shapes guessed from the voice; where shape is known (`identity` "subject")
-            errors are a twentieth of that, and None, which leaves it to `compat`, makes up for it.
+            errors are a twentieth of that, for which `corrected` makes up.
         halves, sync_dim, sync_windows: of the sync-expert, where the base brings none; see `flow_vae`.
     """
 
@@ -70,8 +79,9 @@ class PostNet(MotionModel, Wrapper):
         base: dict[str, Any],
         compat: Literal["corrected", "paper", "official"] = "corrected",
         identity: Literal["subject", "audio"] | None = None,
-        adversarial_weight: float = 0.85,
-        sync_weight: float = 0.1,
+        order: Literal["last", "before activation", "before norm"] | None = None,
+        adversarial_weight: float | None = None,
+        sync_weight: float | None = None,
         mse_weight: float | None = None,
         halves: int = 1,
         sync_dim: int = 512,
@@ -79,16 +89,17 @@ class PostNet(MotionModel, Wrapper):
     ) -> None:
         super().__init__()
         o = merge_preset(PRESETS[compat], locals())
-        self.weights = {"adversarial": adversarial_weight, "sync": sync_weight, "mse": o["mse_weight"]}
+        self.weights = {name: o[f"{name}_weight"] for name in ("adversarial", "sync", "mse")}
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
         self.sync_guide: SyncGuide | None = None
-        if sync_weight and not _guides(self.base):
+        if self.weights["sync"] and not _guides(self.base):
             about = {"halves": halves, "identity": o["identity"], "dim": sync_dim, "windows": sync_windows}
             self.sync_guide = SyncGuide(audio_dim, face, **about)
         width = face.width(self.space)
-        self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], o["still"])
-        self.postnet_critic = FrameCritic(width, relu=compat == "paper")
+        shape = {"order": o["order"], "kernel": o["kernel"], "still": o["still"]}
+        self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], **shape)
+        self.postnet_critic = FrameCritic(width, o["critic_widths"], relu=compat == "paper")
         for net in (self.postnet, self.postnet_critic):
             net.requires_grad_(False)  # but for the stage that trains it
 
@@ -101,9 +112,9 @@ class PostNet(MotionModel, Wrapper):
         return self._refined(self.base.draw(audio, subject, seed), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion piece by piece, 7 frames later than the base's, equal to one pass over all of it."""
+        """Motion piece by piece, as many frames later than the base's as a layer looks ahead; equal to one pass."""
         pieces = (self.lm3d.pack(motion, subject) for motion in stream(self.base, audio, subject))
-        for rows, first, last in rechunk(pieces, BLOCK, Refiner.reach, Refiner.reach):
+        for rows, first, last in rechunk(pieces, BLOCK, self.postnet.reach, self.postnet.reach):
             with torch.no_grad():
                 values = self.postnet(rows)[:, first:last]
             yield self.lm3d.unpack(values, subject)
