@@ -108,3 +108,13 @@ def test_a_loss_that_is_no_dict_is_named_with_its_stage(clip, tmp_path, monkeypa
     monkeypatch.setattr(module, "losses", lambda batch: torch.zeros((), requires_grad=True))  # unseen by types
     with pytest.raises(VisemixError, match="the loss of the motion stage is a Tensor; it must be a dict"):
         one_step(module, clip, tmp_path)
+
+
+def test_a_flow_vae_inside_says_at_validation_what_it_knows_in_nats(clip, tmp_path):
+    vae = {"name": "flow_vae", "channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync": False}
+    module = MotionModule(TalkingFace.from_config(CFG | {"motion": {"name": "closure", "base": vae}}), QUICK)
+    told = one_step(module, clip, tmp_path).callback_metrics
+    assert {"val/elbo", "val/kl_nats", "val/active_units", "val/sigma_mm"} <= told.keys()
+    assert told["val/sigma_mm"].item() == pytest.approx(10 * module.model.motion.base.variance**0.5)
+    plain = one_step(MotionModule(TalkingFace.from_config(CFG), QUICK), clip, tmp_path).callback_metrics
+    assert "val/elbo" not in plain

@@ -14,10 +14,11 @@ from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
 from visemix.motion.event_detector import EventCorrected, EventDetector
+from visemix.motion.lm3d import CENTIMETRES
 from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
-CENTIMETRES, MILLIMETRES = 10.0, 100.0  # in a decimetre
+MILLIMETRES = 100.0  # in a decimetre
 AROUND = 3  # frames to either side over which a mouth must be still
 RARE = 0.02  # of the time: a rest that is seen for so long is believed by half
 
@@ -62,6 +63,7 @@ class Calibrated(EventCorrected):
             raise VisemixError(f"motion.still={still} millimetres a frame must be above 0")
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.space = face, self.base.space
+        self.unit = CENTIMETRES if self.space is Space.LANDMARKS else 1.0
         self.still, self.lowest, self.highest = still, lowest, highest
         self.pause = EventDetector(audio_dim, hidden, dropout, start, sure)
         width = face.width(self.space)
@@ -85,7 +87,8 @@ class Calibrated(EventCorrected):
         return self.base.loss(audio, subject, target) | {"pause": pause}
 
     def adapt(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        """How far the motion's mean, its rest and the spread of its opening are from the person's, squared.
+        """How far the motion's mean, its rest and the spread of its opening are from the person's, squared: in cm², but
+        for the first two of expressions, which are of coefficients.
 
         Not how far every frame is: sound tells only a part of that, and a scale for it would be too small.
         """
@@ -95,6 +98,7 @@ class Calibrated(EventCorrected):
         made = Motion(self._scaled(base, subject, scale) + (offset + pause * rest).detach(), self.space)
         ours, theirs = self._opening(made, subject), self._opening(target, subject)
         off = self._scaled(base, subject, scale.detach()) - target.values
+        off, offset, rest = (self.unit * value for value in (off, offset, rest))
         still = self._still(theirs).to(pause)
         near = F.max_pool1d(still, 2 * AROUND + 1, stride=1, padding=AROUND)
         rests, moves = pause * still.unsqueeze(-1), pause * (1 - near).unsqueeze(-1)
