@@ -66,6 +66,28 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 BLENDING = ("hole", "union", "morphology", "soft_edge", "overflow", "keep_eyes")
+# Where presets depart, as in `visemix.motion.departures`: an option, what stands in the paper or the authors' code, and
+# why ours is otherwise.
+DEPARTURES: dict[str, list[tuple[str, str, str]]] = {
+    "paper": [
+        ("morphology", "III-C: at random, of pre-defined sizes, none given", "ours; in use the authors' fixed one"),
+        ("hole", "III-C: closing; no size", "21 of 224 pixels, as the authors' code"),
+        ("vgg", "eqs. 11 and 12: VGG-19", "both terms are off until its weights are named: nothing is fetched"),
+    ],
+    "official": [
+        ("reference", "HDTF_dataset.py:112: a frame may be its own reference", "never: it would teach to copy"),
+        ("vgg", "VGG-19", "both terms are off until its weights are named: nothing is fetched"),
+    ],
+    "corrected": [
+        ("hole", "III-C: closing", "by triangles, exact in every pose"),
+        ("union", "III-C: the driven face's mask", "the footage's, too: else its chin shows below ours"),
+        ("soft_edge", "eq. 9: a mask of zeros and ones", "half a pixel, as the authors' resize leaves it"),
+        ("keep_eyes", "III-C: the whole face is replaced", "eyes and brows are the footage's, which look alive"),
+        ("composite", "III-C: the whole frame is the generator's", "the footage's wherever the face is not"),
+        ("residual", "III-C: the generator paints the picture", "a correction to the blend: it starts near it"),
+        ("mouth_weight", "eq. 13 has no such loss", "1: most of what matters is a few hundredths of a frame"),
+    ],
+}
 GALLERY = 32  # pictures to choose among
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
