@@ -139,3 +139,54 @@ def test_the_librarys_own_models_are_pinned_by_their_bytes_and_stay():
     (one,) = migrate([SHIPPED / "starter.safetensors"])
     assert "comes with the library" in one.reason
     assert (SHIPPED / "starter.safetensors").stat().st_mtime_ns == before
+
+
+def saved_as_format_1(file, motion, options):
+    """A checkpoint whose motion model has `options` today, and had those of `motion` before format 2."""
+    torch.manual_seed(0)
+    TalkingFace.from_config(PARTS | {"motion": motion | options}).save(file)
+    weights, notes = read_tensors(file)
+    notes["config"]["motion"] = motion
+    write_tensors(file, weights, notes | {"format": 1})
+
+
+VAE = {"name": "flow_vae", "channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync": False}
+POSTNET = {"name": "postnet", "compat": "official", "sync_weight": 0.0, "base": VAE | {"kl_weight": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("motion", "options"),
+    [
+        (VAE, {"kl_weight": 0.4}),
+        (VAE | {"kl_weight": 0.01}, {}),
+        ({"name": "closure", "base": VAE}, {"base": VAE | {"kl_weight": 0.4}}),
+        (
+            {"name": "postnet", "compat": "official", "sync_weight": 0.0, "base": VAE | {"kl_weight": 1.0}},
+            {"order": "last"},
+        ),
+    ],
+    ids=["assumed error", "said", "wrapped", "order"],
+)
+def test_a_motion_model_of_before_keeps_the_defaults_it_had(tmp_path, clip, motion, options):
+    file = tmp_path / "model.safetensors"
+    saved_as_format_1(file, motion, options)
+    read, today = (
+        TalkingFace.from_checkpoint(file),
+        TalkingFace.from_config(PARTS | {"motion": motion | options}).eval(),
+    )
+    today.load_state_dict(read.state_dict())
+    assert read.motion.config == today.motion.config
+    features = read.audio(clip.speech)
+    torch.testing.assert_close(read.motion(features, clip.subject).values, today.motion(features, clip.subject).values)
+
+
+def test_a_regression_of_before_answers_what_it_did(tmp_path, clip, face):
+    file, motion = tmp_path / "model.safetensors", {"name": "regression", "hidden": 8, "space": "landmarks"}
+    saved_as_format_1(file, motion, {})
+    weights = read_tensors(file)[0]
+    read = TalkingFace.from_checkpoint(file)
+    features = read.audio(clip.speech)
+    hidden = read.motion.net(features.values)
+    decimetres = hidden @ weights["motion.head.weight"].T + weights["motion.head.bias"]
+    expected = decimetres + face.shape(clip.subject.identity).unsqueeze(1)
+    torch.testing.assert_close(read.motion(features, clip.subject).values, expected)

@@ -120,16 +120,23 @@ def test_smoothing_may_lie_around_it(face, clip, inner):
 @pytest.mark.parametrize(("compat", "weight"), [("corrected", 5.0), ("paper", 1.0), ("official", 0.05)])
 def test_the_weight_of_the_error_goes_with_what_has_to_be_guessed(face, compat, weight):
     assert build(face, compat=compat).weights["mse"] == weight
-    assert build(face, compat=compat, mse_weight=3.0).weights["mse"] == 3.0
+    assert build(face, compat=compat, mse_weight=1.0).weights["mse"] == 1.0
 
 
-def test_the_papers_losses_are_the_plain_sum_of_equation_5_and_the_authors_weigh_theirs(face):
-    assert build(face, compat="paper").weights == {"adversarial": 1.0, "sync": 1.0, "mse": 1.0}
-    assert build(face, compat="official").weights == {"adversarial": 0.85, "sync": 0.1, "mse": 0.05}
-    assert build(face, compat="paper", sync_weight=0.0, base="a2ep").sync_guide is None
+def test_the_papers_losses_weigh_alike_and_its_nets_are_as_wide_as_its_table_says(face):
+    """Eq. 5 has no weights; Table 4: eight convolutions of three frames and 256 channels, a critic of five layers."""
+    model = build(face, compat="paper", moved=False)
+    assert model.weights == {"adversarial": 1.0, "sync": 1.0, "mse": 1.0}
+    shapes = [tuple(m.weight.shape) for m in model.postnet.modules() if isinstance(m, nn.Conv1d)]
+    assert shapes == [(256, 204, 3)] + 6 * [(256, 256, 3)] + [(204, 256, 3)]
+    shapes = [tuple(m.weight.shape) for m in model.postnet_critic if isinstance(m, nn.Linear)]
+    assert shapes == [(256, 204)] + 3 * [(256, 256)] + [(1, 256)]
+    official = build(face, compat="official", moved=False)
+    assert official.weights == {"adversarial": 0.85, "sync": 0.1, "mse": 0.05}
 
 
-@pytest.mark.parametrize(("compat", "middle"), [("paper", 256), ("official", 128)])
-def test_a_critic_has_the_five_layers_that_are_printed(face, compat, middle):
-    layers = [m for m in build(face, compat=compat).postnet_critic if isinstance(m, nn.Linear)]
-    assert [layer.out_features for layer in layers] == [middle, 256, 256, middle, 1]
+def test_the_official_post_net_adds_its_input_before_the_activation(face):
+    """models.py:4 of the authors: act(norm(conv x) + x)."""
+    layer = build(face, compat="official").postnet.layers[1]
+    x = torch.randn(1, 128, 20, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), nn.functional.leaky_relu(layer.norm(layer.conv(x)) + x, 0.2))

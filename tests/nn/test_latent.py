@@ -21,12 +21,13 @@ def test_encoder_and_decoder_have_the_official_and_the_papers_sizes(channels, en
 def test_the_log_density_is_that_of_the_draw():
     torch.manual_seed(0)
     encoder = Posterior(12, 8, 4, 1, **SHAPE)
-    z, log_density = encoder(torch.randn(2, 20, 12), torch.randn(2, 64, 5))
+    z, middle, log_density = encoder(torch.randn(2, 20, 12), torch.randn(2, 64, 5))
     torch.manual_seed(0)
     encoder = Posterior(12, 8, 4, 1, **SHAPE)
     rows, sound = torch.randn(2, 20, 12), torch.randn(2, 64, 5)
     mean, log_std = encoder.after(encoder.net(encoder.before(rows.mT), sound)).chunk(2, 1)
     assert z.shape == (2, 4, 5)
+    torch.testing.assert_close(middle, mean)
     torch.testing.assert_close(log_density, torch.distributions.Normal(mean, log_std.exp()).log_prob(z))
 
 

@@ -208,3 +208,13 @@ def test_the_gradients_of_each_optimiser_are_together_no_longer_than_the_limit(l
         hook.remove()
     assert min(lengths[:2]) > 2e-4
     assert lengths[2:] == pytest.approx([limit, limit], rel=0.02)
+
+
+def test_a_flow_vae_inside_says_at_validation_what_it_knows_in_nats(clip, tmp_path):
+    vae = {"name": "flow_vae", "channels": 8, "encoder_layers": 1, "decoder_layers": 1, "sync": False}
+    module = MotionModule(TalkingFace.from_config(CFG | {"motion": {"name": "closure", "base": vae}}), QUICK)
+    told = one_step(module, clip, tmp_path).callback_metrics
+    assert {"val/elbo", "val/kl_nats", "val/active_units", "val/sigma_mm"} <= told.keys()
+    assert told["val/sigma_mm"].item() == pytest.approx(10 * module.model.motion.base.variance**0.5)
+    plain = one_step(MotionModule(TalkingFace.from_config(CFG), QUICK), clip, tmp_path).callback_metrics
+    assert "val/elbo" not in plain

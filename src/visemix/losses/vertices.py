@@ -23,11 +23,11 @@ class VertexLoss(nn.Module):
     """How far predicted expressions are from true ones, on the face's vertices, the lower face weighing more.
 
     Args:
-        basis: vertices per coefficient, decimetres.
+        basis: vertices per coefficient; the loss is in its unit.
         lower: vertices that count `mouth` times; the others count once.
-        norm: "squared": mean over batch, frames and vertices of wₙ‖Δₙ‖² (GSmoothFace's code; dm²).
+        norm: "squared": mean over batch, frames and vertices of wₙ‖Δₙ‖² (GSmoothFace's code), a square.
             "l2": mean over batch and frames of mouth · ‖Δ of the lower face‖ + ‖Δ of the rest‖, where all vertices
-            make one long vector (GSmoothFace, eq. 8; dm).
+            make one long vector (GSmoothFace, eq. 8), a length.
     """
 
     roots: Tensor

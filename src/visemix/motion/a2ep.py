@@ -12,7 +12,9 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.losses.vertices import VertexLoss
+from visemix.motion import published
 from visemix.motion.base import MOTION, MotionModel
+from visemix.motion.lm3d import CENTIMETRES
 from visemix.nn.rollout import Rollout
 from visemix.nn.transformer import CrossAttentionCache, Decoder, DecoderLayer, attend_all
 from visemix.ops.presets import merge_preset
@@ -30,15 +32,15 @@ BLOCK = 256  # frames whose sound is projected together at inference
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
         "positions": "sinusoidal", "random_start": True, "start": "zero", "context": 100, "alibi": 0, "reset": 0,
-        "causal_training": True, "norm": "squared",
+        "causal_training": True, "norm": "squared", "unit": "dm",
     },
     "paper": {
         "positions": "sinusoidal", "random_start": False, "start": "zero", "context": 0, "alibi": 0, "reset": 0,
-        "causal_training": True, "norm": "l2",
+        "causal_training": True, "norm": "l2", "unit": "dm",
     },
     "official": {
         "positions": "constant", "random_start": False, "start": "style", "context": 0, "alibi": 25, "reset": 600,
-        "causal_training": False, "norm": "squared",
+        "causal_training": False, "norm": "squared", "unit": "dm",
     },
 }  # fmt: skip
 
@@ -77,10 +79,14 @@ class A2EP(MotionModel):
         template: "mean": prediction and truth wear the same shape, which then cancels; "none": the truth keeps the
             speaker's identity and the prediction has none (Table IV, w/o Template), so the expression must explain it.
         norm: "squared" or "l2", see `VertexLoss`.
+        unit: in which vertices are scored: "dm", as the authors' mesh, or "cm", as landmarks are, whose squares are a
+            hundred times that beside whatever else is in the sum, Adam's epsilon and the bound on gradients.
         velocity: weight of the same loss on differences between neighbouring frames.
         precision: numbers in which inference runs; "auto" is those of the weights, since a roll-out hears its own
             rounding again and float32 is already some forty times faster than speech. Training follows its trainer.
     """
+
+    presets, published = PRESETS, published.A2EP
 
     def __init__(
         self,
@@ -109,6 +115,7 @@ class A2EP(MotionModel):
         mouth: float = 1.8,
         template: Literal["mean", "none"] = "mean",
         norm: Literal["squared", "l2"] | None = None,
+        unit: Literal["cm", "dm"] | None = None,
         velocity: float = 0.0,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
     ) -> None:
@@ -134,6 +141,7 @@ class A2EP(MotionModel):
         self.dropout = nn.Dropout(dropout)
         self.template = template
         basis = torch.cat([face.expression, face.identity], -1) if template == "none" else face.expression
+        basis = basis * CENTIMETRES if preset["unit"] == "cm" else basis
         self.vertex_loss = VertexLoss(basis, face.lower, mouth, preset["norm"]) if supervision == "vertices" else None
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,26 +13,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix.face import FaceModel
-from visemix.face.layout import MOUTH
+from visemix.motion import published
 from visemix.motion.base import MOTION, MotionModel
 from visemix.motion.guide import DelayedWeight, SyncGuide, split_halves
-from visemix.motion.lm3d import LM3D
+from visemix.motion.lm3d import LM3D, MOUTH_SIGMA, SIGMA, smooth_landmarks, smoothing_radius
 from visemix.nn.flow import Flow
-from visemix.nn.latent import STRIDE, Decoder, Posterior, log_normal, noise
+from visemix.nn.latent import STRIDE, Decoder, Posterior, RunningMean, log_normal, noise
 from visemix.nn.wavenet import CONDITION, Condition, total_context
 from visemix.ops.presets import merge_preset
-from visemix.ops.sequence import rechunk, smooth
+from visemix.ops.sequence import rechunk
 from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 BLOCK = 512  # frames that are streamed together
+ACTIVE = 0.01  # variance of a number's mean over the data above which it says something
 OF_THE_EXPERT = ("compat", "halves", "identity", "sampling", "sync_dim", "sync_windows")  # options of its sync-expert
 
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
         "channels": 192, "growth": 1, "rate": "mean", "norm": False, "overlap": True, "identity": "subject",
-        "kl_weight": 0.4, "continuity_weight": 3.0, "sync_weight": 0.01, "sync_start": "average",
-        "sampling": "corrected", "temperature": 0.8, "sigma": 1.0, "mouth_sigma": 0.5,
+        "kl_weight": None, "continuity_weight": 3.0, "sync_weight": 0.01, "sync_start": "average",
+        "sampling": "corrected", "temperature": 0.8, "sigma": SIGMA, "mouth_sigma": MOUTH_SIGMA,
     },
     "paper": {
         "channels": 192, "growth": 2, "rate": "mean", "norm": True, "overlap": False, "identity": "audio",
@@ -45,6 +46,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "sampling": "official", "temperature": 1.0, "sigma": 0.0, "mouth_sigma": 0.0,
     },
 }  # fmt: skip
+
+
+class Encoded(NamedTuple):
+    """A true motion, and what the autoencoder makes of it; rows are landmarks in centimetres."""
+
+    decoded: Float[Tensor, "B T 204"]
+    truth: Float[Tensor, "B T 204"]
+    mean: Float[Tensor, "B L R"]  # of the posterior
+    divergence: Float[Tensor, "B L R"]  # log-density of the latent under the posterior less that under the prior
 
 
 @MOTION.register("flow_vae")
@@ -69,7 +79,12 @@ class FlowVAE(MotionModel):
         norm: ReLU and layer norm around the strided convolutions.
         overlap: whether a latent's four frames blend into the next four's.
         identity: "subject" or "audio", see `LM3D`.
-        kl_weight, continuity_weight, sync_weight: of the losses beside the reconstruction, all in centimetres.
+        kl_weight: of the KL divergence, a mean over the latents' numbers, beside the squared error, a mean over the
+            landmarks' coordinates in cm². A weight λ means that true motions lie about the decoded ones with a variance
+            of 25.5 λ cm² (204 coordinates a frame, 16 numbers for four): a latent that explains less than that stays
+            idle. `corrected` assumes nothing: its variance is the running mean of the squared error itself
+            (optimal σ-VAE: Rybkin et al. 2021, 3.2).
+        continuity_weight, sync_weight: of the other losses; continuity is in cm², too.
         sync: False leaves out the sync-expert.
         sync_start: guidance begins "always" at once; when the running "average" of the training loss has come down to
             `sync_threshold`, which checkpoints keep; or when that of one "validation" batch has, which they do not.
@@ -86,6 +101,7 @@ class FlowVAE(MotionModel):
     space = Space.LANDMARKS
     draws = True
     separate_weights = MappingProxyType({"sync": SeparateWeights(("sync_guide",), OF_THE_EXPERT)})
+    presets, published = PRESETS, published.FLOW_VAE
 
     def __init__(
         self,
@@ -129,7 +145,8 @@ class FlowVAE(MotionModel):
         self.halves, self.rate, self.latent, self.seed = halves, o["rate"], latent, seed
         self.temperature, self.sigma, self.mouth_sigma = o["temperature"], o["sigma"], o["mouth_sigma"]
         self.kl_weight, self.continuity_weight = o["kl_weight"], o["continuity_weight"]
-        self.ahead, self.radius = ahead, _radius(max(self.sigma, self.mouth_sigma))
+        self.learned_variance = RunningMean() if self.kl_weight is None else None
+        self.ahead, self.radius = ahead, smoothing_radius(self.sigma, self.mouth_sigma)
         self.early = 0 if ahead is None else ahead - (STRIDE - 1) - self.radius  # a latent's first frame hears its last
         if self.early < 0:
             raise VisemixError(
@@ -137,6 +154,7 @@ class FlowVAE(MotionModel):
                 f"{self.radius} that motion.sigma={self.sigma} and motion.mouth_sigma={self.mouth_sigma} smooth over"
             )
         causal, width = ahead is not None, face.width(self.space)
+        self.coordinates_per_number = width * STRIDE / latent
         shape = {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
         blend = {"overlap": o["overlap"], "causal": causal}
         self.lm3d = LM3D(face, o["identity"])
@@ -178,25 +196,55 @@ class FlowVAE(MotionModel):
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
         """Reconstruction, KL divergence, continuity and sync, weighted; the last is 0 until guidance begins."""
-        frames = target.values.shape[1]
-        truth = _pad_to_latents(self.lm3d.pack(target, subject))
-        condition, slow = self._condition_at_rates(audio.values)
-        z, log_posterior = self.posterior(truth, slow)
-        prior = z if self.flow is None else self.flow(z, slow)
-        made, truth = self.decoder(z, condition)[:, :frames], truth[:, :frames]
-        delta = made - truth
+        coded = self._encode(audio, subject, target)
+        delta = coded.decoded - coded.truth
         steps = (delta.diff(dim=1).square().sum() + delta[:, 0].square().sum()) / delta.numel()
-        losses = {
-            "reconstruction": delta.square().mean(),
-            "kl": self.kl_weight * (log_posterior - log_normal(prior)).mean(),
-        }
+        error = delta.square().mean()
+        kl_weight = self.kl_weight
+        if self.learned_variance is not None:
+            kl_weight = 2 * self.learned_variance(error.detach()) / self.coordinates_per_number
+        losses = {"reconstruction": error, "kl": kl_weight * coded.divergence.mean()}
         if self.continuity_weight:
             losses["continuity"] = self.continuity_weight * steps
         if self.sync_guide is not None and self.trigger is not None:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.trigger.running):
-                sync = self.sync_guide.loss(audio, subject, self.lm3d.unpack(made, subject))
+                sync = self.sync_guide.loss(audio, subject, self.lm3d.unpack(coded.decoded, subject))
             losses["sync"] = self.trigger(sync)
         return losses
+
+    @property
+    def variance(self) -> float:
+        """Of true motions about the decoded ones, cm²: learned, or what the KL weight means."""
+        if self.learned_variance is None:
+            return float(self.kl_weight) * self.coordinates_per_number / 2
+        return float(self.learned_variance.mean)
+
+    @torch.no_grad()
+    def measure(self, audio: AudioFeatures, subject: Subject, target: Motion) -> dict[str, Tensor]:
+        """The evidence lower bound and its KL divergence, both in nats a frame, of landmarks in centimetres; how many
+        of a latent's numbers are active (their mean varies by more than 0.01; Burda et al. 2016); and the error's σ,
+        mm. One draw from torch's global generator."""
+        coded = self._encode(audio, subject, target)
+        variance = torch.tensor(self.variance)
+        squares = (coded.decoded - coded.truth).square().sum(2).mean()
+        said = -0.5 * (squares / variance + coded.truth.shape[2] * (2 * math.pi * variance).log())
+        divergence = coded.divergence.sum(1).mean() / STRIDE
+        active = (coded.mean.transpose(0, 1).flatten(1).var(1, correction=0) > ACTIVE).sum()
+        return {
+            "elbo": said - divergence,
+            "kl_nats": divergence,
+            "active_units": active.float(),
+            "sigma_mm": 10 * variance.sqrt(),
+        }
+
+    def _encode(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Encoded:
+        frames = target.values.shape[1]
+        truth = _pad_to_latents(self.lm3d.pack(target, subject))
+        condition, slow = self._condition_at_rates(audio.values)
+        z, mean, log_posterior = self.posterior(truth, slow)
+        prior = z if self.flow is None else self.flow(z, slow)
+        decoded = self.decoder(z, condition)[:, :frames]
+        return Encoded(decoded, truth[:, :frames], mean, log_posterior - log_normal(prior))
 
     def _generate(self, audio: Tensor, seed: int, first: int) -> Float[Tensor, "B T 204"]:
         """Rows for this stretch of sound, which begins at latent `first` of the whole."""
@@ -204,9 +252,7 @@ class FlowVAE(MotionModel):
         condition, slow = self._condition_at_rates(audio)
         z = self.temperature * noise(seed, first, slow.shape[-1], self.latent).to(slow).expand(len(slow), -1, -1)
         z = z if self.flow is None else self.flow.inverse(z, slow)
-        rows = self.decoder(z, condition)[:, :frames].unflatten(-1, (68, 3))
-        rest = _smoothed(rows[:, :, : MOUTH.start].flatten(2), self.sigma)
-        return torch.cat([rest, _smoothed(rows[:, :, MOUTH].flatten(2), self.mouth_sigma)], 2)
+        return smooth_landmarks(self.decoder(z, condition)[:, :frames], self.sigma, self.mouth_sigma)
 
     def _condition_at_rates(self, audio: Tensor) -> tuple[Float[Tensor, "B G T"], Float[Tensor, "B G R"]]:
         """The condition at the frames' rate and at the latents'."""
@@ -227,11 +273,3 @@ class FlowVAE(MotionModel):
 def _pad_to_latents(rows: Float[Tensor, "B T C"]) -> Float[Tensor, "B W C"]:
     """As many rows as whole latents need, the last one repeated."""
     return F.pad(rows.mT, (0, -rows.shape[1] % STRIDE), mode="replicate").mT
-
-
-def _smoothed(rows: Float[Tensor, "B T C"], sigma: float) -> Float[Tensor, "B T C"]:
-    return smooth(rows, sigma, _radius(sigma)) if sigma > 0 else rows
-
-
-def _radius(sigma: float) -> int:
-    return math.ceil(3 * sigma)

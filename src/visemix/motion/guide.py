@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.motion.lm3d import LM3D, Identity, mouth
+from visemix.nn.latent import MEMORY
 from visemix.nn.syncnet import FRAMES, SHORTEST, SyncExpert, auc, draw_pairs, offset_curve
 from visemix.types import AudioFeatures, Losses, Motion, Subject, VisemixError
 
 REACH = 15  # frames of offset to either side that are looked for
-MEMORY = 0.98  # of the running mean that starts the guidance
 
 
 class SyncGuide(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from visemix.face import FaceModel
+from visemix.motion import published
 from visemix.motion.base import MOTION, MotionModel, stream
 from visemix.motion.guide import SyncGuide
 from visemix.motion.lm3d import LM3D
@@ -27,16 +28,19 @@ MotionExample = tuple[AudioFeatures, Subject, Motion]  # sound, who speaks, and 
 
 PRESETS: dict[str, dict[str, Any]] = {
     "corrected": {
-        "identity": "subject", "norm": "row", "slope": 0.2, "widths": (128, 256), "still": True,
-        "critic_widths": (128, 256, 256, 128), "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 5.0,
+        "identity": "subject", "norm": "row", "slope": 0.2, "widths": (128, 256), "order": "last", "kernel": 1,
+        "still": True, "critic_widths": (128, 256, 256, 128),
+        "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 5.0,
     },
     "paper": {
-        "identity": "audio", "norm": "batch", "slope": 0.0, "widths": (256, 256), "still": False,
-        "critic_widths": (256, 256, 256, 256), "adversarial_weight": 1.0, "sync_weight": 1.0, "mse_weight": 1.0,
+        "identity": "audio", "norm": "batch", "slope": 0.0, "widths": (256, 256), "order": "before norm", "kernel": 3,
+        "still": False, "critic_widths": (256, 256, 256, 256),
+        "adversarial_weight": 1.0, "sync_weight": 1.0, "mse_weight": 1.0,
     },
     "official": {
-        "identity": "audio", "norm": "batch", "slope": 0.2, "widths": (128, 256), "still": False,
-        "critic_widths": (128, 256, 256, 128), "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 0.05,
+        "identity": "audio", "norm": "batch", "slope": 0.2, "widths": (128, 256), "order": "before activation",
+        "kernel": 1, "still": False, "critic_widths": (128, 256, 256, 128),
+        "adversarial_weight": 0.85, "sync_weight": 0.1, "mse_weight": 0.05,
     },
 }  # fmt: skip
 
@@ -50,13 +54,15 @@ class PostNet(MotionModel, Wrapper):
 
     Args:
         base: the motion model, as under `motion` in an experiment.
-        compat: "corrected" (our default; starts as the identity, no statistic over batch or time), "paper" (ReLU, net
-            and critic 256 wide as in Table 4, the plain sum of equation 5), "official" (the authors' code, whose batch
-            norm mixes both domains).
-        identity: "subject" or "audio", see `LM3D`; None leaves it to `compat`.
-        adversarial_weight, sync_weight, mse_weight: of the losses; None leaves them to `compat`. Without sync there is
-            no expert. The authors' 0.05 for the squared error goes with shapes guessed from the voice; where shape is
-            known (`identity` "subject") errors are a twentieth of that, for which "corrected" makes up.
+        compat: "corrected" (our default; starts as the identity, no statistic over batch or time), "paper" (ReLU, norm
+            last, net and critic 256 wide, eq. 5's three losses alike), "official" (the authors' code, whose batch norm
+            mixes both domains). An option that is None takes its value from it.
+        identity: "subject" or "audio", see `LM3D`.
+        order: where a layer adds its input: "last", to act(norm(conv)); "before activation", as the authors do; "before
+            norm", as the text has it: act(conv + x), then norm.
+        adversarial_weight, sync_weight, mse_weight: of the losses. Without sync there is no expert. The authors' 0.05
+            for the squared error goes with shapes guessed from the voice; where shape is known (`identity` "subject")
+            errors are a twentieth of that, for which `corrected` makes up.
         halves, sync_dim, sync_windows: of the sync-expert, where the base brings none; see `flow_vae`.
     """
 
@@ -65,6 +71,7 @@ class PostNet(MotionModel, Wrapper):
         {"sync": SeparateWeights(("sync_guide",)), "postnet": SeparateWeights(("postnet", "postnet_critic"))}
     )
     base: MotionModel
+    presets, published = PRESETS, published.POSTNET
 
     def __init__(
         self,
@@ -74,6 +81,7 @@ class PostNet(MotionModel, Wrapper):
         base: dict[str, Any],
         compat: Literal["corrected", "paper", "official"] = "corrected",
         identity: Literal["subject", "audio"] | None = None,
+        order: Literal["last", "before activation", "before norm"] | None = None,
         adversarial_weight: float | None = None,
         sync_weight: float | None = None,
         mse_weight: float | None = None,
@@ -91,7 +99,8 @@ class PostNet(MotionModel, Wrapper):
             about = {"halves": halves, "identity": o["identity"], "dim": sync_dim, "windows": sync_windows}
             self.sync_guide = SyncGuide(audio_dim, face, **about)
         width = face.width(self.space)
-        self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], o["still"])
+        shape = {"order": o["order"], "kernel": o["kernel"], "still": o["still"]}
+        self.postnet = Refiner(width, o["widths"], o["norm"], o["slope"], **shape)
         self.postnet_critic = FrameCritic(width, o["critic_widths"], relu=compat == "paper")
         for net in (self.postnet, self.postnet_critic):
             net.requires_grad_(False)  # but for the stage that trains it
@@ -105,9 +114,9 @@ class PostNet(MotionModel, Wrapper):
         return self._refined(self.base.draw(audio, subject, seed), subject)
 
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
-        """Motion piece by piece, 7 frames later than the base's, equal to one pass over all of it."""
+        """Motion piece by piece, as many frames later than the base's as a layer looks ahead; equal to one pass."""
         pieces = (self.lm3d.pack(motion, subject) for motion in stream(self.base, audio, subject))
-        for rows, first, last in rechunk(pieces, BLOCK, Refiner.reach, Refiner.reach):
+        for rows, first, last in rechunk(pieces, BLOCK, self.postnet.reach, self.postnet.reach):
             with torch.no_grad():
                 values = self.postnet(rows)[:, first:last]
             yield self.lm3d.unpack(values, subject)

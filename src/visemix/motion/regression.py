@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel
+from visemix.motion.lm3d import LM3D, MOUTH_SIGMA, SIGMA, smooth_landmarks, smoothing_radius
 from visemix.nn.wavenet import CONDITION, Condition, WaveNet, total_context
 from visemix.ops.sequence import rechunk
-from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
+from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 BLOCK = 256  # frames that are streamed together
 
@@ -26,6 +27,8 @@ class Regression(MotionModel):
         net: "gru", or "wavenet": the decoder of `flow_vae` with nothing to vary, as GeneFace's Table 5 compares it.
         hidden, layers: of the net.
         space: "expression" or "landmarks"; to the latter the subject's own shape is added.
+        sigma, mouth_sigma: of a Gaussian over time at inference, in frames, as in `flow_vae`; 0 for none. None: what
+            `flow_vae` has by default for landmarks, and none for expressions, which have no points (see `smooth`).
     """
 
     def __init__(
@@ -37,37 +40,50 @@ class Regression(MotionModel):
         hidden: int = 256,
         layers: int = 2,
         space: Literal["expression", "landmarks"] = "expression",
+        sigma: float | None = None,
+        mouth_sigma: float | None = None,
     ) -> None:
         super().__init__()
-        self.space, self.face = Space(space), face
+        self.space, self.lm3d = Space(space), LM3D(face, "subject")
+        usual = (SIGMA, MOUTH_SIGMA) if self.space is Space.LANDMARKS else (0.0, 0.0)
+        self.sigma, self.mouth_sigma = (u if s is None else s for u, s in zip(usual, (sigma, mouth_sigma), strict=True))
+        if self.space is Space.EXPRESSION and (self.sigma or self.mouth_sigma):
+            raise VisemixError(
+                f"motion.sigma={self.sigma} and motion.mouth_sigma={self.mouth_sigma} are of landmarks: set "
+                "motion.space=landmarks, or wrap the regression in `smooth`"
+            )
+        self.radius = smoothing_radius(self.sigma, self.mouth_sigma)
         build = TemporalConv if net == "wavenet" else Recurrent
         self.net = build(audio_dim, hidden, layers)
         self.head = nn.Linear(hidden, face.width(self.space))
 
     def forward(self, audio: AudioFeatures, subject: Subject) -> Motion:
         """Motion (B, T, D) in `space`; to landmarks the subject's neutral shape is added."""
-        return self._motion(self.net(audio.values), subject)
+        return self._motion(self._rows(audio), subject)
 
+    @torch.no_grad()
     def stream(self, audio: Iterable[AudioFeatures], subject: Subject) -> Iterator[Motion]:
         """Motion piece by piece, without gradients, equal to one pass over all the sound."""
-        pieces = self.net.stream(piece.values for piece in audio)
-        while True:
-            with torch.no_grad():
-                hidden = next(pieces, None)
-                if hidden is None:
-                    return
-                motion = self._motion(hidden, subject)
-            yield motion
+        pieces = (self.head(hidden) for hidden in self.net.stream(piece.values for piece in audio))
+        for rows, first, last in rechunk(pieces, BLOCK, self.radius, self.radius):
+            yield self._motion(rows, subject, first, last)
 
     def loss(self, audio: AudioFeatures, subject: Subject, target: Motion) -> Losses:
-        """Mean squared error over frames and channels."""
-        return {"motion": F.mse_loss(self(audio, subject).values, target.values)}
+        """Mean squared error over frames and channels, before smoothing: of landmarks in cm², of coefficients as they
+        are."""
+        truth = self.lm3d.pack(target, subject) if self.space is Space.LANDMARKS else target.values
+        return {"motion": F.mse_loss(self._rows(audio), truth)}
 
-    def _motion(self, hidden: Tensor, subject: Subject) -> Motion:
-        values = self.head(hidden)
-        if self.space is Space.LANDMARKS:
-            values = values + self.face.shape(subject.identity).unsqueeze(1)
-        return Motion(values, self.space)
+    def _rows(self, audio: AudioFeatures) -> Tensor:
+        """Coefficients, or landmarks in centimetres less the subject's shape, before smoothing."""
+        return self.head(self.net(audio.values))  # type: ignore[no-any-return]
+
+    def _motion(self, rows: Tensor, subject: Subject, first: int = 0, last: int | None = None) -> Motion:
+        """Of the rows from `first` to `last`, the others being their surroundings."""
+        if self.space is Space.EXPRESSION:
+            return Motion(rows[:, first:last], self.space)
+        smoothed = smooth_landmarks(rows, self.sigma, self.mouth_sigma)
+        return self.lm3d.unpack(smoothed[:, first:last], subject)
 
 
 class Recurrent(nn.Module):

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Norm = Literal["batch", "row"]
+# Where a layer x → y adds its input: act(norm(conv x)) + x, act(norm(conv x) + x), or norm(act(conv x + x)).
+Order = Literal["last", "before activation", "before norm"]
 
 
 class RowNorm(nn.LayerNorm):
@@ -20,38 +22,57 @@ class RowNorm(nn.LayerNorm):
 
 
 class Layer(nn.Module):
-    """Convolution over three frames, norm, activation; the input added at the end where it keeps the width."""
+    """Convolution over three frames, norm and activation, in one of three orders (`Order`); the input is added where it
+    has the width."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm, slope: float, residual: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: Norm, slope: float, order: Order) -> None:
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, 3, padding=1)
         self.norm = nn.BatchNorm1d(outputs) if norm == "batch" else RowNorm(outputs)
-        self.slope, self.residual = slope, residual
+        self.slope, self.order, self.residual = slope, order, inputs == outputs
 
     def forward(self, x: Float[Tensor, "B C T"]) -> Float[Tensor, "B D T"]:
-        """Activations, `x` added to them where the layer is residual."""
-        y = F.leaky_relu(self.norm(self.conv(x)), self.slope)
-        return x + y if self.residual else y
+        """Activations of a layer's D channels."""
+        kept = x if self.residual else x.new_zeros(())
+        y = self.conv(x)
+        if self.order == "last":
+            return self._act(self.norm(y)) + kept
+        if self.order == "before activation":
+            return self._act(self.norm(y) + kept)
+        return self.norm(self._act(y + kept))  # type: ignore[no-any-return]
+
+    def _act(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.slope)
 
 
 class Refiner(nn.Module):
-    """x + Δ(x), Δ eight convolutions: seven over three frames, then one over one. A frame sees 7 to either side.
+    """x + Δ(x), Δ eight convolutions: seven over three frames, then one. A frame sees `reach` to either side.
 
     Args:
         widths: of the two inner groups of layers.
         slope: of the leaky ReLU below zero; 0 is ReLU.
+        order: where a layer adds its input.
+        kernel: frames that the last convolution sees.
         still: start with Δ = 0.
     """
 
-    reach = 7
-
-    def __init__(self, dim: int, widths: tuple[int, int], norm: Norm, slope: float, still: bool) -> None:
+    def __init__(
+        self,
+        dim: int,
+        widths: tuple[int, int],
+        norm: Norm,
+        slope: float,
+        *,
+        order: Order = "last",
+        kernel: int = 1,
+        still: bool = False,
+    ) -> None:
         super().__init__()
         a, b = widths
         shape = [(dim, a), (a, a), (a, a), (a, b), (b, b), (b, b), (b, a)]
-        residual = [False, True, True, False, True, True, False]
-        self.layers = nn.Sequential(*(Layer(*io, norm, slope, r) for io, r in zip(shape, residual, strict=True)))
-        self.out = nn.Conv1d(a, dim, 1)
+        self.layers = nn.Sequential(*(Layer(*io, norm, slope, order) for io in shape))
+        self.out = nn.Conv1d(a, dim, kernel, padding=kernel // 2)
+        self.reach = len(shape) + kernel // 2
         if still:
             for parameter in self.out.parameters():
                 nn.init.zeros_(parameter)

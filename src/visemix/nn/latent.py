@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from visemix.nn.wavenet import CONDITION, WaveNet
 
 STRIDE = 4  # frames to a latent: 6.25 of them a second
+MEMORY = 0.98  # of a running mean, from step to step
 CHUNK = 64  # latents whose noise is drawn at once
 
 
 class Posterior(nn.Module):
-    """True motion and condition → a sampled latent every four frames, and its log-density under the posterior."""
+    """True motion and condition → a sampled latent every four frames, the mean of its posterior, and its log-density
+    under that."""
 
     def __init__(
         self, width: int, channels: int, latent: int, layers: int, *, kernel: int, growth: int, norm: bool
@@ -28,11 +30,11 @@ class Posterior(nn.Module):
 
     def forward(
         self, rows: Float[Tensor, "B T C"], condition: Float[Tensor, "B G R"]
-    ) -> tuple[Float[Tensor, "B L R"], Float[Tensor, "B L R"]]:
-        """Latents, drawn from torch's global generator, and their log-densities, entry by entry; T = 4 R."""
+    ) -> tuple[Float[Tensor, "B L R"], Float[Tensor, "B L R"], Float[Tensor, "B L R"]]:
+        """Latents, drawn from torch's global generator, their means and log-densities, entry by entry; T = 4 R."""
         mean, log_std = self.after(self.net(self.norm(self.before(rows.mT)), condition)).chunk(2, 1)
         noise = torch.randn_like(mean)
-        return mean + noise * log_std.exp(), log_normal(noise) - log_std
+        return mean + noise * log_std.exp(), mean, log_normal(noise) - log_std
 
 
 class Decoder(nn.Module):
@@ -78,6 +80,24 @@ class Normed(nn.Module):
     def forward(self, x: Float[Tensor, "B C R"]) -> Float[Tensor, "B C R"]:
         """The normalised rows, max(x, 0) first."""
         return self.norm(x.relu().mT).mT
+
+
+class RunningMean(nn.Module):
+    """Mean of what was seen in training, the latest counting most. Checkpoints keep it."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(torch.nan))
+
+    def forward(self, seen: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The mean, with `seen` in it in training; `seen` itself where there was nothing before."""
+        before = torch.where(self.mean.isnan(), seen, self.mean)
+        if not self.training:
+            return before
+        self.mean.copy_(MEMORY * before + (1 - MEMORY) * seen)
+        return self.mean.clone()
 
 
 def log_normal(x: Tensor) -> Tensor:

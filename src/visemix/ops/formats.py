@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,33 @@ from torch import Tensor
 
 from visemix.types import VisemixError
 
-CHECKPOINT = 1  # of `TalkingFace.save`; files of before there were numbers are 0
+CHECKPOINT = 2  # of `TalkingFace.save`; files of before there were numbers are 0
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]  # weights by name, and the notes beside them
+
+
+def _defaults_of_before(content: Content) -> Content:
+    """Motion models as they were before format 2, with what was their default then: a flow-VAE assumed its error, a
+    regression answered landmarks in decimetres and smoothed none, and the authors' post-net added inputs last."""
+    weights, notes = content[0], copy.deepcopy(content[1])
+    options, path = notes.get("config", {}).get("motion"), "motion"
+    while isinstance(options, dict):
+        name, compat = options.get("name"), options.get("compat") or "corrected"
+        if name == "flow_vae" and compat == "corrected" and options.get("kl_weight") is None:
+            options["kl_weight"] = 0.4
+        if name == "postnet" and compat == "official":
+            options["order"] = "last"
+        if name == "regression" and options.get("space") == "landmarks":
+            options |= {"sigma": 0.0, "mouth_sigma": 0.0}
+            head = {f"{path}.head.{kind}" for kind in ("weight", "bias")}
+            weights = {key: tensor * 10 if key in head else tensor for key, tensor in weights.items()}
+        options, path = options.get("base"), f"{path}.base"
+    return weights, notes
+
+
 STEPS: dict[int, Callable[[Content], Content]] = {  # from a format to the next one
     0: lambda content: content,  # the number itself is all that came
+    1: _defaults_of_before,
 }
 
 

@@ -12,7 +12,7 @@ from visemix.audio import CTC
 from visemix.data.base import DataModule, DataRequest
 from visemix.data.phonemes import VOCABULARY
 from visemix.data.windows import ValidationWindows
-from visemix.motion import Calibrated, MotionModel
+from visemix.motion import Calibrated, FlowVAE, MotionModel
 from visemix.motion.guide import SyncGuide
 from visemix.pipeline import TalkingFace
 from visemix.training.adaptation import PostnetModule
@@ -119,6 +119,14 @@ class MotionStage(StageModule):
     def critic_losses(self, clip: Clip) -> Losses:
         """The losses of the motion model's critic on a batch."""
         return self.model.motion.critic_loss(*self._inputs(clip))  # type: ignore[operator]
+
+    def measures(self, clip: Clip) -> dict[str, Tensor]:
+        """Of a flow-VAE inside: the evidence lower bound, KL divergence, active units and σ (`FlowVAE.measure`)."""
+        generator = next((module for module in self.stage.modules() if isinstance(module, FlowVAE)), None)
+        if generator is None:
+            return {}
+        target = self.model.face.convert(clip.motion, generator.space, clip.subject)
+        return generator.measure(self.model.audio(clip.speech), clip.subject, target)
 
     def picture(self, clip: Clip) -> Tensor:
         """How far the first clip's mouth opens over its frames, true and predicted from its sound (3, H, W)."""
