@@ -140,6 +140,9 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     text = write_sweep(experiment, outcomes)[0].read_text()
     assert all(f"| {row} |" in text for row in ("small", "plain", "painted"))
     assert "- wild, seed 0: the motion loss is" in text
+    departs = text[text.index("The first row departs from the papers in:") :].splitlines()
+    assert any(line.startswith("- motion.dim is ") and "not 1024 (the paper, V-B)" in line for line in departs)
+    assert "motion.dim is " in (tmp_path / "runs/which/report.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
     edited = outcomes[1].folder / "config.yaml"
     edited.write_text(edited.read_text().replace("seed: 0", "seed: 1"))

@@ -21,17 +21,28 @@ from visemix.report.results import RECORDED
 from visemix.report.tables import Table
 
 
-def sweep_page(table: Table, rows: Rows, found: Sequence[Verdict] = (), failures: Sequence[str] = ()) -> str:
-    """What `sweep_table` and `verdicts` made of `rows`, and the sentences about points that failed, as a page that
-    opens anywhere. Pictures are of the first clip that the first row has, where its videos are still there."""
+def sweep_page(
+    table: Table,
+    rows: Rows,
+    found: Sequence[Verdict] = (),
+    failures: Sequence[str] = (),
+    departures: Sequence[str] = (),
+) -> str:
+    """What `sweep_table` and `verdicts` made of `rows`, and the sentences about points that failed and about what the
+    first row departs in from the papers, as a page that opens anywhere. Pictures are of the first clip that the first
+    row has, where its videos are still there."""
     places = {"numbers": "Numbers", "pictures": "Pictures"}
     places |= {"directions": "Directions"} if found else {}
+    places |= {"papers": "Papers"} if departures else {}
     places |= {"failed": "Points that failed"} if failures else {}
     blocks = [*map(paragraph, summary(found) if found else ()), contents(places), html(replace(table, title=""))]
     blocks += [*_numbers(table, rows, found), *_pictures(rows)]
     if found:
         blocks.append(heading("Directions", name="directions"))
         blocks.append(plain_table(HEADS, map(words, found)))
+    if departures:
+        blocks += [heading("Papers", name="papers"), paragraph(f"The first row {departures[0]}")]
+        blocks += [paragraph(line.removeprefix("- ")) for line in departures[1:]]
     if failures:
         blocks += [heading("Points that failed", name="failed"), *map(paragraph, failures)]
     return page(table.title, blocks, script=SCRIPT)

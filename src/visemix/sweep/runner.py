@@ -36,6 +36,7 @@ from visemix.report.sources import relocate_videos
 from visemix.run import complete_config, fit, folder_of
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
 from visemix.sweep.plan import Cell, plan
+from visemix.training.departures import report
 from visemix.training.logs import publish
 from visemix.types import VisemixError
 
@@ -100,7 +101,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     (`report.html`); in the Markdown and on the page also what became of each point.
 
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
-    moves a number in the paper's direction.
+    moves a number in the paper's direction. Under the table stands in what the first row departs from the papers.
     """
     rows = _rows(outcomes)
     name = str(outcomes[0].cell.config["name"])
@@ -113,9 +114,11 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     found = _verdicts(rows, quoted)
     failures = [f"{one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason]
     text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")
+    departures = report(outcomes[0].cell.config)
+    text += "\nThe first row {}\n\n{}\n".format(departures[0], "\n".join(departures[1:])) if departures else ""
     text += "\nPoints that failed:\n\n" + "".join(f"- {line}\n" for line in failures) if failures else ""
     write_text(beside / "table.md", text)
-    write_text(beside / "report.html", sweep_page(table, rows, found, failures))
+    write_text(beside / "report.html", sweep_page(table, rows, found, failures, departures))
     return [*files, beside / "report.html"]
 
 
