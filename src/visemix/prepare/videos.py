@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +285,7 @@ def _record_outcome(result: PrepareResult, out: Path, path: Path, answer: VideoO
     if answer.reason:
         result.failed[name] = answer.reason
         console.print(f"{path}: {answer.reason}", style="red", markup=False, highlight=False, soft_wrap=True)
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {"video": str(path), "clip": name, "reason": answer.reason, "time": now}
         if answer.trace:
             entry["trace"] = answer.trace

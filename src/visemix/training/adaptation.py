@@ -110,7 +110,7 @@ class PostnetModule(StageModule):
         if not self._held:
             return
         rows = {name: torch.cat([held[name].flatten(0, 1) for held in self._held]) for name in ("after", "truth")}
-        after, truth = (self.all_gather(rows[name]).flatten(0, -2) for name in ("after", "truth"))
+        after, truth = (self._gathered(rows[name]).flatten(0, -2) for name in ("after", "truth"))
         spread = (after.std(0).mean() / truth.std(0).mean()).item()
         sync, error = (self._mean([held[name] for held in self._held]) for name in ("sync", "mse"))
         self._held.clear()
@@ -127,8 +127,13 @@ class PostnetModule(StageModule):
             log.warning("the post-net ends with its last step, not with a settled one: %s", "; ".join(objections))
 
     def _mean(self, values: list[Tensor]) -> float:
-        """Over all processes: all of them must end together."""
-        return self.all_gather(torch.stack(values)).mean().item()
+        return self._gathered(torch.stack(values)).mean().item()
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """From all processes: they must end together."""
+        gathered = self.all_gather(values)
+        assert isinstance(gathered, Tensor)
+        return gathered
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the state of `choice`."""

@@ -83,8 +83,7 @@ class StageModule(L.LightningModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Let the stage look at the data before a training."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # none where `fit_stage` hands over loaders
-        if stage == "fit" and data is not None:
+        if stage == "fit" and (data := self.trainer.datamodule):  # type: ignore[attr-defined]  # none in `fit_stage`
             self.init_from_data(data)
 
     @classmethod
@@ -210,13 +209,14 @@ class StageModule(L.LightningModule, ABC):
         Raises:
             VisemixError: nothing in the stage can be trained.
         """
-        ours, critics = self.trained_weights().values(), set(self.critic.parameters()) if self.critic else set()
-        groups = parameter_groups(self.model, self.options, only={*ours} - critics)
+        critic = self.critic or nn.Module()
+        ours, critics = {*self.trained_weights().values()}, {*critic.parameters()}
+        groups = parameter_groups(self.model, self.options, only=ours - critics)
         if not groups:
             raise VisemixError(f"nothing in the {self.name} stage can be trained; leave it out of `fit`")
         optimisers = [optimiser(groups, self.options)]
         if critics:
-            groups = parameter_groups(self.critic, self.options, only={*ours} & critics, lr=self.options.critic_lr)
+            groups = parameter_groups(critic, self.options, only=ours & critics, lr=self.options.critic_lr)
             optimisers.append(optimiser(groups, self.options))
         return optimisers, [schedule(o, self.options) for o in optimisers]
 
@@ -255,11 +255,11 @@ class StageModule(L.LightningModule, ABC):
 
     def _report(self, losses: Losses, split: str, batch: Any) -> None:
         values = {f"{split}/{name}": value.detach() for name, value in losses.items()}
-        total = values[f"{split}/total"] = torch.stack(list(values.values())).sum()
-        size = len(batch.subject.speaker)
-        self.log_dict(values, batch_size=size, sync_dist=True)
+        total = values[f"{split}/total"] = torch.stack([*values.values()]).sum()
+        how: Any = {"batch_size": len(batch.subject.speaker), "sync_dist": True}
+        self.log_dict(values, **how)
         if split == "train":
-            self.log("loss", total, prog_bar=True, logger=False, batch_size=size, sync_dist=True)
+            self.log("loss", total, prog_bar=True, logger=False, **how)
 
 
 STAGES: dict[str, type[StageModule]] = {}  # in the order they train; `training.modules` fills it
