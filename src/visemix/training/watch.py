@@ -90,8 +90,9 @@ def starts(model: nn.Module) -> dict[str, int]:
     """The step from which weights have a gradient, by name, where a module around them says so."""
     found: dict[str, int] = {}
     for path, module in model.named_modules():  # the inner ones after those around them
+        named = [f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters()]
         if isinstance(module, OwnStart):
-            found |= {f"{path}.{name}".lstrip("."): module.learns_from for name, _ in module.named_parameters()}
+            found |= dict.fromkeys(named, module.learns_from)
     return found
 
 
