@@ -154,6 +154,11 @@ def test_differences_are_taken_seed_by_seed():
     assert verdicts({"full": full, "w/o A": equal}, paper)[0].judgement == "agrees"
 
 
+def test_what_a_row_of_ours_says_in_brackets_is_ours_alone():
+    said = {"full (small, on a processor)": ROWS["full"]} | {row: ROWS[row] for row in ("w/o A", "w/o B")}
+    assert verdicts(said, PAPER) == verdicts(ROWS, PAPER)
+
+
 SOMETIMES = Quoted("A paper", "Table 9", "somewhere", ("lmd",), {"w/o A": (2.0,), "w/o B": (2.0,), "full": (1.0,)})
 
 

@@ -50,7 +50,7 @@ def test_the_wheels_experiments_go_by_the_names_that_they_have_in_a_checkout(tmp
         return done.stdout
 
     assert visemix("show", "smoke", "data.root=clips").startswith("# runs/smoke/")
-    assert ", for Full model, " in visemix("sweep", "ablations/gsmoothface", "--plan")
+    assert ", for Full model (small, moonshine + mel), " in visemix("sweep", "ablations/gsmoothface", "--plan")
     (there / "smoke.yaml").write_text("# Whose smoke?\nextends: gsmoothface/motion\nname: mine\n")
     assert visemix("show", "smoke").startswith("# runs/mine/")
 

@@ -103,7 +103,8 @@ def _notes(rows: Rows, apart: Sequence[str]) -> Iterator[str]:
 
 
 def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
-    """For each row of the paper and each number in it. Our first row is the full model, which the paper must have.
+    """For each row of the paper and each number in it. Our first row is the full model, which the paper must have; what
+    a row of ours says in brackets behind the paper's name, is ours alone.
 
     Points of one seed share every stage in which they do not differ, so differences are taken seed by seed. A seed or
     a clip without a number may be the one that went wrong, so without it nothing is decided: a difference is tested
@@ -113,6 +114,7 @@ def verdicts(rows: Rows, quoted: Quoted) -> list[Verdict]:
     Raises:
         VisemixError: the first row is none of the paper's.
     """
+    rows = {name.partition(" (")[0]: of for name, of in rows.items()}
     full = next(iter(rows))
     if full not in quoted.rows:
         raise VisemixError(f"the first variant, '{full}', is none of {quoted.table}'s rows ({', '.join(quoted.rows)})")
