@@ -91,7 +91,7 @@ class PostNet(MotionModel, Wrapper):
     ) -> None:
         super().__init__()
         o = merge_preset(PRESETS[compat], locals())
-        self.weights = {name: o[f"{name}_weight"] for name in ("adversarial", "sync", "mse")}
+        self.weights = {"adversarial": o["adversarial_weight"], "sync": o["sync_weight"], "mse": o["mse_weight"]}
         self.base = MOTION.build(base, audio_dim, face)
         self.face, self.lm3d = face, LM3D(face, o["identity"])
         self.sync_guide: SyncGuide | None = None
