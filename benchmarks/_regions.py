@@ -12,7 +12,7 @@ from skimage.morphology import convex_hull_image
 from torch import Tensor
 
 from visemix.face import layout
-from visemix.render.rays import box_of
+from visemix.render.rays import box_mask
 
 BAND = 0.06  # of the face's height: half the width of the band along the jaw
 
@@ -36,12 +36,12 @@ def neck_of(points: Tensor, size: int) -> Tensor:
 
 def regions(points: Tensor, labels: Tensor) -> dict[str, Tensor]:
     size = labels.shape[-1]
-    eyes = [box_of(points[None, eye], (size, size), 0.4)[0] for eye in (layout.LEFT_EYE, layout.RIGHT_EYE)]
+    eyes = [box_mask(points[None, eye], (size, size), 0.4)[0] for eye in (layout.LEFT_EYE, layout.RIGHT_EYE)]
     return {
         "frame": torch.ones(size, size, dtype=torch.bool),
-        "box": box_of(points[None], (size, size), 0.05)[0],
+        "box": box_mask(points[None], (size, size), 0.05)[0],
         "hull": hull_of(points, size),
-        "mouth": box_of(points[None, layout.MOUTH], (size, size), 0.25)[0],
+        "mouth": box_mask(points[None, layout.MOUTH], (size, size), 0.25)[0],
         "eyes": eyes[0] | eyes[1],
         "neck": neck_of(points, size),
         "torso": labels == 1,

@@ -50,7 +50,7 @@ from visemix.ops.image import dilate
 from visemix.pipeline import TalkingFace
 from visemix.render import RENDER
 from visemix.render.landmark_nerf import LandmarkNeRF
-from visemix.render.rays import box_of
+from visemix.render.rays import box_mask
 from visemix.training.optim import StageOptions, optimiser, parameter_groups
 from visemix.types import FPS, Motion, Space, Subject
 
@@ -195,7 +195,7 @@ def quality(
     subject = clip.subject(last)
     assert subject.footage is not None and subject.labels is not None
     truth, labels, size = subject.footage[0], subject.labels[0], (clip.size, clip.size)
-    box, seam = box_of(clip.tensor("landmarks")[last], size, 0.05), seams(labels, clip.size)
+    box, seam = box_mask(clip.tensor("landmarks")[last], size, 0.05), seams(labels, clip.size)
     away = (subject.pose[0] - subject.pose[0].mean(0))[:, :3].norm(dim=-1)
     far = away >= away.quantile(0.75)
     regions = {

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from visemix.face.shading import draw, landmarks_2d, soft_light
 from visemix.render import RENDER, TAFT
-from visemix.render.rays import box_of
+from visemix.render.rays import box_mask
 from visemix.render.taft import DEPARTURES, PRESETS
 from visemix.types import Adversarial, Motion, Space, Video, VisemixError
 
@@ -225,7 +225,9 @@ def test_a_small_one_learns_a_face_that_the_model_alone_cannot_draw(face):
     with torch.no_grad():
         made = part(clip.motion, subject).frames
         blend = part.blending(clip.motion.values, subject, footage).image
-        box = box_of(landmarks_2d(face, clip.motion.values, subject)[0, :, 48:], footage.shape[-2:], 0.3)[None, :, None]
+        box = box_mask(landmarks_2d(face, clip.motion.values, subject)[0, :, 48:], footage.shape[-2:], 0.3)[
+            None, :, None
+        ]
 
     def psnr(pictures):
         error = ((pictures - video.frames).square() * box).sum() / (3 * box.sum())

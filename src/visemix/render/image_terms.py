@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from visemix.face import layout
 from visemix.ops.image import BLOCK, edge_strength, ssim_blocks
-from visemix.render.rays import box_of
+from visemix.render.rays import box_mask
 from visemix.types import Label, Losses
 
 
@@ -29,11 +29,11 @@ def differences(
         spots: the landmarks, pixels.
     """
     size = (true.shape[-2], true.shape[-1])
-    mouth = F.avg_pool2d(box_of(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
+    mouth = F.avg_pool2d(box_mask(spots[None, layout.MOUTH], size, 0.2).float(), 5, 1, 2)[0]
     person = (labels[None, None] != Label.BACKGROUND).float()
     person = F.max_pool2d(F.max_pool2d(person, 4, ceil_mode=True), 5, 1, 2)
     clear = 1 - F.interpolate(person, size)[0]
-    teeth = box_of(spots[None, layout.INNER_MOUTH], size, 0.1).float()
+    teeth = box_mask(spots[None, layout.INNER_MOUTH], size, 0.1).float()
     weaker = (edge_strength(made) - edge_strength(true)).abs()
     return {
         "pixels": ((made - true).abs() * (1 + mouth_weight * mouth)).mean(),

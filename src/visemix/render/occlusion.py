@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from visemix.face import layout
 from visemix.ops.camera import project
 from visemix.render.paste import cell_side, grid
-from visemix.render.rays import box_of
+from visemix.render.rays import box_mask
 
 BEHIND = 0.1  # decimetres behind the skin: what nobody can see
 
@@ -40,7 +40,7 @@ def occluded_by_skin(
     nearest = depth.new_full((cells[0] * cells[1],), torch.inf)
     nearest = nearest.scatter_reduce_(0, at[skin], depth[skin], "amin").view(cells)
     holes = [spots[where] / cell for where in (layout.INNER_MOUTH, layout.LEFT_EYE, layout.RIGHT_EYE)]
-    open_ = torch.stack([box_of(hole[None], cells, 0.1)[0] for hole in holes]).any(0)
+    open_ = torch.stack([box_mask(hole[None], cells, 0.1)[0] for hole in holes]).any(0)
     skin_here = -F.max_pool2d(-(nearest.isfinite() & ~open_).float()[None], 3, 1, 1)
     nearest = nearest.masked_fill(skin_here[0] == 0, torch.inf)
     behind = (depth > nearest.flatten()[at] + BEHIND).to(means)

@@ -37,7 +37,7 @@ class Regions:
         spots = landmarks_2d(face, subject.expression, subject).flatten(0, 1)
         flat = labels.flatten(0, 1)
         size = (flat.shape[-2], flat.shape[-1])
-        boxes = (box_of(spots, size, 0.1), box_of(spots[:, MOUTH], size, 0.3))
+        boxes = (box_mask(spots, size, 0.1), box_mask(spots[:, MOUTH], size, 0.3))
         return Regions(flat == Label.TORSO, flat == Label.HEAD, *boxes, skin_distance(face, subject, size))
 
 
@@ -53,8 +53,9 @@ def skin_distance(face: FaceModel, subject: Subject, size: tuple[int, int]) -> F
     return F.interpolate(depth * (1 + aside[:, None]).sqrt(), size, mode="nearest")[:, 0]
 
 
-def box_of(points: Float[Tensor, "F N 2"], size: tuple[int, int], margin: float) -> Bool[Tensor, "F H W"]:
-    """The pixels in the box around points, wider by `margin` of its own sides all around."""
+def box_mask(points: Float[Tensor, "F N 2"], size: tuple[int, int], margin: float) -> Bool[Tensor, "F H W"]:
+    """Mask of the pixels in the box around each frame's points, wider by `margin` of its own sides all around: where a
+    loss looks. Scores are taken in `metrics.region.mouth_box`, one rectangle for a whole clip."""
     low, high = points.amin(1), points.amax(1)
     slack = margin * (high - low)
     (left, top), (right, bottom) = ((p[..., None]).unbind(1) for p in (low - slack, high + slack))

@@ -23,7 +23,7 @@ from visemix.render import published
 from visemix.render.base import RENDER, Renderer
 from visemix.render.blend import Blend, FaceBlend, footprint, soften
 from visemix.render.generator import Generator, run_in_dtype
-from visemix.render.rays import box_of, image_size
+from visemix.render.rays import box_mask, image_size
 from visemix.render.references import nearest_reference
 from visemix.types import Losses, Motion, Space, Subject, Video, VisemixError
 
@@ -176,7 +176,7 @@ class TAFT(Renderer):
         losses = {"photometric": error.mean()}
         if self.weights["mouth"]:
             mouth = landmarks_2d(self.face, motion.values, subject)[..., MOUTH, :].flatten(0, 1)
-            box = box_of(mouth, image_size(ours), 0.3)[:, None].to(ours.dtype)
+            box = box_mask(mouth, image_size(ours), 0.3)[:, None].to(ours.dtype)
             losses["mouth"] = (error * box).sum() / (3 * box.sum()).clamp(min=1)
         if self.weights["structure"]:
             losses["structure"] = ssim_loss(ours, theirs, window_size=7)
