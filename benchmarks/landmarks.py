@@ -117,8 +117,7 @@ def scores(model: TalkingFace, motion: Any, clips: list[Clip], count: int) -> di
         ),
         "to expression and back, mm": mean(off),
     }
-    if drawn.var(0).any():
-        row |= together(made, truth)
+    row |= together(made, truth)
     if guides:
         row |= {"score": mean(j[1] for j in judged), "of truth": mean(j[0] for j in judged)}
         row |= {"offset found": mean(f[1] for f in found), "in truth": mean(f[0] for f in found)}
@@ -139,7 +138,7 @@ def together(made: list[Tensor], truth: list[Tensor]) -> dict[str, float]:
         "truth about it, mm": 10 * float(missed.square().mean().sqrt()),
     }
     for seconds, lag in LAGS.items():
-        if lag < missed.shape[1]:
+        if lag < missed.shape[1] and not torch.equal(made[0][0], made[0][1]):  # where it draws at all
             row[f"after {seconds} s, draws"] = float(autocorrelation(strayed, lag))
             row[f"after {seconds} s, truth"] = float(autocorrelation(missed, lag))
     return row
