@@ -3,18 +3,16 @@
     python benchmarks/nerf.py [RUN CLIP] [--without RUN] [--minutes 1.5] [--vanilla 6] [--rounds 3] [--share 1024]
                               [--sheet DIR]
 
-Without RUN and CLIP a person of the corpus is made (20 s, 128²), and the grid trained on it for `--minutes`. Minutes
-are of processor time, whatever else the machine does.
+Without RUN and CLIP a person of the corpus is made (20 s, 128²), and the grid trained. Minutes are of processor time.
 
 quality: PSNR and SSIM of the last two seconds, which training did not see: of the frame, of a box around the 68
 landmarks (`face`), of the head, and of the band of `BAND` of the picture's side around the edge between head and torso
 (`seam`), the latter also in the quarter of the frames whose head pose is farthest from the mean (`seam, large pose`).
 `--without` names a run with `head_aware: false`; else one is trained for `--minutes`, and one with it as long.
-race: the grid, trained for `--minutes`, and the paper's vanilla networks (`compat: paper`), for `--vanilla` minutes;
-PSNR of both on every `PIXELS`-th pixel of some held-out frames, and of the empty background by itself, which is what a
-field shows that learns nothing.
-speed: frames at 128² and 512², head and torso, through the run's own grid; the vanilla networks at the paper's sizes on
-every `share`-th ray of the same 512² frame, times `share`: a whole frame of theirs takes ten minutes.
+race: the grid, trained for `--minutes`, and the paper's vanilla networks, for `--vanilla` minutes; PSNR of both, and of
+the empty background, which is all that a field shows that learns nothing, on every `PIXELS`-th held-out pixel.
+speed: frames at 128² and 512² through the run's own grid; the vanilla networks at the paper's sizes on every `share`-th
+ray of the same 512² frame, times `share`: a whole frame of theirs takes ten minutes.
 memory: the largest resident set of a process that paints a few 512² frames, and of one that paints many.
 
 `--sheet` writes held-out frames under their originals, and the neck at the largest pose with and without.

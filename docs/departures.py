@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from parts import literal, table
 from registries import shelves
+from tables import literal, table
 
 from visemix.parts import Published
 from visemix.run import GENERAL_DEFAULTS

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from doctests import fenced
-from parts import documented, first, options, source, table
+from parts import documented, first, options, source
 from registries import shelf
+from tables import table
 
 DIRECTIONS = {True: "higher", False: "lower", None: "neither high nor low"}
 PER = {"frame": "of each frame, averaged", "clip": "of a whole clip", "set": "of all frames of all clips together"}

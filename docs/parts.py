@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
-from html import escape
 from typing import Any
 
 from doctests import fenced
@@ -16,6 +15,7 @@ from griffe import Docstring
 from includes import ROOT
 from omegaconf import MISSING as REQUIRED
 from registries import Shelf
+from tables import literal, table
 from typer.testing import CliRunner
 
 from experiments import anchor, users
@@ -108,16 +108,6 @@ def wiring(part: Any) -> str:
     given = [p for p in inspect.signature(part).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     shown = [f"`{p.name}`: {literal(str(p.annotation))}" for p in given]
     return f"{', '.join(shown)}, which it is handed." if shown else "Nothing but its options."
-
-
-def literal(text: str) -> str:
-    """Code in a cell of a table, in which a bar would end the cell."""
-    return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
-
-
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines)
 
 
 def encoder_facts(name: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ class Shelf:
     @property
     def names(self) -> list[str]:
         """The library's own parts, without those of plug-ins that happen to be installed."""
-        return [name for name in self.registry.names() if self.home(name).__name__.split(".")[0] == "visemix"]
+        return [name for name in self.registry.names() if self.registry[name].__module__.split(".")[0] == "visemix"]
 
     @property
     def folder(self) -> str:

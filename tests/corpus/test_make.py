@@ -134,7 +134,7 @@ def test_several_processes_give_the_same_bytes_as_one(tmp_path, face):
     for name in ("ada_000", "ben_000"):
         assert bytes_of(tmp_path / "one" / name) == bytes_of(tmp_path / "two" / name)
     assert corpus(tmp_path / "one", **wish).kept == ["ada_000", "ben_000"]
-    with pytest.raises(VisemixError, match="ada_000 exists with seed 5, not 6; pass --overwrite"):
+    with pytest.raises(VisemixError, match="ada_000 exists with seed 5, not 6; choose another"):
         corpus(tmp_path / "one", **(wish | {"seed": 6}))
     other = corpus(tmp_path / "other", **(wish | {"seed": 6, "speakers": 1})).done
     first = (tmp_path / "one/ada_000/clip.safetensors").read_bytes()
@@ -152,7 +152,7 @@ def test_a_manner_is_held_where_it_is_asked_for_and_clips_of_another_or_of_older
         corpus(tmp_path / "held", **wish)
     meta = tmp_path / "held/ada_000/meta.yaml"
     meta.write_text(meta.read_text().replace("acting: 3", "acting: 2"))
-    with pytest.raises(VisemixError, match="ada_000 exists with acting 2, not 3; pass --overwrite"):
+    with pytest.raises(VisemixError, match="ada_000 exists with acting 2, not 3; choose another"):
         corpus(tmp_path / "held", manner="held", **wish)
 
 
@@ -218,7 +218,7 @@ def test_a_clip_without_pictures_says_and_does_the_same_and_is_refused_where_the
     learning = DATA.build({"name": "clips", "root": str(tmp_path / "bare"), "holdout": 0.4, "frames": False}, face)
     learning.setup("fit")
     assert len(learning.train_spans[0]) == 65
-    with pytest.raises(VisemixError, match="ada_000 exists with pictures False, not True; pass --overwrite"):
+    with pytest.raises(VisemixError, match="ada_000 exists with pictures False, not True; choose another"):
         corpus(tmp_path / "bare", **wish)
     assert corpus(tmp_path / "shown", **wish).kept == ["ada_000"]
     page = write_page(tmp_path / "bare").read_text()

@@ -294,17 +294,3 @@ def test_a_clip_without_lip_sync_is_left_out_of_motion_by_name(face, root, caplo
     assert speakers(lips=True, speech=False) == ["anna", "bert", "carl"]
     with pytest.raises(VisemixError, match=r"carl_000 has no lip sync.*data\.speech=false takes it"):
         speakers(lips=True, clips=["carl_000"])
-
-
-def test_sound_is_moved_by_the_clips_lag_and_brings_what_the_encoder_hears_around_it(face, tmp_path):
-    make(tmp_path / "anna_000", face, frames=30, lip_sync={"follows": True, "lag": 3})
-    for align, moved in ((True, 3), (False, 0)):
-        built = DATA.build({"name": "clips", "root": str(tmp_path), "window": 4, "holdout": 0.4, "align": align}, face)
-        built.context = (2, 1)
-        built.setup("fit")
-        batch = next(iter(built.train_dataloader()))
-        for k, start in enumerate(first_frames([batch])[0]):
-            speech = batch.speech.map(lambda t, k=k: t[k : k + 1])
-            expected = built.train_spans[0].clip.speech(start, 4, around=(2, 1), lag=moved)
-            for name in ("before", "wave", "after"):
-                assert torch.equal(getattr(speech, name), getattr(expected, name))

@@ -59,9 +59,12 @@ def test_a_clip_of_something_else_is_kept_and_the_way_out_named(tmp_path, change
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"fit": {"name": "still", "shift": 1.0}}, "exists with fit.shift 0.0, not 1.0; pass --overwrite or another"),
-        ({"fit": "landmarks"}, "exists with fit still, not landmarks; pass --overwrite"),
-        ({"scene": "bright"}, "exists with scene none, not bright; pass --overwrite"),
+        (
+            {"fit": {"name": "still", "shift": 1.0}},
+            "exists with fit.shift 0.0, not 1.0; choose another --out or pass",
+        ),
+        ({"fit": "landmarks"}, "exists with fit still, not landmarks; choose another --out or pass"),
+        ({"scene": "bright"}, "exists with scene none, not bright; choose another --out or pass"),
     ],
 )
 def test_a_clip_made_in_another_way_is_not_taken_for_the_one_that_is_asked_for(tmp_path, options, words):
@@ -172,7 +175,10 @@ def test_a_clip_with_less_held_out_than_is_asked_for_is_not_taken_for_done(tmp_p
     assert run([path], tmp_path / "out", holdout=0.2).skipped == ["a"]
     assert run([path], tmp_path / "out", holdout=2.0).skipped == ["a"]  # it is too short for that
     result = run([path], tmp_path / "out", holdout=0.6)
-    assert "a exists with holdout 0.4, not 0.6; pass --overwrite or another --out" in result.failed["a"]
+    assert (
+        "a exists with holdout 0.4, not 0.6; choose another --out or pass --overwrite (overwrite=True from Python)"
+        in result.failed["a"]
+    )
 
 
 def test_a_real_clip_without_sound_is_a_target_to_render(tmp_path, assets):

@@ -105,3 +105,11 @@ def test_a_preset_is_what_it_is_named_after(group, name):
     for one in kind.published:
         preset = kind.presets.get("official" if one.code else "paper", {})
         assert one.option not in preset or preset[one.option] == one.value, one
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS, ids=lambda one: one)
+def test_whatever_a_default_has_otherwise_than_the_paper_is_said_with_a_reason(group, name):
+    kind = REGISTRIES[group].kind_of(name)
+    ours, papers = kind.presets.get("corrected", {}), kind.presets.get("paper", {})
+    said = {one.option for one in kind.published if one.why and not one.code}
+    assert {option for option in ours if ours[option] != papers[option]} <= said
