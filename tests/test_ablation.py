@@ -216,6 +216,7 @@ def test_directions_of_one_table_are_tested_together():
     assert [v.judgement for v in found] == ["agrees", "undecided", "undecided"]
     text = verdict_table(found)
     assert "Each judged alone, at 95%: 1 have its direction, 1 the other, and 1 cannot be told" in text
+    assert "of its 1 rows 0 agree wherever they are decided, 1 disagree somewhere, and 0 decide nothing" in text
     assert "All 3 judged together, with Holm's correction: 1 have its direction, 0 the other, and 2 cannot" in text
     assert "- w/o A, psnr: +0.875 here, -1 in the paper (undecided with Holm's correction)\n" in text
     table = sweep_table("ablation", {"full": full, "w/o A": changed}, paper)

@@ -70,6 +70,17 @@ def test_a_training_window_that_brings_its_surroundings_hears_what_the_whole_sou
     assert not torch.equal(encoder(Speech(window.wave)).values, encoder(window).values)
 
 
+def test_a_part_of_speech_brings_so_many_frames_before_and_so_many_after_as_are_known():
+    speech = Speech(torch.arange(10 * 640.0)[None])
+    part = speech.part(4, 6, past=3, ahead=1)
+    spans = (part.before, 1, 4), (part.wave, 4, 6), (part.after, 6, 7)
+    assert all(torch.equal(sound[0], torch.arange(640.0 * first, 640.0 * last)) for sound, first, last in spans)
+    inner, edge = part.part(0, 1, past=2, ahead=2), speech.part(1, 9, past=3, ahead=3)
+    assert torch.equal(torch.cat([inner.before, inner.wave, inner.after], 1), speech.wave[:, 2 * 640 : 7 * 640])
+    assert (edge.before.shape[1], edge.after.shape[1]) == (640, 640)
+    assert edge.around(3, 2)[0, :1280].abs().sum() == 0 and edge.around(3, 2)[0, -640:].abs().sum() == 0
+
+
 def test_silence_and_a_tenth_of_a_second_and_nothing_at_all():
     encoder = Standin()
     assert encoder(Speech(torch.zeros(2, 1600))).values.shape == (2, 2, 2)

@@ -93,6 +93,22 @@ def test_the_sound_of_a_video_starts_with_its_first_picture(tmp_path):
     assert (wave[: 15 * 640] - sound[5 * 640 :][: len(wave)]).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize(("gap", "silence"), [(0.02, 0), (0.3, 4800)])
+def test_sound_that_is_missing_in_the_file_is_silence_and_what_follows_stays_in_time(tmp_path, gap, silence):
+    """Half a second, then nothing for a while by the file's own clock, then half a second more."""
+    path, samples = tmp_path / "gap.mkv", (tone(16_000) * 32767).astype(np.int16)[None]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for start in (0, 8000 + round(gap * 16_000)):
+            block = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            block.sample_rate, block.pts = 16_000, start
+            container.mux(stream.encode(block))
+        container.mux(stream.encode(None))
+    wave = read_sound(path)
+    assert len(wave) == 16_000 + silence and not wave[8000 : 8000 + silence].any()
+    assert np.abs(wave[8000 + silence :].numpy() - tone(16_000)).max() < 1e-3
+
+
 def test_silence_is_told_from_faint_sound():
     assert is_silent(torch.zeros(1000))
     assert is_silent(torch.full((1000,), 3e-5))

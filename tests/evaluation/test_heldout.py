@@ -108,6 +108,19 @@ def test_sound_drives_a_run_whose_motion_was_trained_and_the_recording_drives_th
         torch.testing.assert_close(made, frames, atol=1e-4, rtol=0)
 
 
+def test_a_stretch_is_heard_with_as_much_around_it_as_the_encoder_asks_for(run, monkeypatch):
+    model, heard = TalkingFace.from_checkpoint(run), []
+    (span,) = held_out(read_config(run), model, spoken=True)
+    model.audio.context, speak = (3, 2), model.stream_speech_motion
+    monkeypatch.setattr(
+        model, "stream_speech_motion", lambda speech, still: heard.append(speech) or speak(speech, still)
+    )
+    predict_motion(model, span, LoopedFootage(span.clip, HELD, start=span.start))
+    assert torch.equal(heard[0].wave, span.clip.speech(FRAMES - HELD, HELD).wave)
+    assert torch.equal(heard[0].before, span.clip.speech(FRAMES - HELD - 3, 3).wave)
+    assert torch.equal(heard[0].after, torch.zeros(1, 2 * SAMPLES_PER_FRAME))  # nothing was recorded after it
+
+
 def test_a_clip_without_speech_is_painted_from_its_recording_unless_motion_was_to_be_learnt_from_it(
     run, tmp_path, caplog
 ):

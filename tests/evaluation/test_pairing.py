@@ -59,6 +59,7 @@ def test_a_fake_without_a_real_one_is_refused(tmp_path):
     [
         ({"size": (32, 64)}, r"is 48×32 and .* is 64×32; make them one size"),
         ({"fps": 30}, r"has 25 frames a second and .* 30; convert"),
+        ({"fps": 24}, r"has 25 frames a second and .* 24; convert"),
     ],
 )
 def test_unequal_sizes_and_rates_are_refused(tmp_path, other, message):

@@ -14,6 +14,7 @@ import visemix.evaluation.pair
 from visemix.evaluation.result import Details, read_result
 from visemix.evaluation.videos import evaluate, options_of
 from visemix.face import FACE
+from visemix.metrics import VideoSequence
 from visemix.nn.lpips import Features
 from visemix.ops.store import sha256
 from visemix.prepare.track import Track, Tracker
@@ -128,6 +129,23 @@ def test_a_prepared_recordings_lag_is_taken_out_of_what_compares_mouths(tmp_path
     assert report.summary["lmd@lag"].value == 0.0  # the recording itself
     report = evaluate(fake, fake, ["lmd@lag"], progress=False)
     assert "visemix prepare" in report.details["lmd@lag"].reason
+
+
+@pytest.mark.parametrize(("lag", "source", "known"), [(3, "a", 3), (0, "a", 0), (None, "a", 0), (3, "b", 0)])
+def test_a_fake_has_a_lag_only_where_it_is_the_recording_or_has_its_motion(lag, source, known):
+    fake, real = VideoSequence(lag=lag, source=source), VideoSequence(lag=3, source="a")
+    assert visemix.evaluation.pair.with_known_lag(fake, real).lag == known
+
+
+@pytest.mark.parametrize(("fps", "samples"), [(25.0, 38_400), (30.0, 32_000), (29.97, 32_032)])
+def test_the_sound_of_a_video_ends_with_the_frames_that_are_compared_by_its_own_rate(
+    tmp_path, monkeypatch, fps, samples
+):
+    video = tmp_path / "fake.mp4"
+    video.write_bytes(b"")
+    monkeypatch.setattr(visemix.evaluation.pair, "read_sound", lambda path: torch.arange(100_000.0))
+    sequence = visemix.evaluation.pair.read_sequence(video, fps, 60, None, frozenset({"sound"}), {})
+    assert torch.equal(sequence.sound, torch.arange(float(samples)))
 
 
 def test_names_of_metrics_are_whole_on_a_narrow_console(tmp_path, pictures, tracked):

@@ -47,6 +47,12 @@ def test_the_real_clip_has_the_ratio_one_and_a_trembling_one_more():
     assert score("jitter", talk(opening=0.5), talk()) == pytest.approx(0.5, rel=1e-4)
 
 
+def test_what_trembles_beside_the_mouth_is_no_jitter():
+    restless = talk().landmarks.clone()
+    restless[:, :48, 1] += torch.randn(60, 48, generator=torch.Generator().manual_seed(0))
+    assert score("jitter", VideoSequence(landmarks=restless), talk()) == 1
+
+
 @pytest.mark.parametrize("name", ["jitter", "opening_spread"])
 def test_clips_that_say_nothing_of_movement_are_refused(name):
     metric = METRICS.build({"name": name})

@@ -66,6 +66,18 @@ def test_a_fit_finds_back_the_lag_it_is_given():
     assert avlag.find_lag(sound @ matrix, mouth).correlations[19] > 0.9
 
 
+def test_a_lag_stands_out_from_the_bests_of_the_same_sound_far_out_of_step():
+    r = np.random.default_rng(1)
+    mouth = r.standard_normal((150, 2))
+    heard = np.roll(mouth, -3, axis=0) + r.standard_normal((150, 2))
+    found = avlag.find_lag(heard, mouth)
+    a, b = (rows - rows.mean(0) for rows in (heard, mouth))
+    around = [(a * np.roll(b, -lag, axis=0)).sum() / np.sqrt((a**2).sum() * (b**2).sum()) for lag in range(150)]
+    bests = [max(around[(lag + k) % 150] for k in range(-15, 16)) for lag in range(31, 150 - 31)]
+    assert found.offset == 3
+    assert found.peak_z == pytest.approx((found.correlations.max() - np.mean(bests)) / np.std(bests), rel=1e-9)
+
+
 def test_other_frame_rates_are_brought_to_25(talk):
     slow = VideoSequence(12.5, talk.landmarks[::2], talk.sound, source=talk.source)
     assert abs(offset(slow) - offset(talk)) <= 1

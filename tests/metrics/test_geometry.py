@@ -38,3 +38,14 @@ def test_a_fit_that_is_no_number_is_refused():
     fake[2, 3] = torch.nan
     with pytest.raises(NoScore, match="no numbers"):
         METRICS.build({"name": "lm3d_mse"}).update(VideoSequence(fit=fake), VideoSequence(fit=real))
+
+
+@pytest.mark.parametrize(("point", "value"), [(47, 0.0), (48, 4.0), (67, 4.0)])
+def test_the_lips_are_points_48_to_67_and_the_worst_of_them_counts(point, value):
+    """One point a fifth of a centimetre off, another half as far."""
+    real = torch.zeros(3, 68, 3)
+    fake = real.clone()
+    fake[:, point, 1], fake[:, 55, 0] = 0.02, 0.01 * (value > 0)
+    metric = METRICS.build({"name": "lve"})
+    metric.update(VideoSequence(fit=fake), VideoSequence(fit=real))
+    assert metric.compute().item() == pytest.approx(value)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from visemix.metrics import psnr, squared_error
+from visemix.metrics import METRICS, FrameBatch, psnr, squared_error
 from visemix.metrics.image import decibels, grey
 from visemix.ops.ssim import ssim
 
@@ -107,3 +107,13 @@ def test_pictures_smaller_than_the_window_are_refused():
     small = torch.zeros(10, 30, dtype=torch.uint8)
     with pytest.raises(ValueError, match="11 px or more"):
         ssim(small, small)
+
+
+def test_every_colour_counts_in_the_similarity_of_colours():
+    """One plane is another picture's, the other two are equal."""
+    real, other = torch.randint(0, 256, (2, 1, 3, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
+    for colour in range(3):
+        fake, metric = real.clone(), METRICS.build({"name": "ssim_rgb"})
+        fake[:, colour] = other[:, colour]
+        metric.update(FrameBatch(fake), FrameBatch(real))
+        assert metric.compute().item() == pytest.approx((2 + ssim(other[0, colour], real[0, colour]).item()) / 3)

@@ -87,6 +87,21 @@ def test_every_size_agrees_with_the_steps_written_out(height, width, blur):
     assert cpbd(torch.from_numpy(image)) == pytest.approx(naive(image), abs=1e-12)
 
 
+def test_a_block_with_hardly_an_edge_is_left_out_and_its_neighbour_is_not():
+    """A blot at the border of two blocks, of whose edges three pixels lie in the right one."""
+    y, x = np.mgrid[:64, :128]
+    image = np.round(100 + 80 * np.exp(-(((x - 62) / 1.5) ** 2) / 2 - ((y - 30) / 2) ** 2 / 2)).astype(np.uint8)
+    edges = canny(image.astype(float))
+    assert (edges[:, :64].sum(), edges[:, 64:].sum()) == (9, 3)
+    assert cpbd(torch.from_numpy(image)) == naive(image) == 0.0
+
+
+@pytest.mark.parametrize(("contrast", "sharp"), [(50, 1.0), (51, 0.0)])
+def test_a_contrast_of_50_levels_still_hides_an_edge_of_four_pixels(contrast, sharp):
+    ramp = 100 + np.round(np.clip(np.arange(64) - 30, 0, 4) / 4 * contrast)
+    assert cpbd(torch.from_numpy(np.tile(ramp, (64, 1)).astype(np.uint8))) == sharp
+
+
 def test_a_flat_picture_has_no_edge_to_judge_and_a_tiny_one_no_block():
     assert cpbd(torch.full((128, 128), 77, dtype=torch.uint8)) == 0.0
     with pytest.raises(ValueError, match="no whole block"):
@@ -114,3 +129,10 @@ def test_the_papers_luma_is_what_the_value_is_of(katie):
     batch = FrameBatch(torch.from_numpy(katie[:1]).permute(0, 3, 1, 2))
     metric.update(batch, batch)
     assert metric.compute().item() == cpbd(expected)
+
+
+def test_the_fake_alone_is_judged():
+    fake = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
+    metric = METRICS.build({"name": "cpbd"})
+    metric.update(FrameBatch(fake), FrameBatch(torch.zeros_like(fake)))
+    assert metric.compute().item() == cpbd(grey(fake[0])) > 0.5

@@ -71,6 +71,14 @@ def test_the_crop_keeps_the_top_of_the_box_and_is_grey_beyond_the_picture():
     assert corner[:, -1, -1].tolist() == [0, 0, 200]
 
 
+def test_the_crop_is_as_wide_to_either_side_and_reaches_further_down_than_up():
+    """Each pixel says where it is: of a box of 100 at (150, 120), columns 80 to 219 and rows 70 to 209."""
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = np.arange(256), np.arange(256)[:, None]
+    _, rows, columns = crop_face(picture, np.array([150.0, 120.0, 50.0]))
+    assert (columns[0, 0], columns[0, -1], rows[0, 0], rows[-1, 0]) == (80, 219, 70, 209)
+
+
 def take(frames, fps=25.0, seconds=None):
     points = torch.stack([face(64, 64, 20)] * frames)
     points[:, 66, 1] += torch.arange(frames) % 7

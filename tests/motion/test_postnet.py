@@ -1,5 +1,6 @@
 import pytest
 import torch
+from conftest import make_clip
 from torch import nn
 
 from visemix.motion import MOTION, PostNet, stream
@@ -80,6 +81,25 @@ def test_what_a_batch_is_judged_by_has_the_own_motions_of_both_domains(face, cli
     torch.testing.assert_close(rows["many"], model.lm3d.pack(other, clip.subject))
     torch.testing.assert_close(rows["truth"], model.lm3d.pack(clip.motion, clip.subject))
     assert not torch.allclose(rows["many"], rows["truth"], atol=1e-3)
+
+
+@pytest.mark.parametrize("compat", ["corrected", "official"])
+def test_a_motion_is_seen_with_the_shape_of_whoever_makes_it(face, clip, compat):
+    """Others and the person are different people; shape is known with the one preset and guessed with the other."""
+    model, person = build(face, compat=compat), make_clip(face, seed=1)
+    losses, _ = model.adapt(example(clip), example(person, 2))
+    rows = model.measure(example(clip), example(person, 2))
+    drawn = model.base.draw(sound(), clip.subject, 0)
+    wanted = {
+        "many": (clip.motion, clip),
+        "before": (face.convert(drawn, Space.LANDMARKS, clip.subject), clip),
+        "after": (model(sound(), clip.subject), clip),
+        "spoken": (model(sound(seed=2), person.subject), person),
+        "truth": (person.motion, person),
+    }
+    for name, (motion, whose) in wanted.items():
+        torch.testing.assert_close(rows[name], model.lm3d.pack(motion, whose.subject), msg=name)
+    torch.testing.assert_close(losses["mse"], model.weights["mse"] * (rows["spoken"] - rows["truth"]).square().mean())
 
 
 def test_training_hears_another_draw_each_time_and_judging_the_same(face, clip):

@@ -13,6 +13,13 @@ def test_a_score_depends_on_a_patch_and_not_on_the_whole_picture():
     assert (int(seen.any(1).sum()), int(seen.any(0).sum())) == (22, 22)
 
 
+def test_black_is_minus_one_and_white_one():
+    critic, seen = PatchCritic(3, base=8, levels=2).eval(), []
+    critic.layers.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    critic(torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1).expand(1, 3, 32, 32))
+    assert [channel.unique().tolist() for channel in seen[0][0]] == [[-1], [0], [1]]
+
+
 def test_no_weight_matrix_can_grow():
     torch.manual_seed(0)
     critic = PatchCritic(3, base=8, levels=2)

@@ -46,6 +46,7 @@ def test_noise_depends_on_the_seed_and_the_place_alone():
     assert not torch.equal(noise(4, 0, 300, 16), whole)
     assert whole.std().item() == pytest.approx(1, abs=0.05)
     assert not torch.equal(whole[..., :64], whole[..., 64:128])
+    assert not torch.equal(noise(4, 0, 64, 16), whole[..., 64:128])  # the next seed is no later piece of this one
 
 
 def test_the_standard_normals_density():

@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from visemix.ops.audio import log_mel, normalise
@@ -28,3 +30,22 @@ def test_a_click_is_heard_in_the_row_it_is_centred_on():
     wave = torch.zeros(1, 640 * 4)
     wave[0, 160 * 9 + 80] = 1.0
     assert log_mel(wave)[0].sum(1).argmax() == 9
+
+
+def test_a_band_is_a_triangle_of_slaneys_scale_whose_area_is_one():
+    """Of a click in the middle of a window all frequencies are equally strong. Below 1000 Hz a mel is 200 / 3 Hz, above
+    there are 27 to a factor of 6.4; a triangle is 2 / its width in Hz high."""
+
+    def hertz(mel):
+        return 200 / 3 * mel if mel < 15 else 1000 * math.exp(math.log(6.4) / 27 * (mel - 15))
+
+    wave, bands = torch.zeros(1, 640 * 4), 26
+    wave[0, 160 * 9 + 80] = 1.0
+    top = 15 + 27 * math.log(8) / math.log(6.4)
+    edges = [hertz(k * top / (bands + 1)) for k in range(bands + 2)]
+    bins = torch.arange(201) * 40.0
+    wanted = []
+    for low, middle, high in zip(edges, edges[1:], edges[2:], strict=False):
+        triangle = torch.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)).clamp(min=0)
+        wanted.append(math.log(2 / (high - low) * triangle.sum()))
+    torch.testing.assert_close(log_mel(wave, bands)[0, 9], torch.tensor(wanted), atol=1e-3, rtol=0)

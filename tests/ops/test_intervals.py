@@ -11,6 +11,12 @@ def test_the_bootstrap_interval_is_that_of_a_naive_one():
     assert bootstrap(list(values)) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.05)
 
 
+def test_a_lower_level_is_a_narrower_interval_of_the_bootstrap():
+    values = np.random.default_rng(3).normal(30, 2, 25)
+    means = [np.random.default_rng(k).choice(values, len(values)).mean() for k in range(4000)]
+    assert bootstrap(list(values), 0.5) == pytest.approx(np.percentile(means, [25, 75]), abs=0.05)
+
+
 def test_bootstrap_intervals_hold_the_mean_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     intervals = [bootstrap(list(rng.normal(5, 1, 30))) for _ in range(100)]

@@ -7,7 +7,7 @@ from conftest import make_clip
 
 from visemix.face.eyes import closed_eyes_expression
 from visemix.face.shading import draw, landmarks_2d
-from visemix.render.blend import FaceBlend, footprint, soften
+from visemix.render.blend import FaceBlend, _share, footprint, soften
 
 SIZE = 112
 INNER_MOUTH = slice(60, 68)
@@ -134,6 +134,21 @@ def test_training_draws_each_operation_about_equally_often_and_from_the_given_ge
     assert not torch.equal(*draws)
 
 
+def test_dilations_are_taller_than_wide_and_erosions_take_as_much_from_every_side(face):
+    """Width and height, in pixels of 224, of what one pixel becomes, and a hole of one pixel."""
+    blend, dot = FaceBlend(face), torch.zeros(1, 60, 1, 224, 224)
+    dot[..., 112, 112] = 1
+    g = torch.Generator().manual_seed(0)
+    grown = {extent(mask) for mask in blend._random_morphology(dot, g)[0, :, 0]}
+    assert grown == {(0, 0), (1, 1), (5, 21), (5, 31), (11, 11), (21, 21)}
+    holes = {extent(1 - mask) for mask in blend._random_morphology(1 - dot, g)[0, :, 0]}
+    assert holes == {(0, 0), (1, 1), (3, 3), (11, 11)}
+
+
+def extent(mask):
+    return int(mask.amax(0).sum()), int(mask.amax(1).sum())
+
+
 def test_using_it_draws_nothing(face, talk):
     subject, wide = talk
     blend = FaceBlend(face).eval()
@@ -162,6 +177,16 @@ def test_lids_that_are_not_the_footages_are_drawn_and_nothing_else_above_the_nos
     lids = at_points(blend.mask[0], points[:, [37, 38, 43, 44]])
     assert (lids[1] > 0.7).all() and (lids[[0, 2, 3, 4]] == 0).all()
     assert (at_points(blend.mask[0], points[:, 17:27] - torch.tensor([0.0, 8.0])) < 0.05).all()  # the forehead
+
+
+def test_what_is_kept_fades_into_what_is_drawn_and_neither_fades_to_the_outside():
+    whole, part = torch.zeros(1, 1, 1, 224, 224), torch.zeros(1, 1, 1, 224, 224)
+    whole[..., 40:180, 40:180] = 1
+    part[..., 110:180, 40:180] = 1
+    assert (_share(whole, whole)[whole > 0] == 1).all()
+    rows = _share(part, whole)[0, 0, 0, :, 40:180]
+    assert (rows[110:180] > 0.9).all() and (rows[40:90] < 0.01).all()  # to the very sides of the skin
+    assert (rows[95:115, 70].diff() > 0).sum() > 10  # a border, no step
 
 
 def test_training_shows_the_whole_face_in_half_of_the_frames(face, talk):

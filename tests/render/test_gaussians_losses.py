@@ -1,9 +1,11 @@
+import pytest
 import torch
 from gaussians_maker import begun, build, one_person, single
 
 from visemix.face import layout
 from visemix.face.shading import landmarks_2d
 from visemix.render.bindings import Bindings, inner_triangles
+from visemix.render.gaussians import SMALL
 from visemix.render.mouth import FREEDOM
 from visemix.types import Video
 
@@ -97,3 +99,13 @@ def test_what_training_shows_of_a_mouth_is_known_to_a_head_that_is_trained_on(fa
     assert (other.mouth.unseen == 1).all()
     other.init_from_data([clip], [single(clip, t) for t in range(6)])
     torch.testing.assert_close(other.mouth.unseen, render.mouth.unseen)
+
+
+def test_a_gaussian_grows_e_fold_at_no_cost_from_whatever_it_began_as(face):
+    render = begun(face, one_person(face, frames=2))
+    costs = [render._priors()["small"].item()]
+    for growth in (1, 2):
+        with torch.no_grad():
+            render.size.values.copy_(growth + render.size_start.log())
+        costs.append(render._priors()["small"].item())
+    assert costs == pytest.approx([0, 0, SMALL], abs=1e-9)

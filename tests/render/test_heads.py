@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -7,12 +8,35 @@ from nerf_maker import VANILLA, driven, nerf
 
 from visemix.ops.camera import square_camera
 from visemix.ops.volume import camera_rays, render_weights
-from visemix.render.heads import OccupancyGrid, RenderOutput, composite_over
+from visemix.render.fields import FieldOutput
+from visemix.render.heads import OccupancyGrid, RenderOutput, VanillaHead, composite_over, composite_samples
+from visemix.render.torso import VanillaTorso
 
 
 def test_what_stands_behind_shows_through():
     half = RenderOutput(torch.full((1, 1, 3), 0.25), torch.tensor([[0.5]]))
     torch.testing.assert_close(composite_over(half, torch.ones(1, 1, 3)), torch.full((1, 1, 3), 0.75))
+
+
+def test_what_landmarks_change_in_one_direction_does_not_make_up_for_another():
+    """A sample half opaque, whose two numbers move by 1 and −3, before a wall that stands still."""
+    density, driven = torch.tensor([[[math.log(2), 1e6]]]), torch.tensor([[[[1.0, -3.0], [0.0, 0.0]]]])
+    found = FieldOutput(density, torch.zeros(1, 1, 2, 3), driven)
+    seen = composite_samples(found, torch.ones(1, 1, 2), torch.ones(1, 1, 2))
+    torch.testing.assert_close(seen.driven, torch.tensor([[0.5 * 2.0]]))
+
+
+def test_a_sample_of_the_fine_net_stands_for_the_way_to_the_middles_between_its_neighbours():
+    torch.manual_seed(0)
+    head = VanillaHead(4, width=8, coarse=4, fine=3).eval()  # untrained: the same fog everywhere, e^-2 a decimetre
+    ray = torch.tensor([[0.0, 0.0, 10.0]]), torch.tensor([[[0.0, 0.0, -1.0]]])
+    seen = head(*ray, torch.zeros(1, 4))[-1]
+    places = seen.places[0, 0].tolist()
+    assert len(places) == 7 and places == sorted(places)
+    ends = [9.1, *((a + b) / 2 for a, b in pairwise(places)), 11.8]  # the box, 0.9 to −1.8
+    left = [math.exp(-math.exp(-2) * (end - 9.1)) for end in ends]
+    wanted = [before - after for before, after in pairwise(left)]
+    torch.testing.assert_close(seen.weights[0, 0], torch.tensor(wanted), atol=1e-5, rtol=1e-4)
 
 
 def test_an_occupied_cell_is_found_along_a_ray(face):
@@ -115,3 +139,16 @@ def flat(opacity, colour):
         return [RenderOutput(colour.expand_as(directions), torch.full(directions.shape[:2], opacity))]
 
     return look
+
+
+def test_the_torsos_camera_stands_still_however_the_head_turns():
+    torso, asked = VanillaTorso(4, width=8, coarse=2, fine=2, head_aware=False), []
+    torso.nerf.register_forward_pre_hook(lambda _, given: asked.append(given))
+    g = torch.Generator().manual_seed(0)
+    pixels, camera = 64 * torch.rand(2, 5, 2, generator=g), square_camera(64).expand(2, 3)
+    still, pose = 0.2 * torch.randn(6, generator=g), 0.2 * torch.randn(2, 6, generator=g)
+    torso(pixels, camera, still, pose, torch.zeros(2, 4), torch.zeros(2, 5, 3))
+    origins, directions, driven = asked[0]
+    wanted = camera_rays(pixels, torch.stack([still, still]), camera)
+    torch.testing.assert_close((origins, directions), wanted, atol=0, rtol=0)
+    assert not torch.equal(driven[0], driven[1])  # the pose is a condition

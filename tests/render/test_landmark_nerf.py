@@ -192,22 +192,33 @@ def test_a_torso_without_a_head_is_refused_and_leaves_a_heads_memory_alone(face,
     assert all(torch.equal(value, before[name]) for name, value in render.named_buffers())
 
 
-def test_it_streams_with_the_neighbours_that_one_pass_sees(face, clip):
+def test_it_streams_with_the_neighbours_that_one_pass_sees(face, clip, monkeypatch):
     torch.manual_seed(0)
     cfg = {"face": {"name": "toy"}, "audio": {"name": "mel"}, "motion": {"name": "regression", "hidden": 8}}
     model = TalkingFace.from_config(cfg | {"render": {"name": "landmark_nerf"} | TINY}).eval()
     model.render.driver.moments.update(torch.randn(50, 204) * 0.1)
+    for parameter in model.motion.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter)  # a head that starts at zero says the same of every frame
 
     class Loop:
         def subject(self, frames, footage=True):
             one = clip.subject.map(lambda t: t[:1])
             return replace(one, speaker=one.speaker[:1]).at(frames)
 
-    speech = Speech(clip.speech.wave[:1, : 5 * 640])
+    speech, subject = Speech(clip.speech.wave[:1, : 5 * 640]), Loop().subject(torch.arange(5))
     with torch.inference_mode():
-        whole = model(speech, Loop().subject(torch.arange(5))).frames
+        whole = model(speech, subject).frames
+        said = model.predict_motion(model.audio(speech), subject).values
+    draw, shown = model.draw, []
+    monkeypatch.setattr(model, "draw", lambda motion, footage: shown.append(motion.values) or draw(motion, footage))
     pieces = torch.cat([video.frames for video in model.stream(speech, Loop(), batch=2)], 1)
     torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
+    around = torch.cat([said[:, :1], said, said[:, -1:]], 1)  # at the ends it rests
+    assert said.diff(dim=1).abs().amax(2).min() > 1e-3 and len(shown) == 3
+    for first, rows in zip((0, 2, 4), shown, strict=True):
+        torch.testing.assert_close(rows, around[:, first : first + rows.shape[1]])
+    assert [rows.shape[1] for rows in shown] == [4, 4, 3]
 
 
 def test_it_listens_to_features_with_no_motion_between(face, clip):

@@ -6,10 +6,10 @@ import torch
 from nerf_maker import driven, nerf
 
 from visemix.face.layout import MOUTH
-from visemix.face.shading import landmarks_2d
+from visemix.face.shading import landmarks_2d, posed
 from visemix.render.heads import RenderOutput
 from visemix.render.losses import RayBatch, depth_deviation, head_losses, peak_opacity, torso_losses
-from visemix.render.rays import Regions, mouth_patch, sample_pixels
+from visemix.render.rays import Regions, mouth_patch, sample_pixels, skin_distance
 from visemix.types import Label, Video
 
 
@@ -36,7 +36,7 @@ def test_the_mouth_is_in_the_face_and_most_rays_are_where_the_head_is(face, clip
         name: getattr(regions, name).flatten(1).gather(1, index).float().mean() for name in ("head", "mouth", "torso")
     }
     assert on["head"] > 0.45 and on["mouth"] > 0.2 and on["torso"] > 0.15
-    torch.testing.assert_close(pixels[..., 0].floor() + 64 * pixels[..., 1].floor(), index.float())
+    torch.testing.assert_close((pixels[..., 0] - 0.5) + 64 * (pixels[..., 1] - 0.5), index.float())  # the centres
 
 
 def test_the_boxes_hold_every_landmark_of_face_and_mouth(face, clip):
@@ -156,7 +156,8 @@ def test_bfloat16_where_it_is_safe_trains_like_float32(face, clip):
 def test_the_patch_has_the_mouth_in_its_middle(face, clip):
     _, subject, _ = driven(face, clip)
     regions = Regions.from_subject(face, subject, subject.labels)
-    pixels, _ = mouth_patch(face, subject, 16, (64, 64))
+    pixels, index = mouth_patch(face, subject, 16, (64, 64))
+    torch.testing.assert_close((pixels[..., 0] - 0.5) + 64 * (pixels[..., 1] - 0.5), index.float())
     mouth = regions.mouth[0].nonzero().flip(1).float().mean(0) + 0.5
     assert (pixels.mean(1)[0] - mouth).abs().max() < 2
 
@@ -166,3 +167,42 @@ def test_what_is_seen_off_the_surface_costs_its_distance():
         torch.zeros(1, 1, 3), torch.ones(1, 1), None, torch.tensor([[[0.25, 0.75]]]), torch.tensor([[[2.0, 4.0]]])
     )
     torch.testing.assert_close(depth_deviation(seen, torch.tensor([[3.0]]), 0.5), torch.tensor([[0.5]]))
+
+
+def test_how_far_a_pixel_is_off_costs_only_where_the_heads_own_skin_is_seen():
+    off = RenderOutput(torch.zeros(1, 1, 3), torch.ones(1, 1), None, torch.ones(1, 1, 1), torch.full((1, 1, 1), 3.55))
+    for label, surface, costs in (
+        (Label.HEAD, 3.0, 0.5),  # 0.55 dm, of which 0.05 are free
+        (Label.HEAD, 0.0, 0.0),  # hair: nobody knows
+        (Label.TORSO, 3.0, 0.0),
+        (Label.BACKGROUND, 3.0, 0.0),
+    ):
+        at = replace(batch(label, 0.5, 0.5), surface=torch.full((1, 1), surface))
+        assert head_losses([off], at)["surface"].item() == pytest.approx(costs, abs=1e-6), (label, surface)
+
+
+def test_every_net_pays_for_what_it_shows_and_the_shown_one_alone_for_fog():
+    places = torch.full((1, 1, 1), 3.55)
+    coarse, fine = (replace(seeing(o, 0.6), weights=torch.full((1, 1, 1), o), places=places) for o in (0.3, 0.8))
+    at = replace(batch(Label.HEAD, 0.8, 0.2), surface=torch.full((1, 1), 3.0))
+    both, one, other = (head_losses(nets, at) for nets in ([coarse, fine], [coarse], [fine]))
+    for name in ("head", "mask", "surface"):
+        torch.testing.assert_close(both[name], one[name] + other[name])
+    assert both["entropy"] == other["entropy"] != one["entropy"]
+    both, one, other = (torso_losses(nets, seeing(0.5, 0.5), at) for nets in ([coarse, fine], [coarse], [fine]))
+    for name in ("torso", "torso_mask"):
+        torch.testing.assert_close(both[name], one[name] + other[name])
+
+
+def test_the_skins_distance_is_along_the_ray_and_not_along_the_axis(face, clip):
+    """A head in the corner of the picture, whose nose is half a centimetre further away than deep."""
+    _, subject, _ = driven(face, clip, 1)
+    pose = torch.zeros_like(subject.pose)
+    pose[..., 3], pose[..., 4] = 0.7, 0.7
+    aside = replace(subject, pose=pose)
+    found = skin_distance(face, aside, (64, 64))
+    points = posed(face, aside.expression, aside)[:, 0, face.landmark_ids[27:31]]  # the bridge of the nose
+    column, row = landmarks_2d(face, aside.expression, aside)[:, 0, 27:31].long().unbind(-1)
+    seen = found[torch.arange(2)[:, None], row, column]
+    away = (points - torch.tensor([0.0, 0.0, 10.0])).norm(dim=-1)
+    assert (seen - away).abs().max() < 0.02 and (seen - (10 - points[..., 2])).min() > 0.03

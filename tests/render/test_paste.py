@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from gaussians_maker import begun, build, one_person, single
 
 from visemix.face.eyes import closed_eyes_expression
 from visemix.face.shading import draw, landmarks_2d
+from visemix.render.paste import composite_over_footage, face_mask, mask_bounds
 from visemix.types import Motion, Space
 
 
@@ -39,8 +41,6 @@ def test_a_face_of_few_gaussians_is_pasted_too(face, clip):
 
 
 def test_the_seam_takes_the_light_of_the_footage_and_the_middle_keeps_its_picture():
-    from visemix.render.paste import composite_over_footage
-
     footage, made = torch.full((3, 128, 128), 0.6), torch.full((3, 128, 128), 0.4)
     made[:, 60:68, 60:68] += 0.2
     mask = torch.zeros(1, 1, 64, 64)
@@ -74,8 +74,6 @@ def test_of_a_face_outside_the_picture_nothing_is_pasted(face):
 
 def test_what_is_another_thing_beside_the_seam_lights_nothing():
     """The footage shows dark hair on one side of a face whose painted skin is a little too dark everywhere."""
-    from visemix.render.paste import composite_over_footage
-
     footage, made = torch.full((3, 128, 128), 0.7), torch.full((3, 128, 128), 0.65)
     footage[..., :32] = 0.1
     mask = torch.zeros(1, 1, 64, 64)
@@ -96,3 +94,62 @@ def test_bfloat16_moves_no_skin_that_was_filmed(face, monkeypatch):
             render(clip.motion, clip.subject)
     exact, coarse = seen
     assert all(torch.equal(a, b) for a, b in zip(exact, coarse, strict=True))
+
+
+def test_a_mask_stays_inside_the_skin_but_goes_below_the_chin_and_leaves_out_what_is_kept():
+    """Skin on rows 20 to 40 and columns 20 to 40 of 64, the lower half of it jaw; two cells to fade, two of chin."""
+    y, x = torch.meshgrid(torch.arange(20, 41), torch.arange(20, 41), indexing="ij")
+    points, lower = torch.stack([x, y], -1).flatten(0, 1) + 0.5, y.flatten() > 30
+    wanted = torch.zeros(64, 64)
+    wanted[22:43, 22:39] = 1
+    nobody = torch.zeros(len(points), dtype=torch.bool)
+    assert torch.equal(face_mask(points, lower, nobody, (64, 64), 1)[0, 0], wanted)
+    wanted[:31] = 0
+    assert torch.equal(face_mask(points, lower, ~lower, (64, 64), 1)[0, 0], wanted)
+
+
+def test_outside_the_bounds_of_a_mask_there_is_nothing_to_know():
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 12:20, 14:16] = 1
+    assert mask_bounds(mask) == (slice(7, 25), slice(9, 21)) and mask_bounds(0 * mask) is None
+    footage, made = torch.rand(2, 3, 80, 80, generator=torch.Generator().manual_seed(0)) * 0.2
+    whole, cells = composite_over_footage(made, footage, mask, 2), (slice(7, 25), slice(9, 21))
+    rows, columns = (slice(2 * part.start, 2 * part.stop) for part in cells)
+    part = composite_over_footage(made[:, rows, columns], footage[:, rows, columns], mask[..., *cells], 2)
+    torch.testing.assert_close(part, whole[:, rows, columns], atol=1e-6, rtol=0)
+    whole[:, rows, columns] = footage[:, rows, columns]
+    assert torch.equal(whole, footage)
+
+
+def test_light_crosses_a_straight_seam_as_summed_cell_by_cell():
+    footage, made = torch.full((3, 40, 40), 0.5), torch.full((3, 40, 40), 0.4)
+    mask = (torch.arange(40) >= 20).float()
+    out = composite_over_footage(made, footage, mask.expand(1, 1, 40, 40), 1)
+
+    def blur(row, reach):
+        for _ in range(2):
+            row = np.convolve(np.pad(row, reach, mode="edge"), np.ones(2 * reach + 1) / (2 * reach + 1), "valid")
+        return row
+
+    ring = np.zeros(40)
+    ring[19:21] = 1  # a cell to either side
+    near, alike = blur(ring, 3), blur(ring * np.exp(-((0.1 / 0.2) ** 2)), 3)
+    shift, share = near / (near + 0.05) * 0.1 * alike / (alike + 0.003), blur(mask.numpy(), 1)
+    wanted = 0.5 * (1 - share) + (0.4 + shift * share) * share
+    torch.testing.assert_close(out, torch.from_numpy(wanted).float().expand(3, 40, 40), atol=1e-5, rtol=0)
+
+
+def test_a_small_face_at_the_side_is_painted_where_it_stands(face, monkeypatch):
+    """Only cells around it are drawn, by a camera that is moved as far as these lie from the corner."""
+    clip, bounds = one_person(face, frames=1, size=128), []
+    pose = clip.subject.pose.clone()
+    pose[..., 3:] = torch.tensor([2.0, -0.5, -15.0])
+    subject = replace(clip.subject, pose=pose, footage=torch.rand_like(clip.subject.footage))
+    render, motion = begun(face, clip, count=4000).eval(), Motion(subject.expression, Space.EXPRESSION)
+    monkeypatch.setattr("visemix.render.paste.mask_bounds", lambda mask: bounds.append(mask_bounds(mask)) or bounds[-1])
+    part = render(motion, subject).frames
+    rows, columns = bounds[0]
+    assert rows.start != columns.start and min(rows.start, columns.start) > 2
+    monkeypatch.setattr("visemix.render.paste.mask_bounds", lambda mask: (slice(0, 1000), slice(0, 1000)))
+    torch.testing.assert_close(part, render(motion, subject).frames, atol=2e-3, rtol=0)
+    assert (part - subject.footage).abs().max() > 0.1

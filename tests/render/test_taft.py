@@ -200,6 +200,20 @@ def test_the_critic_is_off_by_default_and_its_two_losses_pull_apart(face, short)
     assert all(p.grad is None for p in part.generator.parameters())
 
 
+def test_a_critic_that_knows_the_footage_has_nothing_to_learn_and_the_generator_has(face, short):
+    """It scores 2 where the picture beside the blend is the true one, and −2 where it is not."""
+    part, footage = taft(face, critic_weight=0.1, critic_base=8).eval(), short.video.frames.flatten(0, 1)
+
+    def know(pictures):
+        assert pictures.shape[1] == 6 and not torch.equal(pictures[:, :3], footage)  # the blend
+        return torch.where((pictures[:, 3:] == footage).flatten(1).all(1), 2.0, -2.0)
+
+    part.critic.forward = know
+    assert part.critic_loss(short.motion, short.subject, short.video)["critic"] == 0
+    adversarial = part.loss(short.motion, short.subject, short.video)["adversarial"]
+    assert adversarial.item() == pytest.approx(0.1 * 2)
+
+
 def test_a_small_one_learns_a_face_that_the_model_alone_cannot_draw(face):
     """The footage has freckles and a light of its own; after a few seconds TAFT paints them and the blend does not."""
     torch.manual_seed(0)
