@@ -81,9 +81,10 @@ class FlowVAE(MotionModel):
         identity: "subject" or "audio", see `LM3D`.
         kl_weight: of the KL divergence, a mean over the latents' numbers, beside the squared error, a mean over the
             landmarks' coordinates in cm². A weight λ means that true motions lie about the decoded ones with a variance
-            of 25.5 λ cm² (204 coordinates a frame, 16 numbers for four): a latent that explains less than that stays
-            idle. `corrected` assumes nothing: its variance is the running mean of the squared error itself
-            (optimal σ-VAE: Rybkin et al. 2021, 3.2).
+            of 25.5 λ cm² along each direction that a face can move in (204 coordinates a frame, 16 numbers for four):
+            a latent that explains less than that stays idle. `corrected` assumes nothing: its variance is the running
+            mean of the squared error itself, along one of the face's expressions (optimal σ-VAE: Rybkin et al. 2021,
+            3.2; over 204 coordinates, which say the same again and again, the latent would take over from the sound).
         continuity_weight, sync_weight: of the other losses; continuity is in cm², too.
         sync: False leaves out the sync-expert.
         sync_start: guidance begins "always" at once; when the running "average" of the training loss has come down to
@@ -155,6 +156,7 @@ class FlowVAE(MotionModel):
             )
         causal, width = ahead is not None, face.width(self.space)
         self.coordinates_per_number = width * STRIDE / latent
+        self.coordinates_per_expression = width / face.width(Space.EXPRESSION)
         shape = {"kernel": kernel, "growth": o["growth"], "norm": o["norm"]}
         blend = {"overlap": o["overlap"], "causal": causal}
         self.lm3d = LM3D(face, o["identity"])
@@ -202,7 +204,8 @@ class FlowVAE(MotionModel):
         error = delta.square().mean()
         kl_weight = self.kl_weight
         if self.learned_variance is not None:
-            kl_weight = 2 * self.learned_variance(error.detach()) / self.coordinates_per_number
+            variance = self.learned_variance(error.detach() * self.coordinates_per_expression)
+            kl_weight = 2 * variance / self.coordinates_per_number
         losses = {"reconstruction": error, "kl": kl_weight * coded.divergence.mean()}
         if self.continuity_weight:
             losses["continuity"] = self.continuity_weight * steps
@@ -214,20 +217,21 @@ class FlowVAE(MotionModel):
 
     @property
     def variance(self) -> float:
-        """Of true motions about the decoded ones, cm²: learned, or what the KL weight means."""
+        """Of true motions about the decoded ones along one expression, cm²: learned, or what the KL weight means."""
         if self.learned_variance is None:
             return float(self.kl_weight) * self.coordinates_per_number / 2
         return float(self.learned_variance.mean)
 
     @torch.no_grad()
     def measure(self, audio: AudioFeatures, subject: Subject, target: Motion) -> dict[str, Tensor]:
-        """The evidence lower bound and its KL divergence, both in nats a frame, of landmarks in centimetres; how many
-        of a latent's numbers are active (their mean varies by more than 0.01; Burda et al. 2016); and the error's σ,
-        mm. One draw from torch's global generator."""
+        """The evidence lower bound and its KL divergence, both in nats a frame, of landmarks in centimetres
+        that move as expressions do; how many of a latent's numbers are active (their mean varies by more than 0.01;
+        Burda et al. 2016); and the error's σ along one expression, mm. One draw from torch's global generator."""
         coded = self._encode(audio, subject, target)
         variance = torch.tensor(self.variance)
         squares = (coded.decoded - coded.truth).square().sum(2).mean()
-        said = -0.5 * (squares / variance + coded.truth.shape[2] * (2 * math.pi * variance).log())
+        expressions = coded.truth.shape[2] / self.coordinates_per_expression
+        said = -0.5 * (squares / variance + expressions * (2 * math.pi * variance).log())
         divergence = coded.divergence.sum(1).mean() / STRIDE
         active = (coded.mean.transpose(0, 1).flatten(1).var(1, correction=0) > ACTIVE).sum()
         return {
