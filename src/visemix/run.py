@@ -199,7 +199,7 @@ def _fit(cfg: DictConfig) -> Path:
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]), folder / "config.yaml")
     _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder

@@ -162,12 +162,13 @@ def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
         for plugin in plugins:
             load_plugin_file(plugin)
         fit(task["config"])
+        brought = [*task["config"]["plugins"], *plugins]
         held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, OOD_FOLDER))
         if held and (foreign or not speech):
             return
-        result = evaluate_run(run, progress=False, plugins=plugins)
+        result = evaluate_run(run, progress=False, plugins=brought)
         if speech:
-            evaluate_speech(run, speech, progress=False, plugins=plugins)
+            evaluate_speech(run, speech, progress=False, plugins=brought)
         cfg, videos = read_config(run), sorted((run / FOLDER / "fake").glob("*.mp4"))
         publish(cfg.log, run, f"{cfg.name}/{run.name}", result.to_json()["summary"], videos)
 
