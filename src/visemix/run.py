@@ -24,8 +24,9 @@ from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
-from visemix.registry import Registry, did_you_mean
+from visemix.registry import Registry
 from visemix.render import RENDER
+from visemix.schema import did_you_mean
 from visemix.training.fitting import data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG

@@ -26,7 +26,6 @@ from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
-from visemix.registry import did_you_mean
 from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
@@ -34,6 +33,7 @@ from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import with_ood
 from visemix.report.sources import relocate_videos
 from visemix.run import complete_config, fit, folder_of
+from visemix.schema import did_you_mean
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
 from visemix.sweep.plan import Cell, plan
 from visemix.training.departures import report
