@@ -1,8 +1,12 @@
 """Checkpoints that strangers wrote: data, and nothing but data."""
 
 import inspect
+import json
+import math
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 import standins  # noqa: F401 – registers its parts
@@ -136,3 +140,89 @@ def test_what_a_part_says_of_a_machine_must_be_an_option_of_it():
         ValueError, match="audio encoder 'odd' has no option 'folder', which it says is about one machine"
     ):
         AUDIO.register("odd", local={"folder": None})(type("Odd", (Part,), {}))
+
+
+HUGE = {
+    "wide": {"motion": {"name": "regression", "hidden": 100_000}},
+    "wider": {"motion": {"name": "a2ep", "dim": 1_000_000, "heads": 2, "feedforward": 16}},
+    "deep": {"motion": {"name": "regression", "hidden": 8, "layers": 1_000_000}},
+    "deep net": {"motion": {"name": "flow_vae", "encoder_layers": 1_000_000}},
+    "many": {"render": {"name": "gaussians", "count": 1_000_000_000}},
+    "fine": {"render": {"name": "landmark_nerf", "levels": [1_000_000] * 8}},
+    "cells": {"render": {"name": "landmark_nerf", "cells": 100_000}},
+    "bands": {"audio": {"name": "mel", "bands": 1_000_000_000}},
+    "infinite": {"motion": {"name": "smooth", "base": {"name": "regression", "hidden": 8}, "sigma": 1e30}},
+    "architecture": {"audio": tiny("hubert") | {"architecture": {"hidden_size": 100_000, "num_hidden_layers": 1000}}},
+    "nested": {"motion": {"name": "regression", "hidden": 8}, "deep": 300},
+}
+CHILD = """
+import json, resource, sys, time
+from visemix.pipeline import TalkingFace
+from visemix.types import VisemixError
+TalkingFace.from_checkpoint(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for file in sys.argv[2:]:
+    begun = time.process_time()
+    try:
+        TalkingFace.from_checkpoint(file)
+        said = ""
+    except VisemixError as error:
+        said = str(error)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(json.dumps([said, time.process_time() - begun, grown / 1024]))
+"""
+
+
+def test_a_small_file_takes_neither_memory_nor_time_whatever_sizes_its_config_names(tmp_path):
+    good = saved(tmp_path)
+    files = []
+    for number, parts in enumerate(HUGE.values()):
+        inside = dict(parts)
+        for _ in range(inside.pop("deep", 0)):
+            inside["motion"] = {"name": "smooth", "base": inside["motion"]}
+        (tmp_path / str(number)).mkdir()
+        file = tmp_path / str(number) / "model.safetensors"
+        file.write_bytes(good.read_bytes())
+        files.append(edited(file, lambda config, inside=inside: config.update(inside)))
+    command = [sys.executable, "-c", CHILD, str(good), *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    for name, (said, seconds, megabytes) in zip(HUGE, rows, strict=True):
+        assert said and seconds < 10 and megabytes < 500, (name, said, seconds, megabytes)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused_by_name(value, tmp_path):
+    file = saved(tmp_path)
+    weights, notes = read_tensors(file)
+    weights["motion.head.bias"][3] = value
+    write_tensors(file, weights, notes)
+    with pytest.raises(VisemixError, match=r"hold NaN or an infinite number in 'motion\.head\.bias'"):
+        TalkingFace.from_checkpoint(file)
+
+
+def test_weights_that_nobody_knows_before_training_may_be_no_numbers(tmp_path):
+    file = saved(tmp_path, motion=tiny("flow_vae"))
+    assert read_tensors(file)[0]["motion.learned_variance.mean"].isnan()
+    TalkingFace.from_checkpoint(file)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.complex64, torch.bool])
+def test_weights_of_another_type_do_not_fit(kind, tmp_path):
+    file = saved(tmp_path)
+    weights, notes = read_tensors(file)
+    weights["motion.head.bias"] = weights["motion.head.bias"].to(kind)
+    write_tensors(file, weights, notes)
+    with pytest.raises(VisemixError, match=r"'motion\.head\.bias' does not fit"):
+        TalkingFace.from_checkpoint(file)
+
+
+@pytest.mark.parametrize(("name", "value"), [("corners", -1), ("corners", 10**6), ("vertices", 10**6)])
+def test_gaussians_sit_on_what_the_face_has(name, value, tmp_path):
+    file = saved(tmp_path, render=tiny("gaussians"))
+    weights, notes = read_tensors(file)
+    weights[f"render.bindings.{name}"].view(-1)[0] = value
+    write_tensors(file, weights, notes)
+    with pytest.raises(VisemixError, match=f"'render.bindings.{name}' what the face model does not have"):
+        TalkingFace.from_checkpoint(file)

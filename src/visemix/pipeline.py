@@ -21,6 +21,7 @@ from visemix.face import FACE, FaceModel
 from visemix.face.eyes import EYES, blinking, transfer_eyes
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
+from visemix.ops.budget import Budget, alike, building, refuse_extremes, refuse_not_numbers
 from visemix.ops.checkpoint import WEIGHTS, laid_over, other_options, read_checkpoint
 from visemix.ops.formats import CHECKPOINT
 from visemix.ops.sequence import rechunk, smooth
@@ -70,7 +71,10 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
         """The model of a complete config, widths handed from part to part. Raises `VisemixError` for a bad one."""
-        face = FACE.build(cfg["face"])
+        return cls._over(FACE.build(cfg["face"]), cfg)
+
+    @classmethod
+    def _over(cls, face: FaceModel, cfg: Mapping[str, Any]) -> TalkingFace:
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
@@ -227,8 +231,11 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        with without_advice(), preserve_rng():
-            model = cls.from_config(laid_over(portable(notes["config"], PARTS), parts))
+        refuse_extremes(notes["config"], state, path)
+        config = laid_over(portable(notes["config"], PARTS), parts)
+        face = FACE.build(config["face"])
+        with building(path), Budget(state, path), without_advice(), preserve_rng():
+            model = cls._over(face, config)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
         model.load_weights(state, path, notes["config"])
@@ -272,16 +279,15 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         given = {there.unwrapped(name): tensor for name, tensor in state.items() if wanted(name, there)}
         own = {here.unwrapped(name): (name, tensor) for name, tensor in mine.items() if wanted(name, here)}
         if len(own) < sum(wanted(name, here) for name in mine):
-            raise VisemixError(
-                f"two parts of one kind are wrapped around each other, and {source} cannot tell them apart"
-            )
-        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
+            raise VisemixError(f"two parts of one kind are wrapped around each other: {source} cannot tell them apart")
+        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if not alike(own[n][1], given[n])]
         if wrong:
             part = wrong[0].split(".")[0]
             other = other_options(part, config.get(part, {}), self.config.get(part, {}))
             raise VisemixError(
                 f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit){other}"
             )
+        refuse_not_numbers({name: tensor for name, (_, tensor) in own.items()}, given, source)
         self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
 
 
