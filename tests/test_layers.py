@@ -8,6 +8,7 @@ from pathlib import Path
 LAYERS = [
     {"types"},
     {"parts", "plugins"},
+    {"schema"},
     {"registry"},
     {"config"},
     {"ops"},

@@ -43,6 +43,7 @@ def table(folder):
 
 
 def test_a_run_leaves_config_metrics_weights_and_pictures_and_no_training_state(trained):
+    assert "plugins" not in (trained / "config.yaml").read_text()
     assert {p.name for p in trained.iterdir()} == {"config.yaml", "metrics.csv", "model.safetensors", "samples"}
     assert {p.name for p in (trained / "samples").iterdir()} == {
         f"{stage}{at}.png" for stage in ("motion", "render") for at in ("_000003", "_000006", "")

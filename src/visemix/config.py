@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from visemix.registry import did_you_mean
+from visemix.schema import did_you_mean
 from visemix.types import VisemixError
 
 __all__ = ["compose", "config_root", "find_experiment", "load_part", "signature", "sweep_points"]

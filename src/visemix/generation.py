@@ -24,7 +24,7 @@ from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
 from visemix.ops.store import refuse_existing, sha256
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
-from visemix.registry import did_you_mean
+from visemix.schema import did_you_mean
 from visemix.training.modules import STAGES
 from visemix.training.ownership import applicable_stages, trained_stages
 from visemix.types import FPS, Gallery, Speech, Subject, VisemixError

@@ -21,14 +21,16 @@ from visemix.face import FACE, FaceModel
 from visemix.face.eyes import EYES, blinking, transfer_eyes
 from visemix.motion import MOTION, MotionModel
 from visemix.motion.base import stream
-from visemix.ops.checkpoint import WEIGHTS, read_checkpoint
+from visemix.ops.budget import Budget, alike, building, refuse_extremes, refuse_not_numbers
+from visemix.ops.checkpoint import WEIGHTS, laid_over, other_options, read_checkpoint
 from visemix.ops.formats import CHECKPOINT
 from visemix.ops.sequence import rechunk, smooth
 from visemix.ops.state import preserve_rng
 from visemix.ops.store import write_tensors
 from visemix.parts import WeightNames, config_of, is_known, locate_parts, without_advice
-from visemix.registry import Registry, did_you_mean
+from visemix.registry import Registry, portable
 from visemix.render import RENDER, Renderer
+from visemix.schema import did_you_mean
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
 
 __all__ = ["TalkingFace", "Target", "read_checkpoint"]
@@ -69,7 +71,10 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     @classmethod
     def from_config(cls, cfg: Mapping[str, Any]) -> TalkingFace:
         """The model of a complete config, widths handed from part to part. Raises `VisemixError` for a bad one."""
-        face = FACE.build(cfg["face"])
+        return cls._over(FACE.build(cfg["face"]), cfg)
+
+    @classmethod
+    def _over(cls, face: FaceModel, cfg: Mapping[str, Any]) -> TalkingFace:
         audio = AUDIO.build(cfg["audio"])
         motion = MOTION.build(cfg["motion"], audio.dim, face)
         render = RENDER.build(cfg["render"], face)
@@ -205,6 +210,7 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         """Weights and config as one safetensors file; `notes` (anything JSON holds) go with them."""
         config, names = self.config, self.names
         config |= {part: stage.checkpoint_config(config[part]) for part, stage in self.stages().items()}
+        config = portable(config, PARTS)
         state = {
             names.unwrapped(name) if name.startswith("audio.") else name: t for name, t in self.state_dict().items()
         }
@@ -218,14 +224,18 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
     def from_checkpoint(cls, path: str | Path, **parts: Mapping[str, Any] | str) -> TalkingFace:
         """The model in a file that `save` wrote, or in the run folder around it, in eval mode.
 
-        `parts` replaces the config of a part where this machine differs, `face={"name": "ict", "path": …}`, or `eyes`.
+        `parts` says what this machine has, `face={"path": …}`, or names another part by a `name`, or `eyes`. Of itself
+        a file says nothing about a machine: it names no other file, folder, network or environment.
 
         Raises:
             VisemixError: no such file, none of ours, or the weights belong to other parts.
         """
         state, notes = read_checkpoint(path)
-        with without_advice(), preserve_rng():
-            model = cls.from_config(notes["config"] | parts)
+        refuse_extremes(notes["config"], state, path)
+        config = laid_over(portable(notes["config"], PARTS), parts)
+        face = FACE.build(config["face"])
+        with building(path), Budget(state, path), without_advice(), preserve_rng():
+            model = cls._over(face, config)
         if model.face.name != notes["face"]:
             raise VisemixError(f"{path} was trained with face model '{notes['face']}', not '{model.face.name}'")
         model.load_weights(state, path, notes["config"])
@@ -269,16 +279,15 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         given = {there.unwrapped(name): tensor for name, tensor in state.items() if wanted(name, there)}
         own = {here.unwrapped(name): (name, tensor) for name, tensor in mine.items() if wanted(name, here)}
         if len(own) < sum(wanted(name, here) for name in mine):
-            raise VisemixError(
-                f"two parts of one kind are wrapped around each other, and {source} cannot tell them apart"
-            )
-        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if own[n][1].shape != given[n].shape]
+            raise VisemixError(f"two parts of one kind are wrapped around each other: {source} cannot tell them apart")
+        wrong = sorted(given.keys() ^ own.keys()) or [n for n in own if not alike(own[n][1], given[n])]
         if wrong:
             part = wrong[0].split(".")[0]
-            other = _other_options(part, config.get(part, {}), self.config.get(part, {}))
+            other = other_options(part, config.get(part, {}), self.config.get(part, {}))
             raise VisemixError(
                 f"the weights in {source} belong to other parts or sizes ('{wrong[0]}' does not fit){other}"
             )
+        refuse_not_numbers({name: tensor for name, (_, tensor) in own.items()}, given, source)
         self.load_state_dict({own[name][0]: tensor for name, tensor in given.items()}, strict=False)
 
 
@@ -288,13 +297,3 @@ def weight_names(config: Mapping[str, Any]) -> WeightNames:
     return WeightNames(
         place for part, registry in learns.items() for place in locate_parts(registry, config[part], part)
     )
-
-
-def _other_options(part: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Those of their options that a part here has otherwise.
-
-    >>> _other_options("render", {"count": 8000, "seed": 0}, {"count": 600, "seed": 0})
-    '; there, render.count=8000'
-    """
-    other = [f"{part}.{key}={value}" for key, value in there.items() if here.get(key) != value]
-    return f"; there, {' '.join(other)}" if other else ""

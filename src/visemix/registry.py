@@ -8,19 +8,15 @@ of either.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import field, fields, make_dataclass
-from functools import cache, wraps
-from typing import Any, Generic, TypeVar, get_type_hints
-
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from functools import wraps
+from typing import Any, Generic, TypeVar
 
 from visemix.parts import Part, Wrapper, config_of
 from visemix.plugins import load_plugins
+from visemix.schema import checked, did_you_mean, schema_of
 from visemix.types import VisemixError
 
 __all__ = ["Registry"]
@@ -29,16 +25,6 @@ T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
 WIRING = "positional parameters are what the library hands over, options are keyword-only, so write `*,` before them"
 _registered: set[type] = set()  # classes whose constructor notes its config
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing where no name comes near.
-
-    >>> did_you_mean("tfat", ["taft", "mesh"])
-    "; did you mean 'taft'?"
-    """
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 class Registry(Generic[T]):
@@ -54,17 +40,23 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, base: type[T] | None = None, *, plainest: str = "", group: str = "") -> None:
         self.kind, self.base, self.plainest, self.group = kind, base, plainest, group
         self._parts: dict[str, Callable[..., T]] = {}
+        self._local: dict[str, dict[str, Any]] = {}
 
-    def register(self, name: str) -> Callable[[P], P]:
+    def register(self, name: str, *, local: Mapping[str, Any] = {}) -> Callable[[P], P]:
         """A decorator that puts a class, or a function, under a name. What either builds, by whomever it is called,
         has its config in `config`.
+
+        Args:
+            local: its options that are about one machine (files, folders, networks), each with the value that it has
+                in a checkpoint, whoever wrote that.
 
         Raises:
             ValueError: another part has the name.
         """
 
         def add(part: P) -> P:
-            self._refuse_loose_ends(name, part)
+            self._refuse_loose_ends(name, part, local)
+            self._local[name] = dict(local)
             there = self._parts.get(name)
             if there is None:
                 there = self._parts[name] = _noting(part, name)
@@ -92,7 +84,7 @@ class Registry(Generic[T]):
 
     def schema(self, name: str) -> type:
         """The part's keyword-only parameters, as a dataclass that OmegaConf can check against."""
-        return _schema(self[name], name)
+        return schema_of(self[name], name)
 
     def check(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A part's options, checked: defaults filled, types converted, unknown keys refused.
@@ -114,6 +106,23 @@ class Registry(Generic[T]):
         """A config with every option, the name first."""
         options = self.check(config)
         return {"name": config["name"]} | options
+
+    def local_options(self, name: str) -> dict[str, Any]:
+        """A part's options that are about one machine, each with its value in a checkpoint."""
+        return self._local.get(name, {})
+
+    def portable(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A config as a checkpoint has it: what is about one machine is left out, also of parts inside.
+
+        Raises:
+            VisemixError: an unknown part.
+        """
+        name = config["name"]
+        self[name]
+        options = {**config, **self._local[name]}
+        for path, inner in self.kind_of(name).inner_parts(options).items():
+            options = _placed(options, path.split("."), self.portable(inner))
+        return options
 
     def build(self, config: Mapping[str, Any], *wiring: Any) -> T:
         """The part that a config names, of its options; what `wiring` is, the kind of part says.
@@ -148,7 +157,7 @@ class Registry(Generic[T]):
             return Part
         return made if inspect.isclass(made) and issubclass(made, Part) else Part
 
-    def _refuse_loose_ends(self, name: str, part: Callable[..., Any]) -> None:
+    def _refuse_loose_ends(self, name: str, part: Callable[..., Any], local: Mapping[str, Any]) -> None:
         """What a part says of its options must be about options that it has; and what has a default, or no type, is no
         wiring, or no option."""
         who, given = f"{self.kind} '{name}'", inspect.signature(part).parameters
@@ -162,6 +171,19 @@ class Registry(Generic[T]):
             for option in apart.options or ():
                 if option not in given:
                     raise ValueError(f"{who} has no option '{option}', which its `separate_weights` names")
+        for option in local:
+            if option not in given:
+                raise ValueError(f"{who} has no option '{option}', which it says is about one machine (`local`)")
+
+
+def _placed(options: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    """Options with a value at a path.
+
+    >>> _placed({"parts": {"mel": {}, "hubert": None}}, ["parts", "mel"], 3)
+    {'parts': {'mel': 3, 'hubert': None}}
+    """
+    key, *below = path
+    return {**options, key: _placed(options[key], below, value) if below else value}
 
 
 def _refuse_unfinished(who: str, part: Any, base: type[Any] | None) -> None:
@@ -228,49 +250,6 @@ def _options(part: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
-def checked(
-    schema: type, options: Mapping[str, Any], owner: str, sources: Mapping[str, str] = {}, where: str = ""
-) -> dict[str, Any]:
-    """`options` against the dataclass `schema`: defaults filled, types converted, unknown keys refused by name.
-
-    One without a default is asked for: `where` stands before its name on a command line, `sources` says what it may be.
-
-    Raises:
-        VisemixError: an unknown option, one that is missing, or a value of another type.
-    """
-    known = [f.name for f in fields(schema)]
-    for key in options:
-        if key not in known:
-            raise VisemixError(
-                f"{owner} has no option '{key}'{did_you_mean(key, known)} (has: {', '.join(known) or 'none'})"
-            )
-    try:
-        merged = OmegaConf.merge(_defaults(schema), options)
-        return dict(vars(OmegaConf.to_object(merged)))
-    except MissingMandatoryValue as error:
-        key = str(error.full_key)
-        raise VisemixError(
-            f"{owner}: an option without a default must be said ({key}): {where}{key}={sources.get(key, '…')}"
-        ) from error
-    except OmegaConfBaseException as error:
-        raise VisemixError(f"{owner}: {str(error).splitlines()[0]} ({error.full_key})") from error
-
-
-@cache
-def _schema(part: Callable[..., Any], name: str) -> type:
-    hints = get_type_hints(part.__init__ if inspect.isclass(part) else part)
-    options = [p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return make_dataclass(name, [(p.name, hints[p.name], _default(p)) for p in options])
-
-
-@cache
-def _defaults(schema: type) -> Any:
-    return OmegaConf.structured(schema)
-
-
-def _default(p: inspect.Parameter) -> Any:
-    if p.default is p.empty:
-        return field(default=MISSING)
-    if isinstance(p.default, (list, dict)):
-        return field(default_factory=p.default.copy)
-    return field(default=p.default)
+def portable(config: Mapping[str, Any], registries: Mapping[str, Registry[Any]]) -> dict[str, Any]:
+    """A model's config without what is about one machine, as `Registry.portable` has it of each part."""
+    return {**config, **{part: registry.portable(config[part]) for part, registry in registries.items()}}

@@ -24,8 +24,9 @@ from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
-from visemix.registry import Registry, did_you_mean
+from visemix.registry import Registry
 from visemix.render import RENDER
+from visemix.schema import did_you_mean
 from visemix.training.fitting import data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
@@ -199,7 +200,7 @@ def _fit(cfg: DictConfig) -> Path:
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]), folder / "config.yaml")
     _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder

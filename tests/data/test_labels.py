@@ -1,6 +1,11 @@
+import resource
+import zlib
+
+import numpy as np
 import pytest
 import torch
 from clip_maker import make
+from safetensors.torch import save_file
 from tiny_videos import grey
 
 from visemix.data import ClipFolder, Label, write_clip
@@ -75,3 +80,33 @@ def test_a_damaged_file_is_named(tmp_path, face, keep):
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(VisemixError, match=r"labels\.safetensors is damaged"):
         ClipFolder(clip.path).labels([0])
+
+
+@pytest.mark.parametrize(
+    ("size", "content"),
+    [
+        ((64, 64), bytes(10**9)),  # a picture's runs that unpack to a gigabyte
+        ((64, 64), np.array([2**32 - 1], "<u4").view(np.uint8).tobytes() + b"\1"),  # one run of four billion pixels
+        ((2**40, 2**20), b"\0" * 5),
+        ((-8, -8), np.array([64], "<u4").view(np.uint8).tobytes() + b"\1"),
+        ((64, 64), b"\0" * 6),
+    ],
+    ids=["runs", "pixels", "size", "negative", "cut"],
+)
+def test_a_bomb_of_labels_is_refused_before_it_takes_memory(size, content, tmp_path):
+    packed = zlib.compress(content, 9)
+    tensors = {"runs": torch.frombuffer(bytearray(packed), dtype=torch.uint8), "ends": torch.tensor([len(packed)])}
+    save_file(tensors | {"size": torch.tensor(size)}, tmp_path / "labels.safetensors")
+    del content
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(VisemixError, match="is damaged"):
+        LabelFile(tmp_path / "labels.safetensors").frames([0])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+@pytest.mark.parametrize("wanted", [[7], [-1]])
+def test_labels_of_frames_that_are_not_there_are_refused(wanted, tmp_path):
+    with LabelWriter(tmp_path / "l.safetensors") as out:
+        out.write(torch.ones(8, 8, dtype=torch.uint8))
+    with pytest.raises(VisemixError, match="it holds 1 pictures"):
+        LabelFile(tmp_path / "l.safetensors").frames(wanted)

@@ -12,8 +12,9 @@ from visemix.evaluation.pair import read_sequence
 from visemix.evaluation.spans import predict_motion, recorded_motion, render_motion
 from visemix.face import FACE
 from visemix.generation import LoopedFootage
-from visemix.ops.store import read_tensors
+from visemix.ops.store import read_tensors, write_tensors
 from visemix.pipeline import TalkingFace
+from visemix.report.sources import method
 from visemix.run import complete_config
 from visemix.types import SAMPLES_PER_FRAME, VisemixError
 
@@ -235,3 +236,22 @@ def test_what_cannot_be_scored_is_said_in_a_sentence(run, tmp_path):
     (whole / "model.safetensors").unlink()
     with pytest.raises(VisemixError, match="no trained model at"):
         evaluate_run(whole, progress=False)
+
+
+def test_a_run_never_names_code_and_only_who_scores_it_does(run, tmp_path):
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n")
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("plugins: []", f"plugins: [{evil}]"))
+    evaluate_run(run, ["psnr"], progress=False)
+    method("theirs", run)
+    assert not (tmp_path / "ran").exists()
+    evaluate_run(run, ["psnr"], progress=False, plugins=[evil])
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_run_of_a_part_that_nobody_here_knows_says_how_to_bring_it(run):
+    weights, notes = read_tensors(run / "model.safetensors")
+    notes["config"]["motion"]["name"] = "of_somebody_else"
+    write_tensors(run / "model.safetensors", weights, notes)
+    with pytest.raises(VisemixError, match=r"no motion model named 'of_somebody_else'.* --plugin FILE"):
+        evaluate_run(run, ["psnr"], progress=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from clip_maker import make
+from omegaconf import OmegaConf
 from rich.progress import Progress
 from standins import die_of_one
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from visemix.config import plain
 from visemix.evaluation.result import Mean, Result
 from visemix.pipeline import TalkingFace, read_checkpoint
 from visemix.run import complete_config, fit, folder_of
+from visemix.sweep import runner
 from visemix.sweep.engines import ENGINES, _threads
 from visemix.sweep.runner import DIED, _claim, _joined, _run_logged, _run_tasks, plan, score, sweep, write_sweep
 from visemix.types import VisemixError
@@ -211,3 +213,15 @@ def test_workers_share_the_cores_and_take_no_more_than_torch_was_given():
             assert _threads(1) == given and _threads(2 * cores) == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_point_is_scored_with_its_experiments_plugins_and_those_of_the_command_line(tmp_path, monkeypatch):
+    config = {"out": str(tmp_path), "name": "mine", "plugins": ["own.py"], "seed": 0}
+    seen = []
+    monkeypatch.setattr(runner, "load_plugin_file", lambda path: None)
+    monkeypatch.setattr(runner, "fit", lambda config: None)
+    monkeypatch.setattr(runner, "evaluate_run", lambda run, **options: seen.append(options) or Result({}, {}, {}, {}))
+    monkeypatch.setattr(runner, "read_config", lambda run: OmegaConf.create({"log": {}, "name": "mine"}))
+    monkeypatch.setattr(runner, "publish", lambda *args: None)
+    assert runner.score({"config": config, "speech": None}, ["theirs.py"]) == ""
+    assert seen[0]["plugins"] == ["own.py", "theirs.py"]

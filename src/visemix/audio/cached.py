@@ -22,7 +22,7 @@ from visemix.types import AudioFeatures, Speech, VisemixError
 log = logging.getLogger(__name__)
 
 
-@AUDIO.register("cached")
+@AUDIO.register("cached", local={"folder": None, "limit": 10.0})
 class Cached(AudioEncoder, Wrapper):
     """Any frozen encoder, with its features of each stretch of sound kept on disk and read from there the next time.
 
@@ -32,7 +32,7 @@ class Cached(AudioEncoder, Wrapper):
 
     Args:
         base: the encoder, as under `audio` in an experiment; its weights must be frozen (`trainable: false`).
-        folder: where the entries lie, one safetensors file each.
+        folder: where the entries lie, one safetensors file each; None: nothing is kept.
         limit: gigabytes; above it the entries that were written first are deleted.
 
     Raises:
@@ -41,13 +41,13 @@ class Cached(AudioEncoder, Wrapper):
 
     base: AudioEncoder
 
-    def __init__(self, *, base: dict[str, Any], folder: str = "data/features", limit: float = 10.0) -> None:
+    def __init__(self, *, base: dict[str, Any], folder: str | None = "data/features", limit: float = 10.0) -> None:
         super().__init__()
         self.base = AUDIO.build(base)
         if any(p.requires_grad for p in self.base.parameters()):
             raise VisemixError(f"audio '{base['name']}' learns, so it cannot be cached; set base.trainable=false")
         self.dim, self.context, self.step = self.base.dim, self.base.context, self.base.step
-        self.folder, self.limit = Path(folder), limit
+        self.folder, self.limit = None if folder is None else Path(folder), limit
         self._config = json.dumps(config_of(self.base), sort_keys=True)
         self._base_digest: bytes | None = None
         self._size: int | None = None
@@ -74,6 +74,8 @@ class Cached(AudioEncoder, Wrapper):
         return AudioFeatures(torch.cat([self._encode_one(one) for one in _unbatch(speech)]))
 
     def _encode_one(self, speech: Speech) -> Tensor:
+        if self.folder is None:
+            return self.base(speech).values
         around = speech if self.context is None else speech.part(0, speech.frames, *self.context)
         path = self.folder / f"{self._key(around)}.safetensors"
         try:

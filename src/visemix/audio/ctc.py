@@ -22,7 +22,7 @@ T = TypeVar("T", bound="CTC")
 BLANK = 0  # "<pad>" in the alphabets of `transformers`
 
 
-@AUDIO.register("ctc")
+@AUDIO.register("ctc", local={"weights": "checkpoint"})
 class CTC(AudioEncoder):
     """Log-probabilities of characters from a speech recogniser that was trained with CTC (Graves et al. 2006), frozen.
 

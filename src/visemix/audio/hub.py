@@ -34,7 +34,7 @@ def load(kind: str, weights: str, architecture: Mapping[str, Any], options: Mapp
     if weights in ("random", "checkpoint"):
         if weights == "random":
             advise(log, "%s starts from random weights: it has never heard speech (audio.weights=random)", family)
-        return model_class(config_class(**{**architecture, **options}))
+        return model_class(config_class(**{**own_options(config_class, architecture), **options}))
     try:
         model = model_class.from_pretrained(weights, **options)
     except (OSError, ValueError) as error:
@@ -63,6 +63,15 @@ def architecture_of(model: Any) -> dict[str, Any]:
     """Options of its config class that build the same network, in types that JSON and YAML have."""
     plain = json.loads(model.config.to_json_string(use_diff=True))
     return {name: value for name, value in plain.items() if name not in ("id2label", "label2id", "_name_or_path")}
+
+
+def own_options(config_class: Any, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options of an architecture that are the model's own numbers and words: not what `transformers` takes beside
+    them, such as repositories of code for attention, quantisation or a data type."""
+    import transformers
+
+    known = config_class().to_dict().keys() - transformers.PreTrainedConfig().to_dict().keys()
+    return {name: value for name, value in architecture.items() if name in known and not name.startswith("_")}
 
 
 def unshaped(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visemix.audio.base import AUDIO, AudioEncoder
-from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture
+from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, own_options
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
@@ -31,7 +31,7 @@ ENCODERS = {  # how configs of other families than wav2vec 2.0's call their size
 }
 
 
-@AUDIO.register("ssl")
+@AUDIO.register("ssl", local={"weights": "checkpoint"})
 class Pretrained(AudioEncoder):
     """The encoder of any speech model of `transformers` that answers 50 times a second: wav2vec 2.0, HuBERT, WavLM,
     data2vec, UniSpeech, wav2vec2-BERT, and Whisper's encoder (Radford et al. 2023), by `weights`.
@@ -184,7 +184,8 @@ def _built(architecture: Mapping[str, Any], preprocessing: Mapping[str, Any] | N
     options = dict(architecture)
     family = options.pop("model_type")
     try:
-        config = _at_rest(AutoConfig.for_model(family, **options))
+        own = own_options(type(AutoConfig.for_model(family)), options)
+        config = _at_rest(AutoConfig.for_model(family, **own))
         model = AutoModel.from_config(config)
     except (ValueError, KeyError) as error:
         raise VisemixError(f"audio.family={family} is no model of transformers that can be built") from error

@@ -168,7 +168,7 @@ class _SpeechModel(AudioEncoder, ABC):
         return mean.to(wave), (squares / count - mean.square()).to(wave)
 
 
-@AUDIO.register("wav2vec2")
+@AUDIO.register("wav2vec2", local={"weights": "checkpoint"})
 class Wav2Vec2(_SpeechModel):
     """wav2vec 2.0 (Baevski et al. 2020), as GSmoothFace uses it."""
 
@@ -187,7 +187,7 @@ class Wav2Vec2(_SpeechModel):
     )
 
 
-@AUDIO.register("hubert")
+@AUDIO.register("hubert", local={"weights": "checkpoint"})
 class HuBERT(_SpeechModel):
     """HuBERT (Hsu et al. 2021), as GeneFace uses it."""
 

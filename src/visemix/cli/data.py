@@ -63,7 +63,7 @@ def _configs(parts: Mapping[str, str], option: Sequence[str]) -> dict[str, Any]:
     """Config of each part: its file, with the options of the command line over it."""
     from visemix.config import load_part
     from visemix.evaluation.videos import options_of
-    from visemix.registry import did_you_mean
+    from visemix.schema import did_you_mean
     from visemix.types import VisemixError
 
     given = options_of(option, "part", "fit.weights=epoch_20.pth")

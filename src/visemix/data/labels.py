@@ -17,6 +17,8 @@ from torch import Tensor
 
 from visemix.types import VisemixError
 
+SIDE = 8192  # pixels that a picture may have a side
+
 
 class LabelFile:
     """Random access to the label pictures of a clip, as `LabelWriter` stored them; memory-mapped.
@@ -32,16 +34,17 @@ class LabelFile:
     def shape(self) -> tuple[int, int, int]:
         """Frames, height and width."""
         with self._open() as file:
-            height, width = file.get_tensor("size").tolist()
-            return len(file.get_tensor("ends")), height, width
+            return len(file.get_tensor("ends")), *_size(file)
 
     def frames(self, indices: Iterable[int]) -> UInt8[Tensor, "n H W"]:
         """The labels of the frames asked for, in that order."""
         with self._open() as file:
             ends, runs = file.get_tensor("ends").tolist(), file.get_slice("runs")
-            height, width = file.get_tensor("size").tolist()
-            starts = [0, *ends]
-            packed = [runs[starts[k] : ends[k]].numpy() for k in indices]
+            height, width = _size(file)
+            starts, wanted = [0, *ends], list(indices)
+            if not all(0 <= k < len(ends) for k in wanted):
+                raise ValueError(f"it holds {len(ends)} pictures")
+            packed = [runs[starts[k] : ends[k]].numpy() for k in wanted]
             return torch.from_numpy(np.stack([_unpack(each, height, width) for each in packed]))
 
     @contextmanager
@@ -49,7 +52,7 @@ class LabelFile:
         try:
             with safe_open(str(self.path), "pt") as file:
                 yield file
-        except (SafetensorError, OSError, zlib.error, ValueError) as error:
+        except (SafetensorError, OSError, zlib.error, ValueError, TypeError, RuntimeError) as error:
             raise VisemixError(f"{self.path} is damaged ({error}); make the clip again") from error
 
 
@@ -89,7 +92,22 @@ def _pack(picture: np.ndarray) -> bytes:
     return zlib.compress(lengths.view(np.uint8).reshape(-1, 4).T.tobytes() + flat[starts].tobytes(), 9)
 
 
+def _size(file: Any) -> tuple[int, int]:
+    """Height and width of the pictures. Raises `ValueError` where no picture has these."""
+    height, width = file.get_tensor("size").tolist()
+    if not (isinstance(height, int) and isinstance(width, int) and 0 < height <= SIDE and 0 < width <= SIDE):
+        raise ValueError(f"a picture of {height}×{width}")
+    return height, width
+
+
 def _unpack(packed: np.ndarray, height: int, width: int) -> np.ndarray:
-    table = np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(5, -1)
+    most = 5 * height * width  # a run is a pixel or more
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(packed.tobytes(), most + 1)
+    if len(content) > most or not unpacker.eof:
+        raise ValueError("a picture has more runs than pixels, or breaks off")
+    table = np.frombuffer(content, np.uint8).reshape(5, -1)
     lengths = np.ascontiguousarray(table[:4].T).view("<u4").ravel()
+    if int(lengths.sum(dtype=np.int64)) != height * width:
+        raise ValueError(f"the runs of a picture are not its {height}×{width} pixels")
     return np.repeat(table[4], lengths).reshape(height, width)

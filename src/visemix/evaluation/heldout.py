@@ -76,7 +76,7 @@ def evaluate_run(
         clips: where the run's clips are now, if not where they were in training.
         overwrite: make the videos anew, and replace `out`.
         batch: frames painted at a time.
-        plugins: Python files that register further metrics, beside those of the run.
+        plugins: Python files that register further metrics, and third-party parts of the run: a run names no code.
         options: handed on to `evaluate`.
 
     Raises:
@@ -90,7 +90,7 @@ def evaluate_run(
     refuse_existing(out, overwrite)
     cfg, model = _load_run(run, device, plugins)
     _write(run, cfg, model, clips, overwrite, batch, progress)
-    options |= {"progress": progress, "plugins": [*cfg.plugins, *plugins]}
+    options |= {"progress": progress, "plugins": plugins}
     result = _scored(run / FOLDER, model, metrics, options)
     if out is not None:
         write_result(Path(out), result)
@@ -173,7 +173,7 @@ def evaluate_speech(
                 model, with_eyes(model, speech_motion(model, foreign_speech, footage), footage), footage, batch
             ):
                 writer.write(video.frames[0])
-    options |= {"progress": progress, "plugins": [*cfg.plugins, *plugins]}
+    options |= {"progress": progress, "plugins": plugins}
     return _scored(run / OOD_FOLDER, model, METRICS.without_truth(), options)
 
 
@@ -212,7 +212,7 @@ def held_out(
 def _load_run(run: Path, device: str, plugins: Sequence[str | Path] = ()) -> tuple[DictConfig, TalkingFace]:
     """A run's config and its model, which must be able to draw."""
     cfg = read_config(run)
-    for plugin in [*cfg.plugins, *plugins]:
+    for plugin in plugins:
         load_plugin_file(plugin)
     model = TalkingFace.from_checkpoint(run).to(pick_device(device))
     learns = next(iter(model.render.parameters()), None) is not None

@@ -29,7 +29,7 @@ SOURCES = (
 Array = NDArray[Any]
 
 
-@FACE.register("bfm")
+@FACE.register("bfm", local={"path": None})
 def bfm(*, path: str | None = None) -> FaceModel:
     """BFM 2009 front (Paysan et al. 2009): 80 components of identity, 64 of expression, 80 of colour, each per σ.
 

@@ -44,7 +44,7 @@ IRIS, RIM, PUPIL = (0.28, 0.24, 0.17), (0.14, 0.11, 0.08), (0.03, 0.03, 0.03)
 Array = NDArray[Any]
 
 
-@FACE.register("ict")
+@FACE.register("ict", local={"path": None})
 def ict(*, path: str | None = None) -> FaceModel:
     """ICT-FaceKit light (Li et al. 2020): 100 components of identity, 53 named blendshapes in [0, 1], no colour basis.
 

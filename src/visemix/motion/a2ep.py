@@ -20,7 +20,7 @@ from visemix.nn.transformer import CrossAttentionCache, Decoder, DecoderLayer, a
 from visemix.ops.presets import merge_preset
 from visemix.ops.sequence import alibi as alibi_penalty
 from visemix.ops.sequence import causal_mask, rechunk, sinusoid
-from visemix.registry import did_you_mean
+from visemix.schema import did_you_mean
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 log = logging.getLogger(__name__)

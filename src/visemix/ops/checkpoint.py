@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,19 @@ def pin_source(source: str) -> str:
 def short_digest(file: Path) -> str:
     """Eight hex digits of a file's sha256."""
     return sha256(file)[:8]
+
+
+def laid_over(config: dict[str, Any], parts: Mapping[str, Mapping[str, Any] | str]) -> dict[str, Any]:
+    """A config with other parts, or with other options of the same ones."""
+    same = {part: said for part, said in parts.items() if isinstance(said, Mapping) and "name" not in said}
+    return {**config, **parts, **{part: {**config[part], **said} for part, said in same.items()}}
+
+
+def other_options(part: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Those of their options that a part here has otherwise.
+
+    >>> other_options("render", {"count": 8000, "seed": 0}, {"count": 600, "seed": 0})
+    '; there, render.count=8000'
+    """
+    other = [f"{part}.{key}={value}" for key, value in there.items() if here.get(key) != value]
+    return f"; there, {' '.join(other)}" if other else ""

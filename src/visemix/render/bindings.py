@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from visemix.face import FaceModel, layout
 from visemix.face.topology import parts
 from visemix.ops.rotation import matrix
+from visemix.types import VisemixError
 
 INNER_SHARE = 0.18  # of the Gaussians: for what no skin belongs to, teeth, tongue and eyeballs
 FACING = -0.2  # cosine to the front: what looks further back is never seen from there
@@ -41,6 +43,7 @@ class Bindings(nn.Module):
 
     def __init__(self, face: FaceModel, count: int, seed: int = 0) -> None:
         super().__init__()
+        self._known = len(face.mean)
         surface = Surface.from_face(face)
         triangle, weights, spread = surface.sample_points(count, np.random.default_rng(seed))
         lower = face.lower.numpy()[surface.triangles[triangle]].all(1)
@@ -51,6 +54,13 @@ class Bindings(nn.Module):
         self.register_buffer("lower", torch.from_numpy(lower))
         self.register_buffer("on_skin", torch.from_numpy(surface.skin[triangle]))
         self.register_buffer("vertices", torch.from_numpy(vertices))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        vertices, corners = (state_dict.get(prefix + name) for name in ("vertices", "corners"))
+        for name, numbers, below in (("vertices", vertices, self._known), ("corners", corners, len(self.vertices))):
+            if numbers is not None and numbers.numel() and not 0 <= int(numbers.min()) <= int(numbers.max()) < below:
+                raise VisemixError(f"the weights say of '{prefix}{name}' what the face model does not have")
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(
         self, vertices: Float[Tensor, "V 3"], pose: Float[Tensor, "6"]

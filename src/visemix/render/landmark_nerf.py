@@ -33,7 +33,7 @@ CODE = 64  # numbers that drive a field
 LEEWAY = 0.3  # radians, decimetres: a head is the same a little further round than training has shown it
 
 
-@RENDER.register("landmark_nerf")
+@RENDER.register("landmark_nerf", local={"vgg": None})
 class LandmarkNeRF(Renderer):
     """A NeRF of one person, driven by landmarks (GeneFace, sections 3.3 and 3.4). Wants clips with labels.
 

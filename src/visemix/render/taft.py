@@ -71,7 +71,7 @@ GALLERY = 32  # pictures to choose among
 EDGE, EDGE_SIGMA = (13, 13), 2.0  # composite: how far beyond the mask the generator may paint, in pixels of 224
 
 
-@RENDER.register("taft")
+@RENDER.register("taft", local={"vgg": None})
 class TAFT(Renderer):
     """Target-adaptive face translation (GSmoothFace, section III-C): generator over a morphology-augmented blend.
 

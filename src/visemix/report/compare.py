@@ -15,10 +15,10 @@ from visemix.evaluation.videos import evaluate
 from visemix.metrics import METRICS
 from visemix.ops.store import is_newer
 from visemix.plugins import load_plugin_file
-from visemix.registry import did_you_mean
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS
 from visemix.report.results import comparison, with_ood
+from visemix.schema import did_you_mean
 from visemix.types import VisemixError
 
 log = logging.getLogger(__name__)

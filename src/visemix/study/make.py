@@ -13,10 +13,10 @@ from visemix.data.media import probe
 from visemix.evaluation.heldout import FOLDER, is_run
 from visemix.evaluation.pairing import VIDEO_SUFFIXES
 from visemix.ops.store import REPLACE, write_text
-from visemix.registry import did_you_mean
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
 from visemix.report.sources import named_sources
+from visemix.schema import did_you_mean
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
 

@@ -26,7 +26,6 @@ from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
-from visemix.registry import did_you_mean
 from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
@@ -34,6 +33,7 @@ from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import with_ood
 from visemix.report.sources import relocate_videos
 from visemix.run import complete_config, fit, folder_of
+from visemix.schema import did_you_mean
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
 from visemix.sweep.plan import Cell, plan
 from visemix.training.departures import report
@@ -162,12 +162,13 @@ def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
         for plugin in plugins:
             load_plugin_file(plugin)
         fit(task["config"])
+        brought = [*task["config"]["plugins"], *plugins]
         held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, OOD_FOLDER))
         if held and (foreign or not speech):
             return
-        result = evaluate_run(run, progress=False, plugins=plugins)
+        result = evaluate_run(run, progress=False, plugins=brought)
         if speech:
-            evaluate_speech(run, speech, progress=False, plugins=plugins)
+            evaluate_speech(run, speech, progress=False, plugins=brought)
         cfg, videos = read_config(run), sorted((run / FOLDER / "fake").glob("*.mp4"))
         publish(cfg.log, run, f"{cfg.name}/{run.name}", result.to_json()["summary"], videos)
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
-from visemix.registry import checked
+from visemix.schema import checked
 from visemix.types import OwnDecay, OwnRate, VisemixError
 
 
