@@ -21,6 +21,7 @@ from visemix.data.footage import paste_into_source, pingpong
 from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
 from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
+from visemix.ops.locks import hold
 from visemix.ops.store import refuse_existing, sha256
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
@@ -101,36 +102,37 @@ def generate(
 
     Raises:
         VisemixError: something unreadable, `out` exists, a clip of another face model, an unknown style or word for
-            the eyes, a seed for a motion model that draws nothing.
+            the eyes, a seed for a motion model that draws nothing; another process writes `out`.
     """
     out = Path(out)
     refuse_existing(out, overwrite)
     for plugin in plugins:
         load_plugin_file(plugin)
-    speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
-    chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
-    model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
-    warn_of_untrained(model)
-    check_style(model, style)
-    if eyes is not None and model.audio_driven:
-        raise VisemixError(f"{run} paints from the sound itself, its eyes too; leave out --eyes")
-    set_seed(model, seed)
-    clip = load_target(target, model, Path(run), size)
-    clip.check_pictures()
-    if model.render.needs_segmentation and not clip.has_background:
-        raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
-    warn_of_other_person(model, clip)
-    first, usable = choose_start(clip, start)
-    gallery = gallery_of(clip, model.render.gallery)
-    footage = LoopedFootage(clip, speech.frames, start=first, within=usable, style=style, gallery=gallery)
-    footage.device = next(model.face.buffers()).device
-    videos = model.stream(speech.to(footage.device), footage, batch=batch)
-    crops = (frame.cpu() for video in videos for frame in video.frames[0])
-    with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, progress_bar(progress) as shown:
-        for picture in shown.track(
-            paste_into_source(clip, footage.order, crops), speech.frames, description="generating"
-        ):
-            writer.write(picture)
+    with hold(out):
+        speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
+        chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
+        model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
+        warn_of_untrained(model)
+        check_style(model, style)
+        if eyes is not None and model.audio_driven:
+            raise VisemixError(f"{run} paints from the sound itself, its eyes too; leave out --eyes")
+        set_seed(model, seed)
+        clip = load_target(target, model, Path(run), size)
+        clip.check_pictures()
+        if model.render.needs_segmentation and not clip.has_background:
+            raise VisemixError(f"{clip.path} does not say what is head, torso and background in it; {PARSE}")
+        warn_of_other_person(model, clip)
+        first, usable = choose_start(clip, start)
+        gallery = gallery_of(clip, model.render.gallery)
+        footage = LoopedFootage(clip, speech.frames, start=first, within=usable, style=style, gallery=gallery)
+        footage.device = next(model.face.buffers()).device
+        videos = model.stream(speech.to(footage.device), footage, batch=batch)
+        crops = (frame.cpu() for video in videos for frame in video.frames[0])
+        with VideoWriter(out, sound=audio, overwrite=overwrite) as writer, progress_bar(progress) as shown:
+            for picture in shown.track(
+                paste_into_source(clip, footage.order, crops), speech.frames, description="generating"
+            ):
+                writer.write(picture)
     return out
 
 

@@ -21,13 +21,15 @@ from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
+from visemix.ops.locks import hold, sweep
 from visemix.ops.state import seeded
+from visemix.ops.store import write_text
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.registry import Registry
 from visemix.render import RENDER
 from visemix.schema import did_you_mean
-from visemix.training.fitting import data_for, fit_stage, state_file
+from visemix.training.fitting import RESUME, data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
@@ -46,6 +48,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "data": DATA,
     "log": LOG,
 }
+CONFIG = "config.yaml"  # in a run's folder
 GENERAL_DEFAULTS: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
     "name": "run",
     "seed": 0,
@@ -165,7 +168,7 @@ def folder_of(cfg: DictConfig) -> Path:
     return Path(cfg.out) / cfg.name / signature(cfg)
 
 
-def fit(cfg: Mapping[str, Any]) -> Path:
+def fit(cfg: Mapping[str, Any], *, wait: bool = False) -> Path:
     """Train what `cfg.fit` lists and the run's folder lacks, in order, and answer the folder. Stages that the parts
     have nothing for (a sync-expert, a post-net) are passed over.
 
@@ -174,35 +177,46 @@ def fit(cfg: Mapping[str, Any]) -> Path:
     the file) to take its weights from: to keep them, where the stage is not in `fit`, or to train on from there. With
     nothing in `fit`, the run joins what it loads.
 
+    `wait` for another process that is at the same run, instead of refusing.
+
     Raises:
-        VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN.
+        VisemixError: an unknown part, option or key; no clip to train on; weights of other parts; a loss that is NaN;
+            another process is at it.
     """
     cfg = complete_config(cfg)
-    with seeded(cfg.seed):
-        return _fit(cfg)
-
-
-def _fit(cfg: DictConfig) -> Path:
     folder = folder_of(cfg)
-    begun = (folder / WEIGHTS).is_file()
+    config = folder / CONFIG
+    if config.is_file() and not config.stat().st_size:
+        config.unlink()  # an older version's, on a full disk
     check_unedited(folder)
-    trained = list(read_checkpoint(folder)[1]["trained"]) if begun else []
-    if begun and {*cfg.fit} <= {*trained}:
-        return folder
-    model = TalkingFace.from_config(cfg)
-    wanted = stages_to_train(cfg, model)
+    with seeded(cfg.seed):
+        model = TalkingFace.from_config(cfg)
+        wanted = stages_to_train(cfg, model)
+        tidy = config.is_file() and not (folder / RESUME).exists()
+        if tidy and (folder / WEIGHTS).is_file() and {*wanted} <= {*_trained(folder)}:
+            return folder
+        with hold(folder, wait=wait):
+            return _fit(cfg, model, wanted, folder)
+
+
+def _trained(folder: Path) -> list[str]:
+    return list(read_checkpoint(folder)[1]["trained"]) if (folder / WEIGHTS).is_file() else []
+
+
+def _fit(cfg: DictConfig, model: TalkingFace, wanted: Sequence[str], folder: Path) -> Path:
+    begun, trained = (folder / WEIGHTS).is_file(), _trained(folder)
     missing = [stage for stage in wanted if stage not in trained]
-    if begun and not missing:
-        return folder
     if begun:
         resume_weights(model, folder)
     else:
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]), folder / "config.yaml")
-    _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
-    shutil.rmtree(folder / "resume", ignore_errors=True)
+    if missing or not begun or not (folder / CONFIG).is_file():
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"])))
+    if missing or not begun:
+        _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
+    shutil.rmtree(folder / RESUME, ignore_errors=True)
+    sweep(folder)
     return folder
 
 
@@ -231,7 +245,7 @@ def _train(
 
 def check_unedited(folder: Path) -> None:
     """Raises VisemixError where a run's `config.yaml` is no longer the one that its folder is named after."""
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     if not path.is_file() or not re.fullmatch("[0-9a-f]{8}", folder.name):
         return
     cfg = OmegaConf.load(path)

@@ -102,7 +102,7 @@ class Cached(AudioEncoder, Wrapper):
         try:
             with atomic_write(path) as part:
                 save_file({"values": values.detach().cpu().contiguous()}, part)
-        except (OSError, SafetensorError) as error:
+        except VisemixError as error:
             if not self._warned:
                 log.warning("features are not kept: %s (set the folder of audio 'cached')", error)
             self._warned = True

@@ -30,7 +30,8 @@ from visemix.face import FaceModel
 from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import square_camera
 from visemix.ops.device import torch_threads
-from visemix.ops.store import REPLACE
+from visemix.ops.locks import hold
+from visemix.ops.store import REPLACE, write_bytes
 from visemix.types import FPS, SAMPLES_PER_FRAME, Subject, VisemixError
 
 TRUTH = "truth.safetensors"
@@ -84,6 +85,13 @@ def make_clip(
     if folder.exists() and not config.overwrite:
         _check_existing(folder, config, spec, face)
         return False
+    with hold(folder, wait=True):
+        return False if folder.exists() and not config.overwrite else _make(config, spec, folder, face, on_progress)
+
+
+def _make(
+    config: CorpusConfig, spec: ClipSpec, folder: Path, face: FaceModel, on_progress: ProgressCallback
+) -> Literal[True]:
     with torch_threads(1):  # sums come out the same to the last bit only if they are cut into the same parts
         person = cast_speaker(config, spec, face)
         words, ways = _seeds(config.seed, spec)
@@ -101,7 +109,7 @@ def make_clip(
             write_phonemes(part / PHONEMES, utterance.phones)
             tensors = _tensors(face, subject, utterance)
             if config.noise:
-                (part / TRUTH).write_bytes(save({"expression": tensors["expression"].contiguous()}))
+                write_bytes(part / TRUTH, save({"expression": tensors["expression"].contiguous()}))
                 tensors["expression"] = reconstruction_noise(tensors["expression"], face, ways)
             meta = {"speaker": person.name} | _meta(config, spec, voice, utterance, recordings)
             write_data(part, spec.clip, tensors, meta, face, background)

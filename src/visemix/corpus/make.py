@@ -16,6 +16,7 @@ from visemix.corpus.clip_specs import ClipSpec, CorpusConfig, cast_speaker, make
 from visemix.corpus.sentences import languages
 from visemix.corpus.voices import SynthesiserChoice, sample_voice
 from visemix.face import FACE, FaceModel
+from visemix.ops.locks import sweep
 from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
 from visemix.ops.workers import Workers
 from visemix.types import VisemixError
@@ -113,6 +114,7 @@ def _check(config: CorpusConfig, speakers: int, split: str, jobs: int) -> None:
     sample_voice(0, config.language, config.voice, config.synthesiser)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
+        sweep(config.out)
     except OSError as error:
         raise VisemixError(f"cannot write to {config.out}: {error.strerror}") from error
     if not os.access(config.out, os.W_OK):

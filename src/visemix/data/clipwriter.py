@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import soundfile
 import yaml
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
@@ -35,7 +34,8 @@ from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
-from visemix.ops.store import beside, refuse_existing
+from visemix.ops.locks import BEFORE, scratch
+from visemix.ops.store import refuse_existing, settle, write_bytes, write_text
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
@@ -49,21 +49,19 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         VisemixError: `path` exists, or the disk is full.
     """
     refuse_existing(path, overwrite)
-    part = beside(path)
     try:
-        part.mkdir(parents=True)
-        yield part
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
+        with scratch(path.parent) as place:
+            part = place / path.name
+            part.mkdir()
+            yield part
+            if path.exists():
+                (place / BEFORE).mkdir()
+                path.replace(place / BEFORE / path.name)
+            settle(part, path)
     except OSError as error:
         raise VisemixError(
             f"{path} could not be written ({error.strerror or error}); nothing was left behind"
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_clip(
@@ -158,14 +156,20 @@ def write_data(
             background = _background(part, frames - round(rest["holdout"] * FPS))
         write_plate(part / BACKGROUND, background)
     stored = {key: tensors[key].detach().float().contiguous().cpu() for key in shapes}
-    with (part / SOUND).open("wb") as sound:
-        soundfile.write(sound, stored.pop("wave").clamp(-1, 1).numpy(), SAMPLE_RATE, "PCM_16", format="FLAC")
+    write_bytes(part / SOUND, flac(stored.pop("wave")))
     stored["landmarks"] = (stored["landmarks"] * (LANDMARK_UNITS / size)).round().clamp(-32768, 32767).short()
     if (stored["light"] == stored["light"][0]).all():
         stored["light"] = stored["light"][:1].clone()
-    (part / TENSORS).write_bytes(save(stored))
+    write_bytes(part / TENSORS, save(stored))
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
-    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+    write_text(part / META, yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+
+
+def flac(wave: Float[Tensor, " S"]) -> bytes:
+    """A waveform at 16 kHz as a FLAC file of 16 bits."""
+    file = io.BytesIO()
+    soundfile.write(file, wave.clamp(-1, 1).numpy(), SAMPLE_RATE, "PCM_16", format="FLAC")
+    return file.getvalue()
 
 
 def _check(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -180,21 +184,3 @@ def _background(part: Path, learned: int) -> UInt8[Tensor, "3 H W"]:
     pictures = FrameFile(part / FRAMES)
     some = range(0, learned, -(-learned // BACKGROUND_FRAMES))
     return clean_plate((pictures.frames([k])[0] for k in some), LabelFile(part / LABELS).frames(some))
-
-
-def remove_stale(out: Path) -> None:
-    """Remove what a killed process left of this clip."""
-    for left in out.parent.glob(f".{out.name}.*.part"):
-        pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from visemix.ops.store import write_bytes
 from visemix.types import VisemixError
 
 SIDE = 8192  # pixels that a picture may have a side
@@ -81,7 +82,7 @@ class LabelWriter:
             raise VisemixError(f"no labels were made for {self.path}, so nothing is written")
         runs = torch.frombuffer(bytearray(b"".join(self._packed)), dtype=torch.uint8)
         ends = torch.tensor([len(each) for each in self._packed]).cumsum(0)
-        self.path.write_bytes(save({"runs": runs, "ends": ends, "size": torch.tensor(self._size)}))
+        write_bytes(self.path, save({"runs": runs, "ends": ends, "size": torch.tensor(self._size)}))
 
 
 def _pack(picture: np.ndarray) -> bytes:

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
 import yaml
 from safetensors.torch import load, save
 
 from visemix.data.clipfiles import FORMAT, LANDMARK_UNITS, META, SOUND, TENSORS, read_meta
 from visemix.data.clips import ClipFolder
-from visemix.data.clipwriter import atomic_folder
+from visemix.data.clipwriter import atomic_folder, flac
 from visemix.ops.checkpoint import SHIPPED, WEIGHTS
 from visemix.ops.formats import CHECKPOINT, format_of, upgrade
-from visemix.ops.store import read_tensors, write_tensors
-from visemix.types import SAMPLE_RATE, VisemixError
+from visemix.ops.store import read_tensors, write_bytes, write_tensors, write_text
+from visemix.types import VisemixError
 
 __all__ = ["Migrated", "migrate"]
 
@@ -100,7 +99,7 @@ def _clip(folder: Path) -> tuple[int, int]:
         shutil.copytree(folder, part, dirs_exist_ok=True)
         for step in range(held, FORMAT):
             STEPS[step](part, meta)
-        (part / META).write_text(yaml.safe_dump(meta | {"format": FORMAT}, sort_keys=False, allow_unicode=True))
+        write_text(part / META, yaml.safe_dump(meta | {"format": FORMAT}, sort_keys=False, allow_unicode=True))
         ClipFolder(part).speech()  # what cannot be read must not take the place
     return held, FORMAT
 
@@ -109,14 +108,12 @@ def _sound_apart(folder: Path, meta: dict[str, Any]) -> None:
     """A clip of format 1 as format 2: the sound in a file of its own, landmarks as whole numbers, constant light
     once."""
     tensors = load((folder / TENSORS).read_bytes())
-    with (folder / SOUND).open("wb") as sound:
-        wave = tensors.pop("wave").clamp(-1, 1).numpy()
-        soundfile.write(sound, wave, SAMPLE_RATE, "PCM_16", format="FLAC")
+    write_bytes(folder / SOUND, flac(tensors.pop("wave")))
     units = tensors["landmarks"].float() * (LANDMARK_UNITS / int(meta["size"]))
     tensors["landmarks"] = units.round().clamp(-32768, 32767).short()
     if (tensors["light"] == tensors["light"][0]).all():
         tensors["light"] = tensors["light"][:1].clone()
-    (folder / TENSORS).write_bytes(save(tensors))
+    write_bytes(folder / TENSORS, save(tensors))
 
 
 STEPS: dict[int, Callable[[Path, dict[str, Any]], None]] = {1: _sound_apart}  # from a format of clips to the next one

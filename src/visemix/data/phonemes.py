@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from visemix.ops.store import write_text
 from visemix.types import VisemixError
 
 PAUSE = "_"
@@ -203,10 +205,11 @@ def time_phones(spelt: Sequence[PhoneSpec], start: float = 0.0, slowness: float 
 
 def write_phonemes(path: Path, phones: Sequence[Phone]) -> None:
     """Write `phonemes.csv`: start and end in seconds, and the sound: an IPA letter, or "_" for a pause."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("start", "end", "symbol"))
-        rows.writerows((f"{phone.start:.4f}", f"{phone.stop:.4f}", phone.symbol) for phone in phones)
+    file = io.StringIO()
+    rows = csv.writer(file)
+    rows.writerow(("start", "end", "symbol"))
+    rows.writerows((f"{phone.start:.4f}", f"{phone.stop:.4f}", phone.symbol) for phone in phones)
+    write_text(path, file.getvalue())
 
 
 def read_phonemes(path: Path) -> list[tuple[float, float, str]]:

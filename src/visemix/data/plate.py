@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.io import imread, imsave
 from torch import Tensor
 
+from visemix.ops.store import atomic_write
 from visemix.types import VisemixError
 
 MARGIN = 0.01  # of the picture's side: how near to the person a pixel is not trusted
@@ -52,7 +53,8 @@ def clean_plate(
 
 def write_plate(path: str | Path, plate: UInt8[Tensor, "3 H W"]) -> None:
     """Write a plate as PNG."""
-    imsave(path, plate.permute(1, 2, 0).numpy(), check_contrast=False)
+    with atomic_write(Path(path)) as part:
+        imsave(part, plate.permute(1, 2, 0).numpy(), check_contrast=False)
 
 
 def read_plate(path: str | Path) -> Float[Tensor, "3 H W"]:

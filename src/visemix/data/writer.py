@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,8 @@ from torch.nn import functional as F
 
 from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
-from visemix.ops.store import beside, refuse_existing
+from visemix.ops.locks import scratch
+from visemix.ops.store import refuse_existing, settle
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -77,16 +79,17 @@ class VideoWriter:
         self._audio: Any = None
         self._samples: _SoundReader | None = None
         self._sound = sound
-        self._part = beside(self.path)
+        self._place = ExitStack()
 
     def __enter__(self) -> VideoWriter:
         if self._sound is not None:
             self._samples = _SoundReader(self._sound)  # what is wrong with the sound is said before anything is written
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._part = self._place.enter_context(scratch(self.path.parent)) / self.path.name
             # Writing through Python's file tells of a full disk at once; FFmpeg's own would only at the end.
             self._file = self._part.open("wb")
         except OSError as error:
+            self._place.close()
             raise VisemixError(f"cannot write {self.path}: {error.strerror}") from error
         self._container = av.open(self._file, "w", format="mp4")
         return self
@@ -97,7 +100,7 @@ class VideoWriter:
         try:
             if kind is None:
                 self._finish()
-                self._part.replace(self.path)
+                settle(self._part, self.path)
         except (OSError, av.FFmpegError) as full:
             raise self._cannot(full) from full
         finally:
@@ -184,7 +187,7 @@ class VideoWriter:
                 part.close()
             except (OSError, av.FFmpegError):
                 log.debug("closing the unfinished %s", self._part, exc_info=True)
-        self._part.unlink(missing_ok=True)
+        self._place.close()
 
     def _cannot(self, error: OSError | av.FFmpegError) -> VisemixError:
         return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")

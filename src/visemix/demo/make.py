@@ -24,7 +24,7 @@ from visemix.demo.page import DemoResults, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
 from visemix.generation import LoopedFootage, generate, progress_bar
-from visemix.ops.store import refuse_existing
+from visemix.ops.store import atomic_write, refuse_existing
 from visemix.pipeline import TalkingFace
 from visemix.run import fit
 from visemix.types import FPS, SAMPLE_RATE, Motion, Space
@@ -94,7 +94,8 @@ def demo(
     start = hero.frames - held
     with phase(f"{held / FPS:g} s of speech that were held out, painted by both"):
         sound = work / "sentence.wav"
-        soundfile.write(sound, hero.speech(start).wave[0].numpy(), SAMPLE_RATE)
+        with atomic_write(sound) as part:
+            soundfile.write(part, hero.speech(start).wave[0].numpy(), SAMPLE_RATE)
         say = partial(generate, overwrite=True, device="cpu", progress=progress)
         videos = {
             "recorded": record(hero, start, sound, work / "recorded.mp4"),

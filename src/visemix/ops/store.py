@@ -14,6 +14,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from visemix.ops.locks import scratch
 from visemix.types import VisemixError
 
 NOTES = "visemix"  # the metadata's only key
@@ -26,25 +27,38 @@ def refuse_existing(path: str | Path | None, overwrite: bool, other: str = "anot
         raise VisemixError(f"{path} exists and is kept; choose {other} or {REPLACE}")
 
 
-def beside(path: Path) -> Path:
-    """The path at which this process writes what is to stand at `path` once it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file to write, which takes its place at `path` when everything went well, and vanishes when not.
+    """Context: a file to write, which takes its place at `path` when everything went well, and vanishes when not. A
+    power cut leaves one or the other, whole.
 
     Raises:
-        OSError: the place is not to be written to.
+        VisemixError: the disk is full, or the place is not to be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = beside(path)
     try:
-        yield part
-        part.replace(path)
+        with scratch(path.parent) as place:
+            yield place / path.name
+            settle(place / path.name, path)
+    except (SafetensorError, OSError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise VisemixError(f"{path} could not be written ({said}); what was there before is kept") from error
+
+
+def settle(part: Path, path: Path) -> None:
+    """Let a finished file or folder take its place, once it is on the disk itself."""
+    for file in [part, *(part.rglob("*") if part.is_dir() else ())]:
+        _flush(file)
+    part.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        part.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
@@ -63,26 +77,44 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
         plain[name] = tensor.clone() if place in seen or tensor.numel() < _stored(tensor) else tensor
         seen.add(place)
     held = {NOTES: json.dumps(dict(notes))}  # one entry: their order is not kept
-    try:
-        with atomic_write(path) as part:
-            safetensors.torch.save_file(plain, part, held)
-            part.chmod(0o644)  # safetensors makes files that only their owner can read
-    except (SafetensorError, OSError) as error:
-        raise VisemixError(f"{path} could not be written ({error}); what was there before is kept") from error
+    with atomic_write(path) as part:
+        safetensors.torch.save_file(plain, part, held)
+        part.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file, whole or not at all; returns its path.
+    """Write a text file (UTF-8), whole or not at all; returns its path.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
+    """
+    return write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file, whole or not at all; returns its path.
+
+    Raises:
+        VisemixError: the disk is full, or the place is not to be written to.
+    """
+    with atomic_write(path) as part:
+        part.write_bytes(content)
+    return path
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a text file (UTF-8), at once and down to the disk itself; the last line may be cut off by a power cut.
 
     Raises:
         VisemixError: the disk is full, or the place is not to be written to.
     """
     try:
-        with atomic_write(path) as part:
-            part.write_text(text, encoding="utf-8")
+        with path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        raise VisemixError(f"cannot write {path}: {error.strerror}") from error
-    return path
+        raise VisemixError(f"{path} could not be written ({error.strerror or error})") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -18,15 +18,13 @@ import torch
 from rich.console import Console
 
 from visemix.data.clipfiles import describe_face, read_meta
-from visemix.data.clipwriter import remove_stale
 from visemix.face import FACE
+from visemix.ops.locks import hold, sweep
 from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
-from visemix.ops.store import REPLACE, sha256
+from visemix.ops.store import REPLACE, append_text, sha256
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file
-from visemix.prepare import (
-    bisenet,  # noqa: F401 – registers its parser
-)
+from visemix.prepare import bisenet  # noqa: F401 – registers its parser
 from visemix.prepare.extract import ProgressCallback, extract, first_held_out
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
@@ -134,6 +132,7 @@ def prepare(
     preparer = VideoPreparer(options)  # here too: a wrong option is an error of the call, not of each video
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        sweep(options.out)
     except OSError as error:
         raise VisemixError(f"cannot write to {out}: {error.strerror}") from error
     console = console or Console(stderr=True)
@@ -183,24 +182,27 @@ class VideoPreparer:
         try:
             if self._is_done(video):
                 return VideoOutcome(skipped=True)
-            tools, out = (self.face, self.tracker, self.reconstruct), self._folder(video)
-            remove_stale(out)
-            meta = extract(
-                video,
-                out,
-                *tools,
-                self.options.size,
-                parser=self.parser,
-                holdout=self.options.holdout,
-                overwrite=self.options.overwrite,
-                parts=self.parts,
-                on_progress=on_progress,
-            )
-            return VideoOutcome(notes=meta["notes"])
+            with hold(self._folder(video), wait=True):
+                return VideoOutcome(skipped=True) if self._is_done(video) else self._make(video, on_progress)
         except VisemixError as error:
             return VideoOutcome(reason=str(error))
         except Exception as error:  # noqa: BLE001 — one bad video never stops the others
             return VideoOutcome(reason=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+
+    def _make(self, video: Path, on_progress: ProgressCallback) -> VideoOutcome:
+        tools, options = (self.face, self.tracker, self.reconstruct), self.options
+        meta = extract(
+            video,
+            self._folder(video),
+            *tools,
+            options.size,
+            parser=self.parser,
+            holdout=options.holdout,
+            overwrite=options.overwrite,
+            parts=self.parts,
+            on_progress=on_progress,
+        )
+        return VideoOutcome(notes=meta["notes"])
 
     def _folder(self, video: Path) -> Path:
         return self.options.out / video.stem
@@ -289,8 +291,7 @@ def _record_outcome(result: PrepareResult, out: Path, path: Path, answer: VideoO
         entry = {"video": str(path), "clip": name, "reason": answer.reason, "time": now}
         if answer.trace:
             entry["trace"] = answer.trace
-        with (out / LOG).open("a") as log:
-            log.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        append_text(out / LOG, json.dumps(entry, ensure_ascii=False) + "\n")
     elif answer.skipped:
         result.skipped.append(name)
     else:

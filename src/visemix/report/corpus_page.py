@@ -16,6 +16,7 @@ from visemix.data import ClipFolder, Label, find_clips
 from visemix.data.clipfiles import PHONEMES
 from visemix.face import FACE, FaceModel
 from visemix.face.layout import lips_apart
+from visemix.ops.store import write_text
 from visemix.report import heading, page, paragraph, picture, png, table
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Motion, Space
 
@@ -54,8 +55,7 @@ def write_page(root: str | Path) -> Path:
         ]
     rows = [(clip.name, clip.speaker, *_conditions_text(clip.meta["corpus"]), clip.frames / FPS) for clip in clips]
     blocks += [heading("All clips"), table(("clip", "speaker", "voice", "language", "conditions", "seconds"), rows)]
-    (root / PAGE).write_text(page("A corpus of talking heads", blocks), encoding="utf-8")
-    return root / PAGE
+    return write_text(root / PAGE, page("A corpus of talking heads", blocks))
 
 
 def _conditions_text(told: dict[str, Any]) -> tuple[str, str, str]:

@@ -24,6 +24,7 @@ from visemix.evaluation.heldout import FOLDER, OOD_FOLDER, SCORES, evaluate_run,
 from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
+from visemix.ops.locks import hold
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
 from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
@@ -74,7 +75,7 @@ def sweep(
 
     Raises:
         VisemixError: an unknown engine or paper's table, a point that is no valid config, said with its row, or another
-            experiment's sweep of the same name.
+            experiment's sweep of the same name; another process sweeps it.
     """
     if engine not in ENGINES:
         raise VisemixError(f"no engine '{engine}'{did_you_mean(engine, ENGINES)} (have: {', '.join(ENGINES)})")
@@ -82,17 +83,18 @@ def sweep(
         load_plugin_file(plugin)
     _quoted(experiment)
     cells = plan(experiment, overrides, with_data=True, progress=progress)
-    _claim(experiment, cells[0])
-    for cell in cells:
-        if cell.reason:
-            log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
-    speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
-    stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
-    with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
-        failed = _run_tasks(partial(train, plugins=plugins), stages, submit, shown, "training")
-        outcomes = [_outcome(cell, failed) for cell in cells]
-        runs = {str(one.folder): {"config": one.config, "speech": speech} for one in outcomes if one.folder}
-        failed = _run_tasks(partial(score, plugins=plugins), runs, submit, shown, "scoring")
+    with hold(_table_folder(cells[0])):
+        _claim(experiment, cells[0])
+        for cell in cells:
+            if cell.reason:
+                log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
+        speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
+        stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
+        with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
+            failed = _run_tasks(partial(train, plugins=plugins), stages, submit, shown, "training")
+            outcomes = [_outcome(cell, failed) for cell in cells]
+            runs = {str(one.folder): {"config": one.config, "speech": speech} for one in outcomes if one.folder}
+            failed = _run_tasks(partial(score, plugins=plugins), runs, submit, shown, "scoring")
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
@@ -148,7 +150,7 @@ def train(config: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
     def work() -> None:
         for plugin in plugins:
             load_plugin_file(plugin)
-        fit(config)
+        fit(config, wait=True)  # a sweep that shares it may be at it
 
     return _run_logged(folder, work)
 
@@ -161,7 +163,7 @@ def score(task: dict[str, Any], plugins: Sequence[str | Path] = ()) -> str:
     def work() -> None:
         for plugin in plugins:
             load_plugin_file(plugin)
-        fit(task["config"])
+        fit(task["config"], wait=True)
         brought = [*task["config"]["plugins"], *plugins]
         held, foreign = (_is_scored(run, folder, plugins) for folder in (FOLDER, OOD_FOLDER))
         if held and (foreign or not speech):

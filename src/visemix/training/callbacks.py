@@ -126,17 +126,31 @@ def _kept(module: L.LightningModule) -> dict[str, Tensor]:
 
 
 class Resumable(L.Callback):
-    """Stores the whole state of the training every so many steps, in one file that is replaced each time."""
+    """Stores the whole state of the training every so many steps, in one file that is replaced each time.
+
+    It is stored between two steps, when `StepLoader` calls `between_steps`: Lightning's own hooks come either before
+    the numbers and the validation of a step, which a training that goes on from there would lack, or after the next
+    step has begun.
+    """
 
     def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+        self.path, self.every, self.stored = path, every, 0
+        self.trainer: L.Trainer | None = None
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Store the state, where it is time; not at the last step, after which nothing resumes."""
-        if trainer.global_step % self.every == 0 and trainer.global_step < trainer.max_steps:
-            trainer.save_checkpoint(self.path)
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember whose state it is, and at which step it is there already."""
+        self.trainer, self.stored = trainer, trainer.global_step
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Put right the step that Lightning logs by, which it counts apart, and one on where a training goes on."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
+    def between_steps(self) -> None:
+        """Store the state, where it is time."""
+        step = 0 if self.trainer is None else self.trainer.global_step
+        if self.trainer is not None and step > self.stored and step % self.every == 0:
+            self.trainer.save_checkpoint(self.path)
+            self.stored = step
 
 
 class Samples(L.Callback):

@@ -32,6 +32,7 @@ ADVICE = (
     "smaller than the logging interval",
     "LeafSpec",
 )
+RESUME = "resume"  # in a run's folder, while a stage is under way
 ACCELERATORS = {"cuda": "gpu"}
 
 
@@ -74,8 +75,15 @@ def fit_stage(
     """
     data.setup("fit")
     module = STAGES[stage](model, options, seed=seed)
-    batches = StepLoader(data.train_dataloader(), batch=options.batch, steps=options.steps, seed=seed)
     state = state_file(folder, stage)
+    resumable = Resumable(state, options.save_every)
+    batches = StepLoader(
+        data.train_dataloader(),
+        batch=options.batch,
+        steps=options.steps,
+        seed=seed,
+        between=resumable.between_steps,
+    )
     started = stored_step(state) if state.is_file() else 0
     # also before a stored state is taken up: what is worked out from the clips is in no state
     module.init_from_data(data)
@@ -83,7 +91,7 @@ def fit_stage(
     loggers += LOG.build(log or {"name": "csv"}, folder, stage, run)
     average = [Average(options.ema)] if options.ema is not None else []
     best = [Best(options.patience)] if options.patience is not None else []  # before the mean steps back
-    around: list[L.Callback] = [*best, *average, Resumable(state, options.save_every), Samples(folder / "samples")]
+    around: list[L.Callback] = [*best, *average, resumable, Samples(folder / "samples")]
     trainer = L.Trainer(
         accelerator=ACCELERATORS.get(device, device),
         devices=1,
@@ -147,4 +155,4 @@ def kind_of(data: Mapping[str, Any]) -> type[DataModule]:
 
 def state_file(folder: Path, stage: str) -> Path:
     """Where a run keeps what a stage resumes from."""
-    return folder / "resume" / f"{stage}.safetensors"
+    return folder / RESUME / f"{stage}.safetensors"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from visemix.ops.store import append_text, write_text
 from visemix.registry import Registry
 from visemix.types import VisemixError
 
@@ -27,7 +29,8 @@ class TakesPictures(Protocol):
 
 
 class Table(Logger):
-    """`metrics.csv`, one row a number: stage, step, name, value. It only grows, so a killed run loses nothing.
+    """`metrics.csv`, one row a number: stage, step, name, value. It only grows, each time down to the disk itself, so
+    that a killed run loses nothing.
 
     A stage that resumes at `step` drops its rows from there on: they come again.
     """
@@ -36,10 +39,7 @@ class Table(Logger):
         super().__init__()
         self.path, self.stage = path, stage
         kept = [r for r in read_table(path) if r["stage"] != stage or int(r["step"]) < step]
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
+        write_text(path, _lines([COLUMNS, *([row[name] for name in COLUMNS] for row in kept)]))
 
     @property
     def name(self) -> str:
@@ -56,9 +56,15 @@ class Table(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a row for each number but Lightning's epoch, to six digits."""
-        with self.path.open("a", newline="") as file:
-            rows = [(self.stage, step, name, f"{value:.6g}") for name, value in metrics.items() if name != "epoch"]
-            csv.writer(file).writerows(rows)
+        rows = [(self.stage, step, name, f"{value:.6g}") for name, value in metrics.items() if name != "epoch"]
+        append_text(self.path, _lines(rows))
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as `metrics.csv` has them."""
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

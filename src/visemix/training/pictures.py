@@ -13,6 +13,7 @@ from skimage.io import imsave
 from torch import Tensor
 
 from visemix.face.layout import lips_apart
+from visemix.ops.store import atomic_write
 from visemix.ops.tsne import tsne
 from visemix.pipeline import TalkingFace
 from visemix.types import Clip, Motion
@@ -103,5 +104,5 @@ def first_clips(clip: Clip, count: int) -> Clip:
 
 def write_picture(path: Path, picture: Float[Tensor, "3 H W"]) -> None:
     """Write RGB in [0, 1] as an image file of 8 bits, in a folder that is made if it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    imsave(path, picture.mul(255).round().byte().permute(1, 2, 0).cpu().numpy(), check_contrast=False)
+    with atomic_write(path) as part:
+        imsave(part, picture.mul(255).round().byte().permute(1, 2, 0).cpu().numpy(), check_contrast=False)

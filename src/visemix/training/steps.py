@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -41,10 +41,21 @@ class Seeded(Dataset[Any]):
 
 
 class StepLoader(DataLoader[Any]):
-    """A loader of exactly `steps` batches over the examples of another; Lightning stores and restores its place."""
+    """A loader of exactly `steps` batches over the examples of another; Lightning stores and restores its place.
 
-    def __init__(self, base: DataLoader[Any], *, batch: int, steps: int, seed: int) -> None:
-        self.place = 0
+    `between` is called before each batch: all that belongs to the step before, its validation too, is done by then.
+    """
+
+    def __init__(
+        self,
+        base: DataLoader[Any],
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.place, self.between = 0, between
         self.plan = Steps(len(base.dataset), batch, steps, seed)  # type: ignore[arg-type]
         super().__init__(
             Seeded(base.dataset),
@@ -59,9 +70,11 @@ class StepLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         self.place = self.plan.start
+        self.between()
         for batch in super().__iter__():
             self.place += 1
             yield batch
+            self.between()
 
     def state_dict(self) -> dict[str, int]:
         """How many batches have been handed out."""
