@@ -35,6 +35,7 @@ from visemix.data.labels import LabelFile, LabelWriter
 from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
+from visemix.ops.names import within_limit
 from visemix.ops.store import beside, refuse_existing
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
@@ -53,7 +54,7 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        old = path.with_name(within_limit(f".{path.name}", f".{os.getpid()}.old"))
         if path.exists():
             path.replace(old)
         part.replace(path)
@@ -165,7 +166,7 @@ def write_data(
         stored["light"] = stored["light"][:1].clone()
     (part / TENSORS).write_bytes(save(stored))
     fixed = {"frames": frames, "fps": FPS, "size": size, "face": describe_face(face)}
-    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True))
+    (part / META).write_text(yaml.safe_dump(rest | fixed, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _check(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -184,9 +185,9 @@ def _background(part: Path, learned: int) -> UInt8[Tensor, "3 H W"]:
 
 def remove_stale(out: Path) -> None:
     """Remove what a killed process left of this clip."""
-    for left in out.parent.glob(f".{out.name}.*.part"):
+    for left in out.parent.glob(".*.part"):
         pid = left.name.split(".")[-2]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and left == beside(out, int(pid)) and not _is_alive(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -100,7 +100,9 @@ def _clip(folder: Path) -> tuple[int, int]:
         shutil.copytree(folder, part, dirs_exist_ok=True)
         for step in range(held, FORMAT):
             STEPS[step](part, meta)
-        (part / META).write_text(yaml.safe_dump(meta | {"format": FORMAT}, sort_keys=False, allow_unicode=True))
+        (part / META).write_text(
+            yaml.safe_dump(meta | {"format": FORMAT}, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
         ClipFolder(part).speech()  # what cannot be read must not take the place
     return held, FORMAT
 

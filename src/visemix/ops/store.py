@@ -14,6 +14,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from visemix.ops.names import within_limit
 from visemix.types import VisemixError
 
 NOTES = "visemix"  # the metadata's only key
@@ -26,9 +27,9 @@ def refuse_existing(path: str | Path | None, overwrite: bool, other: str = "anot
         raise VisemixError(f"{path} exists and is kept; choose {other} or {REPLACE}")
 
 
-def beside(path: Path) -> Path:
-    """The path at which this process writes what is to stand at `path` once it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+def beside(path: Path, process: int | None = None) -> Path:
+    """The path at which a process, by default this one, writes what is to stand at `path` once it is whole."""
+    return path.with_name(within_limit(f".{path.name}", f".{process or os.getpid()}.part"))
 
 
 @contextmanager

@@ -289,7 +289,7 @@ def _record_outcome(result: PrepareResult, out: Path, path: Path, answer: VideoO
         entry = {"video": str(path), "clip": name, "reason": answer.reason, "time": now}
         if answer.trace:
             entry["trace"] = answer.trace
-        with (out / LOG).open("a") as log:
+        with (out / LOG).open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(json.dumps(entry, ensure_ascii=False) + "\n")
     elif answer.skipped:
         result.skipped.append(name)

@@ -36,7 +36,7 @@ class Table(Logger):
         super().__init__()
         self.path, self.stage = path, stage
         kept = [r for r in read_table(path) if r["stage"] != stage or int(r["step"]) < step]
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
@@ -56,7 +56,7 @@ class Table(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append a row for each number but Lightning's epoch, to six digits."""
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             rows = [(self.stage, step, name, f"{value:.6g}") for name, value in metrics.items() if name != "epoch"]
             csv.writer(file).writerows(rows)
 
@@ -65,7 +65,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a `metrics.csv`; a last line that was cut off in the writing is left out."""
     if not path.is_file():
         return []
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     return list(csv.DictReader(whole))
 
 
