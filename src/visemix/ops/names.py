@@ -13,10 +13,17 @@ LONGEST = 255  # bytes that a name may have on ext4, xfs, btrfs, apfs
 def one_spelling(name: str) -> str:
     """The name in Unicode's composed form (NFC): macOS hands out "ë" as two characters, others as one.
 
+    Bytes that are no text, which Python keeps as lone surrogates and no UTF-8 file takes, are spelled out.
+
     >>> one_spelling("Zoe\u0308") == "Zo\u00eb"
     True
     """
-    return unicodedata.normalize("NFC", name)
+    return writable(unicodedata.normalize("NFC", name))
+
+
+def writable(text: str) -> str:
+    """The text with lone surrogates spelled out in JSON's way."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def within_limit(name: str, ending: str) -> str:

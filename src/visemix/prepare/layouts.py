@@ -121,7 +121,7 @@ def lrs3(root: Path) -> Iterator[Entry | UnusableEntry]:
     for path in found:
         name = f"{path.parent.name}_{count[path.parent.name]:05d}"
         count[path.parent.name] += 1
-        if not path.read_text(errors="replace").startswith("Text:"):
+        if not path.read_text(errors="replace", encoding="utf-8").startswith("Text:"):
             yield UnusableEntry(name, f"{path} does not begin with 'Text:'")
         elif not path.with_suffix(".mp4").is_file():
             yield UnusableEntry(name, f"there is no {path.with_suffix('.mp4')}")
