@@ -93,7 +93,7 @@ def report(name: str, rows: Sequence[Mapping[str, Any]], **settings: Any) -> Pat
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     content = {"name": name, "machine": machine(), "settings": settings, "rows": [dict(row) for row in rows]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
@@ -131,18 +131,18 @@ def _others() -> float:
     stat = Path("/proc/stat")
     if not stat.exists():
         return 0.0
-    user, nice, system = (int(word) for word in stat.read_text().split()[1:4])
+    user, nice, system = (int(word) for word in stat.read_text(encoding="utf-8").split()[1:4])
     return (user + nice + system) / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _git(*words: str) -> str:
-    out = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
+    out = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False, encoding="utf-8")
     return out.stdout.strip() or ("unknown" if words[0] == "rev-parse" else "")
 
 

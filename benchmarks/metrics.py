@@ -25,8 +25,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetric
 from torchmetrics.functional.image import structural_similarity_index_measure as torchmetrics_ssim
 from torchmetrics.image.fid import _compute_fid
 
-from visemix.data import VideoWriter
-from visemix.evaluation.pairing import rgb_frames
+from visemix.data import VideoReader, VideoWriter
 from visemix.evaluation.videos import evaluate
 from visemix.metrics import cpbd, psnr
 from visemix.metrics.image import grey
@@ -39,7 +38,7 @@ WANG = {"data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_c
 def pictures() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     if len(sys.argv) > 1:
-        real = next(rgb_frames(Path(sys.argv[1])))
+        real = next(iter(VideoReader(sys.argv[1]))).permute(1, 2, 0).numpy()
     else:
         real = 128 + 900 * gaussian_filter(rng.standard_normal((512, 512, 3)), (3, 3, 0))
         real = real.clip(0, 255).astype(np.uint8)
@@ -120,8 +119,8 @@ def whole_clip(video: Path) -> dict[str, object]:
     with TemporaryDirectory() as folder:
         copy = Path(folder) / video.name
         with VideoWriter(copy, sound=video) as writer:
-            for frame in rgb_frames(video):
-                writer.write(torch.from_numpy(frame).permute(2, 0, 1))
+            for frame in VideoReader(video):
+                writer.write(frame)
         began, cpu = time.perf_counter(), time.process_time()
         found = evaluate(video, copy, progress=False)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

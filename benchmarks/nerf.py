@@ -292,7 +292,7 @@ def paint(run: Path, path: Path, frames: int) -> int:
     still = target.subject(torch.arange(frames), footage=False)
     for _ in model.stream_video([still.expression], Space.EXPRESSION, still, target):
         pass
-    status = Path("/proc/self/status").read_text()  # getrusage would answer for the process that began this one, too
+    status = Path("/proc/self/status").read_text("utf-8")  # getrusage would answer for who began this process, too
     return int(status.split("VmHWM:")[1].split()[0])
 
 

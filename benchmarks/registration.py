@@ -126,7 +126,7 @@ def main() -> None:
     rows = [measure_clip(path, round(options.holdout * FPS)) for path in options.clips]
     path = report("registration", rows, holdout=options.holdout)
     if options.json:
-        options.json.write_text(json.dumps(json.loads(path.read_text()), indent=1))
+        options.json.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

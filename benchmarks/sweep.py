@@ -40,7 +40,7 @@ TOOK = "seconds.txt"
 def timed(config: dict[str, Any]) -> str:
     began = time.perf_counter()
     reason = train(config)
-    (folder_of(OmegaConf.create(config)) / TOOK).write_text(str(time.perf_counter() - began))
+    (folder_of(OmegaConf.create(config)) / TOOK).write_text(str(time.perf_counter() - began), encoding="utf-8")
     return reason
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         experiment = args.experiment or here / "cost.yaml"
         if args.experiment is None:
             corpus(here / "clips", speakers=1, minutes=0.2, size=64, synthesiser="formants")
-            Path(experiment).write_text(QUESTION.replace("CLIPS", str(here / "clips")))
+            Path(experiment).write_text(QUESTION.replace("CLIPS", str(here / "clips")), encoding="utf-8")
         if args.bare:
             alone = [*args.overrides, f"out={here / 'bare'}"]
             stages = {folder_of(complete_config(one)): one for cell in plan(experiment, alone) for one in cell.stages}
@@ -73,7 +73,7 @@ def main() -> None:
         with patch.object(visemix.sweep, "score", unscored), patch.object(visemix.sweep, "train", timed):
             outcomes = sweep(experiment, [*args.overrides, f"out={here / 'sweep'}"], progress=False)
         whole = time.perf_counter() - began
-        took = [float(path.read_text()) for path in here.glob(f"sweep/**/{TOOK}")]
+        took = [float(path.read_text(encoding="utf-8")) for path in here.glob(f"sweep/**/{TOOK}")]
     row |= {"trainings s": sum(took), "sweep s": whole, "overhead %": 100 * (whole / sum(took) - 1)}
     row |= {"stages": len(took), "points": len(outcomes), "failed": sum(bool(outcome.reason) for outcome in outcomes)}
     report("sweep", [row], experiment=str(args.experiment or "built in"), overrides=args.overrides)

@@ -293,7 +293,7 @@ def main() -> None:
     path = report(name, rows, **about)
     report(f"{name}_lips", lips, **about)
     if args.json:
-        args.json.write_text(json.dumps(json.loads(path.read_text()), indent=1) + "\n")
+        args.json.write_text(json.dumps(json.loads(path.read_text("utf-8")), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -38,14 +38,16 @@ def main() -> None:
     for name, text in pages.items():
         path = OUT / "pages" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     shutil.copytree(HERE / "assets", OUT / "pages/assets")
     pictures.draw(OUT / "pages/pictures")
     gallery.draw(OUT / "pages/gallery")
-    (OUT / "mkdocs.yml").write_text(yaml.safe_dump(settings(pages), sort_keys=False, allow_unicode=True))
+    (OUT / "mkdocs.yml").write_text(
+        yaml.safe_dump(settings(pages), sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
     generate()
     for page in (OUT / "site").rglob("*.html"):
-        page.write_text(written(page.read_text()))
+        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
     if found := faults(OUT / "site"):
         sys.exit("\n".join(found))
     sys.stdout.write(f"{OUT / 'site/index.html'}\n")
@@ -53,7 +55,7 @@ def main() -> None:
 
 def gather() -> dict[str, str]:
     """Path in the site's source → text of every page."""
-    own = {path.relative_to(HERE).as_posix(): path.read_text() for path in sorted(HERE.rglob("*.md"))}
+    own = {path.relative_to(HERE).as_posix(): path.read_text(encoding="utf-8") for path in sorted(HERE.rglob("*.md"))}
     fragments = {name: own.pop(name) for name in list(own) if name.startswith("metrics/")}
     pages = {name: expand(text, name) for name, text in own.items()}
     pages |= metric_pages(fragments)
@@ -68,7 +70,7 @@ def gather() -> dict[str, str]:
 
 def settings(pages: dict[str, str]) -> dict[str, Any]:
     """mkdocs.yml with the order of the pages, and where the sources are."""
-    config: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    config: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     kinds = [{parts.title(one): inside(pages, one.folder)} for one in shelves() if one.kind != "metric"]
     nav = [
         {"Start": ["index.md", "concepts.md", "pipeline.md"]},

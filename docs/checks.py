@@ -35,7 +35,7 @@ def faults(site: Path) -> list[str]:
 
 def read(path: Path) -> Page:
     page = Page()
-    page.feed(path.read_text())
+    page.feed(path.read_text(encoding="utf-8"))
     return page
 
 

@@ -17,7 +17,7 @@ FOLDER = ROOT / "experiments"
 def experiments() -> dict[str, str]:
     """Name → text of every file that `visemix fit` or `sweep` takes."""
     files = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
-    texts = {name: path.read_text() for name, path in files.items()}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
     return {name: text for name, text in texts.items() if {"use", "extends"} & set(yaml.safe_load(text))}
 
 
@@ -31,7 +31,7 @@ def question(text: str) -> str:
 
 def page() -> str:
     """How a file is read, from the folder's own README, and each of them."""
-    told, _, _ = (FOLDER / "README.md").read_text().partition("| file | question |")
+    told, _, _ = (FOLDER / "README.md").read_text(encoding="utf-8").partition("| file | question |")
     lines = [linked(told.strip(), "experiments/README.md", "experiments.md"), "## All of them"]
     lines += ["| experiment | question |\n|---|---|"]
     lines[-1] += "".join(f"\n| [{name}](#{anchor(name)}) | {question(text)} |" for name, text in experiments().items())
@@ -49,7 +49,7 @@ def anchor(name: str) -> str:
 @cache
 def picked(path: Path) -> tuple[tuple[str, str], ...]:
     """(kind, part) for all that a file names with its parents: in `use`, under a name, or in a sweep's rows."""
-    found = yaml.safe_load(path.read_text())
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
     parents = picked((path.parent / found["extends"]).resolve()) if "extends" in found else ()
     use = found.get("use", {})
     here = {kind: part for kind, part in parents} | use

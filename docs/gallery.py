@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from visemix.cli.app import app
 from visemix.data import ClipFolder, read_video
 
-QUESTION = Path(__file__).with_name("question.yaml").read_text()
+QUESTION = Path(__file__).with_name("question.yaml").read_text(encoding="utf-8")
 SHEET, STRIP = 4, 8  # speakers on the sheet, frames in a strip
 
 
@@ -32,13 +32,13 @@ def draw(folder: Path) -> None:
 
 def make(folder: Path) -> None:
     say("corpus --out corpus --speakers 4 --minutes 0.08 --size 128 --synthesiser formants --seed 1")
-    Path("question.yaml").write_text(QUESTION)
+    Path("question.yaml").write_text(QUESTION, encoding="utf-8")
     run = say("fit question.yaml").splitlines()[-1]
     first, other, *_ = sorted(path.parent for path in Path("corpus").glob("*/meta.yaml"))
     say(f"generate {run} --audio {other}/sound.flac --target {first} --out says.mp4")
     say(f"report ours={run} --out report.html")
     for page in (Path("corpus/corpus.html"), Path("report.html")):
-        (folder / page.name).write_text(page.read_text())
+        (folder / page.name).write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
     clips = [ClipFolder(path.parent) for path in sorted(Path("corpus").glob("*/meta.yaml"))][:SHEET]
     save([torch.cat([labelled(clip), clip.footage([clip.frames // 2])[0]], 1) for clip in clips], folder / "corpus.jpg")
     frames = read_video(Path("says.mp4")) / 255

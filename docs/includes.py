@@ -39,7 +39,7 @@ def expand(text: str, page: str) -> str:
 
 def readme(section: str, page: str) -> str:
     """A section of the README without its heading."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, _, body = part.partition("\n")
         if title == section:
@@ -49,7 +49,7 @@ def readme(section: str, page: str) -> str:
 
 def file(path: str, page: str) -> str:
     """A whole Markdown file of the repository."""
-    return linked((ROOT / path).read_text(), path, page)
+    return linked((ROOT / path).read_text(encoding="utf-8"), path, page)
 
 
 def linked(text: str, path: str, page: str) -> str:
@@ -67,8 +67,10 @@ def linked(text: str, path: str, page: str) -> str:
 def code(path: str, page: str) -> str:
     """A source file under its path."""
     language = {".py": "python", ".toml": "toml", ".yaml": "yaml"}.get(Path(path).suffix, "text")
-    fence = "`" * (2 + max((len(run) for run in re.findall("`{3,}", (ROOT / path).read_text())), default=1))
-    return f"`{path}`\n\n{fence}{language}\n{(ROOT / path).read_text().rstrip()}\n{fence}"
+    fence = "`" * (
+        2 + max((len(run) for run in re.findall("`{3,}", (ROOT / path).read_text(encoding="utf-8"))), default=1)
+    )
+    return f"`{path}`\n\n{fence}{language}\n{(ROOT / path).read_text(encoding='utf-8').rstrip()}\n{fence}"
 
 
 def plugins(kinds: str, page: str) -> str:
@@ -87,7 +89,10 @@ def worked(pattern: str, page: str) -> str:
 
 def package(name: str, page: str) -> str:
     """How a worked plug-in declares itself."""
-    return shown([path for path in PLUGINS.rglob("pyproject.toml") if f'"visemix_{name}"' in path.read_text()], page)
+    return shown(
+        [path for path in PLUGINS.rglob("pyproject.toml") if f'"visemix_{name}"' in path.read_text(encoding="utf-8")],
+        page,
+    )
 
 
 def shown(files: list[Path], page: str) -> str:
@@ -97,7 +102,7 @@ def shown(files: list[Path], page: str) -> str:
 
 def registered(path: Path) -> set[str]:
     """Names of the registries that a file adds parts to: {"RENDER"} of one with `@RENDER.register("lights")`."""
-    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     adding = [call.value for call in calls if isinstance(call, ast.Attribute) and call.attr == "register"]
     return {owner.id for owner in adding if isinstance(owner, ast.Name)}
 

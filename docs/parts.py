@@ -112,7 +112,11 @@ def wiring(part: Any) -> str:
 
 def encoder_facts(name: str) -> dict[str, str]:
     """What the README's table of encoders says of one: licence, context, rate; nothing of one that wraps others."""
-    rows = [line.strip("| \n").split(" | ") for line in (ROOT / "README.md").read_text().splitlines() if "|" in line]
+    rows = [
+        line.strip("| \n").split(" | ")
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if "|" in line
+    ]
     head = next(row for row in rows if row[:2] == ["audio", "trained on"])
     row = next((row for row in rows[rows.index(head) :] if f"`{name}`" in re.findall("`[^`]+`", row[0])), head)
     same = len(row) == len(head) and row is not head

@@ -38,7 +38,7 @@ def draw(folder: Path) -> None:
         "clock": clock,
         "pixels": pixels,
     }.items():
-        (folder / f"{name}.svg").write_text(make())
+        (folder / f"{name}.svg").write_text(make(), encoding="utf-8")
     poses = [[0.35, 0, 0], [-0.35, 0, 0], [0, 0.5, 0], [0, -0.5, 0], [0, 0, 0.35], [0, 0, -0.35]]
     names = [f"{axis} {sign} {abs(sum(pose))}" for pose, axis, sign in zip(poses, "xxyyzz", "+−" * 3, strict=True)]
     tiles([head(pose=pose) for pose in poses], names, 6, folder / "angles.svg")
@@ -189,4 +189,4 @@ def tiles(pictures: Sequence[np.ndarray], names: Sequence[str], columns: int, pa
         x, y = k % columns * side, k // columns * high
         small = np.asarray(Image.fromarray(picture[24:-24, 24:-24]).resize((2 * side, 2 * side), Image.Resampling.BOX))
         parts += [bitmap(small, x, y, side), text((x + side / 2, y + side + 13), name, "small")]
-    path.write_text(svg(columns * side, -(-len(pictures) // columns) * high, parts))
+    path.write_text(svg(columns * side, -(-len(pictures) // columns) * high, parts), encoding="utf-8")

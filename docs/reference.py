@@ -35,4 +35,4 @@ def dotted(path: Path) -> str:
 
 def has_names(file: Path) -> bool:
     """Whether a module defines anything: a page of one that does not would be empty."""
-    return any(line.startswith(("def ", "class ", "@")) for line in file.read_text().splitlines())
+    return any(line.startswith(("def ", "class ", "@")) for line in file.read_text(encoding="utf-8").splitlines())

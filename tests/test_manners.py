@@ -93,3 +93,36 @@ def test_what_a_text_calls_by_name_is_there():
         if name in whole and attribute not in held[name]
     ]
     assert not gone
+
+
+def text_without_encoding(tree):
+    """Lines that read or write a text, or a program's output as text, in whatever encoding a machine has."""
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        owner, _, name = ast.unparse(call.func).rpartition(".")
+        said = {word.arg for word in call.keywords}
+        values = [ast.unparse(each) for each in call.args]
+        if "encoding" in said or owner in ("av", "self"):  # not files, but containers and parts
+            continue
+        if name == "open" and "b" not in (*values[0 if owner else 1 :], "r")[0]:
+            yield call.lineno
+        if owner and ((name == "read_text" and not values) or (name == "write_text" and len(values) == 1)):
+            yield call.lineno
+        if said & {"text", "universal_newlines"}:
+            yield call.lineno
+
+
+@pytest.mark.parametrize("folder", ["src", "benchmarks", "docs", "experiments"])
+def test_every_text_is_utf_8_whatever_the_machine_takes_for_granted(folder):
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in (ROOT / folder).rglob("*.py")
+        for line in text_without_encoding(ast.parse(path.read_text("utf-8")))
+    }
+    assert not found
+
+
+def test_what_opens_a_text_in_the_machines_encoding_is_found():
+    lines = 'p.read_text()\np.write_text(x)\np.open("w")\nopen("a.txt")\np.open()\nrun(x, text=True)\n'
+    fine = 'p.read_text("utf-8")\np.write_text(x, encoding="utf-8")\np.open("wb")\nopen(p, "rb")\nav.open(p)\n'
+    assert list(text_without_encoding(ast.parse(lines))) == [1, 2, 3, 4, 5, 6]
+    assert list(text_without_encoding(ast.parse(fine))) == []

@@ -1,5 +1,6 @@
 """Videos that the tests make: every frame is a grey of its own, so that decoding tells which one it is."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -7,6 +8,9 @@ import numpy as np
 import torch
 
 from visemix.types import SAMPLE_RATE, SAMPLES_PER_FRAME
+
+ONE = 1 << 16  # in the fixed point of an mp4's display matrix
+QUARTER, MIRRORED = (0, ONE, -ONE, 0), (-ONE, 0, 0, ONE)  # shown turned clockwise; left and right swapped
 
 GREYS = 8  # step between the grey of one frame and the next, far above what coding loses
 
@@ -54,4 +58,13 @@ def write(path, frames):
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+def turn(path, matrix):
+    """The mp4, whose pictures are stored as they were and shown by this display matrix, as phones write it."""
+    body = path.read_bytes()
+    at = body.index(b"tkhd") + 4 + 40
+    a, b, c, d = matrix
+    path.write_bytes(body[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + body[at + 36 :])
     return path

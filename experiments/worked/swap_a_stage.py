@@ -25,7 +25,7 @@ PAIRS = [("regression", "mesh"), ("a2ep", "mesh"), ("a2ep", "taft")]
 def main(clips: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     experiment = out / "pairs.yaml"
-    experiment.write_text(QUESTION)
+    experiment.write_text(QUESTION, encoding="utf-8")
     person = sorted(path.parent for path in clips.glob("*/meta.yaml"))[0]
 
     for motion, render in PAIRS:

@@ -61,7 +61,9 @@ sweep:
 def main(clips: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     experiment = out / "murmur.yaml"
-    experiment.write_text(QUESTION.format(here=Path(__file__).resolve(), clips=clips.resolve(), out=out.resolve()))
+    experiment.write_text(
+        QUESTION.format(here=Path(__file__).resolve(), clips=clips.resolve(), out=out.resolve()), encoding="utf-8"
+    )
 
     # visemix sweep murmur.yaml: the renderer is the same in all rows and trained once. It prints the path of the table.
     subprocess.run([sys.executable, "-m", "visemix.cli", "sweep", str(experiment)], check=True)

@@ -212,7 +212,9 @@ def _fit(cfg: DictConfig, model: TalkingFace, wanted: Sequence[str], folder: Pat
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     if missing or not begun or not (folder / CONFIG).is_file():
-        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"])))
+        write_text(
+            folder / CONFIG, OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]))
+        )
     if missing or not begun:
         _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / RESUME, ignore_errors=True)

@@ -166,3 +166,36 @@ def test_without_libx264_mpeg4_takes_its_place_aloud(tmp_path, monkeypatch, capl
         out.write(grey(20))
     assert "no libx264" in caplog.text
     assert numbers(read_video(tmp_path / "a.mp4")) == list(range(20))
+
+
+@pytest.mark.parametrize("sound", [None, beeps(60)])
+@pytest.mark.parametrize("seekable", [False, True])
+def test_the_index_comes_before_the_pictures_and_equal_pictures_are_equal_bytes(tmp_path, sound, seekable):
+    bodies = []
+    for name in ("a.mp4", "b.mp4"):
+        with VideoWriter(tmp_path / name, sound=sound, seekable=seekable) as out:
+            out.write(grey(60))
+        bodies.append((tmp_path / name).read_bytes())
+    assert 0 < bodies[0].index(b"moov") < bodies[0].index(b"mdat")
+    assert bodies[0] == bodies[1]
+    assert numbers(read_video(tmp_path / "a.mp4")) == [k % 28 for k in range(60)]
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "a%03d.mp4", "#1 [x] 'q'.mp4", "n" * 251 + ".mp4", "你" * 83 + ".mp4"])
+def test_any_name_that_a_file_system_takes_is_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter(name) as out:
+        out.write(grey(3))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert probe(tmp_path / name).frames == 3
+
+
+def test_what_a_disk_takes_a_part_of_is_written_in_full_or_not_at_all(tmp_path):
+    room = 1000
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with writer_module._WholeWrites(tmp_path / "a", "wb") as file, pytest.raises(OSError, match="File too large"):
+            file.write(b"x" * 1001)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -152,7 +152,7 @@ def test_errors_in_3d_are_those_of_the_motion_itself(run):
 def test_a_held_out_video_remembers_the_recording_that_it_is_of(run):
     (fake,) = write_held_out(run, progress=False)
     for video in (fake, run / "held_out/real/anna_000.mp4"):
-        sequence = read_sequence(video, 25.0, HELD, None, frozenset({"fit"}), {})
+        sequence = read_sequence(video, HELD, None, frozenset({"fit"}), {})
         assert sequence.source == "ab12" and sequence.fit.shape == (HELD, 68, 3)
 
 

@@ -1,14 +1,18 @@
+import io
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 import soundfile
 import yaml
 from prepare_maker import meta, refused, run, scene, video
+from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import ClipFolder
+from visemix.ops.store import beside
 from visemix.prepare import extract as extract_module
 from visemix.types import VisemixError
 
@@ -96,7 +100,7 @@ def test_a_folder_that_is_no_clip_is_kept(tmp_path):
 def test_a_text_file_a_cut_off_one_a_missing_one_and_a_sound_are_refused_by_name(tmp_path):
     text, cut, sound = tmp_path / "text.mp4", tmp_path / "cut.mp4", tmp_path / "sound.wav"
     text.write_text("not a video\n" * 100)
-    cut.write_bytes(video(tmp_path / "whole.mp4").read_bytes()[:2000])
+    cut.write_bytes(video(tmp_path / "whole.mp4").read_bytes()[:500])
     soundfile.write(sound, beeps(12).numpy(), 16_000)
     result = run([text, cut, tmp_path / "gone.mp4", sound], tmp_path / "out")
     assert "text.mp4 is not a readable video" in result.failed["text"]
@@ -189,3 +193,53 @@ def test_a_real_clip_without_sound_is_a_target_to_render(tmp_path, assets):
     landmarks = ClipFolder(tmp_path / "out/no_audio_track").tensor("landmarks")
     assert landmarks.min() > 8 and landmarks.max() < 56  # room on every side of 64 pixels
     assert 0.4 < float((landmarks.amax(1) - landmarks.amin(1)).mean()) / 64 < 0.7
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "ascii"])
+def test_clips_and_log_are_utf_8_where_the_machine_takes_another_encoding_for_granted(tmp_path, monkeypatch, encoding):
+    own = io.text_encoding
+    monkeypatch.setattr(io, "text_encoding", lambda asked, level=2: encoding if asked is None else own(asked, level))
+    name = "你好 Zoë"
+    (tmp_path / "é.mp4").write_bytes(b"no video")
+    result = run([video(tmp_path / f"{name}.mp4"), tmp_path / "é.mp4"], tmp_path / "out")
+    assert result.done == [name] and ClipFolder(tmp_path / "out" / name).meta["source"]["name"] == f"{name}.mp4"
+    body = (tmp_path / "out/prepare.log.jsonl").read_bytes().decode("utf-8")
+    assert json.loads(body)["clip"] == "é"
+
+
+def test_a_name_that_is_no_text_and_one_of_the_longest_stop_no_batch(tmp_path):
+    good = video(tmp_path / "good.mp4")
+    odd = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    odd.write_bytes(b"no video")
+    long = tmp_path / ("n" * 251 + ".mp4")
+    long.write_bytes(good.read_bytes())
+    result = run([odd, long, good], tmp_path / "out")
+    assert result.done == ["n" * 251, "good"] and list(result.failed) == [odd.stem]
+    (entry,) = map(json.loads, (tmp_path / "out/prepare.log.jsonl").read_text("utf-8").splitlines())
+    assert entry["video"] == str(odd)
+    assert run([long], tmp_path / "out").skipped == ["n" * 251]
+
+
+def test_what_a_killed_process_left_of_a_clip_of_any_name_is_removed(tmp_path):
+    for name in ("[1] *?", "n" * 251):
+        dead = beside(tmp_path / "out" / name, 4194304)
+        dead.mkdir(parents=True)
+        run([video(tmp_path / f"{name}.mp4")], tmp_path / "out")
+        assert not dead.exists() and (tmp_path / "out" / name).is_dir()
+
+
+def test_two_spellings_of_one_name_are_one_clip(tmp_path):
+    names = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
+    with pytest.raises(VisemixError, match="several videos would become the clip 'Zoë'"):
+        run([tmp_path / f"{name}.mp4" for name in names], tmp_path / "out")
+
+
+def test_what_macos_notes_about_a_video_is_passed_over_aloud(tmp_path):
+    said = io.StringIO()
+    (tmp_path / "._a.mp4").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X        ")
+    videos = [tmp_path / "._a.mp4", video(tmp_path / "a.mp4")]
+    result = run(videos, tmp_path / "out", console=Console(file=said, width=200))
+    assert (result.done, result.failed, result.exit_code) == (["a"], {}, 0)
+    assert "._a.mp4: passed over" in said.getvalue()
+    with pytest.raises(VisemixError, match="no videos given"):
+        run(videos[:1], tmp_path / "out")

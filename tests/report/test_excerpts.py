@@ -29,7 +29,7 @@ def videos(tmp_path):
 
 
 def test_sheets_and_errors_are_of_the_same_frames_and_in_levels(videos):
-    excerpts = excerpt_videos(videos, 16, 25.0, None)
+    excerpts = excerpt_videos(videos, 16, None)
     assert excerpts["recorded"].errors is None and len(excerpts["recorded"].sheet) == 6
     shades = excerpts["recorded"].sheet[:, 10, 10].mean(-1)
     assert shades == pytest.approx([60 + 4 * k for k in (2, 4, 6, 9, 11, 13)], abs=3)
@@ -40,7 +40,7 @@ def test_sheets_and_errors_are_of_the_same_frames_and_in_levels(videos):
 
 
 def test_openings_and_mouth_shapes_come_from_landmarks(videos):
-    sequence = excerpt_videos(videos, 16, 25.0, Pretend())["ours"].sequence
+    sequence = excerpt_videos(videos, 16, Pretend())["ours"].sequence
     opened = openings(sequence)
     assert len(opened) == 16 and np.isnan(opened[2])
     assert opened[3] == pytest.approx(100 * 1.5 / 50)  # the corners of the eyes are 50 px apart
@@ -49,7 +49,7 @@ def test_openings_and_mouth_shapes_come_from_landmarks(videos):
 
 
 def test_mouths_are_cut_to_the_recorded_mouths_box(videos):
-    excerpts = excerpt_videos(videos, 16, 25.0, Pretend())
+    excerpts = excerpt_videos(videos, 16, Pretend())
     cut = mouth_strip(excerpts["ours"].sheet, excerpts["recorded"].sequence)
     assert cut.shape[1] == 6 * 34 and cut.shape[2] == 3  # 20 px, and 7 more on either side
     assert mouth_strip(excerpts["ours"].sheet, VideoSequence()) is None

@@ -4,8 +4,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from tiny_videos import MIRRORED, QUARTER, turn
 
-from visemix.data import VideoWriter
+from visemix.data import VideoReader, VideoWriter
 from visemix.report.media import playable
 from visemix.types import VisemixError
 
@@ -38,6 +39,18 @@ def test_titles_and_comments_are_gone_and_the_pictures_stay(tmp_path, codec):
         assert container.streams.video[0].codec_context.name == "h264"
     apart = np.abs(decoded(io.BytesIO(made)).astype(int) - decoded(str(path)))
     assert apart.max() <= (0 if codec == "libx264" else 4)
+
+
+@pytest.mark.parametrize("matrix", [QUARTER, MIRRORED])
+def test_what_is_stored_turned_is_upright_for_every_browser(tmp_path, matrix):
+    side = torch.full((10, 3, 48, 64), 40, dtype=torch.uint8)
+    side[:, :, :16, :24] = 200
+    with VideoWriter(tmp_path / "a.mp4") as writer:
+        writer.write(side)
+    path = turn(tmp_path / "a.mp4", matrix)
+    shown = np.stack([picture.permute(1, 2, 0).numpy() for picture in VideoReader(path)])
+    made = decoded(io.BytesIO(playable(path)))
+    assert made.shape == shown.shape and np.abs(made.astype(int) - shown).mean() < 3
 
 
 def test_sound_stays_in_its_place(tmp_path):

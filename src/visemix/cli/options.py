@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,7 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments left once the options are parsed, `--debug` among them, which may stand anywhere."""
+        survive_any_terminal()
         self.debug = "--debug" in args
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
@@ -47,6 +50,15 @@ class Commands(TyperGroup):
     def say(self, sentence: str) -> None:
         """Write a sentence to standard error, after the name of the program."""
         typer.echo(f"visemix: {sentence}", err=True)
+
+
+def survive_any_terminal() -> None:
+    """Let what a terminal's encoding lacks be written as `\\u4f60`, and names that are no text as their bytes, where a
+    UnicodeEncodeError would end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            every = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if every else "backslashreplace")
 
 
 def of_one_run(overrides: list[str] | None) -> list[str]:

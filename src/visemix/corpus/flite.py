@@ -72,9 +72,10 @@ def synthesise(
 
 def _run(command: list[str]) -> str:
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
-        ).stdout
+        said = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
+        )
+        return said.stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise VisemixError(f"flite failed ({error}); ask for another synthesiser") from error
 

@@ -59,7 +59,7 @@ def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
     if not file.is_file():
         raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with {clips_by(path.parent)}")
     try:
-        meta = yaml.safe_load(file.read_text())
+        meta = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
     if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 class VideoWriter:
     """Streams 25 pictures a second into an mp4: H.264 (yuv420p) and, where there is sound, AAC in step to the frame.
+
+    The file's index comes first, so that it plays while it loads. H.264 has even sides only: `write` adds to odd ones.
 
     A context manager. The file is written beside its place and moved there when everything is in it; whatever goes
     wrong before leaves nothing behind. Sound is cut, or padded with silence, to the length of the pictures.
@@ -85,13 +88,15 @@ class VideoWriter:
         if self._sound is not None:
             self._samples = _SoundReader(self._sound)  # what is wrong with the sound is said before anything is written
         try:
-            self._part = self._place.enter_context(scratch(self.path.parent)) / self.path.name
+            # absolute: FFmpeg would take "10:" at a name's beginning for a protocol
+            self._part = self._place.enter_context(scratch(self.path.absolute().parent)) / self.path.name
             # Writing through Python's file tells of a full disk at once; FFmpeg's own would only at the end.
-            self._file = self._part.open("wb")
+            self._file = _WholeWrites(self._part, "wb")
         except OSError as error:
             self._place.close()
             raise VisemixError(f"cannot write {self.path}: {error.strerror}") from error
-        self._container = av.open(self._file, "w", format="mp4")
+        # `faststart` moves the index to the front, so that a browser plays while it loads
+        self._container = av.open(self._file, "w", format="mp4", options={"movflags": "faststart"})
         return self
 
     def __exit__(
@@ -191,6 +196,17 @@ class VideoWriter:
 
     def _cannot(self, error: OSError | av.FFmpegError) -> VisemixError:
         return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")
+
+
+class _WholeWrites(io.FileIO):
+    """A file that takes all of what it is given, or raises: FFmpeg overlooks that an unbuffered one took a part. It is
+    unbuffered as FFmpeg reads the file back by its name to move the index."""
+
+    def write(self, data: Any) -> int:
+        view, done = memoryview(data), 0
+        while done < len(view):
+            done += super().write(view[done:]) or 0
+        return done
 
 
 class _SoundReader:

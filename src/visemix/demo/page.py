@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visemix import __version__
-from visemix.demo.scores import Openings, Score, mouths, pictures
+from visemix.data import read_video
+from visemix.demo.scores import Openings, Score, mouths
 from visemix.ops.store import write_text
 from visemix.pipeline import TalkingFace
 from visemix.report import Points, chart, heading, page, paragraph, picture, row, smooth, table, video
@@ -116,7 +117,7 @@ def strips(results: DemoResults) -> list[str]:
         "still": "The baseline: the Gaussians again, the mouth of the clip's first frame",
         "other": f"TAFT: {other} with {hero}'s words",
     }
-    shown = [picture(strip(pictures(results.videos[name])), caption) for name, caption in captions.items()]
+    shown = [picture(strip(read_video(results.videos[name])), caption) for name, caption in captions.items()]
     for name, caption in (("recorded", "Recorded"), ("gaussians", "The Gaussians'"), ("taft", "TAFT's")):
         cut = mouths(results.videos[name], results.landmarks)
         large = F.interpolate(cut.float(), scale_factor=ZOOM, mode="bicubic", antialias=True)

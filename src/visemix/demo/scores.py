@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from visemix.data import ClipFolder
-from visemix.evaluation.pairing import rgb_frames
+from visemix.data import ClipFolder, read_video
 from visemix.evaluation.videos import evaluate
 from visemix.metrics import FrameBatch
 from visemix.metrics.region import crop, mouth_box
@@ -66,10 +65,5 @@ def scores(recorded: Path, fake: Path, landmarks: Float[Tensor, "T 68 2"]) -> Sc
 
 def mouths(path: Path, landmarks: Float[Tensor, "T 68 2"]) -> UInt8[Tensor, "T 3 h w"]:
     """A video's pictures, cut to the box that holds the mouth in every frame."""
-    frames = pictures(path)
+    frames = read_video(path)
     return crop(FrameBatch(frames), mouth_box(landmarks, MARGIN, *frames.shape[-2:])).frames
-
-
-def pictures(path: Path) -> UInt8[Tensor, "T 3 H W"]:
-    """Every picture of a short video."""
-    return torch.from_numpy(np.stack(list(rgb_frames(path)))).permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from visemix.data import DATA, ClipFolder, DataRequest, VideoWriter, find_clips
 from visemix.data.foreign import held_out_spans
 from visemix.data.windows import Span
-from visemix.evaluation.pair import FIT
+from visemix.evaluation.pair import fit_file
 from visemix.evaluation.result import Result, write_result
 from visemix.evaluation.spans import (
     looped_footage,
@@ -124,7 +124,7 @@ def _write(
     for span in held_out(cfg, model, spoken, clips, run / FOLDER / CLIPS):
         real, fake = (run / FOLDER / side / f"{span.clip.name}.mp4" for side in ("real", "fake"))
         made.append(fake)
-        files = [real, fake, real.with_suffix(FIT)]
+        files = [real, fake, fit_file(real)]
         if overwrite or not all(is_newer(path, run / WEIGHTS) for path in files):
             write_span(model, span, spoken, real, fake, batch, progress)
     return made

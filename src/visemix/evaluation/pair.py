@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from visemix.data.clips import ClipFolder
+from visemix.data.media import VideoReader
 from visemix.data.sound import read_sound
-from visemix.evaluation.pairing import PREPARED, Pair, rgb_frames
+from visemix.evaluation.pairing import PREPARED, Pair, pictures
 from visemix.face import FACE
 from visemix.metrics import FrameBatch, Suite, VideoSequence
 from visemix.metrics.suite import Score
 from visemix.ops.device import limit_threads
+from visemix.ops.names import within_limit
 from visemix.ops.store import read_tensors, sha256
 from visemix.prepare.lipsync import frames as words
 from visemix.prepare.track import TRACKER, Tracker, tracks_of
-from visemix.types import SAMPLE_RATE, Space, VisemixError
+from visemix.types import FPS, SAMPLES_PER_FRAME, Space, VisemixError
 
 # Each frame by itself: no score depends on the frames before. A face that comes back is the same one, however late.
 TRACKING: dict[str, Any] = {"name": "mediapipe", "mode": "static", "bridge": 1_000_000}
@@ -48,24 +50,22 @@ class Outcome:
 
 
 def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[], None] = lambda: None) -> Outcome:
-    """Decode both videos side by side and measure; `tick` is called once for each picture decoded.
-
-    Raises:
-        VisemixError: a video holds no picture that can be decoded.
-    """
+    """Decode both videos side by side and measure; `tick` is called once for each picture decoded."""
     made, truth = Suite(metrics), Suite(metrics)
-    notes: list[str] = []
+    notes = list(pair.notes)
+    readers = {"real": VideoReader(pair.real), "fake": VideoReader(pair.fake)}
+    views = [partial(pictures, reader, pair.width, pair.height) for reader in readers.values()]
     without: dict[str, str] = {"fit": UNFITTED, "lag": UNTIMED}
     points: dict[Path, Tensor | None] = {pair.real: None, pair.fake: None}
     if "landmarks" in made.needs:
         tracker, without["landmarks"] = make_tracker()
-        for side, path in (("real", pair.real), ("fake", pair.fake)):
+        for (side, reader), view in zip(readers.items(), views, strict=True):
             if tracker is not None:
-                points[path], said = landmarks(tracker, path, tick)
+                points[reader.path], said = landmarks(tracker, view(), tick)
                 notes += [f"{side}: {note}" for note in said]
     counts = {"real": 0, "fake": 0}
     with limit_threads(2), ThreadPoolExecutor(1) as other_core:
-        for t, (one, other) in enumerate(zip_longest(rgb_frames(pair.real), rgb_frames(pair.fake))):
+        for t, (one, other) in enumerate(zip_longest(*(view() for view in views))):
             counts["real"] += one is not None
             counts["fake"] += other is not None
             if one is not None and other is not None:
@@ -75,12 +75,10 @@ def score_pair(pair: Pair, metrics: Sequence[dict[str, Any]], tick: Callable[[],
                 same.result()
                 tick()
     frames = min(counts.values())
-    if not frames:
-        empty = pair.real if not counts["real"] else pair.fake
-        raise VisemixError(f"{empty} holds no picture that can be decoded; make it again, or leave it out")
+    notes += [f"{side}: {note}" for side, reader in readers.items() for note in reader.notes]
     if counts["real"] != counts["fake"]:
         notes.append(f"real has {counts['real']} frames and fake {counts['fake']}; the first {frames} are compared")
-    sequences = {path: read_sequence(path, pair.fps, frames, points[path], made.needs, without) for path in points}
+    sequences = {path: read_sequence(path, frames, points[path], made.needs, without) for path in points}
     recorded, fake_take = sequences[pair.real], sequences[pair.fake]
     if recorded.lag and "lag" in made.needs:
         notes.append(f"the real one's sound is {words(recorded.lag)}; scores that end in @lag take that out")
@@ -115,19 +113,18 @@ def _view(picture: np.ndarray, points: Tensor | None, t: int) -> FrameBatch:
 
 
 def landmarks(
-    tracker: Tracker, path: Path, tick: Callable[[], None] = lambda: None
+    tracker: Tracker, frames: Iterable[UInt8[np.ndarray, "H W 3"]], tick: Callable[[], None] = lambda: None
 ) -> tuple[Float[Tensor, "T 68 2"], list[str]]:
     """The largest face's landmarks, NaN in frames where it was not seen."""
     count = 0
 
-    def pictures() -> Iterator[np.ndarray]:
+    def counted() -> Iterator[np.ndarray]:
         nonlocal count
-        for picture in rgb_frames(path):
-            count += 1
+        for count, picture in enumerate(frames, 1):  # noqa: B007
             tick()
             yield picture
 
-    tracks = tracks_of(tracker, pictures())
+    tracks = tracks_of(tracker, counted())
     points = torch.full((count, 68, 2), torch.nan)
     if tracks:
         track = tracks[0]
@@ -140,21 +137,21 @@ def landmarks(
 
 
 def read_sequence(
-    path: Path, fps: float, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
+    path: Path, frames: int, points: Tensor | None, needs: frozenset[str], without: dict[str, str]
 ) -> VideoSequence:
     """The whole video as far as it is compared. Why something could not be had goes into `without`."""
     clip = ClipFolder(path.parent) if (path.parent / PREPARED[0]).is_file() and path.name == PREPARED[1] else None
     sound = None
     if "sound" in needs:
         try:
-            sound = _sound(path, clip, fps, frames)
+            sound = _sound(path, clip, frames)
         except VisemixError as error:
             without["sound"] = str(error)
     seen = None if points is None else points[:frames]
     if clip is None:
         fit, source, lag = _beside(path, frames)
         return VideoSequence(
-            fps, seen, sound, fit if "fit" in needs else None, partial(_first, path, frames), source, lag
+            float(FPS), seen, sound, fit if "fit" in needs else None, partial(_first, path, frames), source, lag
         )
     fit = None
     if "fit" in needs:
@@ -164,28 +161,32 @@ def read_sequence(
             without["fit"] = str(error)
     source = str((clip.meta.get("source") or {}).get("sha256", ""))
     lag = clip.lag if clip.lag_known else None
-    return VideoSequence(fps, seen, sound, fit, partial(_first, path, frames), source, lag)
+    return VideoSequence(float(FPS), seen, sound, fit, partial(_first, path, frames), source, lag)
+
+
+def fit_file(video: Path) -> Path:
+    """Where a run writes what it knows of a video that it made."""
+    return video.with_name(within_limit(video.stem, FIT))
 
 
 def _beside(path: Path, frames: int) -> tuple[Float[Tensor, "T 68 3"] | None, str, int | None]:
     """What a run wrote beside a video that it made: its motion's 68 points, the recording's sha256, its lag."""
-    file = path.with_suffix(FIT)
+    file = fit_file(path)
     tensors, notes = read_tensors(file) if file.is_file() else ({}, {})
     fit = tensors["fit"][:frames] if tensors else None
     return fit, str(notes.get("source") or sha256(path)), notes.get("lag")
 
 
 def _first(path: Path, frames: int) -> Iterator[np.ndarray]:
-    for picture, _ in zip(rgb_frames(path), range(frames), strict=False):
-        yield picture
+    yield from islice(pictures(VideoReader(path)), frames)
 
 
-def _sound(path: Path, clip: ClipFolder | None, fps: float, frames: int) -> Float[Tensor, " S"]:
+def _sound(path: Path, clip: ClipFolder | None, frames: int) -> Float[Tensor, " S"]:
     """The sound, no longer than the frames."""
     if clip is not None and clip.audio == "none":
         raise VisemixError(f"{clip.path} has no sound; prepare it from a video that has")
     wave = read_sound(path) if clip is None else clip.speech().wave[0]
-    return wave[: round(frames / fps * SAMPLE_RATE)]
+    return wave[: frames * SAMPLES_PER_FRAME]
 
 
 def _fit(clip: ClipFolder, frames: int) -> Float[Tensor, "T 68 3"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from visemix.metrics.suite import Score, Status
+from visemix.ops.names import writable
 from visemix.ops.store import write_text
 from visemix.types import VisemixError
 
@@ -125,7 +126,7 @@ class Result:
 
 def write_result(path: Path, result: Result) -> None:
     """Write a JSON file that is whole or not there."""
-    write_text(path, json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, writable(json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def read_result(path: Path) -> Result:

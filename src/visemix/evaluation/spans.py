@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visemix.data import VideoWriter
 from visemix.data.windows import Span, gallery_before
-from visemix.evaluation.pair import FIT
+from visemix.evaluation.pair import fit_file
 from visemix.generation import LoopedFootage, progress_bar
 from visemix.ops.store import write_tensors
 from visemix.pipeline import TalkingFace
@@ -53,7 +53,7 @@ def _write_points(
     person = footage.subject(torch.tensor([0]), footage=False)
     offsets = model.face.convert(motion, Space.LANDMARKS, person).values[0]
     notes = {"source": (span.clip.meta.get("source") or {}).get("sha256", ""), "lag": lag}
-    write_tensors(video.with_suffix(FIT), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
+    write_tensors(fit_file(video), {"fit": offsets.unflatten(-1, (-1, 3)).cpu()}, notes)
 
 
 def looped_footage(model: TalkingFace, span: Span, frames: int) -> LoopedFootage:

@@ -22,7 +22,7 @@ from visemix.ops.intervals import bootstrap
 from visemix.ops.store import refuse_existing
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file
-from visemix.types import VisemixError
+from visemix.types import FPS, VisemixError
 
 PACKAGES = ("visemix", "torch", "torchmetrics", "numpy", "scipy", "av", "mediapipe")
 Scores = dict[str, dict[str, Score]]  # clip → metric → its score
@@ -44,9 +44,11 @@ def evaluate(
 ) -> Result:
     """Every metric (or those named) of `fake` beside `real`: two videos, or two folders paired by name.
 
-    Either side may be a video file, a folder of them, a prepared clip or a folder of those. Pictures are compared as
-    recorded, decoded alike, never resized; the longer of a pair is cut to the shorter, and `notes` says so. Frames are
-    streamed, so memory does not grow with length. Landmarks come from mediapipe, frame by frame, in both videos.
+    Either side may be a video file, a folder of them, a prepared clip or a folder of those. Both are read as `prepare`
+    reads a file (`VideoReader`): upright, and by time, so that the pictures on screen at k / 25 seconds are compared
+    whatever rates they were recorded at; never resized. The longer of a pair is cut to the shorter. Where rates are
+    others than 25, or one side of the pictures was padded to be even, the clip's notes say so. Frames are streamed, so
+    memory does not grow with length. Landmarks come from mediapipe, frame by frame, in both videos.
 
     What compares the mouth's course is also given by the sound's clock, as `lmd@lag` beside `lmd`: a recording whose
     sound `visemix prepare` found to be early or late is first moved by that, what was made from sound is not. `@0` is
@@ -65,7 +67,7 @@ def evaluate(
         `summary` and `truth` are plain means over clips of the mean over their frames (FID: over all frames together).
 
     Raises:
-        VisemixError: an unknown metric, no pairs, unequal sizes or rates, a damaged file, or `out` exists.
+        VisemixError: an unknown metric, no pairs, unequal sizes, an unreadable file, or `out` exists.
     """
     refuse_existing(out, overwrite)
     for plugin in plugins:
@@ -206,4 +208,6 @@ def _details(suite: Suite, name: str, made: Scores, truth: Scores) -> Details:
 def _clip(outcome: Outcome) -> ClipScores:
     pair = outcome.pair
     size = (pair.width, pair.height)
-    return ClipScores(pair.real, pair.fake, outcome.frames, pair.fps, size, outcome.notes, outcome.made, outcome.truth)
+    return ClipScores(
+        pair.real, pair.fake, outcome.frames, float(FPS), size, outcome.notes, outcome.made, outcome.truth
+    )

@@ -68,14 +68,14 @@ def facekit_arrays(model: Path) -> dict[str, Array]:
 
 def _names(path: Path) -> tuple[list[str], list[int]]:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         return found["expressions"], found["idx_to_landmark_verts"]
     except (OSError, ValueError, KeyError) as error:
         raise VisemixError(f"{path} does not name ICT-FaceKit's expressions and landmarks; {SOURCE}") from error
 
 
 def _vertices(path: Path) -> Array:
-    rows = [line[2:] for line in path.read_text().splitlines() if line.startswith("v ")]
+    rows = [line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("v ")]
     try:
         return np.array(" ".join(rows).split(), np.float64).reshape(-1, 3)
     except ValueError as error:
@@ -84,6 +84,6 @@ def _vertices(path: Path) -> Array:
 
 def _triangles(path: Path) -> Array:
     """Each polygon as a fan around its first corner."""
-    faces = [line.split()[1:] for line in path.read_text().splitlines() if line.startswith("f ")]
+    faces = [line.split()[1:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("f ")]
     corners = [[int(corner.split("/")[0]) - 1 for corner in face] for face in faces]
     return np.array([(c[0], *c[k : k + 2]) for c in corners for k in range(1, len(c) - 1)], np.int32)

@@ -110,7 +110,7 @@ def append_text(path: Path, text: str) -> None:
     """
     try:
         with path.open("ab") as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="backslashreplace"))  # a name may hold bytes that are no text
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

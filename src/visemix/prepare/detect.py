@@ -170,7 +170,7 @@ def silence_stderr() -> Iterator[None]:
     """Context: nothing reaches file descriptor 2, to which mediapipe's C++ side writes before it hears of any logging
     flag."""
     kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
             yield

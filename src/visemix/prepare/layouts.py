@@ -91,7 +91,7 @@ def voxceleb(root: Path) -> Iterator[Entry | UnusableEntry]:
         person, video = path.parts[-3], path.parts[-2]
         name = f"{person}_{count[person]:05d}"
         count[person] += 1
-        rows = [line.split() for line in path.read_text().splitlines() if re.match(r"\s*\d+\s", line)]
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if re.match(r"\s*\d+\s", line)]
         try:
             places = [tuple(float(value) for value in row[:5]) for row in rows]
             frames, left, top, wide, high = zip(*places, strict=True)
@@ -121,7 +121,7 @@ def lrs3(root: Path) -> Iterator[Entry | UnusableEntry]:
     for path in found:
         name = f"{path.parent.name}_{count[path.parent.name]:05d}"
         count[path.parent.name] += 1
-        if not path.read_text(errors="replace").startswith("Text:"):
+        if not path.read_text(errors="replace", encoding="utf-8").startswith("Text:"):
             yield UnusableEntry(name, f"{path} does not begin with 'Text:'")
         elif not path.with_suffix(".mp4").is_file():
             yield UnusableEntry(name, f"there is no {path.with_suffix('.mp4')}")
@@ -142,7 +142,7 @@ def adnerf(root: Path) -> Iterator[Entry | UnusableEntry]:
     for folder in found:
         name = f"{folder.name}_000"
         try:
-            told = [json.loads(path.read_text()) for path in sorted(folder.glob("transforms_*.json"))]
+            told = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("transforms_*.json"))]
             frames = tuple(sorted({int(frame["img_id"]) for each in told for frame in each["frames"]}))
         except (ValueError, KeyError, TypeError):
             yield UnusableEntry(name, f"a transforms_*.json in {folder} is damaged, or has no frames with an img_id")
@@ -170,7 +170,7 @@ def _table(path: Path) -> dict[str, list[str]]:
     """Rows of a text file: a name, and the words that follow it."""
     if not path.is_file():
         raise VisemixError(f"there is no {path}; HDTF's lists belong together")
-    rows = (line.split() for line in path.read_text().splitlines())
+    rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
     return {row[0]: row[1:] for row in rows if row}
 
 

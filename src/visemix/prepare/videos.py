@@ -13,23 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
-from visemix.data.clipfiles import describe_face, read_meta
 from visemix.face import FACE
 from visemix.ops.locks import hold, sweep
+from visemix.ops.names import is_hidden, one_spelling
 from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
-from visemix.ops.store import REPLACE, append_text, sha256
+from visemix.ops.store import append_text
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file
 from visemix.prepare import bisenet  # noqa: F401 – registers its parser
-from visemix.prepare.extract import ProgressCallback, extract, first_held_out
+from visemix.prepare.extract import ProgressCallback, extract
 from visemix.prepare.fit import RECONSTRUCT
+from visemix.prepare.kept import refuse_another
 from visemix.prepare.parser import PARSER
 from visemix.prepare.track import TRACKER
-from visemix.types import FPS, VisemixError
+from visemix.types import VisemixError
 
 LOG = "prepare.log.jsonl"
 DIED = "its process died; there may be too little memory, try fewer --jobs"
@@ -112,7 +112,8 @@ def prepare(
     Raises:
         VisemixError: nothing to do, two videos of one name, or an unknown part or option.
     """
-    paths = [Path(video) for video in videos]
+    console = console or Console(stderr=True)
+    paths = [path for path in map(Path, videos) if not _passed_over(path, console)]
     _check(paths, size, jobs, holdout)
     for plugin in plugins:
         load_plugin_file(plugin)
@@ -135,7 +136,6 @@ def prepare(
         sweep(options.out)
     except OSError as error:
         raise VisemixError(f"cannot write to {out}: {error.strerror}") from error
-    console = console or Console(stderr=True)
     result = PrepareResult()
     with batch_progress(console, len(paths)) as bars:
         answers = _in_process(preparer, paths, bars) if jobs == 1 else _in_workers(options, paths, jobs, bars)
@@ -154,11 +154,18 @@ def _check(paths: list[Path], size: int, jobs: int, holdout: float) -> None:
         raise VisemixError(f"--jobs {jobs} must be 1 at least")
     if not 0 <= holdout < math.inf:
         raise VisemixError(f"--holdout {holdout:g} must be seconds, 0 or more")
-    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
+    twice = [name for name, count in Counter(one_spelling(path.stem) for path in paths).items() if count > 1]
     if twice:
         raise VisemixError(
             f"several videos would become the clip '{twice[0]}'; rename one, or use another --out for it"
         )
+
+
+def _passed_over(path: Path, console: Console) -> bool:
+    if is_hidden(path):
+        note = f"{path}: passed over, as its name begins with a dot"
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    return is_hidden(path)
 
 
 def _config(part: Mapping[str, Any] | str) -> dict[str, Any]:
@@ -213,40 +220,8 @@ class VideoPreparer:
             return False
         if not video.is_file():
             raise VisemixError(f"no such file: {video}")
-        meta = read_meta(out)
-        asked = {"size": self.options.size, "face": describe_face(self.face)["name"], "sha256": sha256(video)}
-        have = {"size": meta["size"], "face": meta["face"]["name"], "sha256": meta.get("source", {}).get("sha256")}
-        wanted, held = _holdout(meta, self.options.holdout), meta.get("holdout", 0.0)
-        if held < wanted:  # more than was asked for does no harm
-            asked["holdout"], have["holdout"] = wanted, held
-        made = _options(meta.get("parts", self.parts))  # clips of before that was noted are taken as they are
-        asked, have = asked | _options(self.parts), have | made
-        for key, value in asked.items():
-            if have.get(key) != value:
-                raise VisemixError(
-                    f"{out} exists with {key} {have.get(key)}, not {value}; choose another --out or {REPLACE}"
-                )
+        refuse_another(out, video, self.face, self.options.size, self.options.holdout, self.parts)
         return True
-
-
-def _options(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """
-    >>> _options({"scene": {"name": "bisenet", "device": "cpu"}})
-    {'scene': 'bisenet', 'scene.device': 'cpu'}
-    """
-    return {
-        part if key == "name" else f"{part}.{key}": value
-        for part, options in parts.items()
-        for key, value in options.items()
-    }
-
-
-def _holdout(meta: dict[str, Any], asked: float) -> float:
-    """Seconds that would be held out of a clip that is there, if it were made now."""
-    seen = np.ones(meta["frames"], bool)
-    for start, stop in meta.get("away", []):
-        seen[start:stop] = False
-    return (len(seen) - first_held_out(seen, asked)) / FPS
 
 
 def _in_process(preparer: VideoPreparer, paths: list[Path], bars: BatchProgress) -> Iterator[tuple[Path, VideoOutcome]]:

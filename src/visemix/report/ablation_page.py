@@ -80,14 +80,14 @@ def _pictures(rows: Rows) -> Iterator[str]:
         f"{clip}, as the first seed of each row made it. The others' videos lie in the runs' folders.", note=True
     )
     yield f"<section>{player(videos)}</section>"
-    yield from _excerpts(videos, min(scored.frames for scored in made.values()), next(iter(made.values())).fps)
+    yield from _excerpts(videos, min(scored.frames for scored in made.values()))
 
 
-def _excerpts(videos: Mapping[str, Path], frames: int, fps: float) -> Iterator[str]:
+def _excerpts(videos: Mapping[str, Path], frames: int) -> Iterator[str]:
     """Frames of each video, then their mouths."""
     track, _ = make_tracker()
-    recorded = excerpt_videos({RECORDED: videos[RECORDED]}, frames, fps, track)[RECORDED]
-    excerpts = excerpt_videos(videos, frames, fps, None)
+    recorded = excerpt_videos({RECORDED: videos[RECORDED]}, frames, track)[RECORDED]
+    excerpts = excerpt_videos(videos, frames, None)
     yield paragraph(
         f"Frames, evenly spread over time; last, the mean absolute difference to the recording over all frames, from "
         f"black for none to pale yellow for {HOTTEST:g} of 255 levels.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from visemix.data.media import VideoReader
 from visemix.evaluation.pair import landmarks, read_sequence
-from visemix.evaluation.pairing import rgb_frames
+from visemix.evaluation.pairing import pictures
 from visemix.metrics import FrameBatch, VideoSequence
 from visemix.metrics.articulation import mouth_opening
 from visemix.metrics.landmarks import eye_distance
@@ -36,25 +38,25 @@ class VideoExcerpt:
     sequence: VideoSequence  # landmarks and sound, where they could be had
 
 
-def excerpt_videos(
-    videos: Mapping[str, Path], frames: int, fps: float, track: Tracker | None
-) -> dict[str, VideoExcerpt]:
+def excerpt_videos(videos: Mapping[str, Path], frames: int, track: Tracker | None) -> dict[str, VideoExcerpt]:
     """The first `frames` frames of a recording (the first of `videos`) and of what was generated for it, streamed."""
     (recorded, real), *others = videos.items()
+    readers = {name: VideoReader(path) for name, path in videos.items()}
+    size = min(reader.width for reader in readers.values()), min(reader.height for reader in readers.values())
+    view = {name: partial(pictures, reader, *size) for name, reader in readers.items()}
     places = set(np.linspace(0, frames - 1, COLUMNS + 2)[1:-1].round().astype(int).tolist())
-    sheet = [picture for k, picture in enumerate(islice(rgb_frames(real), frames)) if k in places]
-    excerpts = {recorded: VideoExcerpt(np.stack(sheet), None, None, _read_sequence(real, frames, fps, track))}
+    sheet = [picture for k, picture in enumerate(islice(view[recorded](), frames)) if k in places]
+    excerpts = {recorded: VideoExcerpt(np.stack(sheet), None, None, _read_sequence(real, frames, track))}
     for name, fake in others:
         sheet, errors, total, count = [], [], np.zeros(sheet[0].shape[:2]), 0
-        for k, (one, other) in enumerate(islice(zip(rgb_frames(fake), rgb_frames(real), strict=False), frames)):
+        for k, (one, other) in enumerate(islice(zip(view[name](), view[recorded](), strict=False), frames)):
             apart = difference(one, other)
             total, count = total + apart, count + 1
             if k in places:
                 sheet.append(one)
                 errors.append(apart)
-        excerpts[name] = VideoExcerpt(
-            np.stack(sheet), np.stack(errors), total / count, _read_sequence(fake, frames, fps, track)
-        )
+        sequence = _read_sequence(fake, frames, track)
+        excerpts[name] = VideoExcerpt(np.stack(sheet), np.stack(errors), total / count, sequence)
     return excerpts
 
 
@@ -108,6 +110,6 @@ def evenly(rows: Float[np.ndarray, "n D"], count: int) -> Float[np.ndarray, "m D
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
 
 
-def _read_sequence(path: Path, frames: int, fps: float, track: Tracker | None) -> VideoSequence:
-    points = None if track is None else landmarks(track, path)[0]
-    return read_sequence(path, fps, frames, points, frozenset({"sound"}), {})
+def _read_sequence(path: Path, frames: int, track: Tracker | None) -> VideoSequence:
+    points = None if track is None else landmarks(track, pictures(VideoReader(path)))[0]
+    return read_sequence(path, frames, points, frozenset({"sound"}), {})

@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 
 import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from visemix.data import VideoReader, VideoWriter
-from visemix.data.media import open_media, picture_stream
+from visemix.data.media import EXACT, open_media, picture_stream
 from visemix.report.page import inline
 from visemix.types import VisemixError
 
@@ -24,8 +26,8 @@ def inline_video(path: Path) -> str:
 def playable(path: Path) -> bytes:
     """An mp4 of the same pictures and sound without titles, comments or names.
 
-    H.264 (yuv420p) is copied bit for bit; anything else is encoded anew, at 25 frames a second and so finely (crf 14)
-    that nobody sees it.
+    H.264 (yuv420p) is copied bit for bit; anything else, and what is stored turned, is encoded anew as `VideoReader`
+    shows it, at 25 frames a second and so finely (crf 14) that nobody sees it.
 
     Raises:
         VisemixError: no such file, or no video.
@@ -36,21 +38,34 @@ def playable(path: Path) -> bytes:
             raise VisemixError(f"{path} holds no picture; give a video file")
         sound = container.streams.audio[0] if container.streams.audio else None
         kept = (stream.codec_context.name, stream.codec_context.pix_fmt) == PLAYED
-        if kept and (sound is None or sound.codec_context.name == "aac"):
-            return _copied(container, [s for s in (stream, sound) if s is not None], path)
+        kept = kept and (sound is None or sound.codec_context.name == "aac")
+    if kept and _stored_as_shown(path):
+        return _copied(path)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "video.mp4"
         with VideoWriter(made, sound=path if sound is not None else None, crf=14) as writer:
             for picture in VideoReader(path):
                 writer.write(picture)
-        return playable(made)
+        return _copied(made)
 
 
-def _copied(container: av.container.InputContainer, streams: list[av.stream.Stream], path: Path) -> bytes:
+def _stored_as_shown(path: Path) -> bool:
+    """Whether the first picture lies in the file as the reader shows it: browsers turn some that do not, others not."""
+    shown = next(iter(VideoReader(path))).permute(1, 2, 0).numpy()
+    try:
+        with open_media(path) as container:
+            first = next(container.decode(picture_stream(container)))
+            return np.array_equal(VideoReformatter().reformat(first, format="rgb24", **EXACT).to_ndarray(), shown)
+    except av.FFmpegError:
+        return False
+
+
+def _copied(path: Path) -> bytes:
     file = io.BytesIO()
     try:
-        with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as out:
-            to = {stream.index: out.add_stream_from_template(stream) for stream in streams}  # type: ignore[type-var]
+        with open_media(path) as container, av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as out:
+            streams = [picture_stream(container), *container.streams.audio[:1]]
+            to = {stream.index: out.add_stream_from_template(stream) for stream in streams}
             for packet in container.demux(*streams):
                 if packet.dts is not None:
                     packet.stream = to[packet.stream.index]

@@ -27,7 +27,7 @@ from visemix.report.excerpts import (
 from visemix.report.page import heading, paragraph, picture
 from visemix.report.player import player
 from visemix.report.results import RECORDED
-from visemix.types import VisemixError
+from visemix.types import FPS, VisemixError
 
 EMBEDDED = 600  # points that t-SNE is given, all methods together
 ABSENT = Score(None, "unavailable")
@@ -47,9 +47,9 @@ def clip_section(
     gone = next((path for path in videos.values() if not path.is_file()), None)
     if gone is not None:
         raise VisemixError(f"{gone}, which was scored, is gone; evaluate it again")
-    excerpts = excerpt_videos(videos, min(scored.frames for scored in there.values()), first.fps, track)
+    excerpts = excerpt_videos(videos, min(scored.frames for scored in there.values()), track)
     yield f"<section>{heading(clip, name=anchor(clip))}{player(videos)}"
-    yield from curves(excerpts, there, first.fps)
+    yield from curves(excerpts, there)
     yield "</section>"
     yield from lags(there)
     yield "<h3>Frames, evenly spread over time</h3>"
@@ -83,10 +83,10 @@ def differences(excerpts: Mapping[str, VideoExcerpt]) -> Iterator[str]:
             yield picture(strip(heat(np.concatenate([found.mean_error[None], found.errors]))), f"{name}, difference")
 
 
-def curves(excerpts: Mapping[str, VideoExcerpt], there: Mapping[str, ClipScores], fps: float) -> Iterator[str]:
+def curves(excerpts: Mapping[str, VideoExcerpt], there: Mapping[str, ClipScores]) -> Iterator[str]:
     """How far the mouth opens, how near the pictures are, and how sound and lips lie in time."""
 
-    def over_time(values: Sequence[float] | np.ndarray) -> Points:
+    def over_time(values: Sequence[float] | np.ndarray, fps: float = FPS) -> Points:
         return [(k / fps, float(value)) for k, value in enumerate(values)]
 
     opened = {name: over_time(openings(found.sequence)) for name, found in excerpts.items()}
@@ -94,7 +94,9 @@ def curves(excerpts: Mapping[str, VideoExcerpt], there: Mapping[str, ClipScores]
     for key, metric in METRICS.known().items():
         if metric.shown.over_time:
             values: dict[str, Points] = {RECORDED: []}
-            values |= {name: over_time(scored.metrics.get(key, ABSENT).frames) for name, scored in there.items()}
+            values |= {
+                name: over_time(scored.metrics.get(key, ABSENT).frames, scored.fps) for name, scored in there.items()
+            }
             yield from _drawn(values, "seconds", metric.shown.over_time, clock=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from visemix.data.media import probe
 from visemix.evaluation.heldout import FOLDER, is_run
-from visemix.evaluation.pairing import VIDEO_SUFFIXES
+from visemix.evaluation.pairing import VIDEO_SUFFIXES, videos_in
 from visemix.ops.store import REPLACE, write_text
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
@@ -19,6 +20,8 @@ from visemix.report.sources import named_sources
 from visemix.schema import did_you_mean
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
+
+log = logging.getLogger(__name__)
 
 PAGE, KEY = "study.html", "key.json"
 HERE = Path(__file__).parent
@@ -107,12 +110,9 @@ def videos_of(path: Path) -> dict[str, Path]:
         path = held
     if not path.is_dir():
         raise VisemixError(f"no such folder: {path}; give each method's folder of videos, as in mine=videos/mine")
-    found: dict[str, Path] = {}
-    for child in sorted(path.iterdir()):
-        if child.suffix.lower() in VIDEO_SUFFIXES and child.is_file():
-            if child.stem in found:
-                raise VisemixError(f"{path} has two videos named '{child.stem}'; keep one of them")
-            found[child.stem] = child
+    found, passed = videos_in(path)
+    if passed:
+        log.warning("passed over in %s: %s", path, ", ".join(passed))
     if not found:
         raise VisemixError(f"{path} holds no videos ({', '.join(VIDEO_SUFFIXES)})")
     return found

@@ -221,7 +221,8 @@ def _run_logged(folder: Path, work: Callable[[], object]) -> str:
     reason = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.txt").open("a") as text, redirect_stdout(text), redirect_stderr(text):
+        log = (folder / "log.txt").open("a", encoding="utf-8", errors="backslashreplace")
+        with log as text, redirect_stdout(text), redirect_stderr(text):
             try:
                 work()
             except Exception as error:  # noqa: BLE001 — one bad point never stops the others

@@ -71,7 +71,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a `metrics.csv`; a last line that was cut off in the writing is left out."""
     if not path.is_file():
         return []
-    whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
     return list(csv.DictReader(whole))
 
 
