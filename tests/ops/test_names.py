@@ -4,7 +4,7 @@ import os
 import pytest
 
 from visemix.ops.names import one_spelling, within_limit, writable
-from visemix.ops.store import beside, write_text
+from visemix.ops.store import write_text
 
 BAD = os.fsdecode(b"caf\xe9")  # a name whose bytes are no UTF-8
 
@@ -16,11 +16,7 @@ def test_a_name_that_is_no_text_is_spelled_out_and_json_holds_it_as_it_is(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "你" * 85, "é" * 127])
-def test_what_is_written_beside_a_file_of_the_longest_name_has_a_legal_one_of_its_own(tmp_path, name):
-    beside(tmp_path / name).touch()
-    other = name[:-1] + "x"
-    assert beside(tmp_path / name) != beside(tmp_path / other)
-    assert beside(tmp_path / name) == beside(tmp_path / name, os.getpid()) != beside(tmp_path / name, 1)
+def test_a_file_of_the_longest_name_is_written_and_leaves_nothing_beside_it(tmp_path, name):
     write_text(tmp_path / name, "here")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
