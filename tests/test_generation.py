@@ -52,6 +52,15 @@ def speech(folder, samples, rate=16_000):
     return path
 
 
+def test_driving_sound_that_is_silence_is_said_aloud(run, clip, tmp_path, caplog):
+    soundfile.write(tmp_path / "mute.wav", np.zeros(3200), 16_000)
+    generate(run, tmp_path / "mute.wav", clip.path, tmp_path / "out.mp4", progress=False)
+    assert "mute.wav is silence" in caplog.text
+    caplog.clear()
+    generate(run, speech(tmp_path, 3200), clip.path, tmp_path / "other.mp4", progress=False)
+    assert "silence" not in caplog.text
+
+
 def decoded(path):
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

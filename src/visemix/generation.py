@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 from torch import Tensor
 
-from visemix.data import ClipFolder, VideoWriter, read_sound, whole_frames
+from visemix.data import ClipFolder, VideoWriter, is_silent, read_sound, whole_frames
 from visemix.data.clips import PARSE
 from visemix.data.footage import paste_into_source, pingpong
 from visemix.data.windows import gallery_of
@@ -110,6 +110,8 @@ def generate(
         load_plugin_file(plugin)
     with hold(out):
         speech = Speech(whole_frames(read_sound(audio)).unsqueeze(0))
+        if is_silent(speech.wave):
+            log.warning("the sound of %s is silence: nothing is said that the face could move to", audio)
         chosen: dict[str, Any] = {} if eyes is None else {"eyes": eyes}
         model = TalkingFace.from_checkpoint(run, **chosen).to(pick_device(device))
         warn_of_untrained(model)

@@ -9,38 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import torch
-from av.video.reformatter import Interpolation, VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
+from visemix.data.containers import open_media as open_media
+from visemix.data.containers import packets, sound_stream
+from visemix.data.containers import picture_stream as picture_stream
+from visemix.data.timeline import KeyFrames, Lost, Shown, pictures
+from visemix.data.upright import EXACT as EXACT
+from visemix.data.upright import Upright
 from visemix.types import FPS, VisemixError
 
 # Containers that count in milliseconds put a frame up to 1 ms off its place, on either side.
 EARLY = 0.002
-
-
-def _exact() -> dict[str, Any]:
-    """How to convert colours without the dark cast (1 of 255) of swscale's fast path, and in one thread: its own
-    halve the speed on pictures of this size. PyAV 14 has neither switch."""
-    for options in ({"threads": 1, "interpolation": _flags()}, {"threads": 1}):
-        try:
-            VideoReformatter().reformat(av.VideoFrame(2, 2, "yuv420p"), format="rgb24", **options)
-        except (TypeError, ValueError):
-            continue
-        return options
-    return {}
-
-
-def _flags() -> Any:
-    flags: Any = Interpolation.BILINEAR
-    for name in ("ACCURATE_RND", "FULL_CHR_H_INT", "FULL_CHR_H_INP"):
-        flags = flags | getattr(Interpolation, name, 0)
-    return flags
-
-
-EXACT = _exact()
+HOLD = 3600.0  # seconds for which pictures may stand still in all: one damaged timestamp can ask for years
+BACK = 1.0  # seconds by which a picture may be timed before the one it follows
+# Containers whose header says how long they are, and is right about it: of each stream, or of all together.
+OF_STREAMS = "mov,mp4,m4a,3gp,3g2,mj2", "avi"
+OF_ALL = "matroska,webm", "flv", "asf"
 
 
 @dataclass(frozen=True)
@@ -56,38 +43,11 @@ class Probe:
     sound: bool  # whether there is a sound track (which may still be silent)
 
 
-def open_media(path: str | Path) -> Any:
-    """A PyAV container to read from.
-
-    Raises:
-        VisemixError: no such file, or none that FFmpeg can read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise VisemixError(f"no such file: {path}")
-    try:
-        return av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise VisemixError(
-            f"{path} is not a readable video or sound file ({error.strerror}): it may be cut off or of another kind; "
-            "play it, or convert it again from its source"
-        ) from error
-
-
-def picture_stream(container: Any) -> Any | None:
-    """The first stream that moves: cover art of a music file does not count."""
-    still = getattr(getattr(av.stream, "Disposition", None), "attached_pic", None)
-    for stream in container.streams.video:
-        if still is None or not stream.disposition & still:
-            return stream
-    return None
-
-
 def probe(path: str | Path) -> Probe:
     """Frames, rate, length and size of a media file."""
     with open_media(path) as container:
         stream = picture_stream(container)
-        sound = bool(container.streams.audio)
+        sound = sound_stream(container) is not None
         seconds = (container.duration or 0) / 1e6
         if stream is None:
             return Probe(Path(path), 0, 0.0, seconds, 0, 0, sound)
@@ -101,9 +61,10 @@ def probe(path: str | Path) -> Probe:
 class VideoReader:
     """A video file at exactly 25 frames a second: frame k is the picture that is on screen at k / 25 seconds.
 
-    Slower sources repeat pictures, faster ones skip some; times count from the file's first picture. Iterating decodes
-    the file once, in bounded memory, and can be done again. A file that breaks off early gives the frames it still
-    holds, and `notes` says so afterwards. Rotation written by phones is applied.
+    Slower sources repeat pictures, faster ones skip some; times count from the file's first picture. Pictures come as
+    players show them: turned and mirrored as the file says, with square pixels, tone-mapped where they are HDR, and of
+    the first one's size. Iterating decodes the file once, in bounded memory, and can be done again; `between` gives the
+    same pictures. A file that breaks off early gives the frames it still holds, and `notes` says so afterwards.
 
     Raises:
         VisemixError: on opening, where the file cannot be read or holds no picture.
@@ -111,20 +72,20 @@ class VideoReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.notes: list[str] = []
         info = probe(path)
         self.fps, self.sound, self.source_frames, self._declared = info.fps, info.sound, info.frames, info.seconds
-        self._to_rgb = VideoReformatter()
         with open_media(path) as container:
             stream = picture_stream(container)
             if stream is None:
                 raise VisemixError(f"{path} holds no picture; give a video file")
-            first = next((f for f, _ in _decoded(container, stream) if f is not None and f.pts is not None), None)
-            if first is None:
-                raise VisemixError(f"no picture in {path} can be decoded; convert it again from its source")
+            first, self._start = self._first(container, stream)
             self.time_base = float(stream.time_base)
-            self.start = first.pts * self.time_base  # seconds, on the clock that the sound track shares
-            self.height, self.width = self._rgb(first).shape[1:]
+            self.start = self._start * self.time_base  # seconds, on the clock that the sound track shares
+            self._upright = Upright(first, stream.sample_aspect_ratio)
+            self.height, self.width = self._upright.size
+            self._rgb(first)
+        self._keys: KeyFrames | None = None
+        self.notes = self._remarks(set())
 
     @property
     def frames(self) -> int:
@@ -138,94 +99,119 @@ class VideoReader:
         """Frames `start` up to `stop` (None: the end), found by seeking. Each is a view on H×W×3 memory.
 
         Raises:
-            VisemixError: no picture can be decoded.
+            VisemixError: no picture can be decoded, or the file's clock is broken.
         """
-        frame = None
+        shown, picture = None, None
         for frame in self._frames(start, stop):
-            yield self._rgb(frame)
-        if frame is None and start == 0:
+            if frame is not shown:
+                shown, picture = frame, self._rgb(frame)
+            yield picture  # type: ignore[misc]
+        if shown is None and start == 0:
             raise VisemixError(f"no picture in {self.path} can be decoded; convert it again from its source")
 
     def _frames(self, start: int, stop: int | None) -> Iterator[Any]:
         end = math.inf if stop is None else stop
         k, time, shown, broken, last_step = start, 0.0, None, 0, 1 / self.fps
-        for frame, damage in self._source(start):
-            broken += damage
-            if frame is None or frame.pts is None:
+        sizes = set()
+        for frame, when in self._timed(start):
+            if frame is None:
+                broken += 1
                 continue
-            time = frame.pts * self.time_base - self.start
+            time = when
             while shown is not None and k / FPS < time - EARLY:
                 if k >= end:
                     return
                 yield shown
                 k += 1
             shown = frame
+            sizes.add((frame.width, frame.height))
         if shown is None:
             return
         if shown.duration:
-            last_step = shown.duration * self.time_base
+            last_step = min(shown.duration * self.time_base, HOLD)
         total = max(1, round((time + last_step) * FPS))
         while k < min(end, total):
             yield shown
             k += 1
         if stop is None:
-            self._report(broken, time + last_step)
+            self.notes = self._remarks(sizes) + self._damage(broken, time + last_step)
 
-    def _source(self, start: int) -> Iterator[tuple[Any | None, bool]]:
-        """Decoded frames from the last one before output frame `start`."""
+    def _timed(self, start: int) -> Iterator[tuple[Any | None, float]]:
+        """Decoded frames from one at or before output frame `start`, with their seconds from the first."""
+        last, held = None, 0.0
+        for frame, ticks in self._source(start):
+            if frame is None:
+                yield None, 0.0
+                continue
+            time = (ticks - self._start) * self.time_base
+            last = time if last is None else last
+            held += max(0.0, time - last - 1)
+            if held > HOLD or last - time > BACK:
+                jump = f"the clock of {self.path} jumps from {last:.2f} s to {time:.2f} s"
+                raise VisemixError(f"{jump}; convert it again from its source")
+            last = max(last, time)
+            yield frame, time
+
+    def _source(self, start: int) -> Iterator[Shown]:
+        ticks, before = self._start + int((start / FPS + EARLY) / self.time_base), -math.inf
         if start > 0:
-            with open_media(self.path) as container:
-                stream = picture_stream(container)
-                container.seek(int((self.start + start / FPS) / self.time_base), stream=stream)
-                found = _decoded(container, stream)
-                first, damage = next(((f, d) for f, d in found if f is not None and f.pts is not None), (None, False))
-                if first is not None and first.pts * self.time_base - self.start <= start / FPS + EARLY:
-                    yield first, damage
-                    yield from found
-                    return
-        with open_media(self.path) as container:  # from the beginning, also where seeking overshot
-            yield from _decoded(container, picture_stream(container))
+            if self._keys is None:
+                with open_media(self.path) as container:
+                    self._keys = KeyFrames(container, picture_stream(container))
+            try:
+                with open_media(self.path) as container:
+                    for shown in self._keys.seek(container, picture_stream(container), ticks):
+                        yield shown
+                        before = shown.ticks
+                return
+            except (Lost, av.FFmpegError):
+                pass
+        with open_media(self.path) as container:
+            for shown in pictures(container, picture_stream(container)):
+                if shown.frame is None or shown.ticks > before:
+                    yield shown
 
-    def _report(self, broken: int, seconds: float) -> None:
-        missing = self._declared - seconds
-        self.notes = []
-        if missing * FPS > 2:
-            self.notes.append(f"breaks off at {seconds:.2f} s of {self._declared:.2f} s; what is there is used")
-        elif broken:
-            self.notes.append(f"{broken} damaged packets skipped")
+    def _first(self, container: Any, stream: Any) -> tuple[Any, int]:
+        for frame, ticks in pictures(container, stream):
+            if frame is not None:
+                return frame, ticks
+        raise VisemixError(f"no picture in {self.path} can be decoded; convert it again from its source")
+
+    def _remarks(self, sizes: set[tuple[int, int]]) -> list[str]:
+        """What is done to the pictures that their maker may not expect."""
+        remarks = []
+        if self._upright.hdr:
+            remarks.append(f"its pictures are HDR ({self._upright.hdr}); they are tone-mapped for an ordinary screen")
+        if sizes - {self._upright.first}:
+            remarks.append("its pictures change size midway; all are brought to the first one's")
+        return remarks
+
+    def _damage(self, broken: int, seconds: float) -> list[str]:
+        until = self.start + seconds
+        end = self._end(until)
+        if (end - until) * FPS > 2:
+            return [f"breaks off at {seconds:.2f} s of {end - self.start:.2f} s; what is there is used"]
+        return [f"{broken} damaged packets skipped"] if broken else []
+
+    def _end(self, until: float) -> float:
+        """When the pictures should end that end at `until`, in seconds on the file's clock."""
+        with open_media(self.path) as container:
+            kind, stream = container.format.name, picture_stream(container)
+            if kind in OF_STREAMS and stream.duration:
+                return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+            end = (container.duration or 0) / 1e6 if kind in OF_ALL else until
+            if (end - until) * FPS <= 2:
+                return until
+            # One of the tracks lasts that long. It may be the sound.
+            others = [s for s in container.streams if s.type == "audio"]
+            ends = ((p.pts + (p.duration or 0)) * p.time_base for p in packets(container, *others) if p.pts is not None)
+            return until if others and (end - max(ends, default=0)) * FPS <= 2 else end
 
     def _rgb(self, frame: Any) -> UInt8[Tensor, "3 H W"]:
-        picture: np.ndarray = self._to_rgb.reformat(frame, format="rgb24", **EXACT).to_ndarray()
-        turns = round(getattr(frame, "rotation", 0) / 90) % 4
-        if turns:
-            picture = np.ascontiguousarray(np.rot90(picture, turns))
-        return torch.from_numpy(picture).permute(2, 0, 1)
-
-
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any | None, bool]]:
-    """(frame, False), or (None, True) for a packet that could not be decoded."""
-    stream.thread_type = "AUTO"
-    for frames in packets(container, stream):
-        if frames is None:
-            yield None, True
-        else:
-            yield from ((frame, False) for frame in frames)
-
-
-def packets(container: Any, stream: Any) -> Iterator[list[Any] | None]:
-    """The frames of each packet of a stream; None for a packet that could not be decoded."""
-    found = container.demux(stream)
-    while True:
         try:
-            packet = next(found, None)
-            if packet is None:
-                return
-            frames = packet.decode()
-        except EOFError:
-            return
-        except av.FFmpegError:
-            frames = None
-        yield frames
+            return self._upright(frame)
+        except (av.FFmpegError, ValueError, MemoryError) as error:
+            raise VisemixError(f"the pictures of {self.path} cannot be converted to RGB ({error})") from error
 
 
 def in_chunks(frames: Iterable[UInt8[Tensor, "3 H W"]], size: int) -> Iterator[UInt8[Tensor, "n 3 H W"]]:
