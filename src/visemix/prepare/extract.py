@@ -52,8 +52,8 @@ def extract(
     parts: Mapping[str, Any] | None = None,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> dict[str, Any]:
-    """Make the clip folder `out` of a video: of its longest shot, where it has several. Memory does not grow with its
-    length, but for landmarks, thumbnails and sound.
+    """Make the clip folder `out` of a video: of its longest shot, where it has several; of a picture, a clip of one
+    frame. Memory does not grow with its length, but for landmarks, thumbnails and sound.
 
     Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; pose,
     expression and torso motion of their frames are found in their own pictures, never in sound. Only the square that is
@@ -74,7 +74,7 @@ def extract(
     points = torch.from_numpy(box.to_crop(shot.landmarks, size))
     mesh = None if shot.points is None else torch.from_numpy(box.to_crop(shot.points, size))
     cut_at = first_held_out(present, holdout)
-    if holdout and cut_at == len(present):
+    if holdout and cut_at == len(present) > 1:
         notes.append(
             f"it is too short to hold out {holdout:g} s: all of it is learned from, so scores on its end are not of "
             "footage never seen"
@@ -139,7 +139,9 @@ def _shot(video: Path, reader: VideoReader, tracker: Tracker, on_progress: Progr
     notes = list(reader.notes)
     cuts = find_cuts(thumbnails, tracks[0], reader.height, reader.width)
     start, stop = _visible_range(tracks[0], notes, tracks[1:], len(thumbnails), cuts)
-    if stop - start < SHORTEST:
+    if len(thumbnails) == 1:
+        notes.append("a still picture: somebody to speak in it, with nothing to learn from")
+    elif stop - start < SHORTEST:
         raise VisemixError(f"the face in {video} is seen for {stop - start} frames only; {SHORTEST} are needed")
     return tracks[0].between(start, stop), notes
 
