@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from visemix.parts import answered
 from visemix.prepare.fit import Fit, Reconstructor, TrackedFace
 from visemix.prepare.lipsync import lip_sync, remarks
 from visemix.prepare.parser import Parser
+from visemix.prepare.shots import Thumbnail, find_cuts, thumbnail
 from visemix.prepare.torso import torso_motion
 from visemix.prepare.track import Track, Tracker, tracks_of
 from visemix.types import FPS, SAMPLES_PER_FRAME, VisemixError
 
 BRIDGE = 10  # frames a face may be away before the clip ends there
+CUTS = 8  # times of them that are named
 SHORTEST = 5  # frames in a clip
 LEARNED = FPS  # frames with a face that must be left when some are held out
 
@@ -50,7 +52,8 @@ def extract(
     parts: Mapping[str, Any] | None = None,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> dict[str, Any]:
-    """Make the clip folder `out` of a video. Memory does not grow with its length, but for landmarks and sound.
+    """Make the clip folder `out` of a video: of its longest shot, where it has several; of a picture, a clip of one
+    frame. Memory does not grow with its length, but for landmarks, thumbnails and sound.
 
     Nothing that the clip has once (identity, albedo, background) is estimated from its last `holdout` seconds; pose,
     expression and torso motion of their frames are found in their own pictures, never in sound. Only the square that is
@@ -71,7 +74,7 @@ def extract(
     points = torch.from_numpy(box.to_crop(shot.landmarks, size))
     mesh = None if shot.points is None else torch.from_numpy(box.to_crop(shot.points, size))
     cut_at = first_held_out(present, holdout)
-    if holdout and cut_at == len(present):
+    if holdout and cut_at == len(present) > 1:
         notes.append(
             f"it is too short to hold out {holdout:g} s: all of it is learned from, so scores on its end are not of "
             "footage never seen"
@@ -120,12 +123,13 @@ def extract(
 
 def _shot(video: Path, reader: VideoReader, tracker: Tracker, on_progress: ProgressCallback) -> tuple[Track, list[str]]:
     """The track of the largest face over the frames that become the clip, and what is worth noting of it."""
-    total = 0
+    thumbnails: list[Thumbnail] = []
 
     def pictures() -> Iterator[np.ndarray]:
-        nonlocal total
-        for total, frame in enumerate(_with_progress(iter(reader), on_progress, "finding the face", reader.frames), 1):  # noqa: B007
-            yield frame.permute(1, 2, 0).numpy()
+        for frame in _with_progress(iter(reader), on_progress, "finding the face", reader.frames):
+            picture = frame.permute(1, 2, 0).numpy()
+            thumbnails.append(thumbnail(picture))
+            yield picture
 
     tracks = tracks_of(tracker, pictures())
     if not tracks:
@@ -133,19 +137,28 @@ def _shot(video: Path, reader: VideoReader, tracker: Tracker, on_progress: Progr
             f"no face found in {video}; give a video in which one is seen from the front and large enough"
         )
     notes = list(reader.notes)
-    start, stop = _visible_range(tracks[0], notes, tracks[1:], total)
-    if stop - start < SHORTEST:
+    cuts = find_cuts(thumbnails, tracks[0], reader.height, reader.width)
+    start, stop = _visible_range(tracks[0], notes, tracks[1:], len(thumbnails), cuts)
+    if len(thumbnails) == 1:
+        notes.append("a still picture: somebody to speak in it, with nothing to learn from")
+    elif stop - start < SHORTEST:
         raise VisemixError(f"the face in {video} is seen for {stop - start} frames only; {SHORTEST} are needed")
     return tracks[0].between(start, stop), notes
 
 
-def _visible_range(track: Track, notes: list[str], others: list[Track], total: int) -> tuple[int, int]:
-    """The longest run of frames in which the face is never away for more than `BRIDGE`."""
+def _visible_range(
+    track: Track, notes: list[str], others: list[Track], total: int, cuts: Sequence[int] = ()
+) -> tuple[int, int]:
+    """The longest run of frames of one shot in which the face is never away for more than `BRIDGE`."""
     seen = np.flatnonzero(track.present)
-    runs = np.split(seen, np.flatnonzero(np.diff(seen) > BRIDGE + 1) + 1)
+    another_shot = np.isin(seen[1:], np.array(cuts, int) - track.start)
+    runs = np.split(seen, np.flatnonzero((np.diff(seen) > BRIDGE + 1) | another_shot) + 1)
     run = max(runs, key=len)
     start, stop = track.start + int(run[0]), track.start + int(run[-1]) + 1
     missing = stop - start - len(run)
+    if cuts:
+        times = ", ".join(f"{cut / FPS:.2f} s" for cut in cuts[:CUTS]) + (", …" if len(cuts) > CUTS else "")
+        notes.append(f"the shot changes at {times}, perhaps to somebody else; the longest shot is kept")
     if missing:
         notes.append(f"the face is away for {missing} frames, which are interpolated and not trained on")
     if any(other.start < stop and other.stop > start for other in others):
