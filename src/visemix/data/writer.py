@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
 from visemix.ops.locks import scratch
-from visemix.ops.store import refuse_existing, settle
+from visemix.ops.store import NOTHING, NotWritten, refuse_existing, settle
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -87,7 +88,7 @@ class VideoWriter:
         try:
             self._part = self._place.enter_context(scratch(self.path.parent)) / self.path.name
             # Writing through Python's file tells of a full disk at once; FFmpeg's own would only at the end.
-            self._file = self._part.open("wb")
+            self._file = _Sink(self._part.open("wb"))
         except OSError as error:
             self._place.close()
             raise VisemixError(f"cannot write {self.path}: {error.strerror}") from error
@@ -190,7 +191,32 @@ class VideoWriter:
         self._place.close()
 
     def _cannot(self, error: OSError | av.FFmpegError) -> VisemixError:
-        return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")
+        return NotWritten(self.path, error, NOTHING)
+
+
+class _Sink:
+    """A file for FFmpeg to write. What fails is raised once: what FFmpeg still writes to tidy up goes nowhere, since an
+    error that comes then would be printed, traceback and all, and could not be caught."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._lost = file, False
+        self.close = file.close
+
+    def write(self, data: bytes) -> int:
+        return len(data) if self._lost else self._tried(partial(self._file.write, data))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0 if self._lost else self._tried(partial(self._file.seek, offset, whence))
+
+    def tell(self) -> int:
+        return 0 if self._lost else self._file.tell()
+
+    def _tried(self, call: Callable[[], int]) -> int:
+        try:
+            return call()
+        except OSError:
+            self._lost = True
+            raise
 
 
 class _SoundReader:
