@@ -8,8 +8,10 @@ from visemix.face import FACE, draw
 from visemix.face.layout import INNER_MOUTH, NO_JAW
 from visemix.ops.camera import square_camera
 from visemix.prepare.appearance import fill_unseen, fit_appearance
+from visemix.prepare.evidence import landmark_observations
 from visemix.prepare.fit import RECONSTRUCT, FromLandmarks, TrackedFace, correlation, landmarks_of, opening
 from visemix.prepare.geometry import Geometry, LandmarkSigmas, farthest_points, fit_geometry
+from visemix.prepare.problem import Problem
 from visemix.prepare.track import TRACKER
 from visemix.types import Subject, VisemixError
 
@@ -46,6 +48,27 @@ def test_projected_landmarks_are_met_to_a_fraction_of_a_pixel(face):
     off = (landmarks_of(face, fitted, SIZE) - landmarks).norm(dim=-1)
     assert off[:, NO_JAW].mean() < 0.35
     assert off[:, INNER_MOUTH].mean() < 0.15
+
+
+def test_the_last_digit_of_a_landmark_stays_the_last_digit_of_the_fit(face):
+    g = torch.Generator().manual_seed(1)
+    landmarks = landmarks_of(face, talking(face), SIZE).double()
+    landmarks = landmarks + torch.randn(landmarks.shape, generator=g)  # found landmarks are off: no fit ends in nothing
+    moved = landmarks * (1 + 1e-14)
+    one, other = (fit_geometry(face, each, everyone(), SIZE) for each in (landmarks, moved))
+    for name in ("identity", "expression", "pose"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=1e-6)
+
+
+def test_the_same_landmarks_give_the_same_bits_wherever_they_lie_in_memory(face):
+    landmarks = landmarks_of(face, talking(face), SIZE)
+    problem = Problem(face, landmark_observations(face, landmarks, None, SIZE, LandmarkSigmas()), everyone(), SIZE,
+                      LandmarkSigmas())  # fmt: skip
+    poses, held = set(), []
+    for k in range(400):
+        held = [*held[-7:], torch.full((97 * k % 3001,), float("nan"))]
+        poses.add(problem.first_pose(torch.arange(FRAMES)).numpy().tobytes())
+    assert len(poses) == 1
 
 
 def test_head_turns_are_recovered(face):

@@ -113,3 +113,24 @@ def test_a_curved_valley_is_followed_to_its_end():
     start = torch.tensor([-1.2, 1.0], dtype=D)
     end = minimise(start, cost, linearise, low, high, rounds=200, tolerance=1e-9)
     torch.testing.assert_close(end, torch.tensor([0.8, 0.64], dtype=D), atol=1e-3, rtol=0)
+
+
+def test_a_step_within_the_walls_is_newtons_own_in_one_solution():
+    g = torch.Generator().manual_seed(5)
+    chain = make_chain(g)
+    solved = []
+
+    class Counted:
+        gradient = chain.gradient
+
+        def apply(self, step):
+            return chain.apply(step)
+
+        def solve(self, right, free):
+            solved.append(free.all().item())
+            return chain.solve(right, free)
+
+    x = torch.rand(28, generator=g, dtype=D)
+    step = bounded_step(x, Counted(), torch.full_like(x, -1e3), torch.full_like(x, 1e3))
+    assert solved == [True]
+    torch.testing.assert_close(step, chain.solve(-chain.gradient, torch.ones(28, dtype=torch.bool)), rtol=0, atol=0)

@@ -12,7 +12,7 @@ from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import ClipFolder
-from visemix.ops.store import beside
+from visemix.ops.locks import scratch
 from visemix.prepare import extract as extract_module
 from visemix.types import VisemixError
 
@@ -141,12 +141,13 @@ def test_a_full_disk_leaves_no_half_clip(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    dead = tmp_path / "out/.a.4194304.part"  # above the largest process number there can be
-    alive = tmp_path / f"out/.a.{os.getppid()}.part"
+    dead = tmp_path / "out/.visemix-dead.part"
     dead.mkdir(parents=True)
-    alive.mkdir()
-    run([video(tmp_path / "a.mp4")], tmp_path / "out")
-    assert not dead.exists() and alive.exists()
+    (dead / "lock").touch()
+    with scratch(tmp_path / "out") as alive:
+        dead.mkdir(parents=True)
+        run([video(tmp_path / "a.mp4")], tmp_path / "out")
+        assert not dead.exists() and alive.exists()
 
 
 @pytest.mark.parametrize(

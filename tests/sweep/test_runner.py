@@ -51,7 +51,7 @@ def test_a_full_disk_is_said_with_its_way_out_and_stops_nothing(experiment, tmp_
     said = "the disk is full; make room, and the same command goes on from there"
     assert _run_logged(full, lambda: os.write(1, b"")) == ""  # nothing to say, nothing lost
 
-    def write(*_):
+    def write(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     assert _run_logged(full, write) == said

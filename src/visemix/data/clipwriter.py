@@ -35,7 +35,7 @@ from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel
 from visemix.ops.locks import BEFORE, scratch
-from visemix.ops.store import refuse_existing, settle, write_bytes, write_text
+from visemix.ops.store import NOTHING, NotWritten, refuse_existing, settle, write_bytes, write_text
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, VisemixError
 
 BACKGROUND_FRAMES = 60  # of how many frames the plate is made at most
@@ -58,10 +58,8 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
                 (place / BEFORE).mkdir()
                 path.replace(place / BEFORE / path.name)
             settle(part, path)
-    except OSError as error:
-        raise VisemixError(
-            f"{path} could not be written ({error.strerror or error}); nothing was left behind"
-        ) from error
+    except (OSError, NotWritten) as error:  # of a file in it, at a place that nobody knows
+        raise NotWritten(path, error, NOTHING) from error
 
 
 def write_clip(

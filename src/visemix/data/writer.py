@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
 from visemix.ops.locks import scratch
-from visemix.ops.store import refuse_existing, settle
+from visemix.ops.store import NOTHING, NotWritten, refuse_existing, settle
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
 AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -91,7 +91,7 @@ class VideoWriter:
             # absolute: FFmpeg would take "10:" at a name's beginning for a protocol
             self._part = self._place.enter_context(scratch(self.path.absolute().parent)) / self.path.name
             # Writing through Python's file tells of a full disk at once; FFmpeg's own would only at the end.
-            self._file = _WholeWrites(self._part, "wb")
+            self._file = _Sink(self._part, "wb")
         except OSError as error:
             self._place.close()
             raise VisemixError(f"cannot write {self.path}: {error.strerror}") from error
@@ -195,18 +195,35 @@ class VideoWriter:
         self._place.close()
 
     def _cannot(self, error: OSError | av.FFmpegError) -> VisemixError:
-        return VisemixError(f"{self.path} could not be written ({error.strerror or error}); nothing was left behind")
+        return NotWritten(self.path, error, NOTHING)
 
 
-class _WholeWrites(io.FileIO):
-    """A file that takes all of what it is given, or raises: FFmpeg overlooks that an unbuffered one took a part. It is
-    unbuffered as FFmpeg reads the file back by its name to move the index."""
+class _Sink(io.FileIO):
+    """A file for FFmpeg to write: all of what it is given, where FFmpeg overlooks that an unbuffered file took a part.
+    It is unbuffered as FFmpeg reads it back by its name, to move the index. What fails is raised once: what FFmpeg
+    still writes to tidy up goes nowhere, since an error that comes then would be printed, traceback and all, and could
+    not be caught."""
+
+    _lost = False
 
     def write(self, data: Any) -> int:
         view, done = memoryview(data), 0
-        while done < len(view):
-            done += super().write(view[done:]) or 0
-        return done
+        while done < len(view) and not self._lost:
+            done += self._tried(super().write, view[done:]) or 0
+        return len(view)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0 if self._lost else self._tried(super().seek, offset, whence)
+
+    def tell(self) -> int:
+        return 0 if self._lost else super().tell()
+
+    def _tried(self, call: Callable[..., int], *given: Any) -> int:
+        try:
+            return call(*given)
+        except OSError:
+            self._lost = True
+            raise
 
 
 class _SoundReader:

@@ -17,6 +17,7 @@ from torch import Tensor
 from visemix.ops.locks import scratch
 from visemix.types import VisemixError
 
+NOTHING = "nothing was left behind"
 NOTES = "visemix"  # the metadata's only key
 REPLACE = "pass --overwrite (overwrite=True from Python)"
 
@@ -27,21 +28,28 @@ def refuse_existing(path: str | Path | None, overwrite: bool, other: str = "anot
         raise VisemixError(f"{path} exists and is kept; choose {other} or {REPLACE}")
 
 
+class NotWritten(VisemixError):
+    """A disk that is full, or a place that is not to be written to."""
+
+    def __init__(self, path: Path, error: Exception, left: str = "what was there before is kept") -> None:
+        self.why = error.why if isinstance(error, NotWritten) else str(getattr(error, "strerror", None) or error)
+        super().__init__(f"{path} could not be written ({self.why}); {left}")
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Context: a file to write, which takes its place at `path` when everything went well, and vanishes when not. A
     power cut leaves one or the other, whole.
 
     Raises:
-        VisemixError: the disk is full, or the place is not to be written to.
+        NotWritten: the disk is full, or the place is not to be written to.
     """
     try:
         with scratch(path.parent) as place:
             yield place / path.name
             settle(place / path.name, path)
     except (SafetensorError, OSError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise VisemixError(f"{path} could not be written ({said}); what was there before is kept") from error
+        raise NotWritten(path, error) from error
 
 
 def settle(part: Path, path: Path) -> None:
@@ -67,7 +75,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     A crash leaves the file that was there before. Equal content gives equal bytes.
 
     Raises:
-        VisemixError: the disk is full, or the place is not to be written to.
+        NotWritten: the disk is full, or the place is not to be written to.
     """
     seen: set[int] = set()
     plain = {}
@@ -86,7 +94,7 @@ def write_text(path: Path, text: str) -> Path:
     """Write a text file (UTF-8), whole or not at all; returns its path.
 
     Raises:
-        VisemixError: the disk is full, or the place is not to be written to.
+        NotWritten: the disk is full, or the place is not to be written to.
     """
     return write_bytes(path, text.encode())
 
@@ -95,7 +103,7 @@ def write_bytes(path: Path, content: bytes) -> Path:
     """Write a file, whole or not at all; returns its path.
 
     Raises:
-        VisemixError: the disk is full, or the place is not to be written to.
+        NotWritten: the disk is full, or the place is not to be written to.
     """
     with atomic_write(path) as part:
         part.write_bytes(content)
@@ -106,7 +114,7 @@ def append_text(path: Path, text: str) -> None:
     """Append to a text file (UTF-8), at once and down to the disk itself; the last line may be cut off by a power cut.
 
     Raises:
-        VisemixError: the disk is full, or the place is not to be written to.
+        NotWritten: the disk is full, or the place is not to be written to.
     """
     try:
         with path.open("ab") as file:
@@ -114,7 +122,7 @@ def append_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise VisemixError(f"{path} could not be written ({error.strerror or error})") from error
+        raise NotWritten(path, error) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

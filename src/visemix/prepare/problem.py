@@ -71,7 +71,9 @@ class Problem:
         still = torch.arange(layout.NO_JAW.start, layout.MOUTH.start)
         model = torch.cat([self.mean[still], torch.ones(len(still), 1, dtype=torch.double)], -1)
         flipped = (self.target[known][:, still] - self.camera[1:]) * FLIP
-        affine = torch.linalg.lstsq(model, flipped.transpose(0, 1).flatten(1)).solution.unflatten(1, (-1, 2))
+        right = model.T @ flipped.transpose(0, 1).flatten(1)
+        # `lstsq` would answer other last digits in one call of twenty, as the memory lies
+        affine = torch.linalg.solve(model.T @ model, right).unflatten(1, (-1, 2))
         rows, shift = affine[:3].permute(1, 2, 0), affine[3]
         u, s, v = torch.linalg.svd(rows, full_matrices=False)
         scale = s.mean(-1)
@@ -79,8 +81,7 @@ class Problem:
         turn = torch.stack([first, second, torch.linalg.cross(first, second)], -2)
         depth = self.camera[0] / scale
         pose = torch.cat([matrix_to_euler(turn), shift / scale[:, None], DISTANCE - depth[:, None]], -1)
-        # the last digits of least squares differ from call to call, and the descent from here would multiply them
-        return pose.float().double()[nearest(known, len(self.target))]
+        return pose[nearest(known, len(self.target))]
 
     def pixels(self, identity: Tensor, local: Tensor) -> Tensor:
         """The points of each frame, (T, P, 2)."""

@@ -202,9 +202,9 @@ def recentre(
     rows = [torch.stack([ones, zeros, rays[..., 0]], -1), torch.stack([zeros, ones, rays[..., 1]], -1)]
     depth = DISTANCE - turned[..., 2]
     beside = [rays[..., i] * depth - turned[..., i] for i in (0, 1)]
-    # the last digits of least squares differ from call to call: in double precision they are not kept
     left, right = torch.cat(rows, 1).double(), torch.cat(beside, 1).double().unsqueeze(-1)
-    move = torch.linalg.lstsq(left, right).solution.squeeze(-1)
+    # `lstsq` would answer other last digits in one call of twenty, as the memory lies
+    move = torch.linalg.solve(left.mT @ left, left.mT @ right).squeeze(-1)
     return torch.cat([matrix_to_euler(turn), move.to(pose.dtype)], -1)
 
 

@@ -46,7 +46,7 @@ def minimise(
     best, damping = cost(x), 1e-2
     system = linearise(x)
     for _ in range(rounds):
-        new = x + bounded_step(x, system(damping), low, high)
+        new = (x + bounded_step(x, system(damping), low, high)).clamp(low, high)
         value = cost(new)
         if value < best:
             done = best - value < tolerance * best
@@ -68,8 +68,9 @@ def bounded_step(x: Vector, system: System, low: Vector, high: Vector, rounds: i
         held = step * pinned
         right = -(gradient + system.apply(held)) if bool(held.any()) else -gradient
         step = held + system.solve(right * ~pinned, ~pinned)
-        inside = torch.minimum(torch.maximum(x + step, low), high) - x
-        out = (inside != step) & ~pinned
+        # by the walls alone: (x + step) − x is another number than step in the last digit, for no reason
+        out = ((x + step < low) | (x + step > high)) & ~pinned
+        inside = torch.where(out, torch.minimum(torch.maximum(x + step, low), high) - x, step)
         step, pinned = inside, pinned | out
         if not out.any():
             break

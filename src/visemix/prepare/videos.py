@@ -119,11 +119,10 @@ def prepare(
         load_plugin_file(plugin)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     parts = (_config(face), _config(tracker), _config(fit))
-    parsed = None if scene is None else _config(scene)
     options = Options(
         Path(out),
         *parts,
-        scene=parsed,
+        scene=None if scene is None else _config(scene),
         size=size,
         holdout=holdout,
         overwrite=overwrite,
@@ -142,6 +141,7 @@ def prepare(
         for path, answer in answers:
             _record_outcome(result, options.out, path, answer, console)
             bars.finish(path.stem)
+    sweep(options.out)  # after processes that died
     return result
 
 
