@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from pydantic import with_config
 
 from visemix.audio import AUDIO
 from visemix.config import compose, config_root, find_experiment, load_part, plain, signature
@@ -19,7 +20,8 @@ from visemix.data import DATA, DataModule
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
-from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
+from visemix.ops.border import OPEN, fits, read_yaml
+from visemix.ops.checkpoint import WEIGHTS, ModelConfig, PartConfig, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
 from visemix.pipeline import SHOWN, TalkingFace
@@ -229,13 +231,37 @@ def _train(
         state_file(folder, stage).unlink(missing_ok=True)
 
 
+@with_config(OPEN)
+class StoredConfig(ModelConfig):
+    """What readers of a run's `config.yaml` rely on; other keys may be anything."""
+
+    name: str
+    fit: list[str]
+    data: PartConfig
+    log: PartConfig
+    train: dict[str, Any]
+    seed: int
+    load: dict[str, str]
+
+
+def stored_config(folder: Path) -> DictConfig:
+    """A run's `config.yaml`, which is data: it refers to nothing outside it.
+
+    Raises:
+        VisemixError: it cannot be read, or is none of ours.
+    """
+    wanted = "give a run folder that `visemix fit` printed"
+    found = read_yaml(folder / "config.yaml", wanted)
+    fits(StoredConfig, found, folder / "config.yaml", wanted)
+    return OmegaConf.create(found)  # type: ignore[no-any-return]
+
+
 def check_unedited(folder: Path) -> None:
     """Raises VisemixError where a run's `config.yaml` is no longer the one that its folder is named after."""
     path = folder / "config.yaml"
     if not path.is_file() or not re.fullmatch("[0-9a-f]{8}", folder.name):
         return
-    cfg = OmegaConf.load(path)
-    if not isinstance(cfg, DictConfig) or signature(cfg) != folder.name:
+    if signature(stored_config(folder)) != folder.name:
         raise VisemixError(
             f"{path} was changed after the run was named after it, so nobody knows what was trained there; "
             f"undo the change, or delete {folder} and fit again"

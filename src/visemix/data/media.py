@@ -66,7 +66,7 @@ def open_media(path: str | Path) -> Any:
     if not path.is_file():
         raise VisemixError(f"no such file: {path}")
     try:
-        return av.open(str(path))
+        return av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise VisemixError(
             f"{path} is not a readable video or sound file ({error.strerror}): it may be cut off or of another kind; "

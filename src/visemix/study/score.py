@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from visemix.ops.border import OPEN, fits, read_json
 from visemix.ops.intervals import LEVEL, student
 from visemix.report.results import RECORDED, plural
 from visemix.report.tables import Cell, Column, Group, Row, Table
@@ -23,6 +26,22 @@ class Rating:
     rater: str
     item: str
     scores: dict[str, int]
+
+
+class Item(TypedDict):
+    """Whose video it is, and of which clip."""
+
+    method: str
+    clip: str
+
+
+@with_config(OPEN)
+class Key(TypedDict):
+    """What `key.json` must be."""
+
+    study: str
+    protocol: str
+    items: dict[str, Item]
 
 
 def score_study(answers: Sequence[Path], key: Path) -> Table:
@@ -81,18 +100,10 @@ def read_key(path: Path) -> dict[str, Any]:
     Raises:
         VisemixError: a file that cannot be read, or is no key.
     """
-    try:
-        key: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = key["protocol"] in PROTOCOLS and isinstance(key["study"], str)
-        whole = all({"method", "clip"} <= set(item) for item in key["items"].values())
-    except OSError as error:
-        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError):
-        known = whole = False
-    if not (known and whole):
-        raise VisemixError(
-            f"{path} is no key of a study; it is the key.json that `visemix study` wrote beside the page"
-        )
+    said = "it is the key.json that `visemix study` wrote beside the page", "is no key of a study"
+    key = dict(fits(Key, read_json(path, *said), path, *said))  # type: ignore[arg-type]
+    if key["protocol"] not in PROTOCOLS:
+        raise VisemixError(f"{path} is no key of a study ('{key['protocol']}' is no protocol of one)")
     return key
 
 
