@@ -200,7 +200,7 @@ class Scores:
             Path("real.mp4"), Path("fake.mp4"), 2, 25.0, (64, 64), [], {"psnr": score}, {"psnr": Score(None, "inf")}
         )
         details = {"psnr": Details(higher_is_better=True, interval=(30.0, 32.0)), "fid": Details("no weights")}
-        truth = {"psnr": Mean(None, "inf", "dB", "", "full")}
+        truth = {"psnr": Mean(None, "inf", "dB", "", "full"), "fid": none}
         write_result(
             self.good, Result({"psnr": row, "fid": none}, truth, details, {"anna": clip}, ["a note"], {"visemix": "0"})
         )

@@ -1,14 +1,20 @@
 """Files that somebody broke, or built to break us: one sentence, or a right result."""
 
+import io
+import logging
 import math
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
+from visemix.cli.options import PrintableFormatter
 from visemix.data import ClipFolder
 from visemix.ops.border import read_json, read_yaml
+from visemix.report.console import table
 from visemix.types import VisemixError
 
 FUZZ = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/fuzz_files.py"), run_name="fuzz_files")
@@ -91,3 +97,33 @@ def test_tensors_of_a_clip_are_those_that_it_says(name, change, footage, face, t
 def copied(footage, tmp_path):
     FUZZ["shutil"].copytree(footage.path, tmp_path / "anna")
     return tmp_path / "anna"
+
+
+def test_control_characters_of_files_are_spelt_out_where_they_come_in(tmp_path):
+    (tmp_path / "a.json").write_text('{"n\\u001b[31m": ["a\\u009b2J", "b\\nc\\t\\u202e"]}', encoding="utf-8")
+    assert read_json(tmp_path / "a.json", "") == {"n\\x1b[31m": ["a\\x9b2J", "b\nc\t\\u202e"]}
+    assert str(VisemixError("no \x1b[31mred")) == "no \\x1b[31mred"
+
+
+def test_a_log_line_does_nothing_to_the_terminal():
+    record = logging.LogRecord("visemix", logging.WARNING, "", 0, "%s is gone", ("\x1b]0;title\x07",), None)
+    assert PrintableFormatter("%(message)s").format(record) == "\\x1b]0;title\\x07 is gone"
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/../b", ""])
+def test_scores_name_no_file_outside_the_folder_of_their_run(name, tmp_path):
+    scores = FUZZ["Scores"](tmp_path)
+    found = FUZZ["json"].loads(scores.good.read_text(encoding="utf-8"))
+    found["clips"] = {name: found["clips"]["anna"]}
+    scores.good.write_text(FUZZ["json"].dumps(found), encoding="utf-8")
+    with pytest.raises(VisemixError, match="is no name of a clip"):
+        FUZZ["read_result"](scores.good)
+
+
+def test_names_of_clips_are_no_markup_and_no_control_on_the_console(tmp_path):
+    result = FUZZ["read_result"](FUZZ["Scores"](tmp_path).good)
+    (clip,) = result.clips.values()
+    shown = Console(record=True, width=200, file=io.StringIO())
+    shown.print(table(replace(result, clips={"a[/b]\x1b[31m": clip}, notes=["[/c]\x1b"])))
+    text = shown.export_text()
+    assert "a[/b]" in text and "[/c]" in text and "\x1b" not in text

@@ -29,6 +29,7 @@ from visemix.plugins import load_plugin_file
 from visemix.registry import Registry
 from visemix.render import RENDER
 from visemix.schema import did_you_mean
+from visemix.text import printable
 from visemix.training.fitting import data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
@@ -112,6 +113,7 @@ def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
     known = [*GENERAL_DEFAULTS, *REGISTRIES, "train", "use", "sweep", "fallback"]
     _check_known("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL_DEFAULTS.items()}
+    _check_name(full["name"])
     full["load"] = _sources(full["load"])
     for plugin in full["plugins"]:
         load_plugin_file(plugin)
@@ -162,6 +164,12 @@ def _sources(load: Any) -> dict[str, str]:
     return {stage: pin_source(str(source)) for stage, source in (load or {}).items() if source is not None}
 
 
+def _check_name(name: Any) -> None:
+    """A run's name is where it lies below `out`, and never outside."""
+    if not isinstance(name, str) or printable(name) != name or {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+        raise VisemixError(f"name={name} is no name of a run: its folder lies below `out`, as in name=mine or name=a/b")
+
+
 def folder_of(cfg: DictConfig) -> Path:
     """Where the run of a complete config lives."""
     return Path(cfg.out) / cfg.name / signature(cfg)
@@ -202,7 +210,7 @@ def _fit(cfg: DictConfig) -> Path:
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]), folder / "config.yaml")
+    OmegaConf.save(OmegaConf.merge(cfg, {"plugins": []}), folder / "config.yaml")  # a run names no code
     _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / "resume", ignore_errors=True)
     return folder

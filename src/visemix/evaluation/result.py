@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -101,6 +102,9 @@ class Result:
         details = {name: found["details"].get(name, {}) for name in found["summary"] | found["truth"]}
         clips = {name: _without_gaps(clip) for name, clip in found["clips"].items()}
         result = fits(cls, {**found, "details": details, "clips": clips}, where, WANTED, "is no whole evaluation")
+        for name in result.clips:
+            if {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+                raise VisemixError(f"{where} is no whole evaluation ('{name}' is no name of a clip); {WANTED}")
         scored = [score for clip in result.clips.values() for score in (*clip.metrics.values(), *clip.truth.values())]
         for row in (*result.summary.values(), *result.truth.values(), *scored):
             if (row.status == "ok") != (row.value is not None) or not math.isfinite(row.value or 0):

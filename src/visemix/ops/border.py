@@ -12,6 +12,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from visemix.schema import refers
+from visemix.text import CONTROL, printable
 from visemix.types import VisemixError
 
 T = TypeVar("T")
@@ -47,12 +48,13 @@ def read_json(path: Path, wanted: str, fault: str = "is no JSON") -> Any:
 
 
 def plain_data(value: Any) -> Any:
-    """The value, which must be made of what JSON and YAML both have, and refer to nothing (`${…}`).
+    """The value, which must be made of what JSON and YAML both have, and refer to nothing (`${…}`); control characters
+    in its texts as words (`printable`).
 
     Raises:
         ValueError: it is not.
     """
-    counted = 0
+    counted, marked = 0, False
     level = [value]
     for _ in range(DEPTH):
         inside: list[Any] = []
@@ -68,12 +70,21 @@ def plain_data(value: Any) -> Any:
             elif refers(each):
                 raise ValueError(f"{each!r:.60} refers to something outside it")
             counted += 1
+            marked = marked or (isinstance(each, str) and CONTROL.search(each) is not None)
             if counted + len(inside) > NODES:
                 raise ValueError("more values than any such file has")
         if not inside:
-            return value
+            return _printable(value) if marked else value
         level = inside
     raise ValueError(f"values deeper than {DEPTH} inside each other")
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def fits(schema: type[T], value: Any, where: object, wanted: str, fault: str = "is damaged") -> T:

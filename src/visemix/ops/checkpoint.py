@@ -67,7 +67,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         )
     try:
         weights, notes = read_tensors(file)
-        plain_data(notes)
+        notes = plain_data(notes)
         fits(Notes, notes, file, "give a file that TalkingFace.save or visemix fit wrote")
         return upgrade((weights, notes), file)
     except (ValueError, TypeError, RecursionError, OSError) as error:

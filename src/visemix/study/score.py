@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from visemix.ops.intervals import LEVEL, student
 from visemix.report.results import RECORDED, plural
 from visemix.report.tables import Cell, Column, Group, Row, Table
 from visemix.study.protocols import PROTOCOLS, Protocol
+from visemix.text import printable
 from visemix.types import VisemixError
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What one rater said of one video."""
+    """What one rater said of one video; their name without spaces around it."""
 
     rater: str
     item: str
@@ -55,8 +57,11 @@ def score_study(answers: Sequence[Path], key: Path) -> Table:
     about = read_key(key)
     protocol = PROTOCOLS[about["protocol"]]
     ratings: dict[tuple[str, str], tuple[Rating, Path]] = {}
+    spelt: dict[str, str] = {}  # a rater's name as they wrote it first
     for path in answers:
-        for rating in read_answers(path, about, protocol):
+        for each in read_answers(path, about, protocol):
+            known = unicodedata.normalize("NFKC", each.rater).casefold()
+            rating = replace(each, rater=spelt.setdefault(known, each.rater))
             earlier = ratings.setdefault((rating.rater, rating.item), (rating, path))
             if earlier[0] is not rating:
                 raise VisemixError(
@@ -150,7 +155,11 @@ def _rating(
     wrong = next((score for score in given if score not in scale), None)
     if wrong is not None:
         raise VisemixError(f"{where}: '{wrong}' is no score; the scale is {', '.join(scale)}")
-    return Rating(rater, item, dict(zip(protocol.questions, (scale[score] for score in given), strict=True)))
+    return Rating(
+        " ".join(printable(rater).split()),
+        item,
+        dict(zip(protocol.questions, (scale[score] for score in given), strict=True)),
+    )
 
 
 def _mean(ratings: Sequence[Rating], question: str) -> Cell:
