@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 LAYERS = [
+    {"text"},
     {"types"},
     {"parts", "plugins"},
     {"schema"},

@@ -47,11 +47,16 @@ def table(folder):
 
 
 def test_a_run_leaves_config_metrics_weights_and_pictures_and_no_training_state(trained):
-    assert "plugins" not in (trained / "config.yaml").read_text()
     assert {p.name for p in trained.iterdir()} == {"config.yaml", "metrics.csv", "model.safetensors", "samples"}
     assert {p.name for p in (trained / "samples").iterdir()} == {
         f"{stage}{at}.png" for stage in ("motion", "render") for at in ("_000003", "_000006", "")
     }
+
+
+def test_a_run_does_not_say_where_its_plugins_are(tmp_path):
+    (tmp_path / "mine.py").write_text("")
+    run = fit(config(tmp_path, fit=["motion"], plugins=[str(tmp_path / "mine.py")]))
+    assert "mine.py" not in (run / "config.yaml").read_text() and "plugins: []" in (run / "config.yaml").read_text()
 
 
 def test_the_table_has_every_step_and_validation_of_both_stages(trained):
@@ -265,6 +270,10 @@ def test_a_data_module_without_validation_trains(tmp_path):
         ({"train": {"name": "cpu", "motion": {"steps": 0}}}, "train.motion.steps is 0; it must be at least 1"),
         ({"log": {"name": "wandbb"}}, "no logger named 'wandbb'; did you mean 'wandb'"),
         ({"plugins": ["nowhere.py"]}, "no plugin file .*nowhere.py"),
+        *(
+            ({"name": name}, "is no name of a run: its folder lies below `out`")
+            for name in ("../../escape", "/tmp/x", "a/../../b", "..", "a//b", "", "a\\..\\b", "\x1b[31mred", 3)
+        ),
     ],
 )
 def test_what_nobody_knows_is_refused_with_the_nearest_name(change, message, tmp_path):

@@ -232,8 +232,9 @@ class TalkingFace(nn.Module, ModelHubMixin, library_name="visemix", tags=["talki
         """
         state, notes = read_checkpoint(path)
         refuse_extremes(notes["config"], state, path)
-        config = laid_over(portable(notes["config"], PARTS), parts)
-        face = FACE.build(config["face"])
+        with building(path):
+            config = laid_over(portable(notes["config"], PARTS), parts)
+            face = FACE.build(config["face"])
         with building(path), Budget(state, path), without_advice(), preserve_rng():
             model = cls._over(face, config)
         if model.face.name != notes["face"]:

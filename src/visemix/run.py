@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from pydantic import with_config
 
 from visemix.audio import AUDIO
 from visemix.config import compose, config_root, find_experiment, load_part, plain, signature
@@ -19,7 +20,8 @@ from visemix.data import DATA, DataModule
 from visemix.face import FACE
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
-from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
+from visemix.ops.border import OPEN, fits, read_yaml
+from visemix.ops.checkpoint import WEIGHTS, ModelConfig, PartConfig, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.locks import hold, sweep
 from visemix.ops.state import seeded
@@ -29,6 +31,7 @@ from visemix.plugins import load_plugin_file
 from visemix.registry import Registry
 from visemix.render import RENDER
 from visemix.schema import did_you_mean
+from visemix.text import printable
 from visemix.training.fitting import RESUME, data_for, fit_stage, state_file
 from visemix.training.joining import load_stages, resume_weights, stages_to_train
 from visemix.training.logs import LOG
@@ -113,6 +116,7 @@ def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
     known = [*GENERAL_DEFAULTS, *REGISTRIES, "train", "use", "sweep", "fallback"]
     _check_known("an experiment", cfg, known)
     full = {key: cfg.get(key, default) for key, default in GENERAL_DEFAULTS.items()}
+    _check_name(full["name"])
     full["load"] = _sources(full["load"])
     for plugin in full["plugins"]:
         load_plugin_file(plugin)
@@ -161,6 +165,12 @@ def _sources(load: Any) -> dict[str, str]:
     if load is not None and not isinstance(load, Mapping):
         raise VisemixError(f"load={load} says no stage that is to come from there; write load.motion={load}, say")
     return {stage: pin_source(str(source)) for stage, source in (load or {}).items() if source is not None}
+
+
+def _check_name(name: Any) -> None:
+    """A run's name is where it lies below `out`, and never outside."""
+    if not isinstance(name, str) or printable(name) != name or {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+        raise VisemixError(f"name={name} is no name of a run: its folder lies below `out`, as in name=mine or name=a/b")
 
 
 def folder_of(cfg: DictConfig) -> Path:
@@ -212,9 +222,7 @@ def _fit(cfg: DictConfig, model: TalkingFace, wanted: Sequence[str], folder: Pat
         load_stages(model, cfg.load)
     data = {stage: data_for(cfg, model, stage) for stage in missing}  # no stage trains before all have their clips
     if missing or not begun or not (folder / CONFIG).is_file():
-        write_text(
-            folder / CONFIG, OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "plugins"]))
-        )
+        write_text(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.merge(cfg, {"plugins": []})))  # a run names no code
     if missing or not begun:
         _train(cfg, model, data, folder, trained, [stage for stage in cfg.load if stage not in wanted])
     shutil.rmtree(folder / RESUME, ignore_errors=True)
@@ -245,13 +253,37 @@ def _train(
         state_file(folder, stage).unlink(missing_ok=True)
 
 
+@with_config(OPEN)
+class StoredConfig(ModelConfig):
+    """What readers of a run's `config.yaml` rely on; other keys may be anything."""
+
+    name: str
+    fit: list[str]
+    data: PartConfig
+    log: PartConfig
+    train: dict[str, Any]
+    seed: int
+    load: dict[str, str]
+
+
+def stored_config(folder: Path) -> DictConfig:
+    """A run's `config.yaml`, which is data: it refers to nothing outside it.
+
+    Raises:
+        VisemixError: it cannot be read, or is none of ours.
+    """
+    wanted = "give a run folder that `visemix fit` printed"
+    found = read_yaml(folder / CONFIG, wanted)
+    fits(StoredConfig, found, folder / CONFIG, wanted)
+    return OmegaConf.create(found)  # type: ignore[no-any-return]
+
+
 def check_unedited(folder: Path) -> None:
     """Raises VisemixError where a run's `config.yaml` is no longer the one that its folder is named after."""
     path = folder / CONFIG
     if not path.is_file() or not re.fullmatch("[0-9a-f]{8}", folder.name):
         return
-    cfg = OmegaConf.load(path)
-    if not isinstance(cfg, DictConfig) or signature(cfg) != folder.name:
+    if signature(stored_config(folder)) != folder.name:
         raise VisemixError(
             f"{path} was changed after the run was named after it, so nobody knows what was trained there; "
             f"undo the change, or delete {folder} and fit again"

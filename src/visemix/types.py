@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from visemix.text import printable
+
 __all__ = [
     "FPS",
     "SAMPLES_PER_FRAME",
@@ -44,6 +46,9 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 
 class VisemixError(Exception):
     """Something the user can put right: one sentence that names the file, the value and the way out."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Space(Enum):

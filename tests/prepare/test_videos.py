@@ -221,14 +221,6 @@ def test_a_name_that_is_no_text_and_one_of_the_longest_stop_no_batch(tmp_path):
     assert run([long], tmp_path / "out").skipped == ["n" * 251]
 
 
-def test_what_a_killed_process_left_of_a_clip_of_any_name_is_removed(tmp_path):
-    for name in ("[1] *?", "n" * 251):
-        dead = beside(tmp_path / "out" / name, 4194304)
-        dead.mkdir(parents=True)
-        run([video(tmp_path / f"{name}.mp4")], tmp_path / "out")
-        assert not dead.exists() and (tmp_path / "out" / name).is_dir()
-
-
 def test_two_spellings_of_one_name_are_one_clip(tmp_path):
     names = [unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")]
     with pytest.raises(VisemixError, match="several videos would become the clip 'Zoë'"):

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 from io import BytesIO
 
 import numpy as np
@@ -90,3 +92,18 @@ def test_a_chart_of_anything_finite_stays_inside_its_frame(curve):
 
 def test_a_smoothed_curve_looks_back_only():
     assert smooth([(0, 1.0), (1, 1.0), (2, 4.0), (3, 1.0)], 3) == [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)]
+
+
+def test_a_page_asks_no_network_and_runs_no_script_but_its_own():
+    script = "document.title = 'mine'"
+    for given, allowed in ((script, ""), ("", "'none'")):
+        text = page("A page", [paragraph("words")], script=given)
+        (policy,) = [each["content"] for each in Reader(text).found["meta"] if "http-equiv" in each]
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        if given:
+            digest = base64.b64encode(hashlib.sha256(given.encode()).digest()).decode()
+            allowed = f"'sha256-{digest}'"
+            assert f"<script>{given}</script>" in text
+        assert rules["script-src"] == allowed
+        assert (rules["default-src"], rules["img-src"], rules["media-src"]) == ("'none'", "data:", "data:")
+        assert text.index("Content-Security-Policy") < text.index("<style>")

@@ -139,3 +139,10 @@ def test_the_ending_names_the_format_and_existing_files_are_kept(tmp_path, table
     check_files(paths, overwrite=True)
     with pytest.raises(VisemixError, match=r"t\.xlsx: tables are written as \.md, \.tex, \.csv, \.json"):
         check_files([tmp_path / "t.xlsx"], overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1"])
+def test_a_text_of_a_csv_is_no_formula_in_a_table_program(name):
+    table = Table("", [Column("mos", digits=2)], [Group("=1", [Row(name, {"mos": Cell(-3.5)})])])
+    (row,) = csv.DictReader(io.StringIO(comma_separated(table)))
+    assert (row["group"], row["method"], row["value"]) == ("'=1", f"'{name}", "-3.5")

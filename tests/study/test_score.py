@@ -112,3 +112,18 @@ def test_a_file_that_is_no_key_is_refused(tmp_path, three, content):
         score_study(three, path)
     with pytest.raises(VisemixError, match="cannot read"):
         score_study(three, tmp_path / "none.json")
+
+
+def test_a_rater_is_one_however_their_name_is_spaced_and_written(tmp_path, key):
+    for k, name in enumerate(["anna", " anna ", "Anna", "ａnna"]):
+        path = tmp_path / f"{k}.csv"
+        path.write_text(f"{HEADER}\ns1,{name},a{k % 2 + 1},1,3,3,3\n", encoding="utf-8")
+    with pytest.raises(VisemixError, match="rater 'anna' rates video a1 again"):
+        score_study([tmp_path / "0.csv", tmp_path / "2.csv"], key)
+    table = score_study([tmp_path / "0.csv", tmp_path / "1.csv"], key)
+    assert table.groups[0].title.startswith("this study, 1 rater,")
+
+
+def test_control_characters_of_a_rater_are_spelt_out(tmp_path, key):
+    (tmp_path / "a.csv").write_text(f"{HEADER}\ns1,\x1b[31manna,a1,1,3,3,3\n", encoding="utf-8")
+    assert "\x1b" not in "".join(score_study([tmp_path / "a.csv"], key).notes)

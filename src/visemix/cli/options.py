@@ -11,7 +11,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from visemix.text import printable
+
 SOME_FAILED, WRONG, BROKEN, STOPPED = 1, 2, 3, 130  # part of a batch; the user's to put right; ours; Ctrl-C
+
+
+class PrintableFormatter(logging.Formatter):
+    """Messages in which names of files, and what stands in these, do nothing to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message with its control characters spelt out."""
+        return printable(super().format(record))
 
 
 class Commands(TyperGroup):
@@ -31,7 +41,9 @@ class Commands(TyperGroup):
         Raises:
             typer.Exit: with 2 for what the user can put right, 3 for an unexpected error, 130 for Ctrl-C.
         """
-        logging.basicConfig(format="%(message)s", level=logging.INFO if self.debug else logging.WARNING)
+        handler = logging.StreamHandler()
+        handler.setFormatter(PrintableFormatter("%(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.INFO if self.debug else logging.WARNING)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -49,7 +61,7 @@ class Commands(TyperGroup):
 
     def say(self, sentence: str) -> None:
         """Write a sentence to standard error, after the name of the program."""
-        typer.echo(f"visemix: {sentence}", err=True)
+        typer.echo(printable(f"visemix: {sentence}"), err=True)
 
 
 def survive_any_terminal() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from visemix.data.metaschema import TORSO as TORSO
+from visemix.data.metaschema import WANTED, check_meta
 from visemix.face import FaceModel
+from visemix.ops.border import read_yaml
 from visemix.ops.formats import refuse_newer
 from visemix.types import VisemixError
 
@@ -19,7 +20,6 @@ META, TENSORS, FRAMES, SOUND, LABELS = "meta.yaml", "clip.safetensors", "frames.
 BACKGROUND, PHONEMES = "background.png", "phonemes.csv"
 PICTURES = "pictures"  # False in the `meta.yaml` of clips that have sound and motion alone
 CORPUS = "corpus"  # the folder that experiments on synthetic people look into, as they come: data/corpus
-TORSO = "torso"  # a tensor that clips may lack: its motion
 
 
 def describe_face(face: FaceModel) -> dict[str, Any]:
@@ -58,16 +58,13 @@ def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
     file = path / META
     if not file.is_file():
         raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with {clips_by(path.parent)}")
-    try:
-        meta = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite") from error
-    if not isinstance(meta, dict) or not isinstance(meta.get("format"), int):
-        raise VisemixError(f"{file} is damaged; prepare the clip again with --overwrite")
+    meta = read_yaml(file, WANTED)
+    if not isinstance(meta, dict) or type(meta.get("format")) is not int:
+        raise VisemixError(f"{file} is damaged (it has no format); {WANTED}")
     refuse_newer(file, meta["format"], FORMAT)
     if meta["format"] < FORMAT and not any_format:
         raise VisemixError(f"{file} has an older version's format; bring it to today's with visemix migrate {path}")
-    return meta
+    return check_meta(meta, file) if meta["format"] == FORMAT else meta
 
 
 def find_clips(root: str | Path) -> list[Path]:

@@ -29,6 +29,7 @@ from visemix.data.clipfiles import (
     FRAMES,
     LABELS,
     LANDMARK_UNITS,
+    META,
     PHONEMES,
     PICTURES,
     SOUND,
@@ -41,6 +42,7 @@ from visemix.data.clipfiles import (
 )
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
+from visemix.data.metaschema import WANTED, check_tensors
 from visemix.data.phonemes import phones_between, read_phonemes
 from visemix.data.plate import read_plate
 from visemix.face import FaceModel
@@ -93,6 +95,7 @@ class ClipFolder:
         self.has_labels = (self.path / LABELS).is_file()
         self.has_background = (self.path / BACKGROUND).is_file()
         self.has_phonemes = (self.path / PHONEMES).is_file()
+        self._checked = False  # whether the tensors are those that `meta` says
         self._background: Tensor | None = None
         self._gallery: tuple[list[int], Gallery] | None = None
         self._phonemes: list[tuple[float, float, str]] | None = None
@@ -195,7 +198,9 @@ class ClipFolder:
             VisemixError: the clip was made without them (`has_pictures` tells).
         """
         self.check_pictures()
-        return self.pictures.frames(self._check_frames(frames).tolist()).contiguous().float().div_(255)
+        pictures = self.pictures.frames(self._check_frames(frames).tolist())
+        self._check_size(pictures, FRAMES)
+        return pictures.contiguous().float().div_(255)
 
     def labels(self, frames: Sequence[int]) -> UInt8[Tensor, "n size size"]:
         """What each pixel shows, by the numbers of `types.Label`: 0 background, 1 torso, 2 head.
@@ -208,7 +213,9 @@ class ClipFolder:
                 f"{self.path} has no {LABELS}: nobody has told head, torso and background apart in it; "
                 f"{PARSE} (clips of visemix corpus have them)"
             )
-        return LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
+        labels = LabelFile(self.path / LABELS).frames(self._check_frames(frames).tolist())
+        self._check_size(labels, LABELS)
+        return labels
 
     def background(self) -> Float[Tensor, "3 size size"]:
         """The background without the person, RGB in [0, 1]; what is never seen of it is made up, out of focus."""
@@ -250,8 +257,11 @@ class ClipFolder:
     def _tensors(self) -> Iterator[Any]:
         try:
             with safe_open(str(self.path / TENSORS), "pt") as file:
+                if not self._checked:
+                    check_tensors(file, self.meta)
+                    self._checked = True
                 yield file
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise VisemixError(f"{self.path / TENSORS} is damaged ({error}); prepare the clip again") from error
 
     def _check_frames(self, frames: Sequence[int]) -> Tensor:
@@ -260,6 +270,10 @@ class ClipFolder:
             asked = f"{int(index.min())} to {int(index.max())}" if len(index) else "none"
             raise VisemixError(f"{self.path} has frames 0 to {self.frames - 1}; asked for {asked}")
         return index
+
+    def _check_size(self, pictures: Tensor, name: str) -> None:
+        if pictures.shape[-2:] != (self.size, self.size):
+            raise VisemixError(f"{self.path / name} is not of {self.size}² pixels, as {META} says; {WANTED}")
 
     def check_pictures(self) -> None:
         """Raise a VisemixError where the clip was made without pictures."""

@@ -46,6 +46,8 @@ class FrameFile:
     def _stream(self) -> Any:
         if self._open is None or self._open[0] != os.getpid():  # a forked worker must not share a file position
             container = open_media(self.path)
+            if picture_stream(container) is None:
+                raise VisemixError(f"{self.path} holds no picture; prepare the clip again with --overwrite")
             self._open, self._next = (os.getpid(), container, picture_stream(container)), 0
             self._open[2].codec_context.thread_count = 1
         return self._open[2]

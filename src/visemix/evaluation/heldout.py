@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from visemix.data import DATA, ClipFolder, DataRequest, VideoWriter, find_clips
 from visemix.data.foreign import held_out_spans
@@ -29,7 +29,7 @@ from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.store import is_newer, refuse_existing
 from visemix.pipeline import TalkingFace
 from visemix.plugins import load_plugin_file
-from visemix.run import check_unedited
+from visemix.run import check_unedited, stored_config
 from visemix.training.fitting import target_data
 from visemix.training.ownership import trained_stages
 from visemix.types import VisemixError
@@ -230,7 +230,5 @@ def read_config(run: Path) -> DictConfig:
     path = run / "config.yaml"
     if not path.is_file():
         raise VisemixError(f"{run} is no run folder (it has no config.yaml); give one that `visemix fit` printed")
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
     check_unedited(run)
-    return cfg
+    return stored_config(run)

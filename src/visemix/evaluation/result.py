@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from visemix.metrics.suite import Score, Status
+from visemix.ops.border import fits, read_json
 from visemix.ops.names import writable
 from visemix.ops.store import write_text
 from visemix.types import VisemixError
 
-T = TypeVar("T")
 EXPECTED = ("summary", "truth", "details", "clips")
 WANTED = "give what `visemix evaluate --out` wrote"
 
@@ -99,17 +100,18 @@ class Result:
             or not found["clips"]
         ):
             raise VisemixError(f"{where} is no evaluation ({', '.join(EXPECTED)}); {WANTED}")
-        try:
-            return cls(
-                summary={name: _mean(row) for name, row in found["summary"].items()},
-                truth={name: _mean(row) for name, row in found["truth"].items()},
-                details={name: _details(found["details"].get(name, {})) for name in found["summary"] | found["truth"]},
-                clips={name: _clip(clip) for name, clip in found["clips"].items()},
-                notes=list(found.get("notes", [])),
-                versions=dict(found.get("versions", {})),
-            )
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise VisemixError(f"{where} is no whole evaluation ({error}); {WANTED}") from error
+        details = {name: found["details"].get(name, {}) for name in found["summary"] | found["truth"]}
+        clips = {name: _without_gaps(clip) for name, clip in found["clips"].items()}
+        result = fits(cls, {**found, "details": details, "clips": clips}, where, WANTED, "is no whole evaluation")
+        for name in result.clips:
+            if {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+                raise VisemixError(f"{where} is no whole evaluation ('{name}' is no name of a clip); {WANTED}")
+        scored = [score for clip in result.clips.values() for score in (*clip.metrics.values(), *clip.truth.values())]
+        for row in (*result.summary.values(), *result.truth.values(), *scored):
+            if (row.status == "ok") != (row.value is not None) or not math.isfinite(row.value or 0):
+                said = f"a score of status '{row.status}' is {row.value}"
+                raise VisemixError(f"{where} is no whole evaluation ({said}); {WANTED}")
+        return result
 
     def unmet(self, required: Sequence[str]) -> list[str]:
         """Which of the metrics that must have a number have none, with the reason.
@@ -135,13 +137,7 @@ def read_result(path: Path) -> Result:
     Raises:
         VisemixError: no such file, or not one of ours.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise VisemixError(f"{path} is no JSON ({error}); {WANTED}") from error
-    return Result.from_json(found, str(path))
+    return Result.from_json(read_json(path, WANTED), str(path))
 
 
 def _plain(value: Any) -> Any:
@@ -156,31 +152,18 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _known(kind: type[T], found: Mapping[str, Any], **instead: Any) -> T:
-    """An instance of a dataclass from those keys of `found` that are its fields."""
-    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: found[name] for name in names if name in found} | instead)
+def _without_gaps(clip: Any) -> Any:
+    """A clip's scores with NaN for the frames that have no number."""
+    if not isinstance(clip, Mapping):
+        return clip
+    filled = dict(clip)
+    for side in ("metrics", "truth"):
+        if isinstance(scores := clip.get(side), Mapping):
+            filled[side] = {name: _filled(score) for name, score in scores.items()}
+    return filled
 
 
-def _mean(found: Mapping[str, Any]) -> Mean:
-    return _known(Mean, found, value=_number(found["value"]))
-
-
-def _details(found: Mapping[str, Any]) -> Details:
-    interval = found.get("interval")
-    return _known(Details, found, interval=tuple(interval) if interval else None)
-
-
-def _clip(found: Mapping[str, Any]) -> ClipScores:
-    scores = {side: {name: _score(score) for name, score in found[side].items()} for side in ("metrics", "truth")}
-    paths = {side: Path(found[side]) for side in ("real", "fake")}
-    return _known(ClipScores, found, size=tuple(found["size"]), **paths, **scores)
-
-
-def _score(found: Mapping[str, Any]) -> Score:
-    frames = tuple(math.nan if value is None else float(value) for value in found.get("frames", []))
-    return _known(Score, found, value=_number(found["value"]), frames=frames, lags=tuple(found.get("lags", [])))
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _filled(score: Any) -> Any:
+    if not isinstance(score, Mapping) or not isinstance(frames := score.get("frames"), list):
+        return score
+    return {**score, "frames": [math.nan if value is None else value for value in frames]}

@@ -5,16 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
+from annotated_types import Ge
+from pydantic import with_config
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from visemix.ops.border import OPEN, fits, plain_data
 from visemix.ops.formats import upgrade
 from visemix.ops.store import read_tensors, sha256
 from visemix.types import VisemixError
 
 WEIGHTS = "model.safetensors"
 SHIPPED = Path(__file__).parents[1] / "weights"  # models that come with the library, each with a card
+
+
+@with_config(OPEN)
+class PartConfig(TypedDict):
+    """A part's name; its options are checked where it is built."""
+
+    name: str
+
+
+@with_config(OPEN)
+class ModelConfig(TypedDict):
+    """The parts of a model."""
+
+    face: PartConfig
+    audio: PartConfig
+    motion: PartConfig
+    render: PartConfig
+    eyes: NotRequired[str]
+
+
+@with_config(OPEN)
+class Notes(TypedDict):
+    """What readers of a checkpoint rely on in its notes; other keys may be anything."""
+
+    config: ModelConfig
+    face: str
+    format: NotRequired[Annotated[int, Ge(0)]]
+    trained: NotRequired[list[str]]
+    loaded: NotRequired[list[str]]
+    shown: NotRequired[list[str]]
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -32,8 +66,11 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             f"the library: {ours}"
         )
     try:
-        return upgrade(read_tensors(file), file)
-    except ValueError as error:
+        weights, notes = read_tensors(file)
+        notes = plain_data(notes)
+        fits(Notes, notes, file, "give a file that TalkingFace.save or visemix fit wrote")
+        return upgrade((weights, notes), file)
+    except (ValueError, TypeError, RecursionError, OSError) as error:
         raise VisemixError(f"{file} is no checkpoint that can be loaded: {error}") from error
 
 

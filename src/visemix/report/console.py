@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from visemix.evaluation.result import Mean, Result
 from visemix.metrics import METRICS
 from visemix.metrics.shown import direction
 from visemix.report.tables import superscript
+from visemix.text import printable
 
 
 def table(result: Result) -> Table:
     """The means; below them why numbers are missing, and what was left out."""
     names, several = list(result.clips), len(result.clips) > 1
-    view = Table(title=f"{len(names)} clips" if several else names[0], title_justify="left")
+    view = Table(title=Text(f"{len(names)} clips" if several else printable(names[0])), title_justify="left")
     for column in ("metric", "value", *(["95 %"] if several else []), "real", "unit", "better", "region"):
         numbers = column in ("value", "95 %", "real")
         view.add_column(column, justify="right" if numbers else "left", no_wrap=column == "metric")
@@ -29,7 +31,8 @@ def table(result: Result) -> Table:
         view.add_row(name, value, *over, real, row.unit, better, row.region)
     footnotes = [f"{superscript(k)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in result.clips.items() for note in clip.notes]
-    view.caption = "\n".join([*footnotes, *result.notes, *notes]) or None
+    said = printable("\n".join([*footnotes, *result.notes, *notes]))
+    view.caption = Text(said) if said else None
     view.caption_justify = "left"
     return view
 

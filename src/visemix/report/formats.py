@@ -68,8 +68,13 @@ def comma_separated(table: Table) -> str:
     columns = ["group", "method", "metric", "value", "low", "high", "unit", "better", "reason"]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _no_formula(value: str | float | None) -> str | float | None:
+    """A text behind a quote where a table program would take it for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def as_json(table: Table) -> str:

@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 import csv
-import json
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from visemix.ops.border import OPEN, fits, read_json
 from visemix.ops.intervals import LEVEL, student
 from visemix.report.results import RECORDED, plural
 from visemix.report.tables import Cell, Column, Group, Row, Table
 from visemix.study.protocols import PROTOCOLS, Protocol
+from visemix.text import printable
 from visemix.types import VisemixError
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What one rater said of one video."""
+    """What one rater said of one video; their name without spaces around it."""
 
     rater: str
     item: str
     scores: dict[str, int]
+
+
+class Item(TypedDict):
+    """Whose video it is, and of which clip."""
+
+    method: str
+    clip: str
+
+
+@with_config(OPEN)
+class Key(TypedDict):
+    """What `key.json` must be."""
+
+    study: str
+    protocol: str
+    items: dict[str, Item]
 
 
 def score_study(answers: Sequence[Path], key: Path) -> Table:
@@ -36,8 +57,11 @@ def score_study(answers: Sequence[Path], key: Path) -> Table:
     about = read_key(key)
     protocol = PROTOCOLS[about["protocol"]]
     ratings: dict[tuple[str, str], tuple[Rating, Path]] = {}
+    spelt: dict[str, str] = {}  # a rater's name as they wrote it first
     for path in answers:
-        for rating in read_answers(path, about, protocol):
+        for each in read_answers(path, about, protocol):
+            known = unicodedata.normalize("NFKC", each.rater).casefold()
+            rating = replace(each, rater=spelt.setdefault(known, each.rater))
             earlier = ratings.setdefault((rating.rater, rating.item), (rating, path))
             if earlier[0] is not rating:
                 raise VisemixError(
@@ -81,18 +105,10 @@ def read_key(path: Path) -> dict[str, Any]:
     Raises:
         VisemixError: a file that cannot be read, or is no key.
     """
-    try:
-        key: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = key["protocol"] in PROTOCOLS and isinstance(key["study"], str)
-        whole = all({"method", "clip"} <= set(item) for item in key["items"].values())
-    except OSError as error:
-        raise VisemixError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError):
-        known = whole = False
-    if not (known and whole):
-        raise VisemixError(
-            f"{path} is no key of a study; it is the key.json that `visemix study` wrote beside the page"
-        )
+    said = "it is the key.json that `visemix study` wrote beside the page", "is no key of a study"
+    key = dict(fits(Key, read_json(path, *said), path, *said))  # type: ignore[arg-type]
+    if key["protocol"] not in PROTOCOLS:
+        raise VisemixError(f"{path} is no key of a study ('{key['protocol']}' is no protocol of one)")
     return key
 
 
@@ -139,7 +155,11 @@ def _rating(
     wrong = next((score for score in given if score not in scale), None)
     if wrong is not None:
         raise VisemixError(f"{where}: '{wrong}' is no score; the scale is {', '.join(scale)}")
-    return Rating(rater, item, dict(zip(protocol.questions, (scale[score] for score in given), strict=True)))
+    return Rating(
+        " ".join(printable(rater).split()),
+        item,
+        dict(zip(protocol.questions, (scale[score] for score in given), strict=True)),
+    )
 
 
 def _mean(ratings: Sequence[Rating], question: str) -> Cell:

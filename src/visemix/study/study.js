@@ -104,7 +104,9 @@ function finish() {
 }
 
 function csv() {
-  const field = (value) => (/[",\n\r]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : value);
+  // A table program takes a text that begins so for a formula; a quote before it says that it is none.
+  const text = (value) => (typeof value === "string" ? value.replace(/^(?=[=+\-@\t\r])/, "'") : String(value));
+  const field = (value) => (/[",\n\r]/.test(text(value)) ? `"${text(value).replaceAll('"', '""')}"` : text(value));
   const rows = order.map((item, k) => [about.study, rater, item.id, k + 1, ...keys.map((key) => answers[item.id][key])]);
   return [header, ...rows].map((row) => row.map(field).join(",")).join("\n") + "\n";
 }

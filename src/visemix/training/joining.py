@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visemix.audio.base import feature_config, feature_key_of
+from visemix.ops.budget import building
 from visemix.parts import WeightNames
 from visemix.pipeline import SHOWN, TalkingFace, read_checkpoint, weight_names
 from visemix.training.modules import STAGES
@@ -101,6 +102,9 @@ def _read(model: TalkingFace, source: str | Path) -> tuple[dict[str, Any], dict[
     weights, notes = read_checkpoint(source)
     if notes["face"] != model.face.name:
         raise VisemixError(f"{source} was trained with face model '{notes['face']}', this run has '{model.face.name}'")
+    with building(source):
+        weight_names(notes["config"])
+        feature_config(notes["config"]["audio"])
     return weights, notes
 
 
