@@ -6,7 +6,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 LAYERS = [
+    {"terminal"},
     {"types"},
+    {"values"},
+    {"options"},
     {"parts", "plugins"},
     {"registry"},
     {"config"},

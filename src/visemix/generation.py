@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
@@ -21,6 +20,7 @@ from visemix.data.footage import paste_into_source, pingpong
 from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
 from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
+from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing, sha256
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
@@ -244,7 +244,7 @@ class FrameRateColumn(ProgressColumn):
 
 def progress_bar(shown: bool) -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         FrameRateColumn(),

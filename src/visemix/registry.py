@@ -8,20 +8,21 @@ of either.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import field, fields, make_dataclass
+from dataclasses import field, make_dataclass
 from functools import cache, wraps
 from typing import Any, Generic, TypeVar, get_type_hints
 
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf import MISSING
 
+from visemix.options import checked
 from visemix.parts import Part, Wrapper, config_of
 from visemix.plugins import load_plugins
 from visemix.types import VisemixError
+from visemix.values import did_you_mean as did_you_mean
+from visemix.values import one_line, quoted
 
 __all__ = ["Registry"]
 
@@ -29,16 +30,6 @@ T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
 WIRING = "positional parameters are what the library hands over, options are keyword-only, so write `*,` before them"
 _registered: set[type] = set()  # classes whose constructor notes its config
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing where no name comes near.
-
-    >>> did_you_mean("tfat", ["taft", "mesh"])
-    "; did you mean 'taft'?"
-    """
-    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 class Registry(Generic[T]):
@@ -74,14 +65,16 @@ class Registry(Generic[T]):
 
         return add
 
-    def __getitem__(self, name: str) -> Callable[..., T]:
+    def __getitem__(self, name: Any) -> Callable[..., T]:
+        if not isinstance(name, str):
+            raise VisemixError(f"'{quoted(name)}' names no {self.kind}; a name is a word")
         if name not in self._parts:
             load_plugins()
         if name not in self._parts:
             have = ", ".join(sorted(self._parts))
             raise VisemixError(
-                f"no {self.kind} named '{name}'{did_you_mean(name, self._parts)} (have: {have}); one of your own is "
-                "known once its file is named, by --plugin FILE or in an experiment's plugins"
+                f"no {self.kind} named '{quoted(name)}'{did_you_mean(name, self._parts)} (have: {have}); one of your "
+                "own is known once its file is named, by --plugin FILE or in an experiment's plugins"
             )
         return self._parts[name]
 
@@ -90,27 +83,39 @@ class Registry(Generic[T]):
         load_plugins()
         return sorted(self._parts)
 
-    def schema(self, name: str) -> type:
-        """The part's keyword-only parameters, as a dataclass that OmegaConf can check against."""
+    def schema(self, name: Any) -> type:
+        """The part's keyword-only parameters, as a dataclass: names, types and defaults."""
         return _schema(self[name], name)
 
-    def check(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A part's options, checked: defaults filled, types converted, unknown keys refused.
+    def check(self, config: Any, where: str = "") -> dict[str, Any]:
+        """A part's options, checked: defaults filled, types converted, unknown keys and impossible numbers refused; the
+        options of the parts inside it are checked, and stay as they are. `where` stands before an option's name.
 
         Raises:
-            VisemixError: no name, an unknown name or option, or a value of another type.
+            VisemixError: no name, an unknown name or option, a value of another type, or a number out of its range.
         """
+        where = where or (f"{self.group}." if self.group else "")
+        if not isinstance(config, Mapping):
+            raise VisemixError(
+                f"{where.removesuffix('.') or self.kind} needs a name and options by name, not '{quoted(config)}'"
+            )
         if "name" not in config:
             how = f", as `use: {{{self.group}: NAME}}` in an experiment" if self.group else ""
             have = ", ".join(self.names())
             raise VisemixError(f"which {self.kind}? say its name (have: {have}){how}; visemix parts describes them")
         options = {k: v for k, v in config.items() if k != "name"}
-        schema = self.schema(config["name"])
-        sources = self.kind_of(config["name"]).option_sources
-        where = f"{self.group}." if self.group else ""
-        return checked(schema, options, f"{self.kind} '{config['name']}'", sources, where)
+        schema, kind = self.schema(config["name"]), self.kind_of(config["name"])
+        found = checked(schema, options, f"{self.kind} '{config['name']}'", kind.option_sources, where)
+        for at, inner in kind.inner_parts(found).items():
+            try:
+                self.check(inner, f"{where}{at}.")
+            except VisemixError as error:
+                raise VisemixError(
+                    f"{where}{at}: {error}" if f"{where}{at}" not in str(error) else str(error)
+                ) from error
+        return found
 
-    def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def full(self, config: Any) -> dict[str, Any]:
         """A config with every option, the name first."""
         options = self.check(config)
         return {"name": config["name"]} | options
@@ -134,12 +139,21 @@ class Registry(Generic[T]):
                 f"{self.kind} '{name}' is handed {len(wiring)} things to build it, and {make.__qualname__} takes them "
                 f"otherwise ({error}); {WIRING}"
             ) from error
-        part = make(*wiring, **options)
+        try:
+            part = make(*wiring, **options)
+        except VisemixError:
+            raise
+        except Exception as error:
+            said = ", ".join(f"{key}={quoted(config[key])}" for key in config if key != "name")
+            raise VisemixError(
+                f"{self.kind} '{name}' cannot be built{f' of {said}' if said else ''}: {type(error).__name__}: "
+                f"{quoted(one_line(error), 200)}"
+            ) from error
         _note(part, {"name": name} | options)  # a part may have two names
         _refuse_unfinished(f"{self.kind} '{name}'", part, self.base)
         return part
 
-    def kind_of(self, name: str) -> type[Part]:
+    def kind_of(self, name: Any) -> type[Part]:
         """The class of a part, for what it says without being built; `Part` where a function builds it, or where
         nobody here knows it."""
         try:
@@ -228,44 +242,11 @@ def _options(part: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
 
 
-def checked(
-    schema: type, options: Mapping[str, Any], owner: str, sources: Mapping[str, str] = {}, where: str = ""
-) -> dict[str, Any]:
-    """`options` against the dataclass `schema`: defaults filled, types converted, unknown keys refused by name.
-
-    One without a default is asked for: `where` stands before its name on a command line, `sources` says what it may be.
-
-    Raises:
-        VisemixError: an unknown option, one that is missing, or a value of another type.
-    """
-    known = [f.name for f in fields(schema)]
-    for key in options:
-        if key not in known:
-            raise VisemixError(
-                f"{owner} has no option '{key}'{did_you_mean(key, known)} (has: {', '.join(known) or 'none'})"
-            )
-    try:
-        merged = OmegaConf.merge(_defaults(schema), options)
-        return dict(vars(OmegaConf.to_object(merged)))
-    except MissingMandatoryValue as error:
-        key = str(error.full_key)
-        raise VisemixError(
-            f"{owner}: an option without a default must be said ({key}): {where}{key}={sources.get(key, '…')}"
-        ) from error
-    except OmegaConfBaseException as error:
-        raise VisemixError(f"{owner}: {str(error).splitlines()[0]} ({error.full_key})") from error
-
-
 @cache
 def _schema(part: Callable[..., Any], name: str) -> type:
-    hints = get_type_hints(part.__init__ if inspect.isclass(part) else part)
+    hints = get_type_hints(part.__init__ if inspect.isclass(part) else part, include_extras=True)
     options = [p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return make_dataclass(name, [(p.name, hints[p.name], _default(p)) for p in options])
-
-
-@cache
-def _defaults(schema: type) -> Any:
-    return OmegaConf.structured(schema)
 
 
 def _default(p: inspect.Parameter) -> Any:

@@ -7,7 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS, pin_source, read_checkpoint
 from visemix.ops.extras import NotInstalled
 from visemix.ops.state import seeded
+from visemix.options import Natural, Seed, checked
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.registry import Registry, did_you_mean
@@ -32,6 +33,7 @@ from visemix.training.logs import LOG
 from visemix.training.modules import STAGES
 from visemix.training.optim import StageOptions, stage_options
 from visemix.types import VisemixError
+from visemix.values import quoted
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +47,25 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "data": DATA,
     "log": LOG,
 }
-GENERAL_DEFAULTS: dict[str, Any] = {  # what an experiment may say beside its parts, and what holds where it does not
-    "name": "run",
-    "seed": 0,
-    "eyes": EYES[0],
-    "fit": [stage for stage, module in STAGES.items() if not module.opt_in],
-    "load": {},
-    "out": "runs",
-    "device": "auto",
-    "workers": 0,
-    "plugins": [],
-}
-TRAINED_BY = [field.name for field in fields(StageOptions)]
+
+
+@dataclass
+class General:
+    """What an experiment may say beside its parts, and what holds where it does not."""
+
+    name: str = "run"
+    seed: Seed = 0
+    eyes: str = EYES[0]
+    fit: list[str] = field(default_factory=lambda: [stage for stage, module in STAGES.items() if not module.opt_in])
+    load: dict[str, Any] = field(default_factory=dict)
+    out: str = "runs"
+    device: str = "auto"
+    workers: Natural = 0
+    plugins: list[str] = field(default_factory=list)
+
+
+GENERAL = [option.name for option in fields(General)]
+TRAINED_BY = [option.name for option in fields(StageOptions)]
 STAGE_OPTIONS = {  # options of a data module that each stage sets for itself
     "window": "train.<stage>.window",
     "batch": "train.<stage>.batch",
@@ -81,18 +90,41 @@ def load_experiment(experiment: str | Path, overrides: Sequence[str] = ()) -> Di
 def _compose_with_fallback(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """The experiment, composed; with its `fallback.audio` where the encoder it picks needs a package that is missing.
     An encoder that the overrides ask for is an order."""
-    cfg: dict[str, Any] = plain(compose(path, overrides))
-    other = (cfg.get("fallback") or {}).get("audio")
-    other, options = (other.get("name"), other) if isinstance(other, dict) else (other, {})
+    cfg = _point(path, overrides)
+    other = _fallback(cfg)
     if other is None or any(override.startswith(("audio=", "use.audio=")) for override in overrides):
         return cfg
     try:
-        AUDIO.build(cfg["audio"])
+        AUDIO.build(cfg.get("audio") or {})
     except NotInstalled as error:
-        log.warning("%s; this run hears audio=%s instead, and its config.yaml says so", error, other)
-        given = [f"audio.{key}={json.dumps(value)}" for key, value in options.items() if key != "name"]
-        cfg = plain(compose(path, [*overrides, f"audio={other}", *given]))
+        log.warning("%s; this run hears audio=%s instead, and its config.yaml says so", error, other["name"])
+        given = [f"audio.{key}={json.dumps(value)}" for key, value in other.items() if key != "name"]
+        cfg = _point(path, [*overrides, f"audio={other['name']}", *given])
     return cfg
+
+
+def _fallback(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Name and options of the encoder to take where the one that is picked cannot run here; None where none is named.
+
+    Raises:
+        VisemixError: it is no encoder, or the fallback is of something else.
+    """
+    given = cfg.get("fallback") or {}
+    _check_known("an experiment's fallback", given if isinstance(given, Mapping) else [given], ["audio"])
+    audio = given.get("audio")
+    other = {"name": audio} if isinstance(audio, str) else audio
+    if other is not None:
+        AUDIO.check(other, "fallback.audio.")
+    return None if other is None else dict(other)
+
+
+def _point(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """An experiment as one run of it has it."""
+    return {
+        key: plain(value) if OmegaConf.is_config(value) else value
+        for key, value in compose(path, overrides).items()
+        if key != "sweep"
+    }
 
 
 def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
@@ -106,32 +138,33 @@ def complete_config(cfg: Mapping[str, Any]) -> DictConfig:
             "metrics have no say in a run, which is the same whatever it is scored by: choose them where it is scored, "
             "visemix evaluate RUN --metrics psnr,fid --option fid.sha256=…"
         )
-    known = [*GENERAL_DEFAULTS, *REGISTRIES, "train", "use", "sweep", "fallback"]
-    _check_known("an experiment", cfg, known)
-    full = {key: cfg.get(key, default) for key, default in GENERAL_DEFAULTS.items()}
-    full["load"] = _sources(full["load"])
+    _check_known("an experiment", cfg, [*GENERAL, *REGISTRIES, "train", "use", "sweep", "fallback"])
+    given = {key: cfg[key] for key in GENERAL if key in cfg}
+    full = checked(General, given | {"load": _sources(cfg.get("load"))}, "an experiment")
+    _check_name(full["name"])
     for plugin in full["plugins"]:
         load_plugin_file(plugin)
     full |= _parts(cfg)
     _check_known("an experiment's fit", full["fit"], STAGES)
     _check_known("an experiment's eyes", [full["eyes"]], EYES)
-    _check_known("an experiment's fallback", cfg.get("fallback") or {}, ["audio"])
     _check_known("an experiment's load", full["load"], STAGES)
-    if other := (cfg.get("fallback") or {}).get("audio"):
-        AUDIO.check(other if isinstance(other, Mapping) else {"name": other})
+    _fallback(cfg)
     return OmegaConf.create(full | {"train": _training(cfg.get("train") or load_part("train", "cpu"), full["fit"])})
 
 
 def _parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Every option of every part, but for those of the data that each stage sets for itself."""
     given = {group: cfg.get(group) or {} for group in REGISTRIES}
+    for group, options in given.items():
+        if not isinstance(options, Mapping):
+            raise VisemixError(f"{group}: '{quoted(options)}' picks no part; give its name and options, by name")
     given["log"] = given["log"] or {"name": "csv"}
     for key, instead in STAGE_OPTIONS.items():
         if key in given["data"]:
             raise VisemixError(f"data.{key} is decided stage by stage; set {instead} instead")
     for group, registry in REGISTRIES.items():
         if "name" in given[group]:  # what else it has not is said by the registry
-            options = [field.name for field in fields(registry.schema(given[group]["name"]))]
+            options = [option.name for option in fields(registry.schema(given[group]["name"]))]
             own = {key for key in given[group] if key in TRAINED_BY}
             stage = group if group in STAGES else "<stage>"
             _check_known(f"{registry.kind} '{given[group]['name']}'", own, options, stage)
@@ -140,8 +173,10 @@ def _parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return full
 
 
-def _training(train: Mapping[str, Any], fit: Sequence[str]) -> dict[str, Any]:
+def _training(train: Any, fit: Sequence[str]) -> dict[str, Any]:
     """How each stage is trained that runs unasked, or is asked for."""
+    if not isinstance(train, Mapping):
+        raise VisemixError(f"train: '{quoted(train)}' says no stage's options; write train.motion.steps=3000, say")
     _check_known("an experiment's train", train, ["name", *STAGES])
     name = train.get("name", "cpu")
     _check_known("use.train", [name], [path.stem for path in (config_root() / "train").glob("*.yaml")])
@@ -241,9 +276,17 @@ def check_unedited(folder: Path) -> None:
         )
 
 
-def _check_known(owner: str, given: Iterable[str], known: Iterable[str], stage: str = "<stage>") -> None:
+def _check_name(name: str) -> None:
+    """Raises VisemixError where a run's name would not be a folder below that of all runs."""
+    if not name or not name.isprintable() or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise VisemixError(f"name: '{quoted(name)}' names no folder below `out`; take words, with / between them")
+
+
+def _check_known(owner: str, given: Iterable[Any], known: Iterable[str], stage: str = "<stage>") -> None:
     for key in given:
         if key not in known and key in TRAINED_BY:
             raise VisemixError(f"{owner} knows no '{key}': how a stage is trained is said by train.{stage}.{key}")
         if key not in known:
-            raise VisemixError(f"{owner} knows no '{key}'{did_you_mean(key, known)} (has: {', '.join(known)})")
+            raise VisemixError(
+                f"{owner} knows no '{quoted(key)}'{did_you_mean(str(key), known)} (has: {', '.join(known)})"
+            )

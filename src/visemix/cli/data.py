@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from visemix.cli.options import SOME_FAILED, Options, Overwrite, Plugins
+from visemix.cli.options import SOME_FAILED, Options, Overwrite, Plugins, echo
 
 
 def prepare(
@@ -116,4 +116,4 @@ def corpus(
         pictures=pictures,
         overwrite=overwrite,
     )
-    typer.echo(write_page(out))
+    echo(write_page(out))

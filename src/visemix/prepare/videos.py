@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from visemix.data.clipfiles import describe_face, read_meta
 from visemix.data.clipwriter import remove_stale
 from visemix.face import FACE
-from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
+from visemix.ops.progress import BatchProgress, Console, batch_progress, progress_queue
 from visemix.ops.store import REPLACE, sha256
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from visemix.config import compose, find_experiment, plain
+from visemix.config import compose, find_experiment, plain, sweep_settings
 from visemix.evaluation.heldout import FOLDER, OOD_FOLDER, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
+from visemix.ops.progress import Console
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
 from visemix.registry import did_you_mean
@@ -86,7 +86,7 @@ def sweep(
     for cell in cells:
         if cell.reason:
             log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
-    speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
+    speech = sweep_settings(compose(experiment, overrides)).ood
     stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
     with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
         failed = _run_tasks(partial(train, plugins=plugins), stages, submit, shown, "training")
@@ -218,7 +218,7 @@ def _run_logged(folder: Path, work: Callable[[], object]) -> str:
     reason = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "log.txt").open("a") as text, redirect_stdout(text), redirect_stderr(text):
+        with (folder / "log.txt").open("a", encoding="utf-8") as text, redirect_stdout(text), redirect_stderr(text):
             try:
                 work()
             except Exception as error:  # noqa: BLE001 — one bad point never stops the others
@@ -236,7 +236,7 @@ def _error_text(error: Exception) -> str:
 
 
 def _quoted(experiment: str | Path) -> Quoted | None:
-    name = (compose(experiment).get("sweep") or {}).get("quoted")
+    name = sweep_settings(compose(experiment)).quoted
     if name is not None and name not in ABLATED:
         raise VisemixError(f"sweep.quoted: no table '{name}'{did_you_mean(name, ABLATED)} (have: {', '.join(ABLATED)})")
     return ABLATED[name] if name else None
