@@ -9,8 +9,8 @@ from typing import Any
 from registries import shelves
 from tables import literal, table
 
+from visemix.experiment import General
 from visemix.parts import Published
-from visemix.run import GENERAL_DEFAULTS
 from visemix.training.departures import written
 from visemix.training.modules import STAGES
 from visemix.training.optim import stage_options
@@ -41,7 +41,7 @@ def page() -> str:
 def _defaults(schema: type) -> dict[str, Any]:
     """A part's options by default, and each stage's, by their paths in a config."""
     stages = {f"train.{s}.{key}": value for s in STAGES for key, value in vars(stage_options(s, {})).items()}
-    return {"eyes": GENERAL_DEFAULTS["eyes"]} | stages | {one.name: one.default for one in fields(schema)}
+    return {"eyes": General().eyes} | stages | {one.name: one.default for one in fields(schema)}
 
 
 def _table(published: Sequence[Published], code: bool, default: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from doctests import fenced
 from griffe import Docstring
@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from experiments import anchor, users
 from visemix.cli.app import app
+from visemix.options import ranges
 
 
 @cache
@@ -90,10 +91,11 @@ def documented(part: Any) -> tuple[str, dict[str, str]]:
 
 
 def options(shelf: Shelf, name: str, told: Mapping[str, str]) -> str:
-    """The keyword-only parameters with type and default, from the registry's own schema."""
-    rows = []
-    for option in fields(shelf.registry.schema(name)):
-        kind = option.type if isinstance(option.type, str) else inspect.formatannotation(option.type)
+    """The keyword-only parameters with type, range and default, from the registry's own schema."""
+    rows, schema = [], shelf.registry.schema(name)
+    plain = get_type_hints(schema)
+    for option in fields(schema):
+        kind = ", ".join([inspect.formatannotation(plain[option.name]), *map(str, ranges(option.type))])
         value = option.default_factory() if option.default_factory is not MISSING else option.default
         default = "*required*" if value == REQUIRED else literal(json.dumps(value, ensure_ascii=False))
         rows.append((literal(option.name), literal(kind.replace("typing.", "")), default, told.get(option.name, "")))

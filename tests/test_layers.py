@@ -6,10 +6,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 LAYERS = [
-    {"text"},
+    {"terminal"},
     {"types"},
+    {"values"},
+    {"options"},
     {"parts", "plugins"},
-    {"schema"},
     {"registry"},
     {"config"},
     {"ops"},
@@ -19,6 +20,7 @@ LAYERS = [
     {"prepare", "corpus"},
     {"pipeline"},
     {"training"},
+    {"experiment"},
     {"run", "generation"},
     {"evaluation"},
     {"report"},

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from visemix.audio import AUDIO
 from visemix.cli.app import app
 from visemix.config import compose, config_root, sweep_points
+from visemix.experiment import GENERAL, complete_config, load_experiment
 from visemix.metrics import METRICS
 from visemix.motion import MOTION
 from visemix.report.compare import compare
-from visemix.run import GENERAL_DEFAULTS, complete_config, load_experiment
 from visemix.training.optim import StageOptions
 from visemix.types import VisemixError
 
@@ -228,7 +228,7 @@ def looked_up():
 
 
 def test_everything_an_experiment_may_say_beside_its_parts_is_looked_up_somewhere():
-    assert not {*GENERAL_DEFAULTS} - {*looked_up()}
+    assert not {*GENERAL} - {*looked_up()}
 
 
 def test_every_option_of_a_stage_is_looked_up_somewhere():

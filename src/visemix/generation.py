@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from torch import Tensor
@@ -22,13 +21,14 @@ from visemix.data.windows import gallery_of
 from visemix.motion import MotionModel
 from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
 from visemix.ops.locks import hold
+from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing, sha256
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
-from visemix.schema import did_you_mean
 from visemix.training.modules import STAGES
 from visemix.training.ownership import applicable_stages, trained_stages
 from visemix.types import FPS, Gallery, Speech, Subject, VisemixError
+from visemix.values import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class FrameRateColumn(ProgressColumn):
 
 def progress_bar(shown: bool) -> Progress:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         FrameRateColumn(),

@@ -30,8 +30,8 @@ from visemix.ops.store import write_tensors
 from visemix.parts import WeightNames, config_of, is_known, locate_parts, without_advice
 from visemix.registry import Registry, portable
 from visemix.render import RENDER, Renderer
-from visemix.schema import did_you_mean
 from visemix.types import AudioFeatures, Motion, Space, Speech, Subject, Video, VisemixError
+from visemix.values import did_you_mean
 
 __all__ = ["TalkingFace", "Target", "read_checkpoint"]
 

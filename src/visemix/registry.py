@@ -11,13 +11,17 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import wraps
-from typing import Any, Generic, TypeVar
+from dataclasses import field, make_dataclass
+from functools import cache, wraps
+from typing import Any, Generic, TypeVar, get_type_hints
 
+from omegaconf import MISSING
+
+from visemix.options import checked
 from visemix.parts import Part, Wrapper, config_of
 from visemix.plugins import load_plugins
-from visemix.schema import checked, did_you_mean, schema_of
 from visemix.types import VisemixError
+from visemix.values import did_you_mean, one_line, quoted
 
 __all__ = ["Registry"]
 
@@ -66,14 +70,16 @@ class Registry(Generic[T]):
 
         return add
 
-    def __getitem__(self, name: str) -> Callable[..., T]:
+    def __getitem__(self, name: Any) -> Callable[..., T]:
+        if not isinstance(name, str):
+            raise VisemixError(f"'{quoted(name)}' names no {self.kind}; a name is a word")
         if name not in self._parts:
             load_plugins()
         if name not in self._parts:
             have = ", ".join(sorted(self._parts))
             raise VisemixError(
-                f"no {self.kind} named '{name}'{did_you_mean(name, self._parts)} (have: {have}); one of your own is "
-                "known once its file is named, by --plugin FILE or in an experiment's plugins"
+                f"no {self.kind} named '{quoted(name)}'{did_you_mean(name, self._parts)} (have: {have}); one of your "
+                "own is known once its file is named, by --plugin FILE or in an experiment's plugins"
             )
         return self._parts[name]
 
@@ -82,27 +88,39 @@ class Registry(Generic[T]):
         load_plugins()
         return sorted(self._parts)
 
-    def schema(self, name: str) -> type:
-        """The part's keyword-only parameters, as a dataclass that OmegaConf can check against."""
-        return schema_of(self[name], name)
+    def schema(self, name: Any) -> type:
+        """The part's keyword-only parameters, as a dataclass: names, types and defaults."""
+        return _schema(self[name], name)
 
-    def check(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A part's options, checked: defaults filled, types converted, unknown keys refused.
+    def check(self, config: Any, where: str = "") -> dict[str, Any]:
+        """A part's options, checked: defaults filled, types converted, unknown keys and impossible numbers refused; the
+        options of the parts inside it are checked, and stay as they are. `where` stands before an option's name.
 
         Raises:
-            VisemixError: no name, an unknown name or option, or a value of another type.
+            VisemixError: no name, an unknown name or option, a value of another type, or a number out of its range.
         """
+        where = where or (f"{self.group}." if self.group else "")
+        if not isinstance(config, Mapping):
+            raise VisemixError(
+                f"{where.removesuffix('.') or self.kind} needs a name and options by name, not '{quoted(config)}'"
+            )
         if "name" not in config:
             how = f", as `use: {{{self.group}: NAME}}` in an experiment" if self.group else ""
             have = ", ".join(self.names())
             raise VisemixError(f"which {self.kind}? say its name (have: {have}){how}; visemix parts describes them")
         options = {k: v for k, v in config.items() if k != "name"}
-        schema = self.schema(config["name"])
-        sources = self.kind_of(config["name"]).option_sources
-        where = f"{self.group}." if self.group else ""
-        return checked(schema, options, f"{self.kind} '{config['name']}'", sources, where)
+        schema, kind = self.schema(config["name"]), self.kind_of(config["name"])
+        found = checked(schema, options, f"{self.kind} '{config['name']}'", kind.option_sources, where)
+        for at, inner in kind.inner_parts(found).items():
+            try:
+                self.check(inner, f"{where}{at}.")
+            except VisemixError as error:
+                raise VisemixError(
+                    f"{where}{at}: {error}" if f"{where}{at}" not in str(error) else str(error)
+                ) from error
+        return found
 
-    def full(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def full(self, config: Any) -> dict[str, Any]:
         """A config with every option, the name first."""
         options = self.check(config)
         return {"name": config["name"]} | options
@@ -143,12 +161,21 @@ class Registry(Generic[T]):
                 f"{self.kind} '{name}' is handed {len(wiring)} things to build it, and {make.__qualname__} takes them "
                 f"otherwise ({error}); {WIRING}"
             ) from error
-        part = make(*wiring, **options)
+        try:
+            part = make(*wiring, **options)
+        except VisemixError:
+            raise
+        except Exception as error:
+            said = ", ".join(f"{key}={quoted(config[key])}" for key in config if key != "name")
+            raise VisemixError(
+                f"{self.kind} '{name}' cannot be built{f' of {said}' if said else ''}: {type(error).__name__}: "
+                f"{quoted(one_line(error), 200)}"
+            ) from error
         _note(part, {"name": name} | options)  # a part may have two names
         _refuse_unfinished(f"{self.kind} '{name}'", part, self.base)
         return part
 
-    def kind_of(self, name: str) -> type[Part]:
+    def kind_of(self, name: Any) -> type[Part]:
         """The class of a part, for what it says without being built; `Part` where a function builds it, or where
         nobody here knows it."""
         try:
@@ -248,6 +275,21 @@ def _options(part: Callable[..., Any]) -> dict[str, Any]:
     """Its keyword-only parameters with their defaults, in order."""
     given = inspect.signature(part).parameters.values()
     return {p.name: p.default for p in given if p.kind is p.KEYWORD_ONLY and p.default is not p.empty}
+
+
+@cache
+def _schema(part: Callable[..., Any], name: str) -> type:
+    hints = get_type_hints(part.__init__ if inspect.isclass(part) else part, include_extras=True)
+    options = [p for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return make_dataclass(name, [(p.name, hints[p.name], _default(p)) for p in options])
+
+
+def _default(p: inspect.Parameter) -> Any:
+    if p.default is p.empty:
+        return field(default=MISSING)
+    if isinstance(p.default, (list, dict)):
+        return field(default_factory=p.default.copy)
+    return field(default=p.default)
 
 
 def portable(config: Mapping[str, Any], registries: Mapping[str, Registry[Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from visemix.text import printable
+from visemix.terminal import printable_lines
 
 __all__ = [
     "FPS",
@@ -48,7 +48,7 @@ class VisemixError(Exception):
     """Something the user can put right: one sentence that names the file, the value and the way out."""
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable_lines(super().__str__())
 
 
 class Space(Enum):

@@ -13,7 +13,7 @@ def test_parts_for_programs_is_json_with_types_and_defaults():
     found = json.loads(visemix("parts", "--json").stdout)
     assert set(found) == {"face", "audio", "motion", "render", "data", "log", "tracker", "fit", "scene", "metrics"}
     assert found["fit"]["rnet"]["options"]["weights"] == {"type": "str"}
-    assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "default": 1}
+    assert found["motion"]["a2ep"]["options"]["layers"] == {"type": "int", "range": "at least 1", "default": 1}
     assert "default" not in found["data"]["clips"]["options"]["root"]
     assert visemix("parts").stdout.startswith("face\n")
 
@@ -43,7 +43,10 @@ def test_parts_lists_what_finds_and_fits_faces_and_what_metrics_say_of_themselve
     found = json.loads(visemix("parts", "--json").stdout)
     assert {"mediapipe"} <= {*found["tracker"]} and {"landmarks", "rnet"} <= {*found["fit"]}
     assert {"mediapipe", "bisenet"} <= {*found["scene"]}
-    assert found["fit"]["rnet"]["options"] == {"weights": {"type": "str"}, "batch": {"type": "int", "default": 16}}
+    assert found["fit"]["rnet"]["options"] == {
+        "weights": {"type": "str"},
+        "batch": {"type": "int", "range": "at least 1", "default": 16},
+    }
     of_rnet, lmd = found["fit"]["rnet"], found["metrics"]["lmd"]
     assert of_rnet["source"] == "Deng et al. 2019"
     assert (lmd["unit"], lmd["better"], lmd["headline"], lmd["without_truth"]) == ("px", "lower", True, False)

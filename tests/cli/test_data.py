@@ -28,7 +28,7 @@ def visemix(*args):
             "reconstructor 'rnet': an option without a default must be said (weights): weights=…",
         ),
         (["--fit", "rnet", "--option", "fit.weights=x", "--face", "toy"], "of the face model 'bfm'"),
-        (["--refine", "fine"], "reconstructor 'landmarks': Invalid value 'fine'"),
+        (["--refine", "fine"], "reconstructor 'landmarks': refine is 'fine'; it must be 'dense' or 'none'"),
         (
             ["--option", "fits.smooth=1"],
             "--option fits.…: no part 'fits'; did you mean 'fit'? (has: face, tracker, fit)",

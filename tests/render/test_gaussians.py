@@ -179,7 +179,7 @@ def test_a_torso_that_moves_by_itself_is_painted_where_it_is(face):
 
 
 def test_directions_of_expression_are_none_at_least(face):
-    with pytest.raises(VisemixError, match="components=-1"):
+    with pytest.raises(VisemixError, match=r"render\.components is -1; it must be at least 0"):
         build(face, components=-1)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from visemix.audio.base import AUDIO, AudioEncoder, bytes_of, feature_config
 from visemix.ops.store import atomic_write
+from visemix.options import NotNegative
 from visemix.parts import Wrapper, config_of
 from visemix.types import AudioFeatures, Speech, VisemixError
 
@@ -41,7 +42,9 @@ class Cached(AudioEncoder, Wrapper):
 
     base: AudioEncoder
 
-    def __init__(self, *, base: dict[str, Any], folder: str | None = "data/features", limit: float = 10.0) -> None:
+    def __init__(
+        self, *, base: dict[str, Any], folder: str | None = "data/features", limit: NotNegative = 10.0
+    ) -> None:
         super().__init__()
         self.base = AUDIO.build(base)
         if any(p.requires_grad for p in self.base.parameters()):

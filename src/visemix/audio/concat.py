@@ -26,7 +26,7 @@ class Concat(AudioEncoder):
         VisemixError: no encoder is switched on.
     """
 
-    def __init__(self, *, parts: dict[str, Any]) -> None:
+    def __init__(self, *, parts: dict[str, dict[str, Any] | None]) -> None:
         super().__init__()
         chosen = enabled_encoders(parts)
         if not chosen:

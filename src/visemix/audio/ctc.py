@@ -15,6 +15,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs
+from visemix.options import Count
 from visemix.parts import SeparateWeights
 from visemix.types import SAMPLES_PER_FRAME, AudioFeatures, Losses, Speech
 
@@ -47,11 +48,11 @@ class CTC(AudioEncoder):
         *,
         weights: str = "facebook/wav2vec2-base-960h",
         family: Literal["Wav2Vec2", "Hubert"] = "Wav2Vec2",
-        characters: int = 29,
-        dim: int = 768,
-        layers: int = 12,
-        heads: int = 12,
-        conv_dim: int = 512,
+        characters: Count = 29,
+        dim: Count = 768,
+        layers: Count = 12,
+        heads: Count = 12,
+        conv_dim: Count = 512,
         architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from torch import nn
 
 from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.ops.audio import ROWS_PER_FRAME, log_mel
+from visemix.options import Count, Natural
 from visemix.types import AudioFeatures, Speech
 
 MEAN, STD = (
@@ -28,7 +29,7 @@ class Mel(AudioEncoder):
         reach: frames to either side that a row sees; even, for the two convolutions share it.
     """
 
-    def __init__(self, *, learned: bool = True, dim: int = 128, bands: int = 80, reach: int = 4) -> None:
+    def __init__(self, *, learned: bool = True, dim: Count = 128, bands: Count = 80, reach: Natural = 4) -> None:
         super().__init__()
         self.dim, self.bands = dim if learned else ROWS_PER_FRAME * bands, bands
         width = 2 * (reach // 2) + 1

@@ -13,6 +13,7 @@ from visemix.audio.base import AUDIO
 from visemix.audio.windows import WindowedEncoder
 from visemix.ops.extras import folder_of
 from visemix.ops.store import sha256
+from visemix.options import Count, Natural
 from visemix.types import VisemixError
 
 KERNELS, STRIDES = (127, 7, 3), (64, 3, 2)  # of the three convolutions before the transformer
@@ -38,7 +39,7 @@ class Moonshine(WindowedEncoder):
 
     hop, centre = float(HOP), RECEPTIVE_FIELD / 2
 
-    def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
+    def __init__(self, *, chunk: Count = 10, look_back: Natural = 25, look_ahead: Natural = 3) -> None:
         self.file = _file()
         super().__init__(chunk, look_back, look_ahead, 288, sha256(self.file))
 

@@ -12,6 +12,7 @@ from visemix.audio.base import AUDIO
 from visemix.audio.windows import WindowedEncoder
 from visemix.ops.extras import folder_of
 from visemix.ops.store import sha256
+from visemix.options import Count, Natural
 from visemix.types import FPS, VisemixError
 
 LONGEST = 30 * FPS  # frames: of longer sound the model hears the beginning, without a word
@@ -41,7 +42,7 @@ class Phonemes(WindowedEncoder):
 
     hop, centre = 320.0, 0.0
 
-    def __init__(self, *, chunk: int = 10, look_back: int = 25, look_ahead: int = 3) -> None:
+    def __init__(self, *, chunk: Count = 10, look_back: Natural = 25, look_ahead: Natural = 3) -> None:
         if chunk + look_back + look_ahead > LONGEST:
             raise VisemixError(
                 f"audio 'phonemes' hears {LONGEST} frames at a time, not chunk={chunk} + look_back={look_back} + "

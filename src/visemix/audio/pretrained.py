@@ -15,6 +15,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, own_options
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs
+from visemix.options import Count, NotNegative, Positive
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
 
 log = logging.getLogger(__name__)
@@ -65,14 +66,14 @@ class Pretrained(AudioEncoder):
         weights: str | None = None,
         align: Literal["mean", "both"] = "mean",
         trainable: bool = False,
-        lr_scale: float = 0.1,
-        chunk: float = 22.0,
-        overlap: float = 4.0,
+        lr_scale: NotNegative = 0.1,
+        chunk: Positive = 22.0,
+        overlap: NotNegative = 4.0,
         family: str = "wav2vec2",
-        dim: int = 768,
-        layers: int = 12,
-        heads: int = 12,
-        conv_dim: int = 512,
+        dim: Count = 768,
+        layers: Count = 12,
+        heads: Count = 12,
+        conv_dim: Count = 512,
         architecture: dict[str, Any] | None = None,
         preprocessing: dict[str, Any] | None = None,
     ) -> None:

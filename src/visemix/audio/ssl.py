@@ -16,6 +16,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
+from visemix.options import Count, NotNegative, Positive, Share
 from visemix.parts import Published
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
 
@@ -57,15 +58,15 @@ class _SpeechModel(AudioEncoder, ABC):
         weights: str | None = None,
         align: Literal["conv", "output", "mean", "stride", "both"] | None = None,
         trainable: bool = True,
-        lr_scale: float = 0.1,
-        dropout: float = 0.1,
+        lr_scale: NotNegative = 0.1,
+        dropout: Share = 0.1,
         spec_augment: bool = False,
-        chunk: float = 24.0,
-        overlap: float = 4.0,
-        dim: int = 768,
-        layers: int = 12,
-        heads: int = 12,
-        conv_dim: int = 512,
+        chunk: Positive = 24.0,
+        overlap: NotNegative = 4.0,
+        dim: Count = 768,
+        layers: Count = 12,
+        heads: Count = 12,
+        conv_dim: Count = 512,
         architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()

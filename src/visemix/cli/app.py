@@ -20,7 +20,9 @@ from visemix.cli.options import (
     Overwrite,
     Plugins,
     Tables,
+    echo,
     of_one_run,
+    say,
 )
 from visemix.cli.study import study
 
@@ -43,7 +45,7 @@ def fit(experiment: Experiment, overrides: Overrides = None) -> None:
     from visemix.run import fit, load_experiment
 
     keep_memory()
-    typer.echo(fit(load_experiment(experiment, of_one_run(overrides))))
+    echo(fit(load_experiment(experiment, of_one_run(overrides))))
 
 
 @app.command()
@@ -82,7 +84,7 @@ def generate(
         device=device,
         plugins=plugin or [],
     )
-    typer.echo(made)
+    echo(made)
 
 
 @app.command()
@@ -101,10 +103,9 @@ def evaluate(
     plugin: Plugins = None,
 ) -> None:
     """Score generated videos beside the real ones, or a run on what its training held out."""
-    from rich.console import Console
-
     from visemix.evaluation import videos
     from visemix.evaluation.videos import options_of
+    from visemix.ops.progress import Console
     from visemix.report import console
     from visemix.report.formats import check_files
     from visemix.report.results import write_comparison
@@ -129,7 +130,7 @@ def evaluate(
     write_comparison(table or [], {(fake or real).stem: report})
     lacking = report.unmet(required or [])
     for sentence in lacking:
-        typer.echo(f"visemix: {sentence}", err=True)
+        say(sentence)
     if lacking:
         raise typer.Exit(SOME_FAILED)
 
@@ -147,7 +148,7 @@ def compare(
     from visemix.report.compare import compare
 
     files = compare(experiment, out, overwrite=overwrite, weights=weights, jobs=jobs, plugins=plugin or [])
-    typer.echo(files[0])
+    echo(files[0])
 
 
 @app.command()
@@ -162,7 +163,7 @@ def report(
     """Set runs beside what was recorded and what the papers print, on one page. The last line printed is its path."""
     from visemix.report.make import report
 
-    typer.echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite, plugins=plugin or []))
+    echo(report(runs, out, tables=table or [], clips=clips, overwrite=overwrite, plugins=plugin or []))
 
 
 app.command()(migrate)
@@ -179,8 +180,7 @@ def sweep(
     plugin: Plugins = None,
 ) -> None:
     """Train and score every point of a sweep that is missing. The last line printed is the table, a page beside it."""
-    from rich.console import Console
-
+    from visemix.ops.progress import Console
     from visemix.plugins import load_plugin_file
     from visemix.sweep.plan import listing, plan
     from visemix.sweep.runner import sweep, verdict_counts, write_sweep
@@ -188,15 +188,15 @@ def sweep(
     for path in plugin or []:
         load_plugin_file(path)
     if only_plan:
-        typer.echo(listing(plan(experiment, overrides or [], progress=True)))
+        echo(listing(plan(experiment, overrides or [], progress=True)))
         return
     outcomes = sweep(experiment, overrides or [], jobs=jobs, engine=engine, plugins=plugin or [])
     for outcome in outcomes:
         said = f": {outcome.reason}" if outcome.reason else ""
-        typer.echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
+        echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
     with Console(stderr=True).status("writing the table and the page"):
         files, counts = write_sweep(experiment, outcomes), verdict_counts(experiment, outcomes)
-    typer.echo("\n".join([*counts, str(files[0])]))
+    echo("\n".join([*counts, str(files[0])]))
     raise typer.Exit(SOME_FAILED if any(outcome.reason for outcome in outcomes) else 0)
 
 
@@ -211,7 +211,7 @@ def demo(
     from visemix.ops.device import keep_memory
 
     keep_memory()
-    typer.echo(demo(out, seed=seed, overwrite=overwrite))
+    echo(demo(out, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -226,7 +226,7 @@ def parts(
 
     for path in plugin or []:
         load_plugin_file(path)
-    typer.echo(json.dumps(catalogue(), indent=1) if as_json else pages(catalogue()))
+    echo(json.dumps(catalogue(), indent=1) if as_json else pages(catalogue()))
 
 
 @app.command()
@@ -239,7 +239,7 @@ def show(experiment: Experiment, overrides: Overrides = None) -> None:
 
     cfg = load_experiment(experiment, of_one_run(overrides))
     told = "".join(f"# {line}\n" for line in report(cfg))
-    typer.echo(f"# {folder_of(cfg)}\n{OmegaConf.to_yaml(cfg)}{told}", nl=False)
+    echo(f"# {folder_of(cfg)}\n{OmegaConf.to_yaml(cfg)}{told}", nl=False)
 
 
 @app.command()
@@ -248,7 +248,7 @@ def doctor() -> None:
     from visemix.cli.catalogue import checks
 
     for good, line in checks():
-        typer.echo(f"{'ok' if good else '--':3} {line}")
+        echo(f"{'ok' if good else '--':3} {line}")
 
 
 if __name__ == "__main__":

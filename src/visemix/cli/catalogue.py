@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_type_hints
 
 from omegaconf import MISSING as REQUIRED
 
@@ -17,6 +17,7 @@ from visemix import __version__
 from visemix.metrics import METRICS
 from visemix.metrics.shown import direction
 from visemix.ops.backends import INSTALL, version_of
+from visemix.options import ranges
 from visemix.prepare import videos as prepare  # noqa: F401 – registers what finds, fits and parses faces
 from visemix.prepare.fit import RECONSTRUCT
 from visemix.prepare.parser import PARSER
@@ -49,8 +50,8 @@ UNWANTED = ("torchvision", "torchaudio")
 
 def catalogue() -> Catalogue:
     """Group → part → what it is (`about`), the paper it comes from (`source`, None where it comes from none), and its
-    options with type and default; a required one has no default. A metric also has `unit` and `better`, and whether it
-    is a `headline` and is measured `without_truth`."""
+    options with type and default, and the `range` of its numbers where it states one; a required one has no default. A
+    metric also has `unit` and `better`, and whether it is a `headline` and is measured `without_truth`."""
     found = {
         group: {name: _entry(registry, name) for name in names}
         for group, registry in GROUPS.items()
@@ -71,7 +72,8 @@ def pages(found: Catalogue) -> str:
             lines.append(f"  {name}{unit}: {part['about']}{source}")
             for option, about in part["options"].items():
                 value = f" = {about['default']}" if "default" in about else " (required)"
-                lines.append(f"      {option}: {about['type']}{value}")
+                allowed = f", {about['range']}" if "range" in about else ""
+                lines.append(f"      {option}: {about['type']}{allowed}{value}")
     return "\n".join(lines)
 
 
@@ -146,10 +148,13 @@ def _about(part: Any) -> str:
 
 def _options(schema: type) -> dict[str, dict[str, Any]]:
     options: dict[str, dict[str, Any]] = {}
+    plain = get_type_hints(schema)
     for option in fields(schema):
-        kind = option.type if isinstance(option.type, str) else inspect.formatannotation(option.type)
+        kind = inspect.formatannotation(plain[option.name])
         default = option.default_factory() if option.default_factory is not MISSING else option.default
         options[option.name] = {"type": kind.replace("typing.", "")}
+        if allowed := ", ".join(map(str, ranges(option.type))):
+            options[option.name]["range"] = allowed
         if default != REQUIRED:
             options[option.name]["default"] = default
     return options

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from visemix.cli.options import SOME_FAILED, Options, Overwrite, Plugins
+from visemix.cli.options import SOME_FAILED, Options, Overwrite, Plugins, echo
 
 
 def prepare(
@@ -63,8 +63,8 @@ def _configs(parts: Mapping[str, str], option: Sequence[str]) -> dict[str, Any]:
     """Config of each part: its file, with the options of the command line over it."""
     from visemix.config import load_part
     from visemix.evaluation.videos import options_of
-    from visemix.schema import did_you_mean
     from visemix.types import VisemixError
+    from visemix.values import did_you_mean
 
     given = options_of(option, "part", "fit.weights=epoch_20.pth")
     for group in given:
@@ -116,4 +116,4 @@ def corpus(
         pictures=pictures,
         overwrite=overwrite,
     )
-    typer.echo(write_page(out))
+    echo(write_page(out))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from visemix.cli.options import SOME_FAILED
+from visemix.cli.options import SOME_FAILED, echo, say
 
 
 def migrate(
@@ -21,10 +21,10 @@ def migrate(
     done = migrate(paths)
     for one in done:
         if one.reason:
-            typer.echo(f"visemix: {one.reason}", err=True)
+            say(one.reason)
         elif one.before == one.now:
-            typer.echo(f"{one.path} has today's format, {one.now}, and is left as it is")
+            echo(f"{one.path} has today's format, {one.now}, and is left as it is")
         else:
-            typer.echo(f"{one.path} had format {one.before}, and has {one.now} now")
+            echo(f"{one.path} had format {one.before}, and has {one.now} now")
     if any(one.reason for one in done):
         raise typer.Exit(SOME_FAILED)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from visemix.text import printable
+from visemix.terminal import PrintableFormatter, printable_lines, sentence, write_anything
 
 SOME_FAILED, WRONG, BROKEN, STOPPED = 1, 2, 3, 130  # part of a batch; the user's to put right; ours; Ctrl-C
-
-
-class PrintableFormatter(logging.Formatter):
-    """Messages in which names of files, and what stands in these, do nothing to the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The message with its control characters spelt out."""
-        return printable(super().format(record))
 
 
 class Commands(TyperGroup):
@@ -31,9 +21,13 @@ class Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The arguments left once the options are parsed, `--debug` among them, which may stand anywhere."""
-        survive_any_terminal()
         self.debug = "--debug" in args
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """What the command line returns; from here on any character can be written to any terminal."""
+        write_anything()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """What the command returns; an error ends the program with one sentence.
@@ -41,36 +35,33 @@ class Commands(TyperGroup):
         Raises:
             typer.Exit: with 2 for what the user can put right, 3 for an unexpected error, 130 for Ctrl-C.
         """
-        handler = logging.StreamHandler()
-        handler.setFormatter(PrintableFormatter("%(message)s"))
-        logging.basicConfig(handlers=[handler], level=logging.INFO if self.debug else logging.WARNING)
+        log = logging.StreamHandler()
+        log.setFormatter(PrintableFormatter("%(message)s"))
+        logging.basicConfig(handlers=[log], level=logging.INFO if self.debug else logging.WARNING)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            self.say("stopped; nothing half-written is left, and the same command goes on from here")
+            say("stopped; nothing half-written is left, and the same command goes on from here")
             raise typer.Exit(STOPPED) from None
         except Exception as error:
             if self.debug or isinstance(error, (typer.Abort, BrokenPipeError)) or hasattr(error, "exit_code"):
                 raise  # typer's own know what to do
             kinds = {kind.__name__ for kind in type(error).__mro__}  # its module brings torch
             if "VisemixError" in kinds or isinstance(error, OSError):
-                self.say(str(error))
+                say(error)
                 raise typer.Exit(WRONG) from None
-            self.say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+            say(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
             raise typer.Exit(BROKEN) from None
 
-    def say(self, sentence: str) -> None:
-        """Write a sentence to standard error, after the name of the program."""
-        typer.echo(printable(f"visemix: {sentence}"), err=True)
+
+def say(text: object) -> None:
+    """Write a sentence to standard error, after the name of the program."""
+    typer.echo(f"visemix: {sentence(text)}", err=True)
 
 
-def survive_any_terminal() -> None:
-    """Let what a terminal's encoding lacks be written as `\\u4f60`, and names that are no text as their bytes, where a
-    UnicodeEncodeError would end the program."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            every = stream.encoding.lower().replace("-", "") == "utf8"
-            stream.reconfigure(errors="surrogateescape" if every else "backslashreplace")
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Write lines to standard output, or error; what in them would steer the terminal stands as its code."""
+    typer.echo(printable_lines(text), err=err, nl=nl)
 
 
 def of_one_run(overrides: list[str] | None) -> list[str]:

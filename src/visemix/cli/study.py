@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from visemix.cli.options import Overwrite, Tables
+from visemix.cli.options import Overwrite, Tables, echo
 
 
 class Study(TyperGroup):
@@ -34,7 +34,7 @@ def make_study(
     """A page of shuffled videos without names for raters, and the key to keep. `make` may be left out."""
     from visemix.study import make_study
 
-    typer.echo(make_study(methods, out, protocol=protocol, seed=seed, overwrite=overwrite))
+    echo(make_study(methods, out, protocol=protocol, seed=seed, overwrite=overwrite))
 
 
 @study.command("score")
@@ -50,5 +50,5 @@ def score_study(
 
     check_files(table or [], overwrite)
     found = score_study(answers, key)
-    typer.echo(markdown(found), nl=False)
+    echo(markdown(found), nl=False)
     write_tables(table or [], found)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from rich.console import Console
 
 from visemix.corpus.acoustics import parse_conditions
 from visemix.corpus.clip_specs import ClipSpec, CorpusConfig, cast_speaker, make_clip
@@ -17,7 +16,7 @@ from visemix.corpus.sentences import languages
 from visemix.corpus.voices import SynthesiserChoice, sample_voice
 from visemix.face import FACE, FaceModel
 from visemix.ops.locks import sweep
-from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
+from visemix.ops.progress import BatchProgress, Console, batch_progress, progress_queue
 from visemix.ops.workers import Workers
 from visemix.types import VisemixError
 

@@ -16,6 +16,7 @@ from visemix.data.domains import TrainingDomains, ValidationDomains
 from visemix.data.sampling import ShuffledSampler
 from visemix.data.windows import Span, TrainingWindows, ValidationWindows
 from visemix.face import FaceModel
+from visemix.options import Count, Natural, NotNegative, Positive, Seed
 from visemix.types import FPS, VisemixError, collate
 
 log = logging.getLogger(__name__)
@@ -75,20 +76,20 @@ class ClipsModule(DataModule):
         *,
         root: str,
         clips: list[str] = [],  # noqa: B006 — a part's defaults are its config, copied by the registry
-        window: int = 50,
-        batch: int = 4,
-        workers: int = 0,
-        holdout: float = 2.0,
-        watch: float = 0.0,
-        seconds: float | None = None,
+        window: Count = 50,
+        batch: Count = 4,
+        workers: Natural = 0,
+        holdout: NotNegative = 2.0,
+        watch: NotNegative = 0.0,
+        seconds: Positive | None = None,
         val_speakers: list[str] = [],  # noqa: B006
         target: str | None = None,
-        grid: int = 1,
+        grid: Count = 1,
         align: bool = True,
         frames: bool = True,
         speech: bool | None = None,
-        reference_gap: int = 10,
-        seed: int = 0,
+        reference_gap: Natural = 10,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if window < 1 or batch < 1 or grid < 1:

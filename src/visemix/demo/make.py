@@ -15,7 +15,6 @@ from typing import Literal
 import soundfile
 import torch
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from visemix.config import compose, config_root
 from visemix.corpus.make import corpus
@@ -24,6 +23,7 @@ from visemix.demo.page import DemoResults, write_page
 from visemix.demo.scores import Score, openings, scores
 from visemix.face import FACE
 from visemix.generation import LoopedFootage, generate, progress_bar
+from visemix.ops.progress import Console
 from visemix.ops.store import atomic_write, refuse_existing
 from visemix.pipeline import TalkingFace
 from visemix.run import fit

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from visemix.config import load_part
@@ -19,6 +19,7 @@ from visemix.metrics import METRICS, Suite
 from visemix.metrics.suite import Score, over_clips
 from visemix.ops.backends import version_of
 from visemix.ops.intervals import bootstrap
+from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file
@@ -137,7 +138,7 @@ def _outcomes(
         task = bar.add_task("evaluate", total=sum(steps.values()))
         if jobs <= 1 or len(pairs) == 1:
             for pair in pairs:
-                bar.update(task, description=pair.name)
+                bar.update(task, description=escape(pair.name))
                 yield score_pair(pair, configs, partial(bar.advance, task))
             return
         begin = (torch.get_num_threads(), jobs, tuple(plugins))

@@ -20,8 +20,9 @@ from visemix.nn.transformer import CrossAttentionCache, Decoder, DecoderLayer, a
 from visemix.ops.presets import merge_preset
 from visemix.ops.sequence import alibi as alibi_penalty
 from visemix.ops.sequence import causal_mask, rechunk, sinusoid
-from visemix.schema import did_you_mean
+from visemix.options import Count, Natural, NotNegative, Share
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
+from visemix.values import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -96,27 +97,27 @@ class A2EP(MotionModel):
         compat: Literal["corrected", "paper", "official"] = "corrected",
         speakers: list[str] | None = None,
         style: str | None = None,
-        dim: int = 1024,
-        heads: int = 4,
-        feedforward: int = 2048,
-        layers: int = 1,
-        dropout: float = 0.1,
-        sigma1: int = 0,
-        sigma2: int = 1,
+        dim: Count = 1024,
+        heads: Count = 4,
+        feedforward: Count = 2048,
+        layers: Count = 1,
+        dropout: Share = 0.1,
+        sigma1: Natural = 0,
+        sigma2: Natural = 1,
         positions: Literal["sinusoidal", "periodic", "constant"] | None = None,
         random_start: bool | None = None,
         start: Literal["zero", "style"] | None = None,
-        context: int | None = None,
-        alibi: int | None = None,
-        reset: int | None = None,
+        context: Natural | None = None,
+        alibi: Natural | None = None,
+        reset: Natural | None = None,
         causal_training: bool | None = None,
-        teacher_forcing: float = 0.0,
+        teacher_forcing: Share = 0.0,
         supervision: Literal["vertices", "coefficients"] = "vertices",
-        mouth: float = 1.8,
+        mouth: NotNegative = 1.8,
         template: Literal["mean", "none"] = "mean",
         norm: Literal["squared", "l2"] | None = None,
         unit: Literal["cm", "dm"] | None = None,
-        velocity: float = 0.0,
+        velocity: NotNegative = 0.0,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
     ) -> None:
         super().__init__()

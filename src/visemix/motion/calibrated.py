@@ -14,6 +14,7 @@ from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
 from visemix.motion.event_detector import EventCorrected, EventDetector
+from visemix.options import Count, NotNegative, Share
 from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
@@ -50,13 +51,13 @@ class Calibrated(EventCorrected):
         face: FaceModel,
         *,
         base: dict[str, Any],
-        hidden: int = 96,
-        dropout: float = 0.3,
-        still: float = 0.3,
-        start: float = 0.2,
-        sure: float = 0.5,
-        lowest: float = 0.6,
-        highest: float = 1.6,
+        hidden: Count = 96,
+        dropout: Share = 0.3,
+        still: NotNegative = 0.3,
+        start: NotNegative = 0.2,
+        sure: NotNegative = 0.5,
+        lowest: NotNegative = 0.6,
+        highest: NotNegative = 1.6,
     ) -> None:
         super().__init__()
         if not 0 < lowest <= 1 <= highest:

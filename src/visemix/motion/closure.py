@@ -12,6 +12,7 @@ from visemix.face import FaceModel
 from visemix.face.layout import lip_distance
 from visemix.motion.base import MOTION
 from visemix.motion.event_detector import EventCorrected, EventDetector
+from visemix.options import Count, NotNegative, Share
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 MILLIMETRES = 100.0  # in a decimetre
@@ -45,11 +46,11 @@ class Closure(EventCorrected):
         face: FaceModel,
         *,
         base: dict[str, Any],
-        hidden: int = 96,
-        dropout: float = 0.3,
-        near: float = 0.75,
-        start: float = 0.15,
-        sure: float = 0.4,
+        hidden: Count = 96,
+        dropout: Share = 0.3,
+        near: NotNegative = 0.75,
+        start: NotNegative = 0.15,
+        sure: NotNegative = 0.4,
     ) -> None:
         super().__init__()
         if near <= 0:

@@ -22,6 +22,7 @@ from visemix.nn.latent import STRIDE, Decoder, Posterior, RunningMean, log_norma
 from visemix.nn.wavenet import CONDITION, Condition, total_context
 from visemix.ops.presets import merge_preset
 from visemix.ops.sequence import rechunk
+from visemix.options import Count, Natural, NotNegative, Seed
 from visemix.parts import SeparateWeights
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
@@ -110,32 +111,32 @@ class FlowVAE(MotionModel):
         face: FaceModel,
         *,
         compat: Literal["corrected", "paper", "official"] = "corrected",
-        halves: int = 1,
+        halves: Natural = 1,
         rate: Literal["mean", "first"] | None = None,
-        channels: int | None = None,
-        encoder_layers: int = 8,
-        decoder_layers: int = 4,
-        kernel: int = 5,
-        latent: int = 16,
-        ahead: int | None = None,
+        channels: Count | None = None,
+        encoder_layers: Count = 8,
+        decoder_layers: Count = 4,
+        kernel: Count = 5,
+        latent: Count = 16,
+        ahead: Natural | None = None,
         flow: bool = True,
-        growth: int | None = None,
+        growth: Count | None = None,
         norm: bool | None = None,
         overlap: bool | None = None,
         identity: Literal["subject", "audio"] | None = None,
-        kl_weight: float | None = None,
-        continuity_weight: float | None = None,
+        kl_weight: NotNegative | None = None,
+        continuity_weight: NotNegative | None = None,
         sync: bool = True,
-        sync_weight: float | None = None,
+        sync_weight: NotNegative | None = None,
         sync_start: Literal["always", "average", "validation"] | None = None,
-        sync_threshold: float = 0.75,
+        sync_threshold: NotNegative = 0.75,
         sampling: Literal["corrected", "official"] | None = None,
-        sync_dim: int = 512,
-        sync_windows: int = 1024,
-        temperature: float | None = None,
-        seed: int | None = 0,
-        sigma: float | None = None,
-        mouth_sigma: float | None = None,
+        sync_dim: Count = 512,
+        sync_windows: Count = 1024,
+        temperature: NotNegative | None = None,
+        seed: Seed | None = 0,
+        sigma: NotNegative | None = None,
+        mouth_sigma: NotNegative | None = None,
     ) -> None:
         super().__init__()
         o = merge_preset(PRESETS[compat], locals())

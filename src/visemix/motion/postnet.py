@@ -20,6 +20,7 @@ from visemix.nn.adapt import FrameCritic, Refiner
 from visemix.nn.critic import least_squares_critic, least_squares_generator
 from visemix.ops.presets import merge_preset
 from visemix.ops.sequence import rechunk
+from visemix.options import Count, Natural, NotNegative
 from visemix.parts import SeparateWeights, Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject
 
@@ -82,12 +83,12 @@ class PostNet(MotionModel, Wrapper):
         compat: Literal["corrected", "paper", "official"] = "corrected",
         identity: Literal["subject", "audio"] | None = None,
         order: Literal["last", "before activation", "before norm"] | None = None,
-        adversarial_weight: float | None = None,
-        sync_weight: float | None = None,
-        mse_weight: float | None = None,
-        halves: int = 1,
-        sync_dim: int = 512,
-        sync_windows: int = 1024,
+        adversarial_weight: NotNegative | None = None,
+        sync_weight: NotNegative | None = None,
+        mse_weight: NotNegative | None = None,
+        halves: Natural = 1,
+        sync_dim: Count = 512,
+        sync_windows: Count = 1024,
     ) -> None:
         super().__init__()
         o = merge_preset(PRESETS[compat], locals())

@@ -14,6 +14,7 @@ from visemix.motion.base import MOTION, MotionModel
 from visemix.motion.lm3d import LM3D, MOUTH_SIGMA, SIGMA, smooth_landmarks, smoothing_radius
 from visemix.nn.wavenet import CONDITION, Condition, WaveNet, total_context
 from visemix.ops.sequence import rechunk
+from visemix.options import Count, NotNegative
 from visemix.types import AudioFeatures, Losses, Motion, Space, Subject, VisemixError
 
 BLOCK = 256  # frames that are streamed together
@@ -37,11 +38,11 @@ class Regression(MotionModel):
         face: FaceModel,
         *,
         net: Literal["gru", "wavenet"] = "gru",
-        hidden: int = 256,
-        layers: int = 2,
+        hidden: Count = 256,
+        layers: Count = 2,
         space: Literal["expression", "landmarks"] = "expression",
-        sigma: float | None = None,
-        mouth_sigma: float | None = None,
+        sigma: NotNegative | None = None,
+        mouth_sigma: NotNegative | None = None,
     ) -> None:
         super().__init__()
         self.space, self.lm3d = Space(space), LM3D(face, "subject")

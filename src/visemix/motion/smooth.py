@@ -11,6 +11,7 @@ import torch
 from visemix.face import FaceModel
 from visemix.motion.base import MOTION, MotionModel, stream
 from visemix.ops.sequence import rechunk, smooth
+from visemix.options import NotNegative
 from visemix.parts import Wrapper
 from visemix.types import AudioFeatures, Losses, Motion, Subject, VisemixError
 
@@ -31,7 +32,7 @@ class Smooth(MotionModel, Wrapper):
 
     base: MotionModel
 
-    def __init__(self, audio_dim: int, face: FaceModel, *, base: dict[str, Any], sigma: float = 1.0) -> None:
+    def __init__(self, audio_dim: int, face: FaceModel, *, base: dict[str, Any], sigma: NotNegative = 1.0) -> None:
         super().__init__()
         if sigma <= 0:
             raise VisemixError(f"motion.sigma={sigma} must be above 0; without smoothing, use the base by itself")

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from visemix.schema import refers
-from visemix.text import CONTROL, printable
+from visemix.terminal import printable_lines, steers
 from visemix.types import VisemixError
+from visemix.values import refers
 
 T = TypeVar("T")
 OPEN = ConfigDict(extra="allow", strict=True)  # of a schema that says nothing of other keys
@@ -49,7 +49,7 @@ def read_json(path: Path, wanted: str, fault: str = "is no JSON") -> Any:
 
 def plain_data(value: Any) -> Any:
     """The value, which must be made of what JSON and YAML both have, and refer to nothing (`${…}`); control characters
-    in its texts as words (`printable`).
+    in its texts as words (`printable_lines`).
 
     Raises:
         ValueError: it is not.
@@ -70,7 +70,7 @@ def plain_data(value: Any) -> Any:
             elif refers(each):
                 raise ValueError(f"{each!r:.60} refers to something outside it")
             counted += 1
-            marked = marked or (isinstance(each, str) and CONTROL.search(each) is not None)
+            marked = marked or (isinstance(each, str) and steers(each))
             if counted + len(inside) > NODES:
                 raise ValueError("more values than any such file has")
         if not inside:
@@ -84,7 +84,7 @@ def _printable(value: Any) -> Any:
         return {_printable(key): _printable(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_printable(each) for each in value]
-    return printable(value) if isinstance(value, str) else value
+    return printable_lines(value) if isinstance(value, str) else value
 
 
 def fits(schema: type[T], value: Any, where: object, wanted: str, fault: str = "is damaged") -> T:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich import console
+from rich.console import ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 
 from visemix.ops.workers import CONTEXT
+from visemix.terminal import printable, printable_lines
+
+
+class Console(console.Console):
+    """Rich's console, on which what a file calls itself, or says in a note, cannot steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of a renderable, all text in them printable; what Rich steers by is Rich's own."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(printable_lines(piece.text), piece.style)
 
 
 class BatchProgress:
@@ -25,7 +37,7 @@ class BatchProgress:
         """Set an item's bar to `done` of `total` in this step; its first report adds the bar."""
         if name not in self.rows:
             self.rows[name] = self.progress.add_task("")
-        self.progress.update(self.rows[name], description=f"{name}: {step}", completed=done, total=total)
+        self.progress.update(self.rows[name], description=printable(f"{name}: {step}"), completed=done, total=total)
 
     def finish(self, name: str) -> None:
         """Remove an item's bar and count it in the whole."""
@@ -37,7 +49,7 @@ class BatchProgress:
 @contextmanager
 def batch_progress(console: Console, total: int, what: str = "videos") -> Iterator[BatchProgress]:
     """Context: the bars of a batch of `total` items, on the console until it ends."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         yield BatchProgress(progress, total, what)
 

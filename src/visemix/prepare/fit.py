@@ -17,6 +17,7 @@ from visemix.face.model import FaceModel
 from visemix.ops.camera import project, square_camera
 from visemix.ops.device import torch_threads
 from visemix.ops.rotation import pose_points
+from visemix.options import Count, NotNegative
 from visemix.prepare.appearance import Frames, Labels, fit_appearance
 from visemix.prepare.evidence import LandmarkSigmas
 from visemix.prepare.geometry import Geometry, fit_geometry, refit_geometry
@@ -109,9 +110,9 @@ class FromLandmarks(Reconstructor):
         self,
         face: FaceModel,
         *,
-        smooth: float = 1.0,
-        identity_frames: int = 48,
-        appearance_frames: int = 32,
+        smooth: NotNegative = 1.0,
+        identity_frames: Count = 48,
+        appearance_frames: Count = 32,
         refine: Literal["dense", "none"] = "dense",
     ) -> None:
         if smooth <= 0:

@@ -9,13 +9,12 @@ from typing import Any
 import av
 import torch
 from jaxtyping import UInt8
-from rich.console import Console
 from torch import Tensor
 
 from visemix.data.media import VideoReader
 from visemix.data.sound import read_sound
 from visemix.data.writer import VideoWriter
-from visemix.ops.progress import batch_progress
+from visemix.ops.progress import Console, batch_progress
 from visemix.prepare.layouts import LAYOUTS, Entry, UnusableEntry
 from visemix.types import FPS, SAMPLE_RATE, VisemixError
 
@@ -56,7 +55,9 @@ def export_clips(
                 made.append(path)
             except VisemixError as error:
                 broken[entry.name] = str(error)
-                console.print(f"{entry.name} is skipped: {error}", style="red", highlight=False, soft_wrap=True)
+                console.print(
+                    f"{entry.name} is skipped: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+                )
             bars.finish(entry.name)
     return made, broken
 

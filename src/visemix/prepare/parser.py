@@ -12,6 +12,7 @@ from scipy.ndimage import binary_fill_holes, label, maximum
 from torch import Tensor
 
 from visemix.face.layout import JAW, MOUTH
+from visemix.options import Share
 from visemix.prepare.detect import mediapipe_modules, silence_stderr
 from visemix.registry import Registry
 from visemix.types import Label
@@ -43,7 +44,7 @@ class MediapipeParser(Parser):
     `threshold`: how sure it must be that a pixel is the person.
     """
 
-    def __init__(self, *, threshold: float = 0.5) -> None:
+    def __init__(self, *, threshold: Share = 0.5) -> None:
         self.threshold = threshold
         (found,) = mediapipe_modules("scene parser", "selfie_segmentation")
         self.open = found.SelfieSegmentation

@@ -14,6 +14,7 @@ from visemix.face import layout
 from visemix.face.model import FaceModel
 from visemix.ops.camera import DISTANCE, project, square_camera
 from visemix.ops.rotation import matrix, matrix_to_euler, pose_points
+from visemix.options import Count
 from visemix.prepare.fit import RECONSTRUCT, Fit, ProgressCallback, Reconstructor, TrackedFace, summarise
 from visemix.prepare.geometry import Geometry
 from visemix.types import VisemixError
@@ -132,7 +133,7 @@ class FromNetwork(Reconstructor):
         VisemixError: the face model is not the Basel one, or as `read_weights`.
     """
 
-    def __init__(self, face: FaceModel, *, weights: str, batch: int = 16) -> None:
+    def __init__(self, face: FaceModel, *, weights: str, batch: Count = 16) -> None:
         widths = (face.identity.shape[-1], face.expression.shape[-1], face.texture.shape[-1])
         if widths != HEADS[:3]:
             raise VisemixError(

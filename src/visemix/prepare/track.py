@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from visemix.options import Count, Natural, Share
 from visemix.parts import answered
 from visemix.prepare.detect import Mesh, Picture, Points, face_distance
 from visemix.registry import Registry
@@ -104,10 +105,10 @@ class MediaPipe(Tracker):
         self,
         *,
         mode: Literal["tracking", "static"] = "tracking",
-        faces: int = 2,
-        bridge: int = 10,
-        shortest: int = 5,
-        confidence: float = 0.5,
+        faces: Count = 2,
+        bridge: Natural = 10,
+        shortest: Count = 5,
+        confidence: Share = 0.5,
     ) -> None:
         self.mode, self.faces, self.bridge, self.shortest = mode, faces, bridge, shortest
         self.confidence = confidence

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from visemix.face import FACE
 from visemix.ops.locks import hold, sweep
 from visemix.ops.names import is_hidden, one_spelling
-from visemix.ops.progress import BatchProgress, batch_progress, progress_queue
+from visemix.ops.progress import BatchProgress, Console, batch_progress, progress_queue
 from visemix.ops.store import append_text
 from visemix.ops.workers import Workers
 from visemix.plugins import load_plugin_file

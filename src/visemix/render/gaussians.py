@@ -14,6 +14,7 @@ from visemix.face.shading import landmarks_2d
 from visemix.ops.camera import project
 from visemix.ops.rotation import quaternions_to_matrix
 from visemix.ops.splat import Splats, splat
+from visemix.options import Count, Natural, NotNegative, Seed
 from visemix.render.base import RENDER, FrameDataset, Paste, Renderer, empty_background, no_segmentation
 from visemix.render.bindings import Bindings
 from visemix.render.gaussian_init import GaussianInit, init_gaussians
@@ -59,7 +60,7 @@ class Gaussians(Renderer):
     `backend` is that of `ops.splat`; `seed` draws the places.
 
     Raises:
-        VisemixError: `count` below 10, or `components` below 0.
+        VisemixError: `count` below 10.
     """
 
     space = Space.EXPRESSION
@@ -72,21 +73,19 @@ class Gaussians(Renderer):
         self,
         face: FaceModel,
         *,
-        count: int = 20_000,
-        components: int = 8,
+        count: Count = 20_000,
+        components: Natural = 8,
         paste: Paste = "face",
         opaque: bool = True,
-        mouth_weight: float = 2.0,
-        ssim_weight: float = 0.2,
-        edge_weight: float = 1.0,
+        mouth_weight: NotNegative = 2.0,
+        ssim_weight: NotNegative = 0.2,
+        edge_weight: NotNegative = 1.0,
         backend: Literal["auto", "torch", "numba", "gsplat"] = "auto",
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if count < 10:
             raise VisemixError(f"render.count={count} Gaussians are no face; give 10 at least, 20000 for a good one")
-        if components < 0:
-            raise VisemixError(f"render.components={components} is no number of directions; 0 is the fewest")
         self.face, self.paste, self.opaque, self.backend, self.seed = face, paste, opaque, backend, seed
         self.mouth_weight, self.ssim_weight, self.edge_weight = mouth_weight, ssim_weight, edge_weight
         hair, torso = round(count * SHARES["hair"]), round(count * SHARES["torso"])

@@ -15,6 +15,7 @@ from visemix.face import FaceModel
 from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import batched_map
 from visemix.ops.presets import merge_preset
+from visemix.options import Count, Natural, NotNegative
 from visemix.render import published
 from visemix.render.base import RENDER, Renderer, empty_background, no_segmentation
 from visemix.render.conditions import ConditionEncoder, RunningStats
@@ -76,39 +77,39 @@ class LandmarkNeRF(Renderer):
         compat: Literal["corrected", "paper", "official"] = "corrected",
         field: Literal["grid", "vanilla"] | None = None,
         condition: Literal["landmarks", "audio"] = "landmarks",
-        window: int | None = None,
+        window: Count | None = None,
         convolutions: bool | None = None,
-        attention_from: int | None = None,
+        attention_from: Natural | None = None,
         warp: bool = True,
-        directions: int | None = None,
+        directions: Natural | None = None,
         head_aware: bool = True,
         learn: Literal["both", "head", "torso"] = "both",
-        steady: float = 0.5,
-        samples: int = 8,
-        steps: int = 64,
-        cells: int = 64,
+        steady: NotNegative = 0.5,
+        samples: Count = 8,
+        steps: Count = 64,
+        cells: Count = 64,
         encoding: Literal["planes", "hash"] = "planes",
         backend: Literal["auto", "torch", "tinycudann"] = "auto",
         compositing: Literal["auto", "torch", "nerfacc"] = "auto",
-        levels: list[int] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
-        channels: int = 8,
-        width: int = 64,
-        ambient: int = 64,
-        shapes: int = 8,
-        torso_levels: list[int] = [32, 128],  # noqa: B006
-        torso_width: int = 64,
-        vanilla_width: int = 256,
-        coarse: int = 64,
-        fine: int = 128,
-        rays: int = 2048,
-        mask_weight: float | None = None,
-        surface_weight: float | None = None,
-        entropy_weight: float | None = None,
-        ambient_weight: float | None = None,
-        patch: int = 32,
-        patch_weight: float = 0.0,
+        levels: list[Count] = [64, 256],  # noqa: B006 — a part's defaults are its config, copied by the registry
+        channels: Count = 8,
+        width: Count = 64,
+        ambient: Count = 64,
+        shapes: Count = 8,
+        torso_levels: list[Count] = [32, 128],  # noqa: B006
+        torso_width: Count = 64,
+        vanilla_width: Count = 256,
+        coarse: Count = 64,
+        fine: Count = 128,
+        rays: Count = 2048,
+        mask_weight: NotNegative | None = None,
+        surface_weight: NotNegative | None = None,
+        entropy_weight: NotNegative | None = None,
+        ambient_weight: NotNegative | None = None,
+        patch: Count = 32,
+        patch_weight: NotNegative = 0.0,
         vgg: str | None = None,
-        memory: int = 1024,
+        memory: Count = 1024,
     ) -> None:
         super().__init__()
         o = merge_preset(NERF_PRESETS[compat], locals())

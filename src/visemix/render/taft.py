@@ -18,6 +18,7 @@ from visemix.nn.perceptual import PerceptualLoss
 from visemix.ops.device import inference_dtype
 from visemix.ops.image import dilate
 from visemix.ops.presets import merge_preset
+from visemix.options import Count, NotNegative
 from visemix.parts import advise
 from visemix.render import published
 from visemix.render.base import RENDER, Renderer
@@ -111,25 +112,25 @@ class TAFT(Renderer):
         hole: Literal["mesh", "closing"] | None = None,
         union: bool | None = None,
         morphology: Literal["random", "fixed", "none"] | None = None,
-        soft_edge: float | None = None,
+        soft_edge: NotNegative | None = None,
         overflow: Literal["clamp", "wrap"] | None = None,
         keep_eyes: bool | None = None,
         reference: Literal["given", "nearest"] = "given",
         composite: bool | None = None,
         residual: bool | None = None,
-        base: int = 64,
-        max_channels: int = 256,
-        levels: int = 3,
-        photometric_weight: float = 1.0,
-        perceptual_weight: float = 4.0,
-        style_weight: float = 1000.0,
-        mouth_weight: float | None = None,
-        structure_weight: float = 0.0,
+        base: Count = 64,
+        max_channels: Count = 256,
+        levels: Count = 3,
+        photometric_weight: NotNegative = 1.0,
+        perceptual_weight: NotNegative = 4.0,
+        style_weight: NotNegative = 1000.0,
+        mouth_weight: NotNegative | None = None,
+        structure_weight: NotNegative = 0.0,
         vgg: str | None = None,
-        critic_weight: float = 0.0,
-        critic_base: int = 64,
+        critic_weight: NotNegative = 0.0,
+        critic_base: Count = 64,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
-        chunk: int = 4,
+        chunk: Count = 4,
     ) -> None:
         super().__init__()
         o = merge_preset(PRESETS[compat], locals())

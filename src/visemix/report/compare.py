@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING
 
 from visemix.config import find_experiment
 from visemix.evaluation.result import Result, read_result
 from visemix.evaluation.videos import evaluate
 from visemix.metrics import METRICS
 from visemix.ops.store import is_newer
+from visemix.options import checked
 from visemix.plugins import load_plugin_file
 from visemix.report.formats import WRITERS, write_tables
 from visemix.report.quoted import LAYOUTS
 from visemix.report.results import comparison, with_ood
-from visemix.schema import did_you_mean
 from visemix.types import VisemixError
+from visemix.values import did_you_mean, quoted, read_yaml
 
 log = logging.getLogger(__name__)
 
-KEYS = ("real", "methods", "ood", "tables")
-FOREIGN = ("real", "methods")  # of `ood`
+SOURCES = {"real": "FOLDER (of recordings)", "methods": "{NAME: FOLDER, …}", "tables": f"[{', '.join(LAYOUTS)}]"}
 
 
 def compare(
@@ -53,7 +54,7 @@ def compare(
         VisemixError: an unknown key or table, no recordings, or no folder of any method.
     """
     path, out = find_experiment(experiment), Path(out)
-    cfg = _read(path)
+    cfg, foreign, tables = _read(path)
     for plugin in plugins:
         load_plugin_file(plugin)
     options |= {"progress": progress, "overwrite": True, "plugins": plugins}
@@ -61,35 +62,59 @@ def compare(
     if not results:
         folders = ", ".join(str(folder) for folder in cfg.methods.values())
         raise VisemixError(f"none of the folders in {path} is there ({folders}); put the methods' videos into them")
-    if "ood" in cfg:
-        foreign = _scored(cfg.ood, out / "ood", overwrite, options | {"metrics": METRICS.without_truth()})
-        results |= {name: with_ood(results[name], foreign[name]) for name in foreign if name in results}
+    if foreign:
+        strange = _scored(foreign, out / "ood", overwrite, options | {"metrics": METRICS.without_truth()})
+        results |= {name: with_ood(results[name], strange[name]) for name in strange if name in results}
     files = []
-    for name in cfg.tables:
+    for name in tables:
         columns, quoted = LAYOUTS[name]
         files += [out / f"{name}{suffix}" for suffix in WRITERS]
         write_tables(files[-len(WRITERS) :], comparison(results, only=columns or METRICS.headlines(), quoted=quoted))
     return files
 
 
-def _read(path: Path) -> Any:
-    """A comparison's file, whose keys and tables are known."""
-    cfg: Any = OmegaConf.load(path)
-    for key in map(str, cfg if isinstance(cfg, DictConfig) else [type(cfg).__name__]):
-        if key not in KEYS:
-            raise VisemixError(
-                f"{path}: a comparison knows no '{key}'{did_you_mean(key, KEYS)} (has: {', '.join(KEYS)})"
-            )
-    for key in cfg.get("ood") or {}:
-        if key not in FOREIGN:
-            raise VisemixError(f"{path}: ood knows no '{key}'{did_you_mean(key, FOREIGN)} (has: {', '.join(FOREIGN)})")
+@dataclass
+class Side:
+    """Recordings, and for each method the folder of its videos."""
+
+    real: str = MISSING
+    methods: dict[str, str | None] = MISSING  # type: ignore[assignment]
+
+
+@dataclass
+class Comparison(Side):
+    """What a comparison's file says."""
+
+    ood: dict[str, Any] | None = None  # as a `Side`
+    tables: list[str] = MISSING  # type: ignore[assignment]
+
+
+def _read(path: Path) -> tuple[Side, Side | None, list[str]]:
+    """A comparison's recordings and videos, those of foreign speech, and its tables, all of them known."""
+    said = read_yaml(path)
+    _check_known(path, "a comparison", said, Comparison)
+    cfg = Comparison(**checked(Comparison, said, f"{path}: a comparison", SOURCES))
     for table in cfg.tables:
         if table not in LAYOUTS:
-            raise VisemixError(f"{path}: no table '{table}'{did_you_mean(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})")
-    return cfg
+            raise VisemixError(
+                f"{path}: no table '{quoted(table)}'{did_you_mean(table, LAYOUTS)} (have: {', '.join(LAYOUTS)})"
+            )
+    if not cfg.ood:
+        return cfg, None, cfg.tables
+    _check_known(path, "ood", cfg.ood, Side)
+    return cfg, Side(**checked(Side, cfg.ood, f"{path}: ood", SOURCES)), cfg.tables
 
 
-def _scored(cfg: DictConfig, out: Path, overwrite: bool, options: Mapping[str, Any]) -> dict[str, Result]:
+def _check_known(path: Path, owner: str, given: Mapping[str, Any], schema: type) -> None:
+    known = [key.name for key in fields(schema)]
+    for key in given:
+        if key not in known:
+            raise VisemixError(
+                f"{path}: {owner} knows no '{quoted(key)}'{did_you_mean(key, known)} (has: {', '.join(known)})"
+            )
+
+
+def _scored(cfg: Side, out: Path, overwrite: bool, options: Mapping[str, Any]) -> dict[str, Result]:
     """Each method's scores, for those whose folder is there."""
     real = Path(cfg.real)
     if not real.is_dir():

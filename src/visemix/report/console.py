@@ -9,7 +9,7 @@ from visemix.evaluation.result import Mean, Result
 from visemix.metrics import METRICS
 from visemix.metrics.shown import direction
 from visemix.report.tables import superscript
-from visemix.text import printable
+from visemix.terminal import printable
 
 
 def table(result: Result) -> Table:
@@ -28,11 +28,11 @@ def table(result: Result) -> Table:
         over = ["{:.4g} – {:.4g}".format(*details.interval) if details.interval else ""] if several else []
         real = _cell(result.truth[name], details.truth_reason, reasons)
         better = "" if name in unranked else direction(details.higher_is_better, details.ideal)
-        view.add_row(name, value, *over, real, row.unit, better, row.region)
+        cells = (name, value, *over, real, row.unit, better, row.region)
+        view.add_row(*(Text(printable(cell)) for cell in cells))
     footnotes = [f"{superscript(k)} {reason}" for k, reason in enumerate(reasons, 1)]
     notes = [f"{name}: {note}" for name, clip in result.clips.items() for note in clip.notes]
-    said = printable("\n".join([*footnotes, *result.notes, *notes]))
-    view.caption = Text(said) if said else None
+    view.caption = Text("\n".join(map(printable, [*footnotes, *result.notes, *notes]))) or None
     view.caption_justify = "left"
     return view
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from visemix import __version__
 from visemix.evaluation.pair import make_tracker
 from visemix.evaluation.result import Result
 from visemix.metrics import METRICS
+from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing, write_text
 from visemix.plugins import load_plugin_file
 from visemix.report.formats import check_files, html

@@ -17,9 +17,9 @@ from visemix.ops.store import REPLACE, write_text
 from visemix.report.media import inline_video
 from visemix.report.page import page, paragraph
 from visemix.report.sources import named_sources
-from visemix.schema import did_you_mean
 from visemix.study.protocols import PROTOCOLS, Protocol
 from visemix.types import VisemixError
+from visemix.values import did_you_mean
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from visemix.ops.intervals import LEVEL, student
 from visemix.report.results import RECORDED, plural
 from visemix.report.tables import Cell, Column, Group, Row, Table
 from visemix.study.protocols import PROTOCOLS, Protocol
-from visemix.text import printable
+from visemix.terminal import printable
 from visemix.types import VisemixError
 
 

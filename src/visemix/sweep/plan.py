@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.progress import track
 
 from visemix.config import compose, plain, sweep_points
+from visemix.experiment import complete_config, load_experiment
 from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import WEIGHTS
+from visemix.ops.progress import Console
 from visemix.parts import without_advice
 from visemix.pipeline import PARTS, TalkingFace
-from visemix.run import complete_config, folder_of, load_experiment
+from visemix.run import folder_of
 from visemix.training.fitting import data_for, kind_of
 from visemix.training.joining import stages_to_train
 from visemix.training.modules import STAGES

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from visemix.config import compose, find_experiment, plain
+from visemix.config import compose, find_experiment, plain, sweep_settings
 from visemix.evaluation.heldout import FOLDER, OOD_FOLDER, SCORES, evaluate_run, evaluate_speech, read_config
 from visemix.evaluation.result import Result, read_result
 from visemix.metrics import METRICS
 from visemix.ops.checkpoint import WEIGHTS
 from visemix.ops.locks import hold
+from visemix.ops.progress import Console
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
 from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
@@ -34,12 +34,12 @@ from visemix.report.quoted import ABLATED, Quoted
 from visemix.report.results import with_ood
 from visemix.report.sources import relocate_videos
 from visemix.run import complete_config, fit, folder_of
-from visemix.schema import did_you_mean
 from visemix.sweep.engines import ENGINES, Submit, Task, Work
 from visemix.sweep.plan import Cell, plan
 from visemix.training.departures import report
 from visemix.training.logs import publish
 from visemix.types import VisemixError
+from visemix.values import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def sweep(
         for cell in cells:
             if cell.reason:
                 log.warning("%s, seed %d, cannot be trained: %s; the others go on", cell.row, cell.seed, cell.reason)
-        speech = (compose(experiment, overrides).get("sweep") or {}).get("ood")
+        speech = sweep_settings(compose(experiment, overrides)).ood
         stages = {str(folder_of(OmegaConf.create(stage))): stage for cell in cells for stage in cell.stages}
         with _bar(progress) as shown, ENGINES[engine](jobs) as submit:
             failed = _run_tasks(partial(train, plugins=plugins), stages, submit, shown, "training")
@@ -240,7 +240,7 @@ def _error_text(error: Exception) -> str:
 
 
 def _quoted(experiment: str | Path) -> Quoted | None:
-    name = (compose(experiment).get("sweep") or {}).get("quoted")
+    name = sweep_settings(compose(experiment)).quoted
     if name is not None and name not in ABLATED:
         raise VisemixError(f"sweep.quoted: no table '{name}'{did_you_mean(name, ABLATED)} (have: {', '.join(ABLATED)})")
     return ABLATED[name] if name else None

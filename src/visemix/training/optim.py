@@ -11,35 +11,36 @@ from torch import nn
 from torch.optim import AdamW, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
 
-from visemix.schema import checked
+from visemix.options import Count, Fraction, Natural, NotNegative, Positive, Share, checked
 from visemix.types import OwnDecay, OwnRate, VisemixError
+from visemix.values import quoted
 
 
 @dataclass
 class StageOptions:
     """One stage's training. Every count is in optimiser steps; windows are in video frames."""
 
-    steps: int = 36_000
-    batch: int = 1  # windows per step
-    window: int = 100  # consecutive frames per window
-    lr: float = 1e-4
-    critic_lr: float = 4e-4
+    steps: Count = 36_000
+    batch: Count = 1  # windows per step
+    window: Count = 100  # consecutive frames per window
+    lr: NotNegative = 1e-4
+    critic_lr: NotNegative = 4e-4
     optimiser: Literal["adam", "rmsprop"] = "adam"
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0  # decoupled, on matrices and kernels only
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
+    weight_decay: NotNegative = 0.0  # decoupled, on matrices and kernels only
     schedule: Literal["constant", "cosine", "step", "exponential"] = "constant"
-    decay: float = 0.8  # `step`: the factor each time; `exponential`: the same, but gradually
-    decay_every: int = 10_000  # steps between
-    warmup: int = 0  # steps of linear growth to the full rate
-    clip_norm: float | None = 1.0  # largest norm of all gradients together
-    ema: float | None = None  # decay of the running mean of the weights, which is then what is kept
+    decay: Share = 0.8  # `step`: the factor each time; `exponential`: the same, but gradually
+    decay_every: Count = 10_000  # steps between
+    warmup: Natural = 0  # steps of linear growth to the full rate
+    clip_norm: Positive | None = 1.0  # largest norm of all gradients together
+    ema: Share | None = None  # decay of the running mean of the weights, which is then what is kept
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    val_every: int = 1_000  # steps between validations and sample pictures
-    val_batches: int = 8
-    patience: int | None = None  # validations without a better one after which the stage ends; the best one is kept
-    save_every: int = 500  # steps between the states a killed run resumes from
-    log_every: int = 10
+    val_every: Count = 1_000  # steps between validations and sample pictures
+    val_batches: Natural = 8
+    patience: Count | None = None  # validations without a better one after which the stage ends; the best one is kept
+    save_every: Count = 500  # steps between the states a killed run resumes from
+    log_every: Count = 10
 
 
 # The papers' own settings where they give them: GSmoothFace, sections 2.10 and 3.4 of its fact sheet; GeneFace, 4, 5.
@@ -55,19 +56,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def stage_options(stage: str, given: Mapping[str, Any]) -> StageOptions:
+def stage_options(stage: str, given: Any) -> StageOptions:
     """The stage's defaults under what is given.
 
     Raises:
         VisemixError: an unknown option, or a value that is impossible.
     """
-    options = StageOptions(**checked(StageOptions, DEFAULTS.get(stage, {}) | dict(given), f"train.{stage}"))
-    for name in ("steps", "batch", "window", "val_every", "save_every", "log_every"):
-        if getattr(options, name) < 1:
-            raise VisemixError(f"train.{stage}.{name} is {getattr(options, name)}; it must be at least 1")
-    if options.patience is not None and options.patience < 1:
-        raise VisemixError(f"train.{stage}.patience is {options.patience}; it must be at least 1, or null for none")
-    return options
+    if not isinstance(given, Mapping):
+        raise VisemixError(f"train.{stage} needs options by name, as train.{stage}.lr=1e-3, not '{quoted(given)}'")
+    options = {**DEFAULTS.get(stage, {}), **given}
+    return StageOptions(**checked(StageOptions, options, f"train.{stage}", where=f"train.{stage}."))
 
 
 def parameter_groups(
