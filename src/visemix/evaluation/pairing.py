@@ -64,9 +64,9 @@ def pictures(
         yield picture.permute(1, 2, 0).numpy()[:height, :width]
 
 
-def videos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """Videos and prepared clips in a folder by their names without ending; and the files that look like some and are
-    none.
+def videos_in(folder: Path, clips: bool = True) -> tuple[dict[str, Path], list[str]]:
+    """Videos and, where `clips`, prepared clips in a folder by their names without ending; and the files that look like
+    some and are none.
 
     Raises:
         VisemixError: two of one name.
@@ -74,7 +74,7 @@ def videos_in(folder: Path) -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
     passed = []
     for child in sorted(folder.iterdir()):
-        prepared = _is_prepared(child)
+        prepared = clips and _is_prepared(child)
         if not prepared and child.suffix.lower() not in VIDEO_SUFFIXES:
             continue
         if is_hidden(child) or not (prepared or child.is_file()):

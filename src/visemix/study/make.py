@@ -110,7 +110,7 @@ def videos_of(path: Path) -> dict[str, Path]:
         path = held
     if not path.is_dir():
         raise VisemixError(f"no such folder: {path}; give each method's folder of videos, as in mine=videos/mine")
-    found, passed = videos_in(path)
+    found, passed = videos_in(path, clips=False)
     if passed:
         log.warning("passed over in %s: %s", path, ", ".join(passed))
     if not found:
