@@ -23,13 +23,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # torch's threads do not survive a fork
 
 import torch
 from _report import report
-from rich.console import Console
 
 import visemix.corpus.make
 import visemix.demo
@@ -41,7 +41,6 @@ from visemix.data import VideoReader, VideoWriter
 from visemix.sweep.engines import ENGINES
 
 FAKES = Path(__file__).parents[1] / "tests/fake_parts.py"  # a tracker and a fit that cost nothing
-CONSOLE = Console(stderr=True)
 DISKS = (0.02, 0.2, 0.4, 0.6, 0.8, 0.95)  # sizes, as a part of what the command writes
 TINY = """
 extends: smoke
@@ -150,7 +149,7 @@ def inputs(work: Path) -> dict[str, Command]:
         "corpus": Command([*corpus, "made"]),
         "fit": Command(["fit", str(experiment)]),
         "generate": Command(generate, again=("--overwrite",)),
-        "evaluate": Command(["evaluate", f"runs/{trained.name}"], copied),
+        "evaluate": Command(["evaluate", f"runs/{trained.name}", "--metrics", "psnr,ssim,lmd,av_offset"], copied),
         "sweep": Command(["sweep", str(experiment), "--engine", "here"]),
     }
 
@@ -278,19 +277,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     ENGINES["here"] = here  # type: ignore[index]
-    rows, wrong = [], {}
+    results = Path(__file__).parent / "results/crash.json"
+    rows = {row["command"]: row for row in json.loads(results.read_text())["rows"]} if results.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        mounts = may_mount(work)
-        commands = inputs(work)
+        mounts, commands = may_mount(work), inputs(work)
         for name in options.only.split(","):
             campaign, chance = Campaign(name, commands[name], work), random.Random(f"{options.seed} {name}")
-            row = {"command": name, "seconds": campaign.seconds} | campaign.killed(options.kills, chance)
-            row |= campaign.twice() | (campaign.on_disks() if mounts else {})
-            rows.append(row)
-            wrong[name] = campaign.wrong
-            CONSOLE.print(json.dumps(row), *campaign.wrong, sep="\n", markup=False)
-    report("crash", rows, seed=options.seed, wrong=wrong)
+            row = {"command": name, "date": f"{datetime.now():%Y-%m-%d %H:%M}", "seconds": campaign.seconds}
+            row |= campaign.killed(options.kills, chance) | campaign.twice() | (campaign.on_disks() if mounts else {})
+            rows[name] = row | {"wrong": "; ".join(campaign.wrong)}
+            report("crash", [*rows.values()], seed=options.seed)  # what is there of the other commands stays
 
 
 if __name__ == "__main__":
