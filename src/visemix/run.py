@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import with_config
@@ -245,11 +245,11 @@ class StoredConfig(ModelConfig):
 
     name: str
     fit: list[str]
-    data: PartConfig
-    log: PartConfig
-    train: dict[str, Any]
-    seed: int
-    load: dict[str, str]
+    data: NotRequired[PartConfig]
+    log: NotRequired[PartConfig]
+    train: NotRequired[dict[str, Any]]
+    seed: NotRequired[int]
+    load: NotRequired[dict[str, str]]
 
 
 def stored_config(folder: Path) -> DictConfig:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import av
 import torch
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
@@ -66,13 +68,14 @@ class FrameFile:
             raise VisemixError(f"{self.path} has frames 0 to {stream.frames - 1}, not {k}")
         pts = round(k / FPS / stream.time_base) + (stream.start_time or 0)
         container = self._open[1]  # type: ignore[index]
-        if k != self._next:
-            container.seek(pts, stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts == pts:
-                self._next = k + 1
-                picture = self._to_rgb.reformat(frame, format="rgb24", **EXACT).to_ndarray()
-                return torch.from_numpy(picture).permute(2, 0, 1)
-            if frame.pts > pts:
-                break
+        with suppress(av.FFmpegError):  # then it cannot be read
+            if k != self._next:
+                container.seek(pts, stream=stream)
+            for frame in container.decode(stream):
+                if frame.pts == pts:
+                    self._next = k + 1
+                    picture = self._to_rgb.reformat(frame, format="rgb24", **EXACT).to_ndarray()
+                    return torch.from_numpy(picture).permute(2, 0, 1)
+                if frame.pts > pts:
+                    break
         raise VisemixError(f"frame {k} of {self.path} cannot be read; prepare the clip again with --overwrite")
