@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import with_config
@@ -116,11 +116,11 @@ class StoredConfig(ModelConfig):
 
     name: str
     fit: list[str]
-    data: PartConfig
-    log: PartConfig
-    train: dict[str, Any]
-    seed: int
-    load: dict[str, str]
+    data: NotRequired[PartConfig]
+    log: NotRequired[PartConfig]
+    train: NotRequired[dict[str, Any]]
+    seed: NotRequired[int]
+    load: NotRequired[dict[str, str]]
 
 
 def stored_config(folder: Path) -> DictConfig:

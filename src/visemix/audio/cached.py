@@ -114,13 +114,16 @@ class Cached(AudioEncoder, Wrapper):
         if self._size > self.limit * 1e9:
             self._evict()
 
+    def _entries(self) -> list[Path]:
+        return [] if self.folder is None else [*self.folder.glob("*.safetensors")]
+
     def _cache_size(self) -> int:
-        return sum(p.stat().st_size for p in self.folder.glob("*.safetensors"))
+        return sum(p.stat().st_size for p in self._entries())
 
     def _evict(self) -> None:
         """Delete the oldest entries until a tenth of the limit is free, so that this is seldom done."""
         size = self._cache_size()
-        for path in sorted(self.folder.glob("*.safetensors"), key=lambda p: p.stat().st_mtime):
+        for path in sorted(self._entries(), key=lambda p: p.stat().st_mtime):
             if size <= self.limit * 0.9e9:
                 break
             size -= path.stat().st_size

@@ -68,7 +68,7 @@ class FrameFile:
             raise VisemixError(f"{self.path} has frames 0 to {stream.frames - 1}, not {k}")
         pts = round(k / FPS / stream.time_base) + (stream.start_time or 0)
         container = self._open[1]  # type: ignore[index]
-        with suppress(av.FFmpegError):
+        with suppress(av.FFmpegError):  # then it cannot be read
             if k != self._next:
                 container.seek(pts, stream=stream)
             for frame in container.decode(stream):

@@ -83,7 +83,7 @@ def check_meta(meta: Any, where: object) -> dict[str, Any]:
     Raises:
         VisemixError: it does not.
     """
-    found = dict(fits(Meta, meta, where, WANTED))  # type: ignore[arg-type]
+    found: dict[str, Any] = {**fits(Meta, meta, where, WANTED)}
     edges = [0, *(edge for gap in found.get("away", []) for edge in gap), found["frames"]]
     if any(len(gap) != 2 for gap in found.get("away", [])) or edges != sorted(edges):
         raise VisemixError(f"{where} is damaged (away: stretches of frames, one after another); {WANTED}")

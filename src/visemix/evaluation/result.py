@@ -107,7 +107,8 @@ class Result:
             if {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
                 raise VisemixError(f"{where} is no whole evaluation ('{name}' is no name of a clip); {WANTED}")
         scored = [score for clip in result.clips.values() for score in (*clip.metrics.values(), *clip.truth.values())]
-        for row in (*result.summary.values(), *result.truth.values(), *scored):
+        rows: list[Mean | Score] = [*result.summary.values(), *result.truth.values(), *scored]
+        for row in rows:
             if (row.status == "ok") != (row.value is not None) or not math.isfinite(row.value or 0):
                 said = f"a score of status '{row.status}' is {row.value}"
                 raise VisemixError(f"{where} is no whole evaluation ({said}); {WANTED}")

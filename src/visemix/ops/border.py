@@ -95,7 +95,8 @@ def fits(schema: type[T], value: Any, where: object, wanted: str, fault: str = "
         VisemixError: it does not fit: `where` it stands, its `fault`, in which place of it, and what is `wanted`.
     """
     try:
-        return _adapter(schema).validate_python(value)
+        found: T = _adapter(schema).validate_python(value)  # type: ignore[arg-type]  # a class is hashable
+        return found
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         *around, last = [str(step) for step in first["loc"]] or ["it"]

@@ -94,8 +94,7 @@ def refuse_not_numbers(own: Mapping[str, Tensor], stored: Mapping[str, Tensor], 
 def _check_numbers(value: Any, largest: int, source: object, place: str) -> None:
     if isinstance(value, Mapping):
         for key, each in value.items():
-            if key not in FREE:
-                _check_numbers(each, largest, source, f"{place}.{key}")
+            _check_numbers(each, 2**63 - 1 if key in FREE else largest, source, f"{place}.{key}")
     elif isinstance(value, list):
         for k, each in enumerate(value):
             _check_numbers(each, largest, source, f"{place}[{k}]")
