@@ -49,13 +49,12 @@ VALUES: list[Any] = [
 KEYS = [
     "motion", "motion.dim", "motion.base", "motion.base.name", "motion.name", "audio", "audio.dim", "audio.parts",
     "render", "render.levels", "render.count", "data", "data.root", "data.clips", "data.grid", "face", "face.path",
-    "log",
-    "log.mode", "use", "use.motion", "use.scale", "use.train", "scale", "compat", "train", "train.motion", "train.name",
-    "train.motion.lr", "train.motion.betas", "train.motion.steps", "train.motion.ema", "train.nobody.lr", "fit", "load",
-    "load.motion", "eyes", "seed", "name", "out", "device", "workers", "plugins", "sweep", "sweep.seed",
-    "sweep.variants", "sweep.quoted", "sweep.ood", "fallback", "fallback.audio", "extends", "metrics", "nobody", "",
-    ".", "..", "a..b", "motion.", ".motion", "motion[0]", "motion[", "[0]", "fit[0]", "motion.dim.x", "fit.x", "a b",
-    "${x}", "motion.${x}", "x" * 10_000, "Zoë", "\x1b[31m", "a.b" * 500,
+    "log", "log.mode", "use", "use.motion", "use.scale", "use.train", "scale", "compat", "train", "train.motion",
+    "train.name", "train.motion.lr", "train.motion.betas", "train.motion.steps", "train.motion.ema",
+    "train.nobody.lr", "fit", "load", "load.motion", "eyes", "seed", "name", "out", "device", "workers", "plugins",
+    "sweep", "sweep.seed", "sweep.variants", "sweep.quoted", "sweep.ood", "fallback", "fallback.audio", "extends",
+    "metrics", "nobody", "", ".", "..", "a..b", "motion.", ".motion", "motion[0]", "motion[", "[0]", "fit[0]",
+    "motion.dim.x", "fit.x", "a b", "${x}", "motion.${x}", "x" * 10_000, "Zoë", "\x1b[31m", "a.b" * 500,
 ]  # fmt: skip
 WORDS = [
     "nan", "inf", ".nan", ".inf", "-.inf", "1e400", "-1", "0", "1e99", "10000000000000000000000", "[", "{", "}", "[1,",

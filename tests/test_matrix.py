@@ -26,4 +26,4 @@ def test_the_whole_matrix_is_trained_generated_and_scored(tmp_path):
     for one in outcomes:
         assert len(list((one.folder / FOLDER / "fake").glob("*.mp4"))) == 1
         assert json.loads((one.folder / FOLDER / SCORES).read_text())["summary"]["psnr"]["status"] == "ok"
-    assert write_sweep(MATRIX, outcomes)[0].read_text().count("motion=") == 48
+    assert write_sweep(MATRIX, outcomes)[0][0].read_text().count("motion=") == 48

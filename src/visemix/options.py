@@ -73,7 +73,7 @@ def checked(schema: type, options: Any, owner: str, sources: Mapping[str, str] =
         kind, adapter = kinds[option.name]
         value = given.get(option.name, option.default)
         if value is dataclasses.MISSING:
-            value = option.default_factory()  # type: ignore[misc]
+            value = option.default_factory()  # type: ignore[operator]
         if isinstance(value, str) and value == MISSING:
             raise VisemixError(
                 f"{owner}: an option without a default must be said ({option.name}): "

@@ -57,9 +57,10 @@ def read_override(word: str) -> dict[str, Any]:
         raise VisemixError(f"'{quoted(word)}' is no override; write key=value, as in motion.sigma1=2")
     try:
         _check_depth(text)
-        value = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload]
+        read: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))
     except (YAMLError, OmegaConfBaseException, ValueError) as error:
         raise VisemixError(f"{quoted(key)}={quoted(text)}: the value is no YAML: {one_line(error)}") from error
+    value: Any = read["value"]
     for part in reversed(key.split(".")):
         value = {part: value}
     check_tree(value, "an override")

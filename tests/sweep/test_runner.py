@@ -15,12 +15,25 @@ from typer.testing import CliRunner
 
 from visemix.cli.app import app
 from visemix.config import plain
-from visemix.evaluation.result import Mean, Result
+from visemix.evaluation.result import Details, Mean, Result
 from visemix.pipeline import TalkingFace, read_checkpoint
+from visemix.report.ablation import verdicts
 from visemix.run import complete_config, fit, folder_of
 from visemix.sweep import runner
 from visemix.sweep.engines import ENGINES, _threads
-from visemix.sweep.runner import DIED, _claim, _joined, _run_logged, _run_tasks, plan, score, sweep, write_sweep
+from visemix.sweep.plan import Cell
+from visemix.sweep.runner import (
+    DIED,
+    Outcome,
+    _claim,
+    _joined,
+    _run_logged,
+    _run_tasks,
+    plan,
+    score,
+    sweep,
+    write_sweep,
+)
 from visemix.types import VisemixError
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +152,7 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     small, painted = (read_checkpoint(o.folder)[0] for o in (outcomes[0], outcomes[2]))
     assert all(torch.equal(small[name], painted[name]) for name in small if name.startswith("motion."))
     assert TalkingFace.from_checkpoint(outcomes[1].folder).notes["loaded"] == ["motion", "render"]
-    text = write_sweep(experiment, outcomes)[0].read_text()
+    text = write_sweep(experiment, outcomes)[0][0].read_text()
     assert all(f"| {row} |" in text for row in ("small", "plain", "painted"))
     assert "- wild, seed 0: the motion loss is" in text
     departs = text[text.index("The first row departs from the papers in:") :].splitlines()
@@ -155,21 +168,31 @@ def test_shared_stages_are_trained_once_and_a_failure_costs_only_its_own_points(
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/model.safetensors")}
 
 
-def test_the_console_counts_the_papers_directions_alone_and_together(monkeypatch):
+def scored(lmd):
+    mean = Mean(lmd, "ok", "px", "", "")
+    return Result({"lmd": mean}, {"lmd": mean}, {"lmd": Details(higher_is_better=False)}, {})
+
+
+def test_the_console_counts_the_papers_directions_alone_and_together_from_one_reading(monkeypatch, tmp_path):
     said = {
-        "Full model": {seed: Result({"lmd": Mean(1 + 0.01 * seed, "ok", "px", "", "")}, {}, {}, {}) for seed in (0, 1)},
-        "w/o TempAud": {seed: Result({"lmd": Mean(2.0, "ok", "px", "", "")}, {}, {}, {}) for seed in (0, 1)},
+        "Full model": {seed: scored(1 + 0.01 * seed) for seed in (0, 1)},
+        "w/o TempAud": {seed: scored(2.0) for seed in (0, 1)},
     }
-    monkeypatch.setattr("visemix.sweep.runner.sweep", lambda *_, **__: [])
-    monkeypatch.setattr("visemix.sweep.runner.write_sweep", lambda *_: [Path("table.md")])
-    monkeypatch.setattr("visemix.sweep.runner._rows", lambda outcomes: said)
-    lines = CliRunner().invoke(app, ["sweep", "ablations/gsmoothface"]).stdout.splitlines()
+    config, read, judged = {"name": "which", "out": str(tmp_path)}, [], []
+    outcomes = [Outcome(Cell("Full model", 0, config, ()), None)]
+    monkeypatch.setattr("visemix.sweep.runner.sweep", lambda *_, **__: outcomes)
+    monkeypatch.setattr("visemix.sweep.runner.sweep_page", lambda *_: "")
+    monkeypatch.setattr("visemix.sweep.runner._rows", lambda outcomes: read.append(1) or said)
+    monkeypatch.setattr("visemix.sweep.runner.verdicts", lambda *of: judged.append(1) or verdicts(*of))
+    done = CliRunner().invoke(app, ["sweep", "ablations/gsmoothface"])
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()[1:]
     assert lines[0].startswith("The paper prints 28 differences to the full model, of which 1 could be tested and 27")
     assert lines[1].startswith("Each judged alone, at 95%: 1 have its direction, 0 the other, and 0 cannot be told")
     assert lines[2].startswith("All 1 judged together, with Holm's correction: 1 have its direction")
-    assert lines[3:] == ["table.md"]
-    lines = CliRunner().invoke(app, ["sweep", "mixed/matrix"]).stdout.splitlines()
-    assert lines == ["table.md"]  # no paper's table
+    assert lines[3:] == [str(tmp_path / "which/table.md")] and (read, judged) == ([1], [1])
+    lines = CliRunner().invoke(app, ["sweep", "mixed/matrix"]).stdout.splitlines()[1:]
+    assert lines == [str(tmp_path / "which/table.md")]  # no paper's table
 
 
 def test_a_stage_begins_when_its_own_sources_are_done_and_not_at_all_when_one_has_failed():

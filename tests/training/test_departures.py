@@ -37,6 +37,15 @@ def test_an_option_that_is_not_as_published_is_said_with_its_place_and_why(exper
     assert "render.vgg is null, not set" in of(experiment)
 
 
+def test_what_a_preset_alone_decides_is_not_said_as_if_it_were_an_option(experiment):
+    found = of(experiment, "use.render=landmark_nerf")
+    decided = "which render.compat=corrected decides, is"
+    assert f"render: colour_widths, {decided} [16, 32], not [128, 128]" in found
+    assert not any("render.colour_widths" in line or "render.released" in line for line in found)
+    found = of(experiment, "use.render=landmark_nerf", "render.compat=official", "render.field=grid")
+    assert "render.field is grid, not vanilla" in found and not any("released" in line for line in found)
+
+
 def test_one_switch_at_the_top_reaches_parts_and_their_training(experiment):
     for told in (of(experiment, "compat=paper"), of(experiment, "compat=official")):
         assert {line for line in told if line != "render"} == {"render.vgg is null, not set"}

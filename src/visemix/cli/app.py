@@ -183,7 +183,7 @@ def sweep(
     from visemix.ops.progress import Console
     from visemix.plugins import load_plugin_file
     from visemix.sweep.plan import listing, plan
-    from visemix.sweep.runner import sweep, verdict_counts, write_sweep
+    from visemix.sweep.runner import sweep, write_sweep
 
     for path in plugin or []:
         load_plugin_file(path)
@@ -195,7 +195,7 @@ def sweep(
         said = f": {outcome.reason}" if outcome.reason else ""
         echo(f"{outcome.folder or '-'}  {outcome.cell.row}, seed {outcome.cell.seed}{said}", err=bool(said))
     with Console(stderr=True).status("writing the table and the page"):
-        files, counts = write_sweep(experiment, outcomes), verdict_counts(experiment, outcomes)
+        files, counts = write_sweep(experiment, outcomes)
     echo("\n".join([*counts, str(files[0])]))
     raise typer.Exit(SOME_FAILED if any(outcome.reason for outcome in outcomes) else 0)
 

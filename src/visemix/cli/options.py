@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,12 +57,14 @@ class Commands(TyperGroup):
 
 def say(text: object) -> None:
     """Write a sentence to standard error, after the name of the program."""
-    typer.echo(f"visemix: {sentence(text)}", err=True)
+    echo(f"visemix: {sentence(text)}", err=True)
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
     """Write lines to standard output, or error; what in them would steer the terminal stands as its code."""
-    typer.echo(printable_lines(text), err=err, nl=nl)
+    stream = sys.stderr if err else sys.stdout
+    stream.write(printable_lines(text) + "\n" * nl)
+    stream.flush()
 
 
 def of_one_run(overrides: list[str] | None) -> list[str]:

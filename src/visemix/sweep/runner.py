@@ -27,7 +27,7 @@ from visemix.ops.locks import hold
 from visemix.ops.progress import Console
 from visemix.ops.store import is_newer, write_text
 from visemix.plugins import load_plugin_file
-from visemix.report.ablation import Rows, Verdict, summary, sweep_table, verdict_table, verdicts
+from visemix.report.ablation import Rows, summary, sweep_table, verdict_table, verdicts
 from visemix.report.ablation_page import sweep_page
 from visemix.report.formats import WRITERS, markdown, write_tables
 from visemix.report.quoted import ABLATED, Quoted
@@ -98,12 +98,15 @@ def sweep(
     return [replace(one, reason=failed.get(str(one.folder), one.reason)) for one in outcomes]
 
 
-def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Path]:
+def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> tuple[list[Path], list[str]]:
     """The table of a sweep beside its runs (headlines as `.md`, `.tex`, all metrics as `.csv`, `.json`) and a page
     (`report.html`); in the Markdown and on the page also what became of each point.
 
     Where `sweep.quoted` names a paper's table, its rows stand below ours, and it is said of each change whether it
     moves a number in the paper's direction. Under the table stands in what the first row departs from the papers.
+
+    Returns:
+        The files, the table as Markdown first, and how many of the paper's directions the sweep has, in sentences.
     """
     rows = _rows(outcomes)
     name = str(outcomes[0].cell.config["name"])
@@ -113,7 +116,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     files = [beside / f"table{suffix}" for suffix in WRITERS]
     write_tables([path for path in files if path.suffix != ".tex"], whole)
     write_tables([beside / "table.tex"], table)
-    found = _verdicts(rows, quoted)
+    found = verdicts(rows, quoted) if quoted else []
     failures = [f"{one.cell.row}, seed {one.cell.seed}: {one.reason}" for one in outcomes if one.reason]
     text = markdown(table) + (f"\n{verdict_table(found)}" if quoted else "")
     departures = report(outcomes[0].cell.config)
@@ -121,17 +124,7 @@ def write_sweep(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[Pat
     text += "\nPoints that failed:\n\n" + "".join(f"- {line}\n" for line in failures) if failures else ""
     write_text(beside / "table.md", text)
     write_text(beside / "report.html", sweep_page(table, rows, found, failures, departures))
-    return [*files, beside / "report.html"]
-
-
-def verdict_counts(experiment: str | Path, outcomes: Sequence[Outcome]) -> list[str]:
-    """How many of the paper's directions a sweep has, in sentences; none where `sweep.quoted` names no table."""
-    found = _verdicts(_rows(outcomes), _quoted(experiment))
-    return summary(found) if found else []
-
-
-def _verdicts(rows: Rows, quoted: Quoted | None) -> list[Verdict]:
-    return verdicts(rows, quoted) if quoted else []
+    return [*files, beside / "report.html"], summary(found) if found else []
 
 
 def _rows(outcomes: Sequence[Outcome]) -> Rows:

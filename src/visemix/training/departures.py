@@ -22,7 +22,7 @@ OFFICIAL = "official"  # the value of `compat` that follows the code
 class Departure:
     """One difference between what runs here and what was published."""
 
-    where: str  # the option by its path in the config, or the part
+    where: str  # the option by its path in the config, or what a part's preset decides, or the part
     ours: Any  # its value; None where no option decides
     published: Published
 
@@ -64,16 +64,19 @@ def written(value: Any) -> str:
 def _of_part(
     registry: Registry[Any], config: Mapping[str, Any], path: str, whole: Mapping[str, Any]
 ) -> Iterator[Departure]:
-    kind, options = registry.kind_of(config["name"]), registry.full(config)
-    compat = options.get("compat")
-    options |= merge_preset(kind.presets.get(str(compat), {}), options)
+    kind, own = registry.kind_of(config["name"]), registry.full(config)
+    compat = own.get("compat")
+    options = own | merge_preset(kind.presets.get(str(compat), {}), own)
     for one in kind.published:
         if one.code != (compat == OFFICIAL):
             continue
         if not one.option:
             yield Departure(f"{path} ({config['name']})", None, one)
         elif one.option in options:
-            yield from _compared(f"{path}.{one.option}", options[one.option], one)
+            where = f"{path}.{one.option}"
+            if one.option not in own:  # no option of the part, whose preset alone decides it
+                where = f"{path}: {one.option}, which {path}.compat={compat} decides,"
+            yield from _compared(where, options[one.option], one)
         elif _trained(one.option, whole):
             yield from _compared(one.option, OmegaConf.select(OmegaConf.create(dict(whole)), one.option), one)
     for at, inner in kind.inner_parts(options).items():
