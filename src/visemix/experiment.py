@@ -116,9 +116,10 @@ def _fallback(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _point(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """An experiment as one run of it has it."""
+    found = compose(path, overrides)
     return {
-        key: plain(value) if OmegaConf.is_config(value) else value
-        for key, value in compose(path, overrides).items()
+        str(key): plain(found[key]) if OmegaConf.is_config(found[key]) else found[key]
+        for key in found
         if key != "sweep"
     }
 

@@ -197,7 +197,7 @@ class VideoReader:
         """When the pictures should end that end at `until`, in seconds on the file's clock."""
         with open_media(self.path) as container:
             kind, stream = container.format.name, picture_stream(container)
-            if kind in OF_STREAMS and stream.duration:
+            if kind in OF_STREAMS and stream is not None and stream.duration:
                 return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
             end = (container.duration or 0) / 1e6 if kind in OF_ALL else until
             if (end - until) * FPS <= 2:
