@@ -197,6 +197,7 @@ class VideoReader:
         """When the pictures should end that end at `until`, in seconds on the file's clock."""
         with open_media(self.path) as container:
             kind, stream = container.format.name, picture_stream(container)
+            assert stream is not None
             if kind in OF_STREAMS and stream.duration:
                 return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
             end = (container.duration or 0) / 1e6 if kind in OF_ALL else until
