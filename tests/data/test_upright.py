@@ -101,6 +101,14 @@ def test_hdr_is_tone_mapped_and_said(tmp_path, transfer, name, grey):
     assert reader.notes == [f"its pictures are HDR ({name}); they are tone-mapped for an ordinary screen"]
 
 
+def test_pictures_for_which_there_is_no_decoder_are_none(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", seconds=1)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"xyz1"))
+    with pytest.raises(VisemixError, match=r"a\.mp4 holds no picture"):
+        VideoReader(path)
+    assert len(read_sound(path)) >= 15_000
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg"])
 def test_a_picture_is_a_clip_of_one_frame(tmp_path, kind):
     path = tmp_path / f"a.{kind}"

@@ -38,19 +38,14 @@ def open_media(path: str | Path) -> Any:
             "of another kind; play it, or convert it again from its source"
         ) from error
     for stream in container.streams.video:
-        width, height = _size(stream)
+        if stream.codec_context is None:  # there is no decoder for it
+            continue
+        width, height = stream.width, stream.height
         if width * height > PIXELS:
             container.close()
             raise VisemixError(f"the pictures of {path} are {width}×{height}, larger than 8K; make them smaller")
         stream.codec_context.options = {"max_pixels": str(PIXELS)}
     return container
-
-
-def _size(stream: Any) -> tuple[int, int]:
-    try:
-        return stream.width, stream.height
-    except AttributeError:  # PyAV has no decoder for it
-        return 0, 0
 
 
 def picture_stream(container: Any) -> Any | None:
@@ -77,14 +72,13 @@ def counted_twice(container: Any, sound: Any) -> float:
 
 
 def _chosen(streams: Sequence[Any]) -> Any | None:
-    """The first of those marked as default, rather one that describes nothing to the deaf or blind."""
+    """The first that can be decoded of those marked as default, rather one that describes nothing to deaf or blind."""
     impaired = Disposition.hearing_impaired | Disposition.visual_impaired | Disposition.comment
 
-    def rank(stream: Any) -> tuple[bool, bool, bool]:
-        known = stream.codec_context is not None
-        return known, not stream.disposition & impaired, bool(stream.disposition & Disposition.default)
+    def rank(stream: Any) -> tuple[bool, bool]:
+        return not stream.disposition & impaired, bool(stream.disposition & Disposition.default)
 
-    return max(streams, key=rank, default=None)
+    return max((stream for stream in streams if stream.codec_context is not None), key=rank, default=None)
 
 
 def packets(container: Any, *streams: Any) -> Iterator[Any]:
@@ -93,7 +87,7 @@ def packets(container: Any, *streams: Any) -> Iterator[Any]:
     while True:
         try:
             packet = next(found, None)
-        except (av.FFmpegError, EOFError):
+        except (av.FFmpegError, EOFError, IndexError):  # PyAV does not know a stream that begins midway
             packet = None
         if packet is None:
             return

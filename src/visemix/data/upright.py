@@ -77,7 +77,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     From the display matrix (ISO 14496-12, 6.2.2), which maps stored to shown places: x' = a·x + c·y, y' = b·x + d·y.
     Any turn that is no quarter turn counts as the nearest one.
     """
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV takes its own types, too
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
     if matrix is None or len(bytes(matrix)) != 36:
         return False, False, False
     a, b, _, c, d = struct.unpack("=9i", bytes(matrix))[:5]
