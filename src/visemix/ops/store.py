@@ -32,7 +32,7 @@ class NotWritten(VisemixError):
     """A disk that is full, or a place that is not to be written to."""
 
     def __init__(self, path: Path, error: Exception, left: str = "what was there before is kept") -> None:
-        self.why = error.why if isinstance(error, NotWritten) else str(getattr(error, "strerror", None) or error)
+        self.why: str = error.why if isinstance(error, NotWritten) else str(getattr(error, "strerror", None) or error)
         super().__init__(f"{path} could not be written ({self.why}); {left}")
 
 
