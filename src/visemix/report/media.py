@@ -11,7 +11,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from visemix.data import VideoReader, VideoWriter
-from visemix.data.media import EXACT, open_media, picture_stream
+from visemix.data.containers import open_media, picture_stream, sound_stream
+from visemix.data.media import EXACT
 from visemix.report.page import inline
 from visemix.types import VisemixError
 
@@ -36,7 +37,7 @@ def playable(path: Path) -> bytes:
         stream = picture_stream(container)
         if stream is None:
             raise VisemixError(f"{path} holds no picture; give a video file")
-        sound = container.streams.audio[0] if container.streams.audio else None
+        sound = sound_stream(container)
         kept = (stream.codec_context.name, stream.codec_context.pix_fmt) == PLAYED
         kept = kept and (sound is None or sound.codec_context.name == "aac")
     if kept and _stored_as_shown(path):
