@@ -65,7 +65,7 @@ def _copied(path: Path) -> bytes:
     file = io.BytesIO()
     try:
         with open_media(path) as container, av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as out:
-            streams = [picture_stream(container), *container.streams.audio[:1]]
+            streams = [s for s in (picture_stream(container), sound_stream(container)) if s is not None]
             to = {stream.index: out.add_stream_from_template(stream) for stream in streams}
             for packet in container.demux(*streams):
                 if packet.dts is not None:
