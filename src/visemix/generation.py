@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -212,7 +213,7 @@ def choose_start(clip: ClipFolder, seconds: float) -> tuple[int, range]:
     Raises:
         VisemixError: it lies behind the end of the clip.
     """
-    frame = round(seconds * FPS)
+    frame = round(seconds * FPS) if math.isfinite(seconds) else -1
     if not 0 <= frame < clip.frames:
         raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
     usable = max(clip.visible_ranges, key=lambda part: part.stop - max(part.start, frame))
