@@ -24,6 +24,7 @@ from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
 from visemix.ops.locks import hold
 from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing, sha256
+from visemix.options import check_seed
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.training.modules import STAGES
@@ -198,6 +199,7 @@ def check_style(model: TalkingFace, style: str | None) -> None:
 def set_seed(model: TalkingFace, seed: int | None) -> None:
     if seed is None:
         return
+    check_seed(seed)
     drawing = [module for module in model.motion.modules() if isinstance(module, MotionModel) and module.draws]
     if not drawing:
         name = model.config["motion"]["name"]
