@@ -31,7 +31,8 @@ SQUEEZED = Fraction(1, 4), Fraction(4)  # pixel shapes between which a camera's 
 def _of_unknown_kind(kinds: type[Type], value: int) -> Type:
     """A member for side data of a kind that FFmpeg has and PyAV's list lacks."""
     member = object.__new__(kinds)
-    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    member._name_ = f"UNKNOWN_{value}"
+    member._value_ = value  # type: ignore[assignment]
     return member
 
 
