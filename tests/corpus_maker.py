@@ -3,9 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from visemix.corpus.clip_specs import CorpusConfig
+from visemix.ops.progress import Console
 from visemix.types import Motion, Space
 
 QUIET = Console(quiet=True)

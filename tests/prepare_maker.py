@@ -7,10 +7,10 @@ import av
 import numpy as np
 import torch
 import yaml
-from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import VideoWriter
+from visemix.ops.progress import Console
 from visemix.prepare.videos import prepare
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 from visemix.cli.options import PrintableFormatter
 from visemix.data import ClipFolder
 from visemix.ops.border import read_json, read_yaml
+from visemix.ops.progress import Console
 from visemix.report.console import table
 from visemix.types import VisemixError
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import standins  # noqa: F401 – registers its parts
 import torch
-from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.corpus.make import corpus
@@ -20,6 +19,7 @@ from visemix.data import VideoWriter
 from visemix.evaluation.heldout import evaluate_run
 from visemix.evaluation.videos import evaluate
 from visemix.generation import generate
+from visemix.ops.progress import Console
 from visemix.ops.state import environment, preserve_rng, seeded
 from visemix.pipeline import TalkingFace
 from visemix.prepare.videos import prepare

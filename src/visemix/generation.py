@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from visemix.ops.checkpoint import SHIPPED, resolve_checkpoint
 from visemix.ops.locks import hold
 from visemix.ops.progress import Console
 from visemix.ops.store import refuse_existing, sha256
+from visemix.options import check_seed
 from visemix.pipeline import SHOWN, TalkingFace
 from visemix.plugins import load_plugin_file
 from visemix.training.modules import STAGES
@@ -197,6 +199,7 @@ def check_style(model: TalkingFace, style: str | None) -> None:
 def set_seed(model: TalkingFace, seed: int | None) -> None:
     if seed is None:
         return
+    check_seed(seed)
     drawing = [module for module in model.motion.modules() if isinstance(module, MotionModel) and module.draws]
     if not drawing:
         name = model.config["motion"]["name"]
@@ -212,7 +215,7 @@ def choose_start(clip: ClipFolder, seconds: float) -> tuple[int, range]:
     Raises:
         VisemixError: it lies behind the end of the clip.
     """
-    frame = round(seconds * FPS)
+    frame = round(seconds * FPS) if math.isfinite(seconds) else -1
     if not 0 <= frame < clip.frames:
         raise VisemixError(f"{clip.path} lasts {clip.frames / FPS:.2f} s; --start {seconds:g} lies outside")
     usable = max(clip.visible_ranges, key=lambda part: part.stop - max(part.start, frame))

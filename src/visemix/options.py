@@ -42,11 +42,18 @@ class Range:
 
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
-Seed = Annotated[int, Range(0, 2**32 - 1)]
+SEEDS = Range(0, 2**32 - 1)
+Seed = Annotated[int, SEEDS]
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 Share = Annotated[float, Range(0, 1)]
 Fraction = Annotated[float, Range(0, 1, below=True)]
+
+
+def check_seed(seed: int) -> None:
+    """Raises VisemixError for a seed that generators of random numbers do not take."""
+    if seed not in SEEDS:
+        raise VisemixError(f"--seed {seed} must be {SEEDS}")
 
 
 def checked(schema: type, options: Any, owner: str, sources: Mapping[str, str] = {}, where: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tiny_videos import grey, numbers, write_timed
 from visemix.data import VideoReader
 from visemix.data.footage import paste_into_source, pingpong, read_frames
 from visemix.ops.store import sha256
+from visemix.types import VisemixError
 
 
 def test_there_and_back_again():
@@ -61,6 +62,21 @@ def test_without_its_source_the_crops_are_delivered_and_it_is_said(clip, caplog,
     frames = list(paste_into_source(clip, [0, 1, 2], crops))
     assert all(torch.equal(a, b) for a, b in zip(frames, crops, strict=True))
     assert "source.mp4" in caplog.text and "the result is the square crop" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop": {"x": 100_000, "y": 2, "side": 24}}, "cut out beside the pictures"),
+        ({"crop": {"x": 4, "y": -24, "side": 24}}, "cut out beside the pictures"),
+        ({"source": {"first": 10**9}}, "ends before its frame 1000000000"),
+    ],
+)
+def test_a_stranger_s_clip_that_was_cut_nowhere_is_a_sentence(clip, change, message):
+    for key, said in change.items():
+        clip.meta[key] = {**clip.meta[key], **said}
+    with pytest.raises(VisemixError, match=message):
+        list(paste_into_source(clip, [0], [torch.ones(3, 32, 32)]))
 
 
 def test_a_clip_that_was_never_cut_delivers_its_crops(tmp_path, face, caplog):

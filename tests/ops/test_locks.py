@@ -148,3 +148,10 @@ for k in range(40):
     writers = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) for _ in range(3)]
     assert [one.wait() for one in writers] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "120", time.monotonic() - began
+
+
+def test_a_command_line_that_is_no_text_is_named_in_a_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["visemix", "\udcff.mp4"])
+    with hold(tmp_path / "\udcff.mp4"):
+        pass
+    assert not list(tmp_path.iterdir())

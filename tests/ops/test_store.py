@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from visemix.ops import store
+from visemix.ops.border import read_json, read_yaml
 from visemix.types import VisemixError
 
 
@@ -66,3 +67,11 @@ def test_tensors_come_back(tmp_path):
     write_array(tmp_path / "a.safetensors", "four")
     assert load_file(tmp_path / "a.safetensors")["a"].tolist() == [4.0] * 4
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("read", [store.sha256, lambda path: read_yaml(path, ""), lambda path: read_json(path, "")])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "a.mp4")
+    for path in (tmp_path / "a.mp4", Path("/dev/zero")):
+        with pytest.raises(VisemixError, match="no ordinary file"):
+            read(path)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from prepare_maker import meta, refused, run, scene, video, write_mkv
-from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import ClipFolder, VideoWriter, probe
+from visemix.ops.progress import Console
 from visemix.prepare import RECONSTRUCT, TRACKER, Track
 
 

@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 from prepare_maker import meta, run, scene, video
-from rich.console import Console
 
 from visemix.data import ClipFolder
 from visemix.data.footage import paste_into_source
 from visemix.generation import LoopedFootage
+from visemix.ops.progress import Console
 
 
 def still(path, codec, pixels):

@@ -8,11 +8,11 @@ import pytest
 import soundfile
 import yaml
 from prepare_maker import meta, refused, run, scene, video
-from rich.console import Console
 from tiny_videos import beeps
 
 from visemix.data import ClipFolder
 from visemix.ops.locks import scratch
+from visemix.ops.progress import Console
 from visemix.prepare import extract as extract_module
 from visemix.types import VisemixError
 

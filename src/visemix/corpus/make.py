@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from visemix.face import FACE, FaceModel
 from visemix.ops.locks import sweep
 from visemix.ops.progress import BatchProgress, Console, batch_progress, progress_queue
 from visemix.ops.workers import Workers
+from visemix.options import check_seed
 from visemix.types import VisemixError
 
 SPLITS, SYNTHESISERS = ("train", "test", "ood"), get_args(SynthesiserChoice)
@@ -102,8 +104,9 @@ def _check(config: CorpusConfig, speakers: int, split: str, jobs: int) -> None:
         raise VisemixError(f"--speakers {speakers} and --jobs {jobs} must be 1 at least")
     if config.size < 32 or config.size % 16:
         raise VisemixError(f"--size {config.size} must be a multiple of 16, 32 at least")
-    if config.seconds < 1:
-        raise VisemixError(f"--minutes {config.seconds / 60:g} is less than a second; ask for 0.02 or more")
+    check_seed(config.seed)
+    if not 1 <= config.seconds < math.inf:
+        raise VisemixError(f"--minutes {config.seconds / 60:g} is no length of a clip; ask for 0.02 or more")
     if split not in SPLITS:
         raise VisemixError(f"no split '{split}'; choose {', '.join(SPLITS)}")
     if config.synthesiser not in SYNTHESISERS:

@@ -16,7 +16,7 @@ from visemix.types import VisemixError
 # files and descriptions of streams, by which a stranger's file would open other files or connections.
 FILMS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,mxf,gxf,dv,rm,wtv,m4v,h264,hevc,obu,ivf,mjpeg,gif"
 SOUNDS = "wav,w64,aiff,caf,flac,mp3,aac,ac3,eac3,dts,truehd,amr,au,voc,wv,ape,tta,tak,spx"
-STILLS = "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe"
+STILLS = "apng,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 ONLY = {"protocol_whitelist": "file", "format_whitelist": f"{FILMS},{SOUNDS},{STILLS}"}
 PIXELS = 1 << 25  # of a coded picture, 8K: a header may ask for any amount of memory
 
@@ -31,7 +31,7 @@ def open_media(path: str | Path) -> Any:
     if not path.is_file():
         raise VisemixError(f"no such file: {path}")
     try:
-        container = av.open(f"file:{path}", options=ONLY, metadata_errors="replace")
+        container = av.open(f"file:{path}", format=_kind(path), options=ONLY, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VisemixError(
             f"{path} is not a readable video or sound file ({getattr(error, 'strerror', error)}): it may be cut off or "
@@ -46,6 +46,12 @@ def open_media(path: str | Path) -> Any:
             raise VisemixError(f"the pictures of {path} are {width}×{height}, larger than 8K; make them smaller")
         stream.codec_context.options = {"max_pixels": str(PIXELS)}
     return container
+
+
+def _kind(path: Path) -> str | None:
+    """The format of a photograph, which FFmpeg would tell by its name, as one of a numbered series; None of others."""
+    with path.open("rb") as file:
+        return "jpeg_pipe" if file.read(3) == b"\xff\xd8\xff" else None
 
 
 def picture_stream(container: Any) -> Any | None:

@@ -24,6 +24,10 @@ class Box:
     y: int
     side: int
 
+    def overlaps(self, height: int, width: int) -> bool:
+        """Whether some of it lies in a picture of that size."""
+        return -self.side < self.x < width and -self.side < self.y < height
+
     def to_crop(self, points: Float[np.ndarray, "*n 2"], size: int) -> Float[np.ndarray, "*n 2"]:
         """Points of the source picture, in pixels of the crop at `size`."""
         scaled: np.ndarray = (points - np.array([self.x, self.y])) * (size / self.side)

@@ -13,7 +13,9 @@ from torch import Tensor
 from visemix.data.clips import ClipFolder
 from visemix.data.crop import Box, paste
 from visemix.data.media import VideoReader
+from visemix.data.metaschema import WANTED
 from visemix.ops.store import sha256
+from visemix.types import VisemixError
 
 AT_ONCE = 16  # full frames in memory
 
@@ -35,7 +37,11 @@ def pingpong(frames: int, count: int, start: int = 0) -> list[int]:
 
 def read_frames(reader: VideoReader, order: Iterable[int], at_once: int = AT_ONCE) -> Iterator[UInt8[Tensor, "3 H W"]]:
     """Frames of a video in any order, at most about `at_once` in memory. Going forward decodes once; going back
-    decodes anew from key frame to key frame."""
+    decodes anew from key frame to key frame.
+
+    Raises:
+        VisemixError: the video has no such frame.
+    """
     wanted = iter(order)
     ahead: Iterator[Tensor] = iter(())
     next_up = -1
@@ -45,6 +51,8 @@ def read_frames(reader: VideoReader, order: Iterable[int], at_once: int = AT_ONC
             ahead = reader.between(low, None)
         kept = {k: frame for k, frame in zip(range(low, high), ahead, strict=False) if k in set(block)}
         next_up = high
+        if missing := set(block) - kept.keys():
+            raise VisemixError(f"{reader.path} ends before its frame {min(missing)}, which is wanted")
         yield from (kept[k] for k in block)
 
 
@@ -60,6 +68,9 @@ def paste_into_source(
 
     Yields:
         Full pictures; or the crops as they come, said aloud, where the source is gone or is another file now.
+
+    Raises:
+        VisemixError: the source has no such frames, or the square lies beside its pictures.
     """
     source = find_source(clip)
     if source is None:
@@ -67,7 +78,10 @@ def paste_into_source(
         return
     box = Box(**clip.meta["crop"])
     first = int(clip.meta["source"]["first"])
-    pictures = read_frames(VideoReader(source), (first + k for k in order))
+    reader = VideoReader(source)
+    if not box.overlaps(reader.height, reader.width):
+        raise VisemixError(f"{clip.path} was cut out beside the pictures of {source}, says its meta.yaml; {WANTED}")
+    pictures = read_frames(reader, (first + k for k in order))
     for crop, picture in zip(crops, pictures, strict=False):
         yield paste(picture, crop, box)
 

@@ -34,7 +34,7 @@ class Crop(TypedDict):
 
     x: Place
     y: Place
-    side: Annotated[int, Ge(1), Le(10**6)]
+    side: Annotated[int, Ge(1), Le(8192)]
 
 
 @with_config(OPEN)
@@ -87,6 +87,8 @@ def check_meta(meta: Any, where: object) -> dict[str, Any]:
     edges = [0, *(edge for gap in found.get("away", []) for edge in gap), found["frames"]]
     if any(len(gap) != 2 for gap in found.get("away", [])) or edges != sorted(edges):
         raise VisemixError(f"{where} is damaged (away: stretches of frames, one after another); {WANTED}")
+    if sum(stop - start for start, stop in found.get("away", [])) == found["frames"]:
+        raise VisemixError(f"{where} is damaged (away: the face is in no frame at all); {WANTED}")
     return found
 
 

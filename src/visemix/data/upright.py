@@ -28,6 +28,18 @@ EXACT: dict[str, Any] = {
 SQUEEZED = Fraction(1, 4), Fraction(4)  # pixel shapes between which a camera's lie; others are a damaged header's
 
 
+def _of_unknown_kind(kinds: type[Type], value: int) -> Type:
+    """A member for side data of a kind that FFmpeg has and PyAV's list lacks."""
+    member = object.__new__(kinds)
+    member._name_ = f"UNKNOWN_{value}"
+    member._value_ = value  # type: ignore[assignment]
+    return member
+
+
+# PyAV wraps all side data of a frame at once, and raises at EXIF (photographs) or views (spatial video of phones).
+Type._missing_ = classmethod(_of_unknown_kind)  # type: ignore[method-assign, assignment]
+
+
 class Upright:
     """Decoded frames as upright RGB pictures with square pixels, all of the size and orientation of the first one.
 

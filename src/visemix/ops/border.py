@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from visemix.ops.store import refuse_endless
 from visemix.terminal import printable_lines, steers
 from visemix.types import VisemixError
 from visemix.values import refers
@@ -110,6 +111,7 @@ def _adapter(schema: Any) -> Any:
 
 
 def _text(path: Path, most: int, wanted: str) -> str:
+    refuse_endless(path)
     try:
         if path.stat().st_size > most:
             raise VisemixError(f"{path} is larger than any such file ({path.stat().st_size >> 20} MB); {wanted}")

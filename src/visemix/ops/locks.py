@@ -40,7 +40,7 @@ def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent)
         held = _acquire(lock, path, wait)
-        lock.write_text(_myself(), encoding="utf-8")
+        lock.write_text(_myself(), encoding="utf-8", errors="backslashreplace")
     except Timeout:
         raise VisemixError(f"{path} is being made by {_holder(lock)}; wait until that has ended, or end it") from None
     except OSError as error:

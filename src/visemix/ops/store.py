@@ -167,8 +167,19 @@ def is_newer(path: Path, than: Path) -> bool:
     return path.is_file() and path.stat().st_mtime >= than.stat().st_mtime
 
 
+def refuse_endless(path: Path) -> None:
+    """Raises VisemixError for a pipe or a device, which would be read for ever, or waited for."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise VisemixError(f"{path} is no ordinary file; give one")
+
+
 def sha256(path: Path) -> str:
-    """The sha256 of a file's content, in hex; read in pieces."""
+    """The sha256 of a file's content, in hex; read in pieces.
+
+    Raises:
+        VisemixError: a pipe or a device.
+    """
+    refuse_endless(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
