@@ -18,13 +18,13 @@ import torch
 from _report import report
 from torch.nn import functional as F
 
-from visemix.data.media import probe
+from visemix.data.media import VideoReader
 from visemix.data.sound import read_sound
 from visemix.evaluation.pair import landmarks, make_tracker
 from visemix.metrics import VideoSequence
 from visemix.ops import avlag
 from visemix.ops.store import sha256, write_tensors
-from visemix.types import SAMPLES_PER_FRAME
+from visemix.types import FPS, SAMPLES_PER_FRAME
 
 SHIFTS = (-8, -5, -2, 2, 5, 8)
 CHUNK, STEP = 100, 25  # frames
@@ -51,8 +51,8 @@ def load(path: Path) -> Clip:
     tracker, reason = make_tracker()
     if tracker is None:
         raise SystemExit(reason)
-    points, _ = landmarks(tracker, path)
-    sequence = VideoSequence(probe(path).fps, points, read_sound(path), source=sha256(path))
+    points, _ = landmarks(tracker, (picture.permute(1, 2, 0).numpy() for picture in VideoReader(path)))
+    sequence = VideoSequence(FPS, points, read_sound(path), source=sha256(path))
     mouth = avlag.mouth_rows(sequence.landmarks, sequence.fps)
     frames = min(len(mouth), len(sequence.sound) // SAMPLES_PER_FRAME)
     return Clip(path.stem, sequence.source, sequence, mouth[:frames], avlag.audio_rows(sequence.sound, frames))

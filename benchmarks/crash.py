@@ -124,7 +124,7 @@ def inputs(work: Path) -> dict[str, Command]:
     """Clips, videos and a run, and the commands on them."""
     clips, said = work / "clips", work / "said"
     corpus = ["corpus", "--speakers", "2", "--minutes", "0.02", "--size", "32", "--synthesiser", "formants", "--out"]
-    assert run([*corpus, "clips"], work, said) == 0, said.read_text()
+    assert run([*corpus, "clips"], work, said) == 0, said.read_text(encoding="utf-8")
     names = sorted(path.name for path in clips.iterdir() if path.is_dir())
     for name in names:
         with VideoWriter(work / f"{name}.mp4", sound=clips / name / "sound.flac") as film:
@@ -134,8 +134,8 @@ def inputs(work: Path) -> dict[str, Command]:
                 film.write(bright)
     experiment = work / "tiny.yaml"
     experiment.write_text(TINY.format(clips=clips))
-    assert run(["fit", str(experiment)], work, said) == 0, said.read_text()
-    trained = work / said.read_text().strip().splitlines()[-1]
+    assert run(["fit", str(experiment)], work, said) == 0, said.read_text(encoding="utf-8")
+    trained = work / said.read_text(encoding="utf-8").strip().splitlines()[-1]
     target = str(clips / names[0])
     generate = ["generate", str(trained), "--audio", f"{target}/sound.flac", "--target", target, "--out", "made.mp4"]
     parts = ["--tracker", "blobs", "--fit", "still", "--scene", "bright", "--face", "toy", "--plugin", str(FAKES)]
@@ -164,7 +164,7 @@ class Campaign:
             start = time.perf_counter()
             code = run(command.words, folder, self.said)
             self.seconds = time.perf_counter() - start
-            assert code == 0, self.said.read_text()
+            assert code == 0, self.said.read_text(encoding="utf-8")
             self.expected = tree(folder)
             self.bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -278,7 +278,11 @@ def main() -> None:
     torch.set_num_threads(1)
     ENGINES["here"] = here  # type: ignore[index]
     results = Path(__file__).parent / "results/crash.json"
-    rows = {row["command"]: row for row in json.loads(results.read_text())["rows"]} if results.is_file() else {}
+    rows = (
+        {row["command"]: row for row in json.loads(results.read_text(encoding="utf-8"))["rows"]}
+        if results.is_file()
+        else {}
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         mounts, commands = may_mount(work), inputs(work)

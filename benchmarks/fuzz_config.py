@@ -29,10 +29,8 @@ from typer.testing import CliRunner
 
 from visemix.cli.app import app
 
-HERE = Path(__file__).parent
-EXPERIMENTS = HERE.parent / "experiments"
-LIMIT = 20  # seconds
-LONG = 2_000  # characters of a sentence
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+LIMIT, LONG = 20, 2_000  # seconds, and characters of a sentence
 
 DEEP = {"deep": None}
 for _ in range(60):
@@ -276,8 +274,8 @@ def run(count: int, seed: int, folder: Path, *, plans: bool = True) -> list[tupl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
+    for option, default in {"--count": 1500, "--seed": 0}.items():
+        parser.add_argument(option, type=int, default=default)
     parser.add_argument("--verbose", action="store_true", help="also print sentences that name no place")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -285,18 +283,15 @@ def main() -> None:
         found = run(args.count, args.seed, Path(folder))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for case, one in found:
-        row = rows.setdefault(
-            (case.kind, one.verdict), {"kind": case.kind, "outcome": one.verdict, "cases": 0, "placed": 0}
-        )
+        new = {"kind": case.kind, "outcome": one.verdict, "cases": 0, "placed": 0}
+        row = rows.setdefault((case.kind, one.verdict), new)
         row["cases"] += 1
         row["placed"] += one.placed
         row["slowest_s"] = max(row.get("slowest_s", 0.0), one.seconds)
         if not one.good or (args.verbose and one.verdict == "refused" and not one.placed):
             words, body = [word[:80] for word in case.overrides], (case.body or b"")[-200:]
-            text = (
-                f"{one.verdict}: {case.kind} {case.path.name} {case.place[:40]!r} {words} {body!r} {one.said[-300:]!r}"
-            )
-            Console(stderr=True, width=1000).print(text, markup=False, highlight=False)
+            text = f"{one.verdict}: {case.kind} {case.path.name} {case.place[:40]!r} {words} {body!r}"
+            Console(stderr=True, width=1000).print(f"{text} {one.said[-300:]!r}", markup=False, highlight=False)
     table = sorted(rows.values(), key=lambda row: (row["kind"], row["outcome"]))
     report("fuzz_config", table, count=args.count, seed=args.seed)
 

@@ -36,7 +36,7 @@ def test_an_encoder_that_was_asked_for_gives_way_to_none(with_fallback, monkeypa
 
 
 def test_an_encoder_that_is_installed_stays(with_fallback, monkeypatch, caplog):
-    monkeypatch.setattr("visemix.run.AUDIO.build", lambda config: None)
+    monkeypatch.setattr("visemix.experiment.AUDIO.build", lambda config: None)
     cfg = load_experiment(with_fallback, ["audio.parts.moonshine.look_back=7"])
     assert cfg.audio.name == "concat" and cfg.audio.parts.moonshine == {"chunk": 5, "look_back": 7}
     assert not caplog.text

@@ -101,7 +101,7 @@ def text_without_encoding(tree):
         owner, _, name = ast.unparse(call.func).rpartition(".")
         said = {word.arg for word in call.keywords}
         values = [ast.unparse(each) for each in call.args]
-        if "encoding" in said or owner in ("av", "self"):  # not files, but containers and parts
+        if "encoding" in said or owner in ("av", "os", "self"):  # not texts, but containers, bytes and parts
             continue
         if name == "open" and "b" not in (*values[0 if owner else 1 :], "r")[0]:
             yield call.lineno

@@ -274,5 +274,5 @@ def test_the_console_prints_intervals_over_several_clips(tmp_path, pictures):
 def test_the_console_calls_no_number_of_a_lag_detector_better(tmp_path, pictures):
     write(tmp_path / "r.mp4", pictures[:2])
     report = evaluate(tmp_path / "r.mp4", tmp_path / "r.mp4", ["psnr", "avproxy_corr@0"], progress=False)
-    columns = {column.header: [*column.cells] for column in table(report).columns}
+    columns = {column.header: [str(cell) for cell in column.cells] for column in table(report).columns}
     assert dict(zip(columns["metric"], columns["better"], strict=True)) == {"psnr": "higher", "avproxy_corr@0": ""}

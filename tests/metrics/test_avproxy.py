@@ -3,12 +3,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from visemix.data.media import probe
+from visemix.data.media import VideoReader
 from visemix.data.sound import read_sound
 from visemix.evaluation.pair import landmarks, make_tracker
 from visemix.metrics import METRICS, NoScore, VideoSequence
 from visemix.ops import avlag
 from visemix.ops.store import sha256
+from visemix.types import FPS
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,8 @@ def talk(assets):
     if tracker is None:
         pytest.skip(reason)
     path = assets / "clips/WDA_KatieHill_000.mp4"
-    return VideoSequence(probe(path).fps, landmarks(tracker, path)[0], read_sound(path), source=sha256(path))
+    pictures = (picture.permute(1, 2, 0).numpy() for picture in VideoReader(path))
+    return VideoSequence(FPS, landmarks(tracker, pictures)[0], read_sound(path), source=sha256(path))
 
 
 def offset(take, sound=None):

@@ -51,19 +51,16 @@ def test_projected_landmarks_are_met_to_a_fraction_of_a_pixel(face):
 
 
 def test_the_last_digit_of_a_landmark_stays_the_last_digit_of_the_fit(face):
-    g = torch.Generator().manual_seed(1)
     landmarks = landmarks_of(face, talking(face), SIZE).double()
-    landmarks = landmarks + torch.randn(landmarks.shape, generator=g)  # found landmarks are off: no fit ends in nothing
-    moved = landmarks * (1 + 1e-14)
-    one, other = (fit_geometry(face, each, everyone(), SIZE) for each in (landmarks, moved))
+    landmarks += torch.randn(landmarks.shape, generator=torch.Generator().manual_seed(1))  # found ones are off
+    one, other = (fit_geometry(face, each, everyone(), SIZE) for each in (landmarks, landmarks * (1 + 1e-14)))
     for name in ("identity", "expression", "pose"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=1e-6)
 
 
 def test_the_same_landmarks_give_the_same_bits_wherever_they_lie_in_memory(face):
-    landmarks = landmarks_of(face, talking(face), SIZE)
-    problem = Problem(face, landmark_observations(face, landmarks, None, SIZE, LandmarkSigmas()), everyone(), SIZE,
-                      LandmarkSigmas())  # fmt: skip
+    seen = landmark_observations(face, landmarks_of(face, talking(face), SIZE), None, SIZE, LandmarkSigmas())
+    problem = Problem(face, seen, everyone(), SIZE, LandmarkSigmas())
     poses, held = set(), []
     for k in range(400):
         held = [*held[-7:], torch.full((97 * k % 3001,), float("nan"))]

@@ -242,7 +242,7 @@ def test_a_point_is_scored_with_its_experiments_plugins_and_those_of_the_command
     config = {"out": str(tmp_path), "name": "mine", "plugins": ["own.py"], "seed": 0}
     seen = []
     monkeypatch.setattr(runner, "load_plugin_file", lambda path: None)
-    monkeypatch.setattr(runner, "fit", lambda config: None)
+    monkeypatch.setattr(runner, "fit", lambda config, wait: None)
     monkeypatch.setattr(runner, "evaluate_run", lambda run, **options: seen.append(options) or Result({}, {}, {}, {}))
     monkeypatch.setattr(runner, "read_config", lambda run: OmegaConf.create({"log": {}, "name": "mine"}))
     monkeypatch.setattr(runner, "publish", lambda *args: None)

@@ -15,7 +15,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, own_options
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs
-from visemix.options import Count, NotNegative, Positive
+from visemix.options import Count, NotNegative
 from visemix.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, AudioFeatures, Speech, VisemixError
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Pretrained(AudioEncoder):
         align: Literal["mean", "both"] = "mean",
         trainable: bool = False,
         lr_scale: NotNegative = 0.1,
-        chunk: Positive = 22.0,
+        chunk: NotNegative = 22.0,
         overlap: NotNegative = 4.0,
         family: str = "wav2vec2",
         dim: Count = 768,

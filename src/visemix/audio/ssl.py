@@ -16,7 +16,7 @@ from visemix.audio.base import AUDIO, AudioEncoder
 from visemix.audio.hub import HOP, RECEPTIVE_FIELD, architecture_of, check_architecture, load, unshaped
 from visemix.ops.audio import normalise
 from visemix.ops.sequence import average_pairs, join_pairs, resample_rows
-from visemix.options import Count, NotNegative, Positive, Share
+from visemix.options import Count, NotNegative, Share
 from visemix.parts import Published
 from visemix.types import FPS, SAMPLES_PER_FRAME, AudioFeatures, Speech
 
@@ -61,7 +61,7 @@ class _SpeechModel(AudioEncoder, ABC):
         lr_scale: NotNegative = 0.1,
         dropout: Share = 0.1,
         spec_augment: bool = False,
-        chunk: Positive = 24.0,
+        chunk: NotNegative = 24.0,
         overlap: NotNegative = 4.0,
         dim: Count = 768,
         layers: Count = 12,

@@ -35,6 +35,7 @@ def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         VisemixError: another process is at it, or the folder around `path` is not to be written to.
     """
+    new = [folder for folder in path.parents if not folder.exists()]
     lock = path.parent / f"{OURS}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}{LOCK}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,9 @@ def hold(path: Path, *, wait: bool = False) -> Iterator[None]:
         yield
     finally:
         _drop(lock, held)
+        with suppress(OSError):  # they are left where something is in them now
+            for folder in new:
+                folder.rmdir()
 
 
 def _acquire(lock: Path, path: Path, wait: bool) -> FileLock:
