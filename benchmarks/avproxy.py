@@ -52,7 +52,7 @@ def load(path: Path) -> Clip:
     if tracker is None:
         raise SystemExit(reason)
     points, _ = landmarks(tracker, (picture.permute(1, 2, 0).numpy() for picture in VideoReader(path)))
-    sequence = VideoSequence(FPS, points, read_sound(path), source=sha256(path))
+    sequence = VideoSequence(float(FPS), points, read_sound(path), source=sha256(path))
     mouth = avlag.mouth_rows(sequence.landmarks, sequence.fps)
     frames = min(len(mouth), len(sequence.sound) // SAMPLES_PER_FRAME)
     return Clip(path.stem, sequence.source, sequence, mouth[:frames], avlag.audio_rows(sequence.sound, frames))

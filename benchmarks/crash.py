@@ -133,7 +133,7 @@ def inputs(work: Path) -> dict[str, Command]:
                 bright[:, 8:22, 9:23] = 250
                 film.write(bright)
     experiment = work / "tiny.yaml"
-    experiment.write_text(TINY.format(clips=clips))
+    experiment.write_text(TINY.format(clips=clips), encoding="utf-8")
     assert run(["fit", str(experiment)], work, said) == 0, said.read_text(encoding="utf-8")
     trained = work / said.read_text(encoding="utf-8").strip().splitlines()[-1]
     target = str(clips / names[0])
@@ -182,7 +182,7 @@ class Campaign:
         code = run([*self.command.words, *self.command.again], folder, self.said)
         other = differences(tree(folder), self.expected)
         if code or other:
-            last = self.said.read_text(errors="replace").strip().splitlines()[-1:]
+            last = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
             self.wrong.append(f"{what}: exit {code}, {other[:4]} {last}")
         return not (code or other)
 
@@ -208,7 +208,7 @@ class Campaign:
 
     def disturbed(self, code: int) -> bool:
         """Whether a refusal is one sentence."""
-        text = self.said.read_text(errors="replace")
+        text = self.said.read_text(encoding="utf-8", errors="replace")
         good = code in (1, 2) and "Traceback" not in text and "unexpected" not in text
         if not good:
             self.wrong.append(f"exit {code}: {text.strip()[-300:]}")
@@ -221,7 +221,7 @@ class Campaign:
             with self.folder() as folder:
                 said = [self.work / "said1", self.work / "said2"]
                 codes = [end(child) for child in [begin(self.command.words, folder, each) for each in said]]
-                told = [each.read_text(errors="replace") for each in said]
+                told = [each.read_text(encoding="utf-8", errors="replace") for each in said]
                 refusals = [c == 2 and ("is being made by process" in t or "exists and is kept" in t)
                             for c, t in zip(codes, told, strict=True)]  # fmt: skip
                 row["refused"] += sum(refusals)

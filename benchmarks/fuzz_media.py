@@ -142,7 +142,7 @@ def mutated(body: bytes, rng: np.random.Generator) -> bytes:
 
 def read_apart(path: Path) -> tuple[str, float, float]:
     """What came of reading a file in another process, the processor's seconds and by how many bytes it grew."""
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    before = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
     child = os.fork()
     if not child:
         os._exit(read(path))

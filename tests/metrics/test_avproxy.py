@@ -20,7 +20,7 @@ def talk(assets):
         pytest.skip(reason)
     path = assets / "clips/WDA_KatieHill_000.mp4"
     pictures = (picture.permute(1, 2, 0).numpy() for picture in VideoReader(path))
-    return VideoSequence(FPS, landmarks(tracker, pictures)[0], read_sound(path), source=sha256(path))
+    return VideoSequence(float(FPS), landmarks(tracker, pictures)[0], read_sound(path), source=sha256(path))
 
 
 def offset(take, sound=None):
