@@ -75,9 +75,11 @@ def test_a_text_file_named_mp4_is_refused_by_name(tmp_path):
             use(path)
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path):
+def test_a_missing_file_and_a_folder_are_refused_by_name(tmp_path):
     with pytest.raises(VisemixError, match=r"no such file: .*gone\.mp4"):
         probe(tmp_path / "gone.mp4")
+    with pytest.raises(VisemixError, match=r"is a folder; give the videos or sounds in it"):
+        probe(tmp_path)
 
 
 def test_a_video_without_its_index_is_refused(tmp_path, speaking):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,20 @@ def read_meta(path: Path, *, any_format: bool = False) -> dict[str, Any]:
     file = path / META
     if not file.is_file():
         raise VisemixError(f"{path} is no prepared clip (no {META} in it); make one with {clips_by(path.parent)}")
-    meta = read_yaml(file, WANTED)
+    state = file.stat()
+    meta = _content(file, state.st_mtime_ns, state.st_size)
     if not isinstance(meta, dict) or type(meta.get("format")) is not int:
         raise VisemixError(f"{file} is damaged (it has no format); {WANTED}")
     refuse_newer(file, meta["format"], FORMAT)
     if meta["format"] < FORMAT and not any_format:
         raise VisemixError(f"{file} has an older version's format; bring it to today's with visemix migrate {path}")
-    return check_meta(meta, file) if meta["format"] == FORMAT else meta
+    return check_meta(dict(meta), file) if meta["format"] == FORMAT else dict(meta)
+
+
+@lru_cache(2**14)
+def _content(file: Path, changed: int, size: int) -> Any:
+    """What a file of this state holds: each stage of a training asks anew, of ten thousand clips."""
+    return read_yaml(file, WANTED)
 
 
 def find_clips(root: str | Path) -> list[Path]:

@@ -28,6 +28,8 @@ def open_media(path: str | Path) -> Any:
         VisemixError: no such file, or one of a kind that is not opened.
     """
     path = Path(path)
+    if path.is_dir():
+        raise VisemixError(f"{path} is a folder; give the videos or sounds in it")
     if not path.is_file():
         raise VisemixError(f"no such file: {path}")
     try:
