@@ -115,10 +115,10 @@ def _locked(path: Path, wait: bool = False) -> FileLock:
     """
     lock = FileLock(path, timeout=-1 if wait else 0)
     while True:
-        path.touch()
-        before = path.stat().st_ino
-        lock.acquire(poll_interval=0.2)
-        with suppress(FileNotFoundError):
+        path.touch()  # which fails where the folder itself is gone
+        with suppress(FileNotFoundError, FileExistsError):  # what others remove meanwhile, and filelock makes anew
+            before = path.stat().st_ino
+            lock.acquire(poll_interval=0.2)
             if path.stat().st_ino == before:  # else it is the lock of a file that its holder has removed
                 return lock
         lock.release()
