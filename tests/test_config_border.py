@@ -83,7 +83,7 @@ def test_a_number_that_is_not_finite_is_refused_by_its_place(refused, key, numbe
         ("motion={a: 1}", "motion model 'a2ep' has no option 'a'"),
         ("train={a: 1}", "an experiment's train knows no 'a'"),
         ("name=../../escape", "'../../escape' names no folder below `out`"),
-        ("name=/tmp/x", "'/tmp/x' names no folder below `out`"),
+        ("name=/elsewhere/x", "'/elsewhere/x' names no folder below `out`"),
         ("name=''", "'' names no folder below `out`"),
         ("a..b=1", "'a..b=1' is no override; write key=value"),
         ("=1", "'=1' is no override; write key=value"),

@@ -116,7 +116,7 @@ def test_a_data_module_without_validation_trains(tmp_path):
         ({"plugins": ["nowhere.py"]}, "no plugin file .*nowhere.py"),
         *(
             ({"name": name}, "names no folder below `out`; take words, with / between them")
-            for name in ("../../escape", "/tmp/x", "a/../../b", "..", "a//b", "", "a\\..\\b", "\x1b[31mred")
+            for name in ("../../escape", "/elsewhere/x", "a/../../b", "..", "a//b", "", "a\\..\\b", "\x1b[31mred")
         ),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +19,7 @@ from visemix.face.eyes import EYES
 from visemix.motion import MOTION
 from visemix.ops.checkpoint import pin_source
 from visemix.ops.extras import NotInstalled
+from visemix.ops.names import stays_below
 from visemix.options import Natural, Seed, checked
 from visemix.plugins import load_plugin_file
 from visemix.registry import Registry
@@ -193,7 +193,7 @@ def _sources(load: Any) -> dict[str, str]:
 
 def _check_name(name: str) -> None:
     """Raises VisemixError where a run's name would not be a folder below that of all runs."""
-    if printable(name) != name or {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+    if printable(name) != name or not stays_below(name):
         raise VisemixError(f"name: '{quoted(name)}' names no folder below `out`; take words, with / between them")
 
 

@@ -137,7 +137,7 @@ class Registry(Generic[T]):
         """
         name = config["name"]
         self[name]
-        options = {**config, **self._local[name]}
+        options = {**config, **self.local_options(name)}
         for path, inner in self.kind_of(name).inner_parts(options).items():
             options = _placed(options, path.split("."), self.portable(inner))
         return options

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from visemix.data.metaschema import TORSO as TORSO
 from visemix.data.metaschema import WANTED, check_meta
 from visemix.face import FaceModel
 from visemix.ops.border import read_yaml

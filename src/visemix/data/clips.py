@@ -34,7 +34,6 @@ from visemix.data.clipfiles import (
     PICTURES,
     SOUND,
     TENSORS,
-    TORSO,
     describe_face,
     face_words,
     find_clips,
@@ -42,7 +41,7 @@ from visemix.data.clipfiles import (
 )
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
-from visemix.data.metaschema import WANTED, check_tensors
+from visemix.data.metaschema import TORSO, WANTED, check_tensors
 from visemix.data.phonemes import phones_between, read_phonemes
 from visemix.data.plate import read_plate
 from visemix.face import FaceModel

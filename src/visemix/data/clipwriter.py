@@ -24,13 +24,13 @@ from visemix.data.clipfiles import (
     PICTURES,
     SOUND,
     TENSORS,
-    TORSO,
     describe_face,
     speaker_of,
 )
 from visemix.data.clips import ClipFolder
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile, LabelWriter
+from visemix.data.metaschema import TORSO
 from visemix.data.plate import clean_plate, write_plate
 from visemix.data.writer import VideoWriter
 from visemix.face import FaceModel

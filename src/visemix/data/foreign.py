@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from visemix.data.base import DataModule
-from visemix.data.clipfiles import TORSO
 from visemix.data.clips import ClipFolder
 from visemix.data.clipwriter import write_clip
+from visemix.data.metaschema import TORSO
 from visemix.data.sound import is_silent
 from visemix.data.windows import Span
 from visemix.face import FaceModel

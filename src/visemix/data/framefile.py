@@ -14,7 +14,8 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visemix.data.media import EXACT, open_media, picture_stream
+from visemix.data.containers import open_media, picture_stream
+from visemix.data.upright import EXACT
 from visemix.types import FPS, VisemixError
 
 

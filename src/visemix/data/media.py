@@ -13,11 +13,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visemix.data.containers import open_media as open_media
-from visemix.data.containers import packets, sound_stream
-from visemix.data.containers import picture_stream as picture_stream
+from visemix.data.containers import open_media, packets, picture_stream, sound_stream
 from visemix.data.timeline import KeyFrames, Lost, Shown, pictures
-from visemix.data.upright import EXACT as EXACT
 from visemix.data.upright import Upright
 from visemix.types import FPS, VisemixError
 

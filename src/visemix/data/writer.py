@@ -20,8 +20,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from visemix.data.media import EXACT
 from visemix.data.sound import sound_blocks
+from visemix.data.upright import EXACT
 from visemix.ops.locks import scratch
 from visemix.ops.store import NOTHING, NotWritten, refuse_existing, settle
 from visemix.types import FPS, SAMPLE_RATE, VisemixError

@@ -26,7 +26,6 @@ from visemix.training.logs import read_table
 from visemix.types import FPS
 
 COLUMNS, ZOOM = 8, 2  # pictures in a strip; how much larger mouths are shown
-GOAL = 0.8
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 
 from visemix.metrics.suite import Score, Status
 from visemix.ops.border import fits, read_json
-from visemix.ops.names import writable
+from visemix.ops.names import stays_below, writable
 from visemix.ops.store import write_text
 from visemix.types import VisemixError
 
@@ -104,7 +103,7 @@ class Result:
         clips = {name: _without_gaps(clip) for name, clip in found["clips"].items()}
         result = fits(cls, {**found, "details": details, "clips": clips}, where, WANTED, "is no whole evaluation")
         for name in result.clips:
-            if {*re.split(r"[/\\]", name)} & {"", ".", ".."}:
+            if not stays_below(name):
                 raise VisemixError(f"{where} is no whole evaluation ('{name}' is no name of a clip); {WANTED}")
         scored = [score for clip in result.clips.values() for score in (*clip.metrics.values(), *clip.truth.values())]
         rows: list[Mean | Score] = [*result.summary.values(), *result.truth.values(), *scored]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def within_limit(name: str, ending: str) -> str:
     while len(os.fsencode(name + ending)) > LONGEST:
         name = name[:-1]
     return name + ending
+
+
+def stays_below(name: str) -> bool:
+    """Whether a name, which may have folders in it, stays below the folder that it is put into.
+
+    >>> stays_below("mine/first"), stays_below("../mine"), stays_below("/mine"), stays_below("")
+    (True, False, False, False)
+    """
+    return not {*re.split(r"[/\\]", name)} & {"", ".", ".."}
 
 
 def is_hidden(path: Path) -> bool:

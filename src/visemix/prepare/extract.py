@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from visemix.data.clipfiles import FRAMES, LABELS, TORSO, speaker_of
+from visemix.data.clipfiles import FRAMES, LABELS, speaker_of
 from visemix.data.clipwriter import atomic_folder, write_data, write_labels, write_pictures
 from visemix.data.crop import crop_picture, head_box
 from visemix.data.framefile import FrameFile
 from visemix.data.labels import LabelFile
 from visemix.data.media import VideoReader, probe
+from visemix.data.metaschema import TORSO
 from visemix.data.sound import is_silent, read_sound, whole_frames
 from visemix.face import FaceModel
 from visemix.ops.backends import version_of

@@ -12,7 +12,7 @@ from av.video.reformatter import VideoReformatter
 
 from visemix.data import VideoReader, VideoWriter
 from visemix.data.containers import open_media, picture_stream, sound_stream
-from visemix.data.media import EXACT
+from visemix.data.upright import EXACT
 from visemix.report.page import inline
 from visemix.types import VisemixError
 
